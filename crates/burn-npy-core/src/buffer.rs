@@ -1,0 +1,95 @@
+//! Memory for batches and decoded arrays, aligned for every element type and for SIMD.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Error, ErrorClass, Result};
+
+/// A cache line, the unit in which buffers are allocated.
+#[derive(Clone, Copy, Zeroable, Pod)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Bytes that start at a multiple of [`Buffer::ALIGN`].
+pub struct Buffer {
+    lines: Box<[Line]>,
+    len: usize,
+}
+
+impl Buffer {
+    /// The alignment of the first byte.
+    pub const ALIGN: usize = align_of::<Line>();
+
+    /// `len` zero bytes. Their pages are untouched, so a large buffer takes no memory until it is
+    /// written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Limit`] when the allocator refuses.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(size_of::<Line>()))
+            .map_err(|()| Error::new(ErrorClass::Limit, format!("no memory for {len} bytes")))?;
+        Ok(Self { lines, len })
+    }
+
+    /// How many bytes the buffer could hold.
+    pub fn capacity(&self) -> usize {
+        size_of_val(&*self.lines)
+    }
+
+    /// Makes the buffer `len` bytes long; what they hold is left as it was.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `len` is more than the [`capacity`](Self::capacity).
+    pub fn set_len(&mut self, len: usize) {
+        assert!(len <= self.capacity(), "a buffer does not grow");
+        self.len = len;
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    /// The bytes, to be written.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer")
+            .field("len", &self.len)
+            .field("capacity", &self.capacity())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_keep_their_capacity() {
+        let mut buffer = Buffer::zeroed(100).unwrap();
+        assert_eq!(buffer.as_slice().as_ptr().align_offset(Buffer::ALIGN), 0);
+        assert_eq!((buffer.as_slice().len(), buffer.capacity()), (100, 128));
+        buffer.as_mut_slice()[99] = 7;
+        buffer.set_len(128);
+        assert_eq!(buffer.as_slice()[99], 7);
+        assert!(Buffer::zeroed(0).unwrap().as_slice().is_empty());
+    }
+
+    #[test]
+    fn a_buffer_that_cannot_be_had_is_an_error() {
+        let error = Buffer::zeroed(isize::MAX as usize - 4096).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Limit);
+    }
+}

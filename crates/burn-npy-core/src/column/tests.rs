@@ -1,0 +1,276 @@
+//! The gather against a naive twin that converts element by element.
+
+use half::f16;
+use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, ShapeBuilder};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Access, Buffer, OpenOptions, write_npy};
+
+fn gather<T: bytemuck::Pod>(column: &Column, rows: &[usize]) -> Vec<T> {
+    let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+    column.gather(rows, out.as_mut_slice()).unwrap();
+    bytemuck::cast_slice(out.as_slice()).to_vec()
+}
+
+#[test]
+fn rows_are_taken_whole_cut_and_reshaped() {
+    let table = Array2::from_shape_fn((4, 6), |(i, j)| (i * 10 + j) as i32);
+    for table in [
+        table.clone(),
+        table.t().as_standard_layout().into_owned().reversed_axes(),
+    ] {
+        let column = Column::new(Array::from(table)).unwrap();
+        assert_eq!(column.row_shape(), [6]);
+        assert_eq!(gather::<i32>(&column, &[2])[..], [20, 21, 22, 23, 24, 25]);
+
+        let part = column.clone().slice(1..5).unwrap().slice(1..4).unwrap();
+        assert_eq!(gather::<i32>(&part, &[3, 0])[..], [32, 33, 34, 2, 3, 4]);
+        assert_eq!(
+            part.row::<i32>(1).unwrap().as_slice(),
+            Some(&[12, 13, 14][..])
+        );
+
+        let label = column.clone().slice(5..6).unwrap().squeeze().unwrap();
+        assert_eq!(label.row_shape(), [0_usize; 0]);
+        assert_eq!(gather::<i32>(&label, &[0, 1, 3])[..], [5, 15, 35]);
+
+        let square = column.clone().reshape(&[2, 3]).unwrap();
+        assert_eq!(square.row::<i32>(1).unwrap().shape(), [2, 3]);
+        assert!(column.clone().reshape(&[4]).is_err());
+        assert!(column.clone().slice(3..7).is_err());
+        assert!(square.slice(0..1).is_err());
+        assert_eq!(column.row::<i32>(4).unwrap_err().class(), ErrorClass::Row);
+        assert_eq!(column.row::<i64>(0).unwrap_err().class(), ErrorClass::Dtype);
+    }
+}
+
+#[test]
+fn steps_are_those_of_numpy() {
+    let images = Array3::from_shape_fn((3, 2, 2), |(i, c, x)| (i * 90 + c * 50 + x * 7) as u8);
+    let convert = Convert::to(DType::F32)
+        .divide(255.0)
+        .normalize(&[0.4, 0.5], &[0.2, 0.3]);
+    let column = Column::new(images.clone().into()).unwrap();
+    let column = column.convert(&convert).unwrap();
+    let expected: Vec<f32> = [2, 0]
+        .iter()
+        .flat_map(|&i| {
+            let row = images.index_axis(Axis(0), i).into_owned();
+            row.into_iter().enumerate().collect::<Vec<_>>()
+        })
+        .map(|(e, x)| {
+            let (mean, std) = [(0.4, 0.2), (0.5, 0.3)][e / 2];
+            (f32::from(x) / 255.0 - mean) / std
+        })
+        .collect();
+    assert_eq!(gather::<f32>(&column, &[2, 0]), expected);
+    // The channels stay what they were when the rows are reshaped afterwards.
+    let flat = column.reshape(&[4]).unwrap();
+    assert_eq!(gather::<f32>(&flat, &[2, 0]), expected);
+}
+
+#[test]
+fn channels_can_be_last() {
+    let image = Array3::from_shape_vec((1, 2, 2), vec![1.0_f64, 2.0, 3.0, 4.0]).unwrap();
+    let convert = Convert::new().normalize_axis(1, &[1.0, 2.0], &[1.0, 2.0]);
+    let column = Column::new(image.into())
+        .unwrap()
+        .convert(&convert)
+        .unwrap();
+    assert_eq!(gather::<f64>(&column, &[0]), [0.0, 0.0, 2.0, 1.0]);
+}
+
+#[test]
+fn stored_bools_become_zero_or_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    write_npy(&path, &ndarray::array![false, true, true]).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let len = bytes.len();
+    bytes[len - 1] = 7;
+    std::fs::write(&path, bytes).unwrap();
+    let column = Column::new(Array::open(&path).unwrap()).unwrap();
+    assert_eq!(gather::<u8>(&column, &[2, 0, 1]), [1, 0, 1]);
+    let column = column.convert(&Convert::to(DType::F32)).unwrap();
+    assert_eq!(gather::<f32>(&column, &[2, 0, 1]), [1.0, 0.0, 1.0]);
+}
+
+#[test]
+fn empty_rows_and_no_rows() {
+    let column = Column::new(Array2::<f32>::zeros((3, 0)).into()).unwrap();
+    assert!(gather::<f32>(&column, &[0, 2]).is_empty());
+    let column = column.convert(&Convert::to(DType::F64)).unwrap();
+    assert!(gather::<f64>(&column, &[0, 2]).is_empty());
+    assert!(Column::new(ndarray::arr0(1_u8).into()).is_err());
+}
+
+/// The naive twin: an element as f64, through each step.
+fn naive(value: f64, from: DType, steps: &[(DType, Option<f64>)]) -> f64 {
+    let mut value = value;
+    let mut dtype = from;
+    for &(to, factor) in steps {
+        value = naive_cast(value, dtype, to);
+        dtype = to;
+        if let Some(factor) = factor {
+            value = match dtype {
+                DType::F16 => nearest_f16(value * nearest_f16(factor)),
+                DType::F32 => f64::from(value as f32 * factor as f32),
+                _ => value * factor,
+            };
+        }
+    }
+    value
+}
+
+fn naive_cast(value: f64, from: DType, to: DType) -> f64 {
+    macro_rules! int {
+        ($int:ty) => {
+            match from.is_float() {
+                true => value as $int as f64,
+                false => value as i128 as $int as f64,
+            }
+        };
+    }
+    match to {
+        DType::Bool => f64::from(u8::from(value != 0.0)),
+        DType::I8 => int!(i8),
+        DType::I16 => int!(i16),
+        DType::I32 => int!(i32),
+        DType::I64 => int!(i64),
+        DType::U8 => int!(u8),
+        DType::U16 => int!(u16),
+        DType::U32 => int!(u32),
+        DType::U64 => int!(u64),
+        DType::F16 => nearest_f16(value),
+        DType::F32 => f64::from(value as f32),
+        DType::F64 => value,
+    }
+}
+
+/// By search among all values: the nearest, or the even one of two.
+fn nearest_f16(value: f64) -> f64 {
+    // What rounds to infinity is nearest to the value that would come after the last.
+    let candidates = (0..=0x7c00_u16).map(|bits| match bits {
+        0x7c00 => (bits, 65536.0),
+        _ => (bits, f16::from_bits(bits).to_f64()),
+    });
+    let (bits, _) = candidates
+        .min_by(|(a, x), (b, y)| {
+            let (x, y) = ((x - value.abs()).abs(), (y - value.abs()).abs());
+            x.total_cmp(&y).then((a & 1).cmp(&(b & 1)))
+        })
+        .unwrap();
+    f16::from_bits(bits).to_f64().copysign(value)
+}
+
+fn as_f64(column: &Column, rows: &[usize]) -> Vec<f64> {
+    let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+    column.gather(rows, out.as_mut_slice()).unwrap();
+    with_elements(column.dtype(), out.as_slice())
+}
+
+fn with_elements(dtype: DType, bytes: &[u8]) -> Vec<f64> {
+    use crate::convert::Cast;
+    use crate::element::{Scalar, with_stored};
+    with_stored!(dtype, Stored => bytes
+        .chunks_exact(size_of::<Stored>())
+        .map(|bytes| <Stored as Cast<f64>>::cast(Stored::load(bytes)))
+        .collect())
+}
+
+/// A file of small whole numbers, which every dtype can hold.
+fn file(
+    dir: &std::path::Path,
+    dtype: DType,
+    shape: &[usize],
+    fortran: bool,
+    big_endian: bool,
+) -> (std::path::PathBuf, Vec<f64>) {
+    use crate::convert::Cast;
+    use crate::element::with_stored;
+    let len = shape.iter().product::<usize>();
+    let values: Vec<f64> = (0..len)
+        .map(|i| if dtype == DType::Bool { i % 2 } else { i % 100 } as f64)
+        .collect();
+    let in_file = ArrayD::from_shape_vec(IxDyn(shape).set_f(fortran), values).unwrap();
+    let order = if big_endian {
+        ByteOrder::Big
+    } else {
+        ByteOrder::Little
+    };
+    let tuple: String = shape.iter().map(|len| format!("{len},")).collect();
+    let text = format!(
+        "{{'descr': '{}', 'fortran_order': {}, 'shape': ({tuple})}}",
+        dtype.descr(order),
+        if fortran { "True" } else { "False" },
+    );
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    let data_at = bytes.len();
+    for value in in_file.as_slice_memory_order().unwrap() {
+        with_stored!(dtype, Stored => {
+            let value: Stored = value.cast();
+            bytes.extend(bytemuck::bytes_of(&value));
+        });
+    }
+    if (order == ByteOrder::Big) != (ByteOrder::NATIVE == ByteOrder::Big) {
+        array::swap_bytes(&mut bytes[data_at..], dtype.size());
+    }
+    let path = dir.join("x.npy");
+    std::fs::write(&path, bytes).unwrap();
+    // The values in C order, whatever the layout in the file.
+    (path, in_file.iter().copied().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn gather_is_its_naive_twin(
+        dtype in prop::sample::select(&DType::ALL),
+        shape in prop::collection::vec(1..9_usize, 1..4),
+        fortran: bool,
+        big_endian: bool,
+        access in prop::sample::select(&[Access::Mapped, Access::Positioned, Access::Memory][..]),
+        steps in prop::collection::vec(
+            (prop::sample::select(&DType::ALL), prop::option::of(-2.0..2.0_f64)), 0..4),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, values) = file(dir.path(), dtype, &shape, fortran, big_endian);
+        let options = OpenOptions { access, ..Default::default() };
+        let array = Array::open_with(&path, options).unwrap();
+        let mut column = Column::new(array).unwrap();
+
+        let rows: Vec<usize> = picks.iter().map(|pick| pick.index(shape[0])).collect();
+        let row_len = values.len() / shape[0];
+        let mut part = 0..row_len;
+        if let Some(&len) = shape.get(1) {
+            let (a, b) = (cut.0.index(len + 1), cut.1.index(len + 1));
+            let range = a.min(b)..a.max(b);
+            let inner = row_len / len;
+            part = range.start * inner..range.end * inner;
+            column = column.slice(range).unwrap();
+        }
+        // Arithmetic on integers is refused, so the twin does not see it.
+        let mut done = Vec::new();
+        for (to, factor) in steps {
+            let factor = factor.filter(|_| to.is_float());
+            let mut convert = Convert::to(to);
+            if let Some(factor) = factor {
+                convert = convert.scale(factor);
+            }
+            column = column.convert(&convert).unwrap();
+            done.push((to, factor));
+        }
+        let expected: Vec<f64> = rows
+            .iter()
+            .flat_map(|row| &values[row * row_len..][..row_len][part.clone()])
+            .map(|value| naive(*value, dtype, &done))
+            .collect();
+        prop_assert_eq!(as_f64(&column, &rows), expected);
+    }
+}

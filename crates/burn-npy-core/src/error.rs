@@ -1,0 +1,245 @@
+//! The one error of this crate: what class of thing went wrong, where, and why.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A result whose error is [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What class of thing went wrong; [`Error::class`] gives it.
+///
+/// The name that [`ErrorClass::name`] gives is stable and meant for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The operating system refused: not found, no permission, a read that failed.
+    Io,
+    /// The first bytes are not those of the format.
+    Magic,
+    /// The `.npy` format version is not 1.0, 2.0 or 3.0.
+    Version,
+    /// The file ends inside its header.
+    TruncatedHeader,
+    /// The header is longer than the limit.
+    HeaderTooLarge,
+    /// The header is not the dictionary that the format describes.
+    Header,
+    /// The dtype is unknown, malformed, or not supported.
+    Dtype,
+    /// The shape is malformed, or does not fit what was asked of the array.
+    Shape,
+    /// Sizes that do not fit into the address space.
+    Overflow,
+    /// The array holds pickled Python objects, which are never loaded.
+    Object,
+    /// The file ends before the data that its header announces.
+    TruncatedData,
+    /// Bytes where the data should have ended.
+    Trailing,
+    /// The archive is malformed, or contradicts itself.
+    Zip,
+    /// A checksum of the archive does not match its data.
+    Crc,
+    /// The archive uses a compression method that is not supported.
+    Method,
+    /// The archive is encrypted.
+    Encrypted,
+    /// Two members of an archive, or two columns, have one name.
+    Duplicate,
+    /// A name that does not exist.
+    Name,
+    /// A size is above the limit that was set.
+    Limit,
+    /// The file was truncated, overwritten or replaced while it was in use.
+    Changed,
+    /// A row number outside the array.
+    Row,
+    /// Arguments that contradict each other, or the data.
+    Usage,
+}
+
+impl ErrorClass {
+    /// The stable name of the class, in lower case with underscores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Io => "io",
+            Self::Magic => "magic",
+            Self::Version => "version",
+            Self::TruncatedHeader => "truncated_header",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::Header => "header",
+            Self::Dtype => "dtype",
+            Self::Shape => "shape",
+            Self::Overflow => "overflow",
+            Self::Object => "object",
+            Self::TruncatedData => "truncated_data",
+            Self::Trailing => "trailing",
+            Self::Zip => "zip",
+            Self::Crc => "crc",
+            Self::Method => "method",
+            Self::Encrypted => "encrypted",
+            Self::Duplicate => "duplicate",
+            Self::Name => "name",
+            Self::Limit => "limit",
+            Self::Changed => "changed",
+            Self::Row => "row",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a file could not be opened, read or used.
+///
+/// Its message names the file, the array or column, and the place, with what was found and what
+/// was expected. [`Error::class`] is for programs; [`source`](StdError::source) is kept.
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    class: ErrorClass,
+    message: String,
+    file: Option<PathBuf>,
+    array: Option<String>,
+    offset: Option<u64>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a class, with a message that says what was found and what was expected.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self(Box::new(Repr {
+            class,
+            message: message.into(),
+            file: None,
+            array: None,
+            offset: None,
+            source: None,
+        }))
+    }
+
+    /// What the operating system said.
+    pub(crate) fn io(what: &str, source: std::io::Error) -> Self {
+        Self::new(ErrorClass::Io, what).with_source(source)
+    }
+
+    /// Names the file, unless the error already names one.
+    pub(crate) fn in_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.0
+            .file
+            .get_or_insert_with(|| file.as_ref().to_path_buf());
+        self
+    }
+
+    /// Names the archive member or the column, unless the error already names one.
+    pub fn in_array(mut self, array: impl Into<String>) -> Self {
+        self.0.array.get_or_insert_with(|| array.into());
+        self
+    }
+
+    /// Names the byte at which the trouble begins, counted from the start of the file or member.
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.0.offset.get_or_insert(offset);
+        self
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The class of the error.
+    pub fn class(&self) -> ErrorClass {
+        self.0.class
+    }
+
+    /// The file that the error is about.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
+    /// The archive member or the column that the error is about.
+    pub fn array(&self) -> Option<&str> {
+        self.0.array.as_deref()
+    }
+
+    /// The byte at which the trouble begins, counted from the start of the file or member.
+    pub fn offset(&self) -> Option<u64> {
+        self.0.offset
+    }
+
+    /// The message alone, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.0.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        if let Some(array) = &self.0.array {
+            write!(f, "`{array}`: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(offset) = self.0.offset {
+            write!(f, " (at byte {offset})")?;
+        }
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}: {self})", self.class())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_says_where() {
+        let error = Error::new(ErrorClass::Dtype, "found '<c8', expected a plain dtype")
+            .in_array("x.npy")
+            .in_file("data.npz")
+            .in_file("ignored")
+            .at(10);
+        assert_eq!(
+            error.to_string(),
+            "data.npz: `x.npy`: found '<c8', expected a plain dtype (at byte 10)"
+        );
+        assert_eq!(error.file(), Some(Path::new("data.npz")));
+        assert_eq!(error.class().name(), "dtype");
+    }
+
+    #[test]
+    fn the_error_is_one_word_and_keeps_its_source() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        let error = Error::io("cannot open", std::io::ErrorKind::NotFound.into());
+        assert!(error.source().is_some());
+        assert!(error.to_string().starts_with("cannot open: "));
+    }
+}

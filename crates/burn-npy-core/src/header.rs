@@ -1,0 +1,354 @@
+//! The header of a `.npy` file, parsed once into a validated type.
+//!
+//! The format is NumPy's own description, [`numpy.lib.format`]: magic bytes, a version, the length
+//! of the header, and a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
+//! Nothing here reads a file or allocates more than the header itself.
+//!
+//! [`numpy.lib.format`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+
+use crate::dtype::abbreviated;
+use crate::literal::{self, Literal};
+use crate::{ByteOrder, DType, Error, ErrorClass, Layout, Result};
+
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
+
+/// NumPy's own limit on the length of a header.
+pub(crate) const MAX_HEADER_LEN: usize = 10_000;
+
+/// NumPy's own limit on the number of axes.
+const MAX_NDIM: usize = 64;
+
+/// What the header of a `.npy` file says, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    dtype: DType,
+    byte_order: ByteOrder,
+    layout: Layout,
+    shape: Vec<usize>,
+    version: (u8, u8),
+    data_offset: usize,
+    nbytes: usize,
+}
+
+impl Header {
+    /// Parses the header at the start of `bytes`, which may go on with the data.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the format does not allow or this crate does not support, by its class; sizes
+    /// whose product does not fit into the address space are [`ErrorClass::Overflow`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
+            return Err(Error::new(
+                ErrorClass::Magic,
+                "not a .npy file: it does not start with \\x93NUMPY and a version",
+            ));
+        }
+        let version = (bytes[6], bytes[7]);
+        let field = &bytes[8..];
+        let (header_len, field_len) = match version {
+            (1, 0) => (
+                field.first_chunk().map(|b| u16::from_le_bytes(*b).into()),
+                2,
+            ),
+            (2, 0) | (3, 0) => (field.first_chunk().map(|b| u32::from_le_bytes(*b)), 4),
+            (major, minor) => {
+                return Err(Error::new(
+                    ErrorClass::Version,
+                    format!(".npy version {major}.{minor}; expected 1.0, 2.0 or 3.0"),
+                )
+                .at(6));
+            }
+        };
+        let truncated = |expected: usize| {
+            Error::new(
+                ErrorClass::TruncatedHeader,
+                format!(
+                    "the file ends inside its header: {} bytes, expected {expected}",
+                    bytes.len()
+                ),
+            )
+        };
+        let header_len = header_len.ok_or_else(|| truncated(8 + field_len))? as usize;
+        if header_len > MAX_HEADER_LEN {
+            return Err(Error::new(
+                ErrorClass::HeaderTooLarge,
+                format!("a header of {header_len} bytes; the limit is {MAX_HEADER_LEN}"),
+            )
+            .at(8));
+        }
+        let start = 8 + field_len;
+        let data_offset = start + header_len;
+        let text = bytes
+            .get(start..data_offset)
+            .ok_or_else(|| truncated(data_offset))?;
+
+        let latin1: String;
+        let text = if version == (3, 0) {
+            std::str::from_utf8(text).map_err(|error| {
+                let at = (start + error.valid_up_to()) as u64;
+                Error::new(ErrorClass::Header, "a version 3.0 header that is not UTF-8").at(at)
+            })?
+        } else {
+            latin1 = text.iter().copied().map(char::from).collect();
+            &latin1
+        };
+        let literal = literal::parse(text, version != (3, 0)).map_err(|error| {
+            let at = start as u64 + error.offset().unwrap_or_default();
+            Error::new(error.class(), error.message()).at(at)
+        })?;
+        let fields = Fields::from_literal(literal)?;
+
+        let (dtype, byte_order) = parse_descr(&fields.descr)?;
+        let layout = match fields.fortran_order {
+            Literal::Bool(true) => Layout::Fortran,
+            Literal::Bool(false) => Layout::C,
+            _ => {
+                return Err(Error::new(
+                    ErrorClass::Header,
+                    "`fortran_order` is not True or False",
+                ));
+            }
+        };
+        let shape = parse_shape(&fields.shape)?;
+        let nbytes = checked_nbytes(&shape, dtype.size())?;
+        if data_offset.checked_add(nbytes).is_none() {
+            return Err(too_large());
+        }
+        Ok(Self {
+            dtype,
+            byte_order,
+            layout,
+            shape,
+            version,
+            data_offset,
+            nbytes,
+        })
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The order of the bytes of an element; of no meaning where an element is one byte.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.byte_order
+    }
+
+    /// How the axes lie in memory.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The length of each axis.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The version of the format: (1, 0), (2, 0) or (3, 0).
+    pub fn version(&self) -> (u8, u8) {
+        self.version
+    }
+
+    /// Where the data begins, in bytes from the start of the file.
+    pub fn data_offset(&self) -> usize {
+        self.data_offset
+    }
+
+    /// The size of the data in bytes.
+    pub fn nbytes(&self) -> usize {
+        self.nbytes
+    }
+
+    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored, as
+    /// NumPy does.
+    pub(crate) fn check_len(&self, len: u64) -> Result<()> {
+        let expected = self.data_offset as u64 + self.nbytes as u64;
+        if len < expected {
+            return Err(Error::new(
+                ErrorClass::TruncatedData,
+                format!(
+                    "{len} bytes, but {} of shape {:?} needs {expected}",
+                    self.dtype, self.shape
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(
+        ErrorClass::Overflow,
+        "an array larger than the address space",
+    )
+}
+
+/// The size of an array in bytes. Axes of length zero do not hide an overflow of the others, as in
+/// NumPy.
+pub(crate) fn checked_nbytes(shape: &[usize], itemsize: usize) -> Result<usize> {
+    let mut nbytes = itemsize;
+    for &len in shape {
+        nbytes = nbytes
+            .checked_mul(len.max(1))
+            .filter(|&nbytes| isize::try_from(nbytes).is_ok())
+            .ok_or_else(too_large)?;
+    }
+    Ok(if shape.contains(&0) { 0 } else { nbytes })
+}
+
+struct Fields {
+    descr: Literal,
+    fortran_order: Literal,
+    shape: Literal,
+}
+
+impl Fields {
+    fn from_literal(literal: Literal) -> Result<Self> {
+        let error = |message: String| Error::new(ErrorClass::Header, message);
+        let Literal::Dict(entries) = literal else {
+            return Err(error("the header is not a dictionary".to_owned()));
+        };
+        let mut found = [None, None, None];
+        const KEYS: [&str; 3] = ["descr", "fortran_order", "shape"];
+        for (key, value) in entries {
+            let Literal::Str(key) = key else {
+                return Err(error("a key of the header is not a string".to_owned()));
+            };
+            let Some(index) = KEYS.iter().position(|known| *known == key) else {
+                let key = abbreviated(&key);
+                return Err(error(format!("unknown key {key:?}; expected {KEYS:?}")));
+            };
+            if found[index].replace(value).is_some() {
+                return Err(error(format!("the key {key:?} twice")));
+            }
+        }
+        let [descr, fortran_order, shape] = found;
+        let missing = |key: &str| error(format!("the key {key:?} is missing"));
+        Ok(Self {
+            descr: descr.ok_or_else(|| missing(KEYS[0]))?,
+            fortran_order: fortran_order.ok_or_else(|| missing(KEYS[1]))?,
+            shape: shape.ok_or_else(|| missing(KEYS[2]))?,
+        })
+    }
+}
+
+fn parse_descr(descr: &Literal) -> Result<(DType, ByteOrder)> {
+    match descr {
+        Literal::Str(text) => DType::parse(text),
+        // Objects are named as what they are wherever they hide.
+        Literal::List(_) if holds_objects(descr) => DType::parse("|O"),
+        Literal::List(_) => Err(Error::new(
+            ErrorClass::Dtype,
+            "a structured dtype is not supported; save its fields as arrays of their own",
+        )),
+        _ => Err(Error::new(
+            ErrorClass::Dtype,
+            "`descr` is not a string or a list of fields",
+        )),
+    }
+}
+
+fn holds_objects(descr: &Literal) -> bool {
+    match descr {
+        Literal::List(items) | Literal::Tuple(items) => items.iter().any(holds_objects),
+        Literal::Str(text) => text.trim_start_matches(['<', '>', '=', '|']) == "O",
+        _ => false,
+    }
+}
+
+fn parse_shape(shape: &Literal) -> Result<Vec<usize>> {
+    let error = |message: String| Error::new(ErrorClass::Shape, message);
+    let Literal::Tuple(axes) = shape else {
+        return Err(error("`shape` is not a tuple".to_owned()));
+    };
+    if axes.len() > MAX_NDIM {
+        let found = axes.len();
+        return Err(error(format!("{found} axes; the limit is {MAX_NDIM}")));
+    }
+    axes.iter()
+        .map(|axis| match axis {
+            Literal::Int(len @ 0..) => usize::try_from(*len).map_err(|_| too_large()),
+            Literal::Int(_) | Literal::BigInt(true) => {
+                Err(error("an axis of negative length".to_owned()))
+            }
+            Literal::BigInt(false) => Err(too_large()),
+            _ => Err(error("an axis that is not an integer".to_owned())),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(version: u8, text: &str) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([version, 0]);
+        match version {
+            1 => bytes.extend((text.len() as u16).to_le_bytes()),
+            _ => bytes.extend((text.len() as u32).to_le_bytes()),
+        }
+        bytes.extend(text.as_bytes());
+        bytes
+    }
+
+    fn class(descr: &str, order: &str, shape: &str) -> ErrorClass {
+        let text = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}}}");
+        Header::parse(&npy(1, &text)).unwrap_err().class()
+    }
+
+    #[test]
+    fn reads_a_header() {
+        for version in [1, 2, 3] {
+            let text = "{'descr': '>f8', 'fortran_order': True, 'shape': (3, 4), }   \n";
+            let bytes = npy(version, text);
+            let header = Header::parse(&bytes).unwrap();
+            assert_eq!(header.dtype(), DType::F64);
+            assert_eq!(header.byte_order(), ByteOrder::Big);
+            assert_eq!(header.layout(), Layout::Fortran);
+            assert_eq!(header.shape(), [3, 4]);
+            assert_eq!(header.version(), (version, 0));
+            assert_eq!(header.data_offset(), bytes.len());
+            assert_eq!(header.nbytes(), 96);
+            assert!(header.check_len(bytes.len() as u64 + 96).is_ok());
+            let short = header.check_len(bytes.len() as u64 + 95).unwrap_err();
+            assert_eq!(short.class(), ErrorClass::TruncatedData);
+            for end in 0..bytes.len() {
+                assert!(Header::parse(&bytes[..end]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_is_named() {
+        use ErrorClass::*;
+        assert_eq!(class("'<f3'", "False", "(3,)"), Dtype);
+        assert_eq!(class("[('a', '<f4')]", "False", "(3,)"), Dtype);
+        assert_eq!(class("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
+        assert_eq!(class("'<f4'", "0", "(3,)"), Header);
+        assert_eq!(class("'<f4'", "False", "3"), Shape);
+        assert_eq!(class("'<f4'", "False", "(3)"), Shape);
+        assert_eq!(class("'<f4'", "False", "(-1,)"), Shape);
+        assert_eq!(class("'<f4'", "False", "(True,)"), Shape);
+        assert_eq!(
+            class("'<f4'", "False", "(0, 2305843009213693952, 2)"),
+            Overflow
+        );
+        assert_eq!(class("'<f4'", "False", "(99999999999999999999,)"), Overflow);
+    }
+
+    #[test]
+    fn the_size_of_a_header_is_bounded_before_it_is_read() {
+        let mut bytes = npy(2, "");
+        bytes[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+        let error = Header::parse(&bytes).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::HeaderTooLarge);
+        assert_eq!(Header::parse(b"").unwrap_err().class(), ErrorClass::Magic);
+        assert_eq!(
+            Header::parse(&npy(4, "")).unwrap_err().class(),
+            ErrorClass::Version
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! NumPy files to rows, in an order that can be proven.
+//!
+//! This crate is the part of [burn-npy](https://crates.io/crates/burn-npy) that knows nothing of Burn
+//! and starts no threads. Data flows through it in this order:
+//!
+//! 1. A [`Header`] is what the first bytes of a `.npy` file say, parsed once and checked.
+//! 2. An [`Array`] is a header and the place of its data: a mapped file, a file that is read by
+//!    position, a member of an [`Npz`] archive, or memory.
+//! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its way.
+//!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
+//! 4. A [`Sampler`] gives the order of an epoch, and a [`Plan`] cuts the order into batches. The
+//!    order is a pure function of (length, seed, epoch, position), see [`Permutation`].
+//!
+//! ```
+//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Sampler};
+//!
+//! # fn main() -> burn_npy_core::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("images.npy");
+//! # burn_npy_core::write_npy(&path, &ndarray::Array3::from_elem((10, 2, 2), 255_u8))?;
+//! let images = Column::new(Array::open(&path)?)?.convert(&Convert::to(DType::F32).divide(255.0))?;
+//!
+//! let order = Sampler::shuffled(42).order(images.rows() as u64, 0);
+//! let rows: Vec<usize> = (0..4).map(|position| order.row(position) as usize).collect();
+//!
+//! let mut batch = Buffer::zeroed(rows.len() * images.row_bytes())?;
+//! images.check()?;
+//! images.gather(&rows, batch.as_mut_slice())?;
+//! # assert!(bytemuck::cast_slice::<u8, f32>(batch.as_slice()).iter().all(|x| *x == 1.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Files that change
+//!
+//! A mapped file is as fast as memory, but it stays a file: a program that truncates it while it
+//! is in use makes the next access fail by SIGBUS, which kills the process. `np.save` truncates the
+//! file that it overwrites. [`Column::check`] is meant to be called before each gather and finds a file
+//! that was truncated, overwritten or replaced; what remains is the moment between the check and
+//! the copy. [`Access::Positioned`] closes it, at a price in speed.
+
+mod array;
+mod buffer;
+mod column;
+mod convert;
+mod dtype;
+mod element;
+mod error;
+mod gather;
+mod header;
+mod literal;
+mod npz;
+mod permutation;
+mod plan;
+mod sampler;
+mod storage;
+mod write;
+
+pub use array::{Array, OpenOptions};
+pub use buffer::Buffer;
+pub use column::Column;
+pub use convert::Convert;
+pub use dtype::{ByteOrder, DType, Layout};
+pub use element::Element;
+pub use error::{Error, ErrorClass, Result};
+pub use header::Header;
+pub use npz::{Limits, Npz};
+pub use permutation::Permutation;
+pub use plan::Plan;
+pub use sampler::{Order, Sampler};
+pub use storage::Access;
+pub use write::write_npy;
+
+pub use {half, ndarray};

@@ -1,0 +1,341 @@
+//! The Python literals that a header is made of: one pass, bounded depth, no evaluation.
+//!
+//! The grammar is the part of Python's that `ast.literal_eval` accepts and that NumPy or its
+//! users write: dictionaries, lists, tuples, sets, strings, decimal numbers, `True`, `False`,
+//! `None`. The rest is an error.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use crate::{Error, ErrorClass, Result};
+
+/// How deep brackets may nest. NumPy's own headers need 2, nested structures a few more.
+const MAX_DEPTH: usize = 64;
+
+/// A Python literal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Literal {
+    Dict(Vec<(Literal, Literal)>),
+    List(Vec<Literal>),
+    Tuple(Vec<Literal>),
+    Set(Vec<Literal>),
+    Str(String),
+    Bytes,
+    Int(i64),
+    /// An integer that does not fit; the flag says whether it is negative.
+    BigInt(bool),
+    Float,
+    Bool(bool),
+    None,
+}
+
+/// Parses one literal with nothing but white space around it. Python 2 wrote integers with an
+/// `L` behind; `python2` allows it.
+pub(crate) fn parse(text: &str, python2: bool) -> Result<Literal> {
+    let mut parser = Parser {
+        text,
+        chars: text.char_indices().peekable(),
+        python2,
+    };
+    let literal = parser.value(0)?;
+    parser.skip_blank();
+    match parser.chars.next() {
+        None => Ok(literal),
+        Some((at, c)) => Err(error(at, format!("found {c:?} after the dictionary"))),
+    }
+}
+
+fn error(at: usize, what: impl Into<String>) -> Error {
+    Error::new(ErrorClass::Header, what).at(at as u64)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    chars: Peekable<CharIndices<'a>>,
+    python2: bool,
+}
+
+impl Parser<'_> {
+    fn skip_blank(&mut self) {
+        while let Some(&(_, c)) = self.chars.peek() {
+            match c {
+                ' ' | '\t' | '\n' | '\r' | '\x0c' => {
+                    self.chars.next();
+                }
+                '#' => while self.chars.next_if(|&(_, c)| c != '\n').is_some() {},
+                _ => break,
+            }
+        }
+    }
+
+    fn at(&mut self) -> usize {
+        self.chars.peek().map_or(self.text.len(), |&(at, _)| at)
+    }
+
+    fn take(&mut self, wanted: char) -> bool {
+        self.skip_blank();
+        self.chars.next_if(|&(_, c)| c == wanted).is_some()
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Literal> {
+        self.skip_blank();
+        let at = self.at();
+        if depth > MAX_DEPTH {
+            return Err(error(
+                at,
+                format!("brackets nest deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        let Some(&(_, c)) = self.chars.peek() else {
+            return Err(error(at, "the header ends where a value was expected"));
+        };
+        match c {
+            '{' => self.braces(depth),
+            '[' => {
+                self.chars.next();
+                Ok(Literal::List(self.items(']', depth)?.0))
+            }
+            '(' => {
+                self.chars.next();
+                let (mut items, trailing_comma) = self.items(')', depth)?;
+                // `(3)` is a number in brackets, `(3,)` and `()` are tuples.
+                Ok(match items.len() {
+                    1 if !trailing_comma => items.remove(0),
+                    _ => Literal::Tuple(items),
+                })
+            }
+            '\'' | '"' => Ok(Literal::Str(self.string()?)),
+            '-' | '+' | '.' | '0'..='9' => self.number(),
+            _ if c.is_alphabetic() || c == '_' => self.word(),
+            _ => Err(error(at, format!("found {c:?} where a value was expected"))),
+        }
+    }
+
+    /// Items up to the closing bracket, and whether a comma stood before it.
+    fn items(&mut self, close: char, depth: usize) -> Result<(Vec<Literal>, bool)> {
+        let mut items = Vec::new();
+        let mut comma = false;
+        loop {
+            if self.take(close) {
+                return Ok((items, comma));
+            }
+            if !items.is_empty() && !comma {
+                let at = self.at();
+                return Err(error(at, format!("expected a comma or {close:?}")));
+            }
+            items.push(self.value(depth + 1)?);
+            comma = self.take(',');
+        }
+    }
+
+    fn braces(&mut self, depth: usize) -> Result<Literal> {
+        self.chars.next();
+        if self.take('}') {
+            return Ok(Literal::Dict(Vec::new()));
+        }
+        let first = self.value(depth + 1)?;
+        if !self.take(':') {
+            let comma = self.take(',');
+            let mut items = vec![first];
+            if comma {
+                items.extend(self.items('}', depth)?.0);
+            } else if !self.take('}') {
+                let at = self.at();
+                return Err(error(at, "expected ':', a comma or '}'"));
+            }
+            return Ok(Literal::Set(items));
+        }
+        let mut entries = vec![(first, self.value(depth + 1)?)];
+        loop {
+            let comma = self.take(',');
+            if self.take('}') {
+                return Ok(Literal::Dict(entries));
+            }
+            let at = self.at();
+            if !comma {
+                return Err(error(at, "expected a comma or '}'"));
+            }
+            let key = self.value(depth + 1)?;
+            if !self.take(':') {
+                let at = self.at();
+                return Err(error(at, "expected ':' after a key"));
+            }
+            entries.push((key, self.value(depth + 1)?));
+        }
+    }
+
+    fn string(&mut self) -> Result<String> {
+        let Some((start, quote)) = self.chars.next() else {
+            return Err(error(self.text.len(), "expected a string"));
+        };
+        let mut text = String::new();
+        loop {
+            match self.chars.next() {
+                None | Some((_, '\n')) => return Err(error(start, "the string does not end")),
+                Some((_, c)) if c == quote => return Ok(text),
+                Some((at, '\\')) => text.push(self.escape(at)?),
+                Some((_, c)) => text.push(c),
+            }
+        }
+    }
+
+    fn escape(&mut self, at: usize) -> Result<char> {
+        let unknown = || error(at, "an escape that NumPy does not write");
+        let digits = match self.chars.next().ok_or_else(unknown)?.1 {
+            c @ ('\\' | '\'' | '"') => return Ok(c),
+            'n' => return Ok('\n'),
+            'r' => return Ok('\r'),
+            't' => return Ok('\t'),
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            _ => return Err(unknown()),
+        };
+        let mut code = 0;
+        for _ in 0..digits {
+            let digit = self.chars.next().and_then(|(_, c)| c.to_digit(16));
+            code = code * 16 + digit.ok_or_else(unknown)?;
+        }
+        char::from_u32(code).ok_or_else(unknown)
+    }
+
+    fn number(&mut self) -> Result<Literal> {
+        let start = self.at();
+        let negative = self.chars.next_if(|&(_, c)| c == '-').is_some();
+        if !negative {
+            self.chars.next_if(|&(_, c)| c == '+');
+        }
+        let digits = self.at();
+        while self
+            .chars
+            .next_if(|&(_, c)| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E'))
+            .is_some()
+        {}
+        let end = self.at();
+        let body = &self.text[digits..end];
+        if self.python2 {
+            self.chars.next_if(|&(_, c)| c == 'L');
+        }
+        let next = self.at();
+        if self.text[next..].starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+            return Err(error(start, "a number that NumPy does not write"));
+        }
+        if body.is_empty() {
+            return Err(error(start, "a sign without a number"));
+        }
+        if !body.bytes().all(|b| b.is_ascii_digit()) {
+            return match body.parse::<f64>() {
+                Ok(_) => Ok(Literal::Float),
+                Err(_) => Err(error(start, "a number that NumPy does not write")),
+            };
+        }
+        if body.len() > 1 && body.starts_with('0') && body.bytes().any(|b| b != b'0') {
+            return Err(error(start, "a number with leading zeros"));
+        }
+        Ok(match body.parse::<i64>() {
+            Ok(value) if negative => Literal::Int(-value),
+            Ok(value) => Literal::Int(value),
+            Err(_) => Literal::BigInt(negative),
+        })
+    }
+
+    fn word(&mut self) -> Result<Literal> {
+        let start = self.at();
+        while self
+            .chars
+            .next_if(|&(_, c)| c.is_alphanumeric() || c == '_')
+            .is_some()
+        {}
+        let end = self.at();
+        let word = &self.text[start..end];
+        let quoted = matches!(self.chars.peek(), Some((_, '\'' | '"')));
+        match word {
+            "True" => Ok(Literal::Bool(true)),
+            "False" => Ok(Literal::Bool(false)),
+            "None" => Ok(Literal::None),
+            "b" | "B" if quoted => self.string().map(|_| Literal::Bytes),
+            "u" | "U" if quoted => self.string().map(Literal::Str),
+            _ => Err(error(start, "a name where a value was expected")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(text: &str) -> ErrorClass {
+        parse(text, false).unwrap_err().class()
+    }
+
+    #[test]
+    fn reads_what_numpy_writes() {
+        let parsed = parse(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2L), }\n",
+            true,
+        );
+        let text = |text: &str| Literal::Str(text.to_owned());
+        assert_eq!(
+            parsed.unwrap(),
+            Literal::Dict(vec![
+                (text("descr"), text("<f4")),
+                (text("fortran_order"), Literal::Bool(false)),
+                (
+                    text("shape"),
+                    Literal::Tuple(vec![Literal::Int(3), Literal::Int(2)])
+                ),
+            ])
+        );
+        assert_eq!(parse("(3)", false).unwrap(), Literal::Int(3));
+        assert_eq!(parse("()", false).unwrap(), Literal::Tuple(vec![]));
+        assert_eq!(
+            parse(r"'a\'\x41'", false).unwrap(),
+            Literal::Str("a'A".to_owned())
+        );
+        assert_eq!(
+            parse("{1}", false).unwrap(),
+            Literal::Set(vec![Literal::Int(1)])
+        );
+    }
+
+    #[test]
+    fn refuses_the_rest_without_recursing_far() {
+        for text in [
+            "",
+            "{",
+            "{'a'",
+            "{'a': }",
+            "{'a': 1 'b': 2}",
+            "(1 2)",
+            "(,)",
+            "[1,,2]",
+            "'abc",
+            "--1",
+            "0x10",
+            "1_000",
+            "012",
+            "f'x'",
+            "dict()",
+            "{'a': 1}}",
+            "lambda: 1",
+            "3L",
+            "\0",
+        ] {
+            assert_eq!(class(text), ErrorClass::Header, "{text:?}");
+        }
+        for bracket in ["(", "[", "{", "{1:"] {
+            assert_eq!(class(&bracket.repeat(100_000)), ErrorClass::Header);
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_known_as_such() {
+        let digits = "9".repeat(9_000);
+        assert_eq!(parse(&digits, false).unwrap(), Literal::BigInt(false));
+        assert_eq!(
+            parse(&format!("-{digits}"), false).unwrap(),
+            Literal::BigInt(true)
+        );
+        assert_eq!(parse("1.5", false).unwrap(), Literal::Float);
+    }
+}

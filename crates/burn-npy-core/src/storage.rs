@@ -1,0 +1,371 @@
+//! Where the bytes of arrays are: a mapped file, a file read by position, or memory.
+//!
+//! This is one of the two files with unsafe code. A mapped file can be changed by anyone at any
+//! time, so no reference into a map leaves this crate: rows are copied out. [`Storage::check`]
+//! finds a file that was truncated, overwritten or replaced, and is called before each gather. What
+//! remains is the race between that check and the copy, in which a file that is truncated kills
+//! the process by SIGBUS; [`Access::Positioned`] has no such race.
+#![allow(unsafe_code)]
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use memmap2::Mmap;
+
+use crate::{Error, ErrorClass, Result};
+
+/// How the bytes of a file are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Map the file into memory: fastest while it is in the page cache. The file must not be
+    /// truncated while it is in use, see the [crate's page](crate#files-that-change).
+    #[default]
+    Mapped,
+    /// Read each row with a positioned read: slower for small rows, but a file that shrinks is
+    /// always an error.
+    Positioned,
+    /// Read the whole file into memory when it is opened.
+    Memory,
+}
+
+/// The bytes of a file or of an array in memory; clones share them.
+#[derive(Clone)]
+pub(crate) struct Storage(Arc<Repr>);
+
+enum Repr {
+    Mapped(Mmap, OpenFile),
+    Positioned(OpenFile),
+    Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl Storage {
+    pub(crate) fn open(path: &Path, access: Access) -> Result<Self> {
+        let file = OpenFile::open(path)?;
+        let repr = if access == Access::Memory || file.state.len == 0 {
+            let bytes = std::fs::read(path)
+                .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
+            Repr::Memory(Box::new(bytes))
+        } else if access == Access::Positioned {
+            Repr::Positioned(file)
+        } else {
+            // SAFETY: the contract of `Mmap::map` is that the file is not changed while the map is
+            // alive, which nobody can promise. What we do instead: the map is read only, its
+            // bytes are plain data of which every value is valid, they are copied out before anything
+            // is decided by them twice, `check` runs before each use, and no reference to
+            // them leaves the crate but through functions that are unsafe themselves.
+            let map = unsafe { Mmap::map(&file.file) }
+                .map_err(|error| Error::io("cannot map the file", error).in_file(path))?;
+            Repr::Mapped(map, file)
+        };
+        Ok(Self(Arc::new(repr)))
+    }
+
+    pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Repr::Memory(Box::new(bytes))))
+    }
+
+    /// The length in bytes, as it was when the file was opened.
+    pub(crate) fn len(&self) -> u64 {
+        match &*self.0 {
+            Repr::Mapped(map, _) => map.len() as u64,
+            Repr::Positioned(file) => file.state.len,
+            Repr::Memory(bytes) => (**bytes).as_ref().len() as u64,
+        }
+    }
+
+    /// All bytes, unless they have to be read.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &*self.0 {
+            Repr::Mapped(map, _) => Some(map),
+            Repr::Positioned(_) => None,
+            Repr::Memory(bytes) => Some((**bytes).as_ref()),
+        }
+    }
+
+    /// The file behind the bytes.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &*self.0 {
+            Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
+            Repr::Memory(_) => None,
+        }
+    }
+
+    /// The bytes, if nobody else can change them.
+    pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
+        match &*self.0 {
+            Repr::Memory(bytes) => Some((**bytes).as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Fills `out` with the bytes at `offset`.
+    pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let end = offset.checked_add(out.len() as u64);
+        if end.is_none_or(|end| end > self.len()) {
+            return Err(Error::new(
+                ErrorClass::TruncatedData,
+                "a read beyond the end of the file",
+            )
+            .at(offset));
+        }
+        match (&*self.0, self.bytes()) {
+            (_, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
+            (Repr::Positioned(file), _) => {
+                read_exact_at(&file.file, out, offset).map_err(|error| {
+                    // A file that shrank is named as that, not as a short read.
+                    match file.check() {
+                        Err(changed) => changed,
+                        Ok(()) => Error::io("cannot read the file", error)
+                            .in_file(&file.path)
+                            .at(offset),
+                    }
+                })?
+            }
+            _ => unreachable!("only positioned files have no bytes"),
+        }
+        Ok(())
+    }
+
+    /// A reader over the whole storage.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            storage: self.clone(),
+            position: 0,
+        }
+    }
+
+    /// Checks that the file is still the one that was opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &*self.0 {
+            Repr::Mapped(_, file) | Repr::Positioned(file) => file.check(),
+            Repr::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether two storages are the same, so that one check is enough.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.0 {
+            Repr::Mapped(_, file) => write!(f, "Mapped({})", file.path.display()),
+            Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
+            Repr::Memory(bytes) => write!(f, "Memory({} bytes)", (**bytes).as_ref().len()),
+        }
+    }
+}
+
+/// Reads a storage from the front; the archive reader needs it.
+pub(crate) struct Reader {
+    storage: Storage,
+    position: u64,
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.storage.len().saturating_sub(self.position);
+        let len = left.min(out.len() as u64) as usize;
+        self.storage
+            .read_at(self.position, &mut out[..len])
+            .map_err(io::Error::other)?;
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl io::Seek for Reader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            io::SeekFrom::Start(position) => Some(position),
+            io::SeekFrom::End(delta) => self.storage.len().checked_add_signed(delta),
+            io::SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+/// An open file and what it looked like when it was opened.
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+    state: FileState,
+}
+
+impl OpenFile {
+    fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = File::open(path)?;
+            let metadata = file.metadata()?;
+            if metadata.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            Ok((file, FileState::new(&metadata)))
+        };
+        let (file, state) =
+            open().map_err(|error| Error::io("cannot open the file", error).in_file(path))?;
+        Ok(Self {
+            // So that the check does not depend on the working directory.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+            file,
+            state,
+        })
+    }
+
+    /// One system call while the path still leads to the file. A file that was deleted is whole
+    /// as long as it is open, so it is no error.
+    fn check(&self) -> Result<()> {
+        let now = match std::fs::metadata(&self.path) {
+            Ok(metadata) => FileState::new(&metadata),
+            Err(_) => {
+                let metadata = self.file.metadata().map_err(|error| {
+                    Error::io("cannot look at the file", error).in_file(&self.path)
+                })?;
+                FileState::new(&metadata)
+            }
+        };
+        if now == self.state {
+            return Ok(());
+        }
+        let what = if now.identity != self.state.identity {
+            "was replaced by another file".to_owned()
+        } else if now.len != self.state.len {
+            format!("was {} bytes and is now {}", self.state.len, now.len)
+        } else {
+            "was written to".to_owned()
+        };
+        Err(
+            Error::new(ErrorClass::Changed, format!("the file {what} while in use"))
+                .in_file(&self.path),
+        )
+    }
+}
+
+#[derive(PartialEq)]
+struct FileState {
+    len: u64,
+    modified: Option<SystemTime>,
+    identity: (u64, u64),
+}
+
+impl FileState {
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+            identity: identity(metadata),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !out.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, out, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                out = &mut out[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::*;
+
+    fn temporary(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn every_access_reads_the_same() {
+        let (_dir, path) = temporary(b"0123456789");
+        for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+            let storage = Storage::open(&path, access).unwrap();
+            let mut out = [0; 4];
+            storage.read_at(3, &mut out).unwrap();
+            assert_eq!(&out, b"3456");
+            assert!(storage.read_at(7, &mut out).is_err());
+            assert!(storage.read_at(u64::MAX, &mut out).is_err());
+            assert_eq!(storage.len(), 10);
+            let mut reader = storage.reader();
+            reader.seek(SeekFrom::End(-2)).unwrap();
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "89");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_opens() {
+        let (_dir, path) = temporary(b"");
+        assert_eq!(Storage::open(&path, Access::Mapped).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let (dir, path) = temporary(b"");
+        for path in [dir.path(), &path.with_extension("missing")] {
+            let error = Storage::open(path, Access::Mapped).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Io);
+            assert_eq!(error.file(), Some(path));
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_is_found() {
+        for access in [Access::Mapped, Access::Positioned] {
+            let (_dir, path) = temporary(&[7; 64]);
+            let storage = Storage::open(&path, access).unwrap();
+            storage.check().unwrap();
+
+            File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_len(10))
+                .unwrap();
+            let error = storage.check().unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Changed);
+            assert!(error.to_string().contains("was 64 bytes and is now 10"));
+        }
+        let (_dir, path) = temporary(&[7; 64]);
+        let storage = Storage::open(&path, Access::Mapped).unwrap();
+        let other = path.with_extension("new");
+        std::fs::write(&other, [8; 64]).unwrap();
+        std::fs::rename(other, &path).unwrap();
+        assert!(storage.check().unwrap_err().message().contains("replaced"));
+        std::fs::remove_file(&path).unwrap();
+        storage.check().unwrap();
+    }
+}

@@ -1,0 +1,349 @@
+//! From rows to a batch: one gather a column, into one buffer, converting as it copies.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::tensor::{Device, TensorData};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
+
+use crate::dtype::{check_kind, device_dtype, tensor_dtype};
+use crate::pool::Pool;
+use crate::row::{Columns, Row};
+use crate::tensors::{Batch, TensorSpec, Tensors};
+
+/// Gathers rows into a [`Batch`]: each named column becomes one tensor.
+///
+/// Elements keep the dtype of their column unless a conversion was asked for, either of the dataset
+/// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or of the batcher
+/// ([`device_dtypes`](Self::device_dtypes)). Ranks, dtypes and kinds are checked when a
+/// [`Loader`](crate::Loader) is built.
+///
+/// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_npy::{NpyBatcher, NpyDataset, ndarray::array};
+///
+/// # fn main() -> burn_npy::Result<()> {
+/// let dataset = NpyDataset::from_tensor_slices((
+///     array![[1.0_f32, 3.0], [2.0, 1.0], [3.0, 3.0]],
+///     array![0_i64, 1, 0],
+/// ))?;
+/// let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all();
+/// let rows = vec![dataset.row(2), dataset.row(0)];
+/// let (features, labels) = batcher.try_batch(&rows, &Device::ndarray())?;
+/// assert_eq!(features.to_data().to_vec::<f32>().unwrap(), [3.0, 3.0, 1.0, 3.0]);
+/// assert_eq!(labels.to_data().to_vec::<i64>().unwrap(), [0, 0]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct NpyBatcher<B> {
+    pub(crate) gather: Arc<Gather>,
+    pub(crate) assemble: Arc<dyn Assemble<B>>,
+}
+
+impl<B> Clone for NpyBatcher<B> {
+    fn clone(&self) -> Self {
+        Self {
+            gather: self.gather.clone(),
+            assemble: self.assemble.clone(),
+        }
+    }
+}
+
+impl<B> std::fmt::Debug for NpyBatcher<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NpyBatcher")
+            .field("columns", &self.gather.names)
+            .field("tensors", &self.gather.specs)
+            .field("device_dtypes", &self.gather.device_dtypes)
+            .finish()
+    }
+}
+
+impl<B: Batch> NpyBatcher<B> {
+    /// The named columns become the tensors of the batch, in this order.
+    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::with_names(Some(columns.into_iter().map(Into::into).collect()))
+    }
+
+    /// All columns of the dataset become the tensors of the batch, in their order.
+    pub fn all() -> Self {
+        Self::with_names(None)
+    }
+
+    fn with_names(names: Option<Vec<String>>) -> Self {
+        Self {
+            gather: Arc::new(Gather {
+                names,
+                specs: B::Tensors::SPECS,
+                device_dtypes: false,
+                pool: Arc::default(),
+            }),
+            assemble: Arc::new(Assembler(PhantomData)),
+        }
+    }
+
+    /// Casts float and integer columns to the default dtypes of the device, as Burn's
+    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect.
+    pub fn device_dtypes(mut self) -> Self {
+        self.gather = Arc::new(Gather {
+            device_dtypes: true,
+            names: self.gather.names.clone(),
+            specs: self.gather.specs,
+            pool: self.gather.pool.clone(),
+        });
+        self
+    }
+
+    /// A batch of rows, which may come from several datasets with the same columns.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
+    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
+    /// changed; [`ErrorClass::Usage`] if there are no rows; and what the file system says.
+    pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
+        let data = self.gather.rows(rows, device)?;
+        Ok(self.assemble.assemble(data, device))
+    }
+}
+
+/// # Panics
+///
+/// This trait cannot return an error, so [`NpyBatcher::try_batch`] panics here with its message. The
+/// [`Loader`](crate::Loader) of this crate does not go through it.
+impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
+    fn batch(&self, items: Vec<Row>, device: &Device) -> B {
+        self.try_batch(&items, device)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The last step, for a type that only [`NpyBatcher::new`] knows to be a batch.
+pub(crate) trait Assemble<B>: Send + Sync {
+    fn assemble(&self, data: Vec<TensorData>, device: &Device) -> B;
+}
+
+struct Assembler<B>(PhantomData<fn() -> B>);
+
+impl<B: Batch> Assemble<B> for Assembler<B> {
+    fn assemble(&self, data: Vec<TensorData>, device: &Device) -> B {
+        B::from_tensors(B::Tensors::from_data(&mut data.into_iter(), device))
+    }
+}
+
+/// What a batcher gathers.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    /// All columns if `None`.
+    names: Option<Vec<String>>,
+    specs: &'static [TensorSpec],
+    device_dtypes: bool,
+    pool: Arc<Pool>,
+}
+
+impl Gather {
+    /// Looks the columns up and checks that they fit.
+    pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Bound> {
+        let names = self.names.as_deref().unwrap_or(columns.names());
+        if names.len() != self.specs.len() {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                format!(
+                    "the batch has {} tensors, but there are {} columns for them: {}",
+                    self.specs.len(),
+                    names.len(),
+                    names.join(", ")
+                ),
+            ));
+        }
+        let mut bound = Bound {
+            columns: Vec::new(),
+            pool: self.pool.clone(),
+        };
+        for (name, spec) in names.iter().zip(self.specs) {
+            let column = self
+                .fit(columns.get(name)?, spec, device)
+                .map_err(|error| error.in_array(name))?;
+            let new_file = !bound
+                .columns
+                .iter()
+                .any(|b| b.column.shares_file_with(&column));
+            bound.columns.push(BoundColumn {
+                name: name.clone(),
+                column,
+                new_file,
+            });
+        }
+        Ok(bound)
+    }
+
+    fn fit(&self, column: &Column, spec: &TensorSpec, device: &Device) -> Result<Column> {
+        let rank = column.row_shape().len() + 1;
+        if rank != spec.rank {
+            return Err(Error::new(
+                ErrorClass::Shape,
+                format!(
+                    "rows of shape {:?} make a batch of {rank} dimensions, but the batch wants a \
+                     Tensor<{}>: reshape the column or change the type",
+                    column.row_shape(),
+                    spec.rank
+                ),
+            ));
+        }
+        let mut column = column.clone();
+        if self.device_dtypes && column.dtype() != DType::Bool {
+            let dtype = device_dtype(spec.kind, device)?;
+            let same_kind = column.dtype().is_float() == dtype.is_float() && dtype != DType::Bool;
+            if same_kind {
+                column = column.convert(&Convert::to(dtype))?;
+            }
+        }
+        check_kind(column.dtype(), spec.kind, device)?;
+        Ok(column)
+    }
+
+    /// Gathers rows of any datasets that have the columns.
+    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Vec<TensorData>> {
+        let mut groups = rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns));
+        let Some(first) = groups.next() else {
+            return Err(Error::new(ErrorClass::Usage, "a batch without rows"));
+        };
+        let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
+        let bound = self.bind(&first[0].columns, device)?;
+        if first.len() == rows.len() {
+            return bound.gather(&indices(rows));
+        }
+        let mut buffers = bound.buffers(rows.len())?;
+        let mut start = 0;
+        for group in rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns)) {
+            let other = self.bind(&group[0].columns, device)?;
+            other.expect_like(&bound)?;
+            other.check()?;
+            let indices = indices(group);
+            for (bound, buffer) in other.columns.iter().zip(&mut buffers) {
+                let row_bytes = bound.column.row_bytes();
+                let part =
+                    &mut buffer.as_mut_slice()[start * row_bytes..][..group.len() * row_bytes];
+                // A part of a buffer may start at any row; the kernels want aligned memory.
+                let mut aligned = self.pool.take(part.len())?;
+                bound.gather_into(&indices, aligned.as_mut_slice())?;
+                part.copy_from_slice(aligned.as_ref());
+            }
+            start += group.len();
+        }
+        bound.tensors(buffers, rows.len())
+    }
+}
+
+/// Columns that are known to fit their tensors.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    columns: Vec<BoundColumn>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct BoundColumn {
+    name: String,
+    column: Column,
+    /// Whether no column before this one is in the same file.
+    new_file: bool,
+}
+
+impl BoundColumn {
+    fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+        self.column
+            .gather(rows, out)
+            .map_err(|error| error.in_array(&self.name))
+    }
+}
+
+impl Bound {
+    /// The size of a row in bytes, over all columns.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.columns
+            .iter()
+            .map(|bound| bound.column.row_bytes())
+            .sum()
+    }
+
+    /// The tensor data of rows of the files.
+    pub(crate) fn gather(&self, rows: &[usize]) -> Result<Vec<TensorData>> {
+        self.check()?;
+        let mut buffers = self.buffers(rows.len())?;
+        for (bound, buffer) in self.columns.iter().zip(&mut buffers) {
+            bound.gather_into(rows, buffer.as_mut_slice())?;
+        }
+        self.tensors(buffers, rows.len())
+    }
+
+    fn check(&self) -> Result<()> {
+        self.columns
+            .iter()
+            .filter(|bound| bound.new_file)
+            .try_for_each(|bound| {
+                bound
+                    .column
+                    .check()
+                    .map_err(|error| error.in_array(&bound.name))
+            })
+    }
+
+    fn buffers(&self, rows: usize) -> Result<Vec<crate::pool::PooledBuffer>> {
+        self.columns
+            .iter()
+            .map(|bound| {
+                let len = rows.checked_mul(bound.column.row_bytes());
+                let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
+                self.pool
+                    .take(len.ok_or_else(too_large)?)
+                    .map_err(|error| error.in_array(&bound.name))
+            })
+            .collect()
+    }
+
+    fn tensors(
+        &self,
+        buffers: Vec<crate::pool::PooledBuffer>,
+        rows: usize,
+    ) -> Result<Vec<TensorData>> {
+        self.columns
+            .iter()
+            .zip(buffers)
+            .map(|(bound, buffer)| {
+                let mut shape = vec![rows];
+                shape.extend(bound.column.row_shape());
+                let dtype = tensor_dtype(bound.column.dtype())?;
+                Ok(TensorData::from_bytes(buffer.into_bytes(), shape, dtype))
+            })
+            .collect()
+    }
+
+    /// Rows of several datasets go into one tensor only if they are alike.
+    fn expect_like(&self, first: &Self) -> Result<()> {
+        for (ours, theirs) in self.columns.iter().zip(&first.columns) {
+            let describe =
+                |bound: &BoundColumn| (bound.column.dtype(), bound.column.row_shape().to_vec());
+            let (found, expected) = (describe(ours), describe(theirs));
+            if found != expected {
+                return Err(Error::new(
+                    ErrorClass::Shape,
+                    format!("rows of {found:?} and of {expected:?} in one batch"),
+                )
+                .in_array(&ours.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The batcher, if a batcher of any type is one of ours.
+pub(crate) fn as_npy<O: 'static>(batcher: &dyn Any) -> Option<NpyBatcher<O>> {
+    batcher.downcast_ref().cloned()
+}

@@ -1,0 +1,566 @@
+//! A dataset: named columns with one row count.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::data::dataset::{Dataset, DatasetError};
+use burn_npy_core::{
+    Array, Column, Convert, Error, ErrorClass, Npz, OpenOptions, Permutation, Result,
+};
+
+use crate::row::{Columns, Row};
+use crate::slices::TensorSlices;
+
+/// Named columns of NumPy arrays with one row count; an item is a [`Row`].
+///
+/// Opening a dataset reads headers, not data. The methods that change it are cheap too: they
+/// describe what happens to a row when it is gathered. Clones share the data.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy::{Convert, DType, NpyDataset};
+///
+/// # fn main() -> burn_npy::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let table = dir.path().join("table.npy");
+/// # burn_npy::write_npy(&table, &burn_npy::ndarray::Array2::<f64>::ones((20, 10)))?;
+/// // 20 rows of 10 numbers: nine features and a label.
+/// let dataset = NpyDataset::open(&table)?
+///     .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
+///     .convert("features", &Convert::to(DType::F32))?
+///     .convert("label", &Convert::to(DType::I64))?;
+/// let (train, valid) = dataset.split(0.8, 42)?;
+///
+/// assert_eq!((train.len(), valid.len()), (16, 4));
+/// println!("{:?}", train.row(0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct NpyDataset {
+    columns: Arc<Columns>,
+    rows: RowMap,
+}
+
+/// What part of a row becomes a column of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A range along the first axis of a row, which stays an axis.
+    Range(std::ops::Range<usize>),
+    /// One place along the first axis of a row, which is gone.
+    Index(usize),
+}
+
+impl From<std::ops::Range<usize>> for Part {
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self::Range(range)
+    }
+}
+
+impl From<usize> for Part {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl NpyDataset {
+    /// Opens a `.npz` archive with all its arrays as columns, or a `.npy` file as one column that is
+    /// named after the file. The first bytes of the file decide, not its name.
+    ///
+    /// # Errors
+    ///
+    /// What [`Npz::open`], [`Npz::array`] and [`Array::open`] refuse; [`ErrorClass::Shape`] if an
+    /// array has no axes, or if the arrays have not all the same number of rows.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, OpenOptions::default())
+    }
+
+    /// As [`open`](Self::open), with options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        let path = path.as_ref();
+        match Array::open_with(path, options) {
+            Ok(array) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                Self::from_arrays([(name, array)])
+            }
+            Err(error) if error.class() == ErrorClass::Magic => {
+                let npz = Npz::open_with(path, options)?;
+                Self::from_npz(&npz, npz.names())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The named arrays of an open archive; the others are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`ErrorClass::Name`] for an array that is not there.
+    pub fn from_npz(npz: &Npz, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
+        let arrays: Vec<_> = names
+            .into_iter()
+            .map(|name| Ok((name.as_ref().to_owned(), npz.array(name.as_ref())?)))
+            .collect::<Result<_>>()?;
+        Self::from_arrays(arrays)
+    }
+
+    /// Opens several `.npy` files, each as a column with a name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn from_files<N: Into<String>>(
+        files: impl IntoIterator<Item = (N, impl AsRef<Path>)>,
+    ) -> Result<Self> {
+        let arrays: Vec<_> = files
+            .into_iter()
+            .map(|(name, path)| Ok((name.into(), Array::open(path)?)))
+            .collect::<Result<_>>()?;
+        Self::from_arrays(arrays)
+    }
+
+    /// Arrays from anywhere, each as a column with a name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Shape`] if an array has no axes, or if the arrays have not all the same number of
+    /// rows; [`ErrorClass::Duplicate`] if two have one name; [`ErrorClass::Usage`] if there are none.
+    pub fn from_arrays<N: Into<String>, A: Into<Array>>(
+        arrays: impl IntoIterator<Item = (N, A)>,
+    ) -> Result<Self> {
+        let mut columns = Columns::default();
+        for (name, array) in arrays {
+            let name = name.into();
+            let column = Column::new(array.into()).map_err(|error| error.in_array(&name))?;
+            columns.push(name, column);
+        }
+        Self::from_columns(columns)
+    }
+
+    /// An array in memory, or a tuple of arrays, cut along axis 0: TensorFlow's
+    /// `tf.data.Dataset.from_tensor_slices`. The columns are named `0`, `1` and so on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_arrays`](Self::from_arrays).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let features = array![[1.0_f32, 3.0], [2.0, 1.0], [3.0, 3.0]];
+    /// let dataset = NpyDataset::from_tensor_slices((features, array![0, 1, 0]))?;
+    /// assert_eq!(dataset.row(1).get::<i32>("1")?.into_scalar(), 1);
+    /// # Ok(())
+    /// # }
+    /// # trait IntoScalar<T> { fn into_scalar(self) -> T; }
+    /// # impl IntoScalar<i32> for burn_npy::ndarray::ArrayD<i32> {
+    /// #     fn into_scalar(self) -> i32 { self[[]] }
+    /// # }
+    /// ```
+    pub fn from_tensor_slices(arrays: impl TensorSlices) -> Result<Self> {
+        let arrays = arrays.into_arrays();
+        Self::from_arrays((0_usize..).map(|index| index.to_string()).zip(arrays))
+    }
+
+    fn from_columns(columns: Columns) -> Result<Self> {
+        let counts = || columns.iter().map(|(name, column)| (name, column.rows()));
+        let Some((_, rows)) = counts().next() else {
+            return Err(Error::new(ErrorClass::Usage, "a dataset without columns"));
+        };
+        for (index, name) in columns.names().iter().enumerate() {
+            if columns.names()[..index].contains(name) {
+                return Err(
+                    Error::new(ErrorClass::Duplicate, "two columns with this name").in_array(name),
+                );
+            }
+        }
+        if counts().any(|(_, count)| count != rows) {
+            let counts: Vec<_> = counts()
+                .map(|(name, count)| format!("{name} has {count}"))
+                .collect();
+            return Err(Error::new(
+                ErrorClass::Shape,
+                format!(
+                    "the columns have different numbers of rows: {}",
+                    counts.join(", ")
+                ),
+            ));
+        }
+        Ok(Self {
+            columns: Arc::new(columns),
+            rows: RowMap::new(rows),
+        })
+    }
+
+    fn with_columns(&self, columns: Columns) -> Self {
+        Self {
+            columns: Arc::new(columns),
+            rows: self.rows.clone(),
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The columns with their names, in order.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
+        self.columns.iter()
+    }
+
+    /// A row.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `index` is not below [`len`](Self::len).
+    pub fn row(&self, index: usize) -> Row {
+        Row {
+            columns: self.columns.clone(),
+            index: self.rows.map(index),
+        }
+    }
+
+    pub(crate) fn shared_columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    pub(crate) fn row_map(&self) -> &RowMap {
+        &self.rows
+    }
+
+    /// Keeps these columns, in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] for a column that is not there, [`ErrorClass::Duplicate`] for one that is
+    /// named twice.
+    pub fn select(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
+        let mut columns = Columns::default();
+        for name in names {
+            let name = name.as_ref();
+            columns.push(name.to_owned(), self.columns.get(name)?.clone());
+        }
+        Ok(Self {
+            rows: self.rows.clone(),
+            ..Self::from_columns(columns)?
+        })
+    }
+
+    /// Gives a column another name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if the new name is
+    /// another column's.
+    pub fn rename(&self, from: &str, to: &str) -> Result<Self> {
+        self.columns.get(from)?;
+        let mut columns = Columns::default();
+        for (name, column) in self.columns.iter() {
+            let name = if name == from { to } else { name };
+            columns.push(name.to_owned(), column.clone());
+        }
+        Ok(Self {
+            rows: self.rows.clone(),
+            ..Self::from_columns(columns)?
+        })
+    }
+
+    /// Gives each row of a column another shape of as many elements: `[784]` to `[1, 28, 28]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] and [`ErrorClass::Shape`], as in [`Column::reshape`].
+    pub fn reshape(&self, name: &str, row_shape: &[usize]) -> Result<Self> {
+        self.replace(name, |column| column.reshape(row_shape))
+    }
+
+    /// Converts the elements of a column when they are gathered.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`], and those of [`Column::convert`].
+    pub fn convert(&self, name: &str, convert: &Convert) -> Result<Self> {
+        self.replace(name, |column| column.convert(convert))
+    }
+
+    fn replace(&self, name: &str, with: impl FnOnce(Column) -> Result<Column>) -> Result<Self> {
+        let column = self.columns.get(name)?.clone();
+        let new = with(column).map_err(|error| error.in_array(name))?;
+        let mut columns = Columns::default();
+        for (known, column) in self.columns.iter() {
+            let column = if known == name { &new } else { column };
+            columns.push(known.to_owned(), column.clone());
+        }
+        Ok(self.with_columns(columns))
+    }
+
+    /// Replaces a column by parts of its rows: columns 0 to 8 of a table as `features`, column 9
+    /// as `label`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if a new name is
+    /// taken, and those of [`Column::slice`].
+    pub fn split_column<N: Into<String>>(
+        &self,
+        name: &str,
+        parts: impl IntoIterator<Item = (N, Part)>,
+    ) -> Result<Self> {
+        let whole = self.columns.get(name)?;
+        let mut columns = Columns::default();
+        let mut parts = Some(parts);
+        for (known, column) in self.columns.iter() {
+            if known != name {
+                columns.push(known.to_owned(), column.clone());
+                continue;
+            }
+            for (name, part) in parts.take().into_iter().flatten() {
+                let name = name.into();
+                let column = cut(whole.clone(), part).map_err(|error| error.in_array(&name))?;
+                columns.push(name, column);
+            }
+        }
+        Ok(Self {
+            rows: self.rows.clone(),
+            ..Self::from_columns(columns)?
+        })
+    }
+
+    /// The first `count` rows, or all if there are fewer.
+    pub fn take(&self, count: usize) -> Self {
+        let mut new = self.clone();
+        new.rows.len = count.min(self.len());
+        new
+    }
+
+    /// All but the first `count` rows.
+    pub fn skip(&self, count: usize) -> Self {
+        let mut new = self.clone();
+        new.rows.skip(count);
+        new
+    }
+
+    /// Splits the rows at random: the first part gets `fraction` of them, rounded to the nearest
+    /// number, and the second part the rest. The same seed gives the same parts, everywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if the fraction is not between 0 and 1.
+    pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                format!("cannot split at {fraction}; expected a fraction from 0 to 1"),
+            ));
+        }
+        let first = (self.len() as f64 * fraction).round() as usize;
+        let mut shuffled = self.clone();
+        shuffled.rows.shuffle(seed);
+        Ok((shuffled.take(first), shuffled.skip(first)))
+    }
+}
+
+fn cut(column: Column, part: Part) -> Result<Column> {
+    match part {
+        Part::Range(range) => column.slice(range),
+        Part::Index(index) => {
+            let column = column.slice(index..index.saturating_add(1))?;
+            let row_shape = column.row_shape()[1..].to_vec();
+            column.reshape(&row_shape)
+        }
+    }
+}
+
+/// Items are handles; their data is copied when it is asked for, or gathered by a batcher.
+impl Dataset<Row> for NpyDataset {
+    fn get(&self, index: usize) -> std::result::Result<Row, DatasetError> {
+        Ok(self.row(index))
+    }
+
+    fn get_many(&self, indexes: Vec<usize>) -> std::result::Result<Vec<Row>, DatasetError> {
+        Ok(indexes.into_iter().map(|index| self.row(index)).collect())
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+impl std::fmt::Debug for NpyDataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("NpyDataset");
+        out.field("rows", &self.len());
+        for (name, column) in self.columns() {
+            let what = format!("{} {:?}", column.dtype(), column.row_shape());
+            out.field(name, &format_args!("{what}"));
+        }
+        out.finish()
+    }
+}
+
+/// Which rows of the files the dataset has, in which order. It takes no memory, however many
+/// rows there are.
+#[derive(Clone, Debug)]
+pub(crate) struct RowMap {
+    len: usize,
+    /// What happened to the rows, the last first.
+    steps: Vec<RowStep>,
+}
+
+#[derive(Clone, Debug)]
+enum RowStep {
+    Skip(usize),
+    Shuffle(Permutation),
+}
+
+impl RowMap {
+    fn new(len: usize) -> Self {
+        Self {
+            len,
+            steps: Vec::new(),
+        }
+    }
+
+    fn skip(&mut self, count: usize) {
+        let count = count.min(self.len);
+        self.len -= count;
+        match self.steps.first_mut() {
+            Some(RowStep::Skip(skipped)) => *skipped += count,
+            _ => self.steps.insert(0, RowStep::Skip(count)),
+        }
+    }
+
+    fn shuffle(&mut self, seed: u64) {
+        // An epoch that no loader reaches, so that a split is not the order of an epoch.
+        let permutation = Permutation::new(self.len as u64, seed, u64::MAX);
+        self.steps.insert(0, RowStep::Shuffle(permutation));
+    }
+
+    /// Whether indices of the dataset are rows of the files.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The row of the files at an index of the dataset.
+    pub(crate) fn map(&self, index: usize) -> usize {
+        assert!(index < self.len, "row {index} of {}", self.len);
+        let step = |index, step: &RowStep| match step {
+            RowStep::Skip(count) => index + count,
+            RowStep::Shuffle(permutation) => permutation.row(index as u64) as usize,
+        };
+        self.steps.iter().fold(index, step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::DType;
+    use burn_npy_core::ndarray::{Array1, Array2, array};
+
+    use super::*;
+
+    fn numbers(len: usize) -> NpyDataset {
+        let values = Array1::from_iter(0..len as i64);
+        NpyDataset::from_tensor_slices(values).unwrap()
+    }
+
+    fn values(dataset: &NpyDataset) -> Vec<i64> {
+        (0..dataset.len())
+            .map(|i| dataset.row(i).get::<i64>("0").unwrap()[[]])
+            .collect()
+    }
+
+    #[test]
+    fn rows_are_taken_skipped_and_split() {
+        let dataset = numbers(10);
+        assert_eq!(values(&dataset.skip(2).take(5).skip(1)), [3, 4, 5, 6]);
+        assert_eq!(values(&dataset.take(3).skip(5)), [0_i64; 0]);
+
+        let (train, valid) = dataset.split(0.7, 1).unwrap();
+        assert_eq!((train.len(), valid.len()), (7, 3));
+        let mut all = [values(&train), values(&valid)].concat();
+        assert_ne!(all, values(&dataset));
+        // What is done to a part stays inside the part.
+        let (inner, _) = valid.skip(1).split(0.5, 2).unwrap();
+        assert!(
+            values(&inner)
+                .iter()
+                .all(|x| values(&valid)[1..].contains(x))
+        );
+        all.sort();
+        assert_eq!(all, values(&dataset));
+        assert!(dataset.split(1.5, 0).is_err());
+    }
+
+    #[test]
+    fn columns_are_selected_renamed_split_and_reshaped() {
+        let table = Array2::from_shape_fn((3, 4), |(i, j)| (10 * i + j) as f64);
+        let dataset =
+            NpyDataset::from_arrays([("t", table.into()), ("l", Array::from(vec![7_u8, 8, 9]))])
+                .unwrap();
+        let dataset = dataset
+            .split_column("t", [("a", (0..3).into()), ("b", 3.into())])
+            .and_then(|dataset| dataset.rename("l", "label"))
+            .and_then(|dataset| dataset.convert("b", &Convert::to(DType::I32)))
+            .and_then(|dataset| dataset.reshape("a", &[3, 1]))
+            .unwrap();
+        assert_eq!(
+            format!("{dataset:?}"),
+            "NpyDataset { rows: 3, a: float64 [3, 1], b: int32 [], label: uint8 [] }"
+        );
+        assert_eq!(dataset.row(2).get::<i32>("b").unwrap()[[]], 23);
+        assert_eq!(dataset.row(1).value("label").unwrap().to_string(), "8");
+        assert_eq!(
+            format!("{:?}", dataset.select(["label", "b"]).unwrap().row(0)),
+            r#"{"label": 7, "b": 3}"#
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let arrays = || [("x", Array::from(vec![1_u8, 2])), ("y", vec![1_u8].into())];
+        let message = NpyDataset::from_arrays(arrays()).unwrap_err().to_string();
+        assert!(message.contains("x has 2, y has 1"), "{message}");
+        let dataset = numbers(2);
+        for (error, class) in [
+            (dataset.select(["a"]).unwrap_err(), ErrorClass::Name),
+            (
+                dataset.select(["0", "0"]).unwrap_err(),
+                ErrorClass::Duplicate,
+            ),
+            (dataset.rename("a", "b").unwrap_err(), ErrorClass::Name),
+            (dataset.reshape("0", &[2]).unwrap_err(), ErrorClass::Shape),
+            (
+                dataset.split_column("0", [("a", 0.into())]).unwrap_err(),
+                ErrorClass::Shape,
+            ),
+            (
+                NpyDataset::from_arrays([(
+                    "x",
+                    array![0].remove_axis(burn_npy_core::ndarray::Axis(0)),
+                )])
+                .unwrap_err(),
+                ErrorClass::Shape,
+            ),
+        ] {
+            assert_eq!(error.class(), class, "{error}");
+            assert!(error.array().is_some(), "{error}");
+        }
+        let none: [(&str, Array); 0] = [];
+        assert!(NpyDataset::from_arrays(none).is_err());
+    }
+}

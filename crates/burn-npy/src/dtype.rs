@@ -1,0 +1,78 @@
+//! Between NumPy's dtypes and Burn's, and what a device can hold.
+
+use burn::tensor::kind::Kind;
+use burn::tensor::{BoolStore, DType as TensorDType, Device};
+use burn_npy_core::{DType, Error, ErrorClass, Result};
+
+/// Burn's name for a dtype.
+pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
+    Ok(match dtype {
+        DType::Bool => TensorDType::Bool(BoolStore::Native),
+        DType::I8 => TensorDType::I8,
+        DType::I16 => TensorDType::I16,
+        DType::I32 => TensorDType::I32,
+        DType::I64 => TensorDType::I64,
+        DType::U8 => TensorDType::U8,
+        DType::U16 => TensorDType::U16,
+        DType::U32 => TensorDType::U32,
+        DType::U64 => TensorDType::U64,
+        DType::F16 => TensorDType::F16,
+        DType::F32 => TensorDType::F32,
+        DType::F64 => TensorDType::F64,
+        other => {
+            return Err(Error::new(
+                ErrorClass::Dtype,
+                format!("Burn has no tensors of {other}"),
+            ));
+        }
+    })
+}
+
+/// The dtype that a device uses for a kind of tensor unless told otherwise.
+pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
+    let settings = device.settings();
+    let dtype: TensorDType = match kind {
+        Kind::Float => settings.float_dtype.into(),
+        Kind::Int => settings.int_dtype.into(),
+        // Burn itself turns bools into what the device stores.
+        Kind::Bool => return Ok(DType::Bool),
+    };
+    DType::ALL
+        .into_iter()
+        .find(|ours| tensor_dtype(*ours).is_ok_and(|burn| burn == dtype))
+        .ok_or_else(|| {
+            Error::new(
+                ErrorClass::Dtype,
+                format!("the device's default dtype is {dtype:?}, which NumPy does not have; cast to another"),
+            )
+        })
+}
+
+/// Checks that a column can become a tensor of a kind on a device.
+pub(crate) fn check_kind(dtype: DType, kind: Kind, device: &Device) -> Result<()> {
+    let (fits, wanted, advice) = match kind {
+        Kind::Float => (dtype.is_float(), "a float", "DType::F32"),
+        Kind::Int => (dtype.is_int(), "an integer", "DType::I64"),
+        Kind::Bool => (dtype == DType::Bool, "a bool", "DType::Bool"),
+    };
+    if !fits {
+        return Err(Error::new(
+            ErrorClass::Dtype,
+            format!(
+                "the column is {dtype}, but the batch wants {wanted} tensor: convert it, for \
+                 example with Convert::to({advice})"
+            ),
+        ));
+    }
+    // Bools are stored as the device likes, so there is nothing to ask for.
+    if kind != Kind::Bool && !device.supports_dtype(tensor_dtype(dtype)?) {
+        return Err(Error::new(
+            ErrorClass::Dtype,
+            format!(
+                "{device:?} has no {dtype} tensors: convert the column, or let the batcher do it with \
+                 device_dtypes()"
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Why a batch did not come.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a loader yielded no batch: what went wrong, in which epoch and batch, and where known at
+/// which row.
+///
+/// The loader yields it inside Burn's `DatasetError`; [`source`](StdError::source) leads on to what
+/// the file system or the dataset said.
+#[derive(Debug)]
+pub struct LoadError(Box<Repr>);
+
+#[derive(Debug)]
+struct Repr {
+    epoch: u64,
+    batch: u64,
+    row: Option<u64>,
+    cause: Cause,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// A dataset or a file.
+    Error(Box<dyn StdError + Send + Sync>),
+    /// Code of the user that panicked, with its message.
+    Panic(&'static str, String),
+}
+
+impl Cause {
+    pub(crate) fn error(error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Error(Box::new(error))
+    }
+
+    /// The message of a panic, from what `catch_unwind` gives.
+    pub(crate) fn panic(who: &'static str, payload: Box<dyn std::any::Any + Send>) -> Self {
+        let message = match payload.downcast::<String>() {
+            Ok(message) => *message,
+            Err(payload) => match payload.downcast::<&'static str>() {
+                Ok(message) => (*message).to_owned(),
+                Err(_) => "no message".to_owned(),
+            },
+        };
+        Self::Panic(who, message)
+    }
+}
+
+/// A cause, and the row that it is about.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) row: Option<u64>,
+    pub(crate) cause: Cause,
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self { row: None, cause }
+    }
+}
+
+impl From<burn_npy_core::Error> for Failure {
+    fn from(error: burn_npy_core::Error) -> Self {
+        Cause::error(error).into()
+    }
+}
+
+impl LoadError {
+    pub(crate) fn new(epoch: u64, batch: u64, failure: Failure) -> Self {
+        Self(Box::new(Repr {
+            epoch,
+            batch,
+            row: failure.row,
+            cause: failure.cause,
+        }))
+    }
+
+    /// The epoch, counted from 0.
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// The batch of the epoch, counted from 0.
+    pub fn batch(&self) -> u64 {
+        self.0.batch
+    }
+
+    /// The item of the dataset that failed, if it is known to be one.
+    pub fn row(&self) -> Option<u64> {
+        self.0.row
+    }
+
+    /// Whether code of the user panicked, such as a batcher.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0.cause, Cause::Panic(..))
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}, batch {}", self.0.epoch, self.0.batch)?;
+        if let Some(row) = self.0.row {
+            write!(f, ", row {row}")?;
+        }
+        match &self.0.cause {
+            Cause::Error(error) => write!(f, ": {error}"),
+            Cause::Panic(who, message) => write!(f, ": the {who} panicked: {message}"),
+        }
+    }
+}
+
+impl StdError for LoadError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.cause {
+            Cause::Error(error) => Some(&**error),
+            Cause::Panic(..) => None,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Where batches come from: rows are turned into host memory or batches, on any thread.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::Dataset;
+use burn::tensor::{Device, TensorData};
+use burn_npy_core::Error;
+
+use super::error::{Cause, Failure};
+use crate::batcher::{Assemble, Bound, Gather, NpyBatcher};
+use crate::row::Row;
+use crate::{NpyDataset, Result};
+
+/// What a worker makes of the rows of a batch.
+pub(crate) enum Loaded<O> {
+    /// Memory of the host, which the consumer's thread turns into tensors: a CubeCL stream with its
+    /// memory pool belongs to a thread, so uploads come from one.
+    Host(Vec<TensorData>),
+    /// A whole batch, made by a batcher that we know nothing of.
+    Batch(O),
+}
+
+/// Makes batches of the items at given indices of a dataset.
+pub(crate) trait Source<O>: Send + Sync {
+    /// How many items there are.
+    fn len(&self) -> usize;
+
+    /// The size of an item in a batch, where it is known.
+    fn item_bytes(&self) -> Option<usize>;
+
+    /// The part that a worker does.
+    fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure>;
+
+    /// The part that the consumer does.
+    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure>;
+
+    /// The same source with another device.
+    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
+}
+
+fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> std::result::Result<T, Failure> {
+    // What a panic leaves half done belongs to the batch that is given up, or to code of the
+    // user that is asked again only in another epoch.
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
+}
+
+fn assemble<O>(
+    assemble: &dyn Assemble<O>,
+    loaded: Loaded<O>,
+    device: &Device,
+) -> std::result::Result<O, Failure> {
+    match loaded {
+        Loaded::Batch(batch) => Ok(batch),
+        Loaded::Host(data) => guarded("batch type", || assemble.assemble(data, device)),
+    }
+}
+
+/// Our dataset with our batcher: indices go straight to the gather, and no item is ever made.
+pub(crate) struct Direct<O> {
+    dataset: NpyDataset,
+    batcher: NpyBatcher<O>,
+    bound: Bound,
+    device: Device,
+}
+
+impl<O: 'static> Direct<O> {
+    pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
+        Ok(Self {
+            bound: batcher.gather.bind(dataset.shared_columns(), &device)?,
+            dataset,
+            batcher,
+            device,
+        })
+    }
+}
+
+impl<O: Send + 'static> Source<O> for Direct<O> {
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    fn item_bytes(&self) -> Option<usize> {
+        Some(self.bound.row_bytes())
+    }
+
+    fn load(&self, mut items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
+        let rows = self.dataset.row_map();
+        if !rows.is_identity() {
+            items.iter_mut().for_each(|item| *item = rows.map(*item));
+        }
+        guarded("gather", || self.bound.gather(&items))?
+            .map(Loaded::Host)
+            .map_err(Failure::from)
+    }
+
+    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure> {
+        assemble(&*self.batcher.assemble, loaded, &self.device)
+    }
+
+    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
+        let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
+        Ok(Arc::new(Self::new(dataset, batcher, device.clone())?))
+    }
+}
+
+/// Any dataset with any batcher.
+pub(crate) struct General<I, O> {
+    pub(crate) dataset: Arc<dyn Dataset<I>>,
+    pub(crate) batcher: Arc<dyn Batcher<I, O>>,
+    /// The batcher, if it is ours: then items are rows, and errors need no panic.
+    pub(crate) npy: Option<NpyBatcher<O>>,
+    pub(crate) device: Device,
+}
+
+impl<I: 'static, O: 'static> General<I, O> {
+    fn items(&self, items: Vec<usize>) -> std::result::Result<Vec<I>, Failure> {
+        let error = match guarded("dataset", || self.dataset.get_many(items.clone()))? {
+            Ok(items) => return Ok(items),
+            Err(error) => error,
+        };
+        // Which one was it?
+        for item in items {
+            if let Err(error) = guarded("dataset", || self.dataset.get(item))? {
+                return Err(Failure {
+                    row: Some(item as u64),
+                    cause: Cause::error(error),
+                });
+            }
+        }
+        Err(Cause::error(error).into())
+    }
+
+    /// Checks the first row against the batch type, if the items are rows.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(npy) = &self.npy else {
+            return Ok(());
+        };
+        if self.dataset.len() == 0 {
+            return Ok(());
+        }
+        // An item that cannot be had is an error of its batch, not of the loader.
+        match self.items(vec![0]).map(rows) {
+            Ok(Some(rows)) => bind_first(&npy.gather, &rows, &self.device).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn bind_first(gather: &Gather, rows: &[Row], device: &Device) -> Result<Option<Bound>> {
+    rows.first()
+        .map(|row| gather.bind(&row.columns, device))
+        .transpose()
+}
+
+/// The items as rows, if they are.
+fn rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
+    let items: Box<dyn Any> = Box::new(items);
+    items.downcast().ok().map(|rows| *rows)
+}
+
+impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    fn item_bytes(&self) -> Option<usize> {
+        let npy = self.npy.as_ref()?;
+        if self.dataset.len() == 0 {
+            return None;
+        }
+        let rows = rows(self.items(vec![0]).ok()?)?;
+        let bound = bind_first(&npy.gather, &rows, &self.device).ok()??;
+        Some(bound.row_bytes())
+    }
+
+    fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
+        let count = items.len();
+        let items = self.items(items)?;
+        if items.len() != count {
+            let found = items.len();
+            return Err(Cause::error(Error::new(
+                burn_npy_core::ErrorClass::Usage,
+                format!("the dataset gave {found} items when asked for {count}"),
+            ))
+            .into());
+        }
+        match &self.npy {
+            Some(npy) => {
+                let rows = rows(items).unwrap_or_default();
+                guarded("gather", || npy.gather.rows(&rows, &self.device))?
+                    .map(Loaded::Host)
+                    .map_err(Failure::from)
+            }
+            None => {
+                guarded("batcher", || self.batcher.batch(items, &self.device)).map(Loaded::Batch)
+            }
+        }
+    }
+
+    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure> {
+        match (&self.npy, loaded) {
+            (_, Loaded::Batch(batch)) => Ok(batch),
+            (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
+            (None, Loaded::Host(_)) => unreachable!("only our batcher loads into host memory"),
+        }
+    }
+
+    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
+        let new = Self {
+            dataset: self.dataset.clone(),
+            batcher: self.batcher.clone(),
+            npy: self.npy.clone(),
+            device: device.clone(),
+        };
+        new.check()?;
+        Ok(Arc::new(new))
+    }
+}
+
+/// A source that could not be moved to a device: every batch is the reason.
+pub(crate) struct Failed {
+    pub(crate) len: usize,
+    pub(crate) error: Arc<Error>,
+}
+
+impl<O: Send + 'static> Source<O> for Failed {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn item_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    fn load(&self, _: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
+        Err(Cause::error(SharedError(self.error.clone())).into())
+    }
+
+    fn finish(&self, _: Loaded<O>) -> std::result::Result<O, Failure> {
+        Err(Cause::error(SharedError(self.error.clone())).into())
+    }
+
+    fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<O>>> {
+        Ok(Arc::new(Self {
+            len: self.len,
+            error: self.error.clone(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct SharedError(Arc<Error>);
+
+impl std::fmt::Display for SharedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}

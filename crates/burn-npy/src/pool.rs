@@ -1,0 +1,114 @@
+//! Batch memory that comes back when the tensor is dropped.
+//!
+//! Fresh pages cost more than the copy into them, so a buffer whose tensor is gone is used
+//! again. In the steady state nothing is allocated but the few words that share a buffer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::{AllocationProperty, Bytes};
+use burn_npy_core::{Buffer, Result};
+
+/// How much memory may lie unused, in bytes.
+const MAX_IDLE_BYTES: usize = 256 << 20;
+
+/// Buffers that wait for their next batch.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Buffer>>,
+}
+
+impl Pool {
+    /// A buffer of `len` bytes, which hold anything.
+    pub(crate) fn take(self: &Arc<Self>, len: usize) -> Result<PooledBuffer> {
+        let idle = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // The last one back is the one that is still in the cache. A much larger one would be
+            // wasted on a short last batch's label.
+            let fits = |buffer: &Buffer| (len..=2 * len + 4096).contains(&buffer.capacity());
+            let found = idle.iter().rposition(fits);
+            found.map(|index| idle.remove(index))
+        };
+        let buffer = match idle {
+            Some(mut buffer) => {
+                buffer.set_len(len);
+                buffer
+            }
+            None => Buffer::zeroed(len)?,
+        };
+        Ok(PooledBuffer {
+            buffer: Some(buffer),
+            pool: self.clone(),
+        })
+    }
+
+    fn give_back(&self, buffer: Buffer) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = idle.iter().map(Buffer::capacity).sum::<usize>() + buffer.capacity();
+        if bytes <= MAX_IDLE_BYTES {
+            idle.push(buffer);
+        }
+    }
+}
+
+/// A buffer that goes back to its pool when it is dropped.
+pub(crate) struct PooledBuffer {
+    /// There until the drop.
+    buffer: Option<Buffer>,
+    pool: Arc<Pool>,
+}
+
+impl PooledBuffer {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.buffer
+            .as_mut()
+            .map_or(&mut [], |buffer| buffer.as_mut_slice())
+    }
+
+    /// The bytes of a tensor; the buffer goes back when the last tensor that shares them is gone.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_shared(bytes::Bytes::from_owner(self), AllocationProperty::Other)
+    }
+}
+
+impl AsRef<[u8]> for PooledBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())
+    }
+}
+
+impl Drop for PooledBuffer {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.pool.give_back(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_its_bytes_are_dropped() {
+        let pool = Arc::new(Pool::default());
+        let mut buffer = pool.take(1000).unwrap();
+        buffer.as_mut_slice().fill(7);
+        let address = buffer.as_ref().as_ptr();
+        let bytes = buffer.into_bytes();
+        let other = pool.take(1000).unwrap();
+        assert_ne!(other.as_ref().as_ptr(), address);
+        drop(bytes);
+        let again = pool.take(990).unwrap();
+        assert_eq!(again.as_ref().as_ptr(), address);
+        assert_eq!(again.as_ref(), [7; 990]);
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_spent_on_a_small_batch() {
+        let pool = Arc::new(Pool::default());
+        drop(pool.take(1 << 20).unwrap());
+        let small = pool.take(10).unwrap();
+        assert_eq!(small.as_ref().len(), 10);
+        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,154 @@
+//! Trains a small convolutional network on MNIST, from NumPy files to a test accuracy.
+//!
+//! `cargo run --release --example mnist` needs no arguments and no download.
+
+mod data;
+mod model;
+mod training;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::tensor::Device;
+
+use data::Loaders;
+use model::Cnn;
+use training::Settings;
+
+const USAGE: &str = "\
+usage: mnist [--data DIR|FILE.npz] [--epochs N] [--batch-size N] [--workers N] [--seed N]";
+
+/// 10,000 training and 2,000 test images; see the notes beside it.
+const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
+
+struct Args {
+    data: PathBuf,
+    epochs: usize,
+    batch_size: usize,
+    workers: usize,
+    seed: u64,
+}
+
+impl Args {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self {
+            data: PathBuf::from(BUNDLED),
+            epochs: 3,
+            batch_size: 64,
+            workers: 2,
+            seed: 42,
+        };
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or_else(|| format!("{flag}: no value"))?;
+            match flag.as_str() {
+                "--data" => parsed.data = value.into(),
+                "--epochs" => parsed.epochs = number(&flag, &value)?,
+                "--batch-size" => parsed.batch_size = number(&flag, &value)?,
+                "--workers" => parsed.workers = number(&flag, &value)?,
+                "--seed" => parsed.seed = number(&flag, &value)?,
+                _ => return Err(format!("{flag}: unknown argument")),
+            }
+        }
+        if parsed.epochs == 0 || parsed.batch_size == 0 {
+            return Err("--epochs and --batch-size take at least 1".into());
+        }
+        Ok(parsed)
+    }
+}
+
+fn number<T: std::str::FromStr>(flag: &str, value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{flag}: {value:?} is not a number in range"))
+}
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    // Burn prefers a GPU backend to Flex and Flex to NdArray; BURN_DEVICE overrides that.
+    let device = Device::default();
+    println!("device: {}", describe(&device));
+    device.seed(args.seed);
+
+    let loaders = Loaders::open(
+        &args.data,
+        args.batch_size,
+        args.workers,
+        args.seed,
+        &device,
+    )?;
+    println!(
+        "{} training and {} test images from {}",
+        loaders.train.num_items(),
+        loaders.test.num_items(),
+        args.data.display()
+    );
+
+    let artifacts = fresh_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mnist"))?;
+    let settings = Settings {
+        epochs: args.epochs,
+        batch_size: args.batch_size,
+    };
+    let start = std::time::Instant::now();
+    let model = training::train(&loaders, &settings, &artifacts, &device)?;
+    println!("trained in {:.1} s", start.elapsed().as_secs_f64());
+
+    let file = artifacts.join("model");
+    model.save_file(&file)?;
+    let model = Cnn::new(&device).try_load_file(&file)?;
+    println!("saved and loaded again: {}", file.display());
+
+    if let Some(batch) = loaders.test.iter().next() {
+        let batch = batch?;
+        let shown = batch.targets.dims()[0].min(8);
+        let predicted = training::predict(&model, batch.images.narrow(0, 0, shown))?;
+        let targets = batch.targets.narrow(0, 0, shown).try_into_data()?;
+        for (digit, target) in predicted.iter().zip(targets.iter::<i64>()) {
+            println!("predicted {digit}, label {target}");
+        }
+    }
+    println!(
+        "test accuracy: {:.4}",
+        training::accuracy(&model, &*loaders.test)?
+    );
+    Ok(())
+}
+
+/// The backend and, where it can tell, the hardware behind it.
+fn describe(device: &Device) -> String {
+    #[cfg(feature = "wgpu")]
+    if let Some(identity) = device.identity() {
+        return format!("{device:?}, {}", identity.name);
+    }
+    format!("{device:?}")
+}
+
+/// An empty directory at `path`; what an earlier run left there would mix with this run's logs.
+fn fresh_dir(path: PathBuf) -> Result<PathBuf, Box<dyn Error>> {
+    let recreate = || {
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::create_dir_all(&path)
+    };
+    recreate().map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,68 @@
+//! Training, and counting what the trained model gets right.
+
+use std::error::Error;
+use std::path::Path;
+
+use burn::data::dataloader::DataLoader;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::optim::AdamConfig;
+use burn::tensor::{Device, Tensor};
+use burn::train::metric::{AccuracyMetric, LossMetric};
+use burn::train::{Learner, SupervisedTraining};
+
+use crate::data::{Loaders, MnistBatch};
+use crate::model::Cnn;
+
+const LEARNING_RATE: f64 = 2e-3;
+
+pub struct Settings {
+    pub epochs: usize,
+    pub batch_size: usize,
+}
+
+/// Trains a new model and returns it ready for inference. `logs` receives the metrics.
+pub fn train(
+    loaders: &Loaders,
+    settings: &Settings,
+    logs: &Path,
+    device: &Device,
+) -> Result<Cnn, Box<dyn Error>> {
+    let steps = settings.epochs * loaders.train.num_items().div_ceil(settings.batch_size);
+    let schedule = CosineAnnealingLrSchedulerConfig::new(LEARNING_RATE, steps).init()?;
+    let learner = Learner::new(
+        Cnn::new(&device.clone().autodiff()),
+        AdamConfig::new().init(),
+        schedule,
+    );
+    // The test images double as the validation set: they are displayed after each epoch,
+    // but nothing is chosen by them.
+    let result = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
+        .metrics((AccuracyMetric::new(), LossMetric::new()))
+        .with_application_logger(None)
+        .num_epochs(settings.epochs)
+        .summary()
+        .launch(learner);
+    // A failing loader ends the training early instead of panicking.
+    match result.error {
+        Some(error) => Err(error.into()),
+        None => Ok(result.model),
+    }
+}
+
+/// The digit the model sees in each image of a batch.
+pub fn predict(model: &Cnn, images: Tensor<3>) -> Result<Vec<i64>, Box<dyn Error>> {
+    let digits = model.forward(images).argmax(1).try_into_data()?;
+    Ok(digits.iter::<i64>().collect())
+}
+
+/// The share of images that the model recognises.
+pub fn accuracy(model: &Cnn, loader: &dyn DataLoader<MnistBatch>) -> Result<f64, Box<dyn Error>> {
+    let mut correct = 0;
+    for batch in loader.iter() {
+        let batch = batch?;
+        let predicted = model.forward(batch.images).argmax(1).squeeze_dim::<1>(1);
+        let hits = predicted.equal(batch.targets).int().sum();
+        correct += hits.try_into_scalar::<i64>()?;
+    }
+    Ok(correct as f64 / loader.num_items() as f64)
+}

@@ -1,0 +1,81 @@
+//! TensorFlow's tutorial on `tf.data` with NumPy arrays, in the words of burn-npy.
+//!
+//! `cargo run --example tensor_slices`
+
+use std::error::Error;
+
+use burn::data::dataloader::DataLoader;
+use burn::tensor::{Device, Int, Tensor};
+use burn_npy::ndarray::{Array1, Array2, array};
+use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let device = Device::default();
+    numbers(&device)?;
+    features_and_labels(&device)?;
+    large_random(&device)
+}
+
+/// The array 1..10: its first element, then batches of three.
+fn numbers(device: &Device) -> Result<(), Box<dyn Error>> {
+    let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(1..=10))?;
+    println!("first element: {}", dataset.row(0).value("0")?);
+
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+        .batch_size(3)
+        .set_device(device.clone())
+        .try_build(dataset)?;
+    for batch in loader.iter() {
+        let numbers: Vec<i32> = batch?.try_into_data()?.iter().collect();
+        println!("{numbers:?}");
+    }
+    Ok(())
+}
+
+/// Five rows of features with a label each, shuffled over the whole set: a row and its label stay
+/// together.
+fn features_and_labels(device: &Device) -> Result<(), Box<dyn Error>> {
+    let features = array![
+        [1.0_f32, 3.0],
+        [2.0, 1.0],
+        [3.0, 3.0],
+        [4.0, 0.0],
+        [5.0, 2.0]
+    ];
+    let labels = array![0, 1, 0, 1, 0];
+    let dataset = NpyDataset::from_tensor_slices((features, labels))?;
+
+    let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all();
+    let loader = DataLoaderBuilder::new(batcher)
+        .batch_size(2)
+        .shuffle(42)
+        .set_device(device.clone())
+        .try_build(dataset)?;
+    for batch in loader.iter() {
+        let (features, labels) = batch?;
+        let features: Vec<f32> = features.try_into_data()?.iter().collect();
+        let labels: Vec<i32> = labels.try_into_data()?.iter().collect();
+        println!("features {features:?}, labels {labels:?}");
+    }
+    Ok(())
+}
+
+/// A larger array in batches that are made ahead of time: the first ten.
+fn large_random(device: &Device) -> Result<(), Box<dyn Error>> {
+    let mut rng = StdRng::seed_from_u64(0);
+    let values = Array2::from_shape_simple_fn((100_000, 10), || rng.random::<f64>());
+    // The array is of f64, and so are the tensors: nothing is converted that was not asked for.
+    let dataset = NpyDataset::from_tensor_slices(values)?;
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+        .batch_size(1000)
+        .num_workers(1)
+        .prefetch(4)
+        .set_device(device.clone())
+        .try_build(dataset)?;
+    for batch in loader.iter().take(10) {
+        let batch = batch?;
+        println!("{:?} {:?}", batch.dims(), batch.dtype());
+    }
+    Ok(())
+}
