@@ -6,9 +6,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use burn_npy::ndarray::{ArrayD, IxDyn};
 use flate2::bufread::MultiGzDecoder;
-use ndarray::{ArrayD, IxDyn};
-use ndarray_npy::{WritableElement, write_npy};
 
 const USAGE: &str = "\
 Turn IDX files into NumPy .npy files.
@@ -188,7 +187,7 @@ fn convert(input: &Path, output: &Path) -> Result<(&'static str, Vec<usize>)> {
     Ok((dtype, shape))
 }
 
-trait Element: WritableElement + Copy {
+trait Element: ndarray_npy::WritableElement + Copy {
     fn from_be(bytes: &[u8]) -> Self;
 }
 
@@ -225,13 +224,7 @@ fn transfer<T: Element>(input: &mut impl Read, shape: &[usize], output: &Path) -
     }
 
     let array = ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|e| e.to_string())?;
-    let part = output.with_extension(format!("npy.part{}", std::process::id()));
-    let written = write_npy(&part, &array).map_err(|e| e.to_string());
-    let done = written.and_then(|()| fs::rename(&part, output).map_err(|e| e.to_string()));
-    if done.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    done.map_err(at(output))
+    burn_npy::write_npy(output, &array).map_err(|error| error.to_string())
 }
 
 fn python_tuple(shape: &[usize]) -> String {

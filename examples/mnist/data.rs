@@ -10,15 +10,15 @@ use burn_npy::{
 };
 
 /// The side of an image in pixels.
-pub const SIDE: usize = 28;
+pub(crate) const SIDE: usize = 28;
 
 /// One batch of digits.
 #[derive(Clone, Debug)]
-pub struct MnistBatch {
+pub(crate) struct MnistBatch {
     /// `[batch, 28, 28]`, grey levels in `[0, 1]`.
-    pub images: Tensor<3>,
+    pub(crate) images: Tensor<3>,
     /// `[batch]`, the digit that each image shows.
-    pub targets: Tensor<1, Int>,
+    pub(crate) targets: Tensor<1, Int>,
 }
 
 impl Batch for MnistBatch {
@@ -30,15 +30,15 @@ impl Batch for MnistBatch {
 }
 
 /// The two splits, the training one shuffled anew in each epoch.
-pub struct Loaders {
-    pub train: Arc<Loader<MnistBatch>>,
-    pub test: Arc<Loader<MnistBatch>>,
+pub(crate) struct Loaders {
+    pub(crate) train: Arc<Loader<MnistBatch>>,
+    pub(crate) test: Arc<Loader<MnistBatch>>,
 }
 
 impl Loaders {
     /// Opens a `.npz` file with `train_images`, `train_labels`, `test_images` and `test_labels`, or a
     /// folder with a `.npy` file for each.
-    pub fn open(
+    pub(crate) fn open(
         data: &Path,
         batch_size: usize,
         workers: usize,

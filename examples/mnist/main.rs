@@ -83,8 +83,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // Burn prefers a GPU backend to Flex and Flex to NdArray; BURN_DEVICE overrides that.
-    let device = Device::default();
+    let device = device();
     println!("device: {}", describe(&device));
     device.seed(args.seed);
 
@@ -130,6 +129,17 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         training::accuracy(&model, &*loaders.test)?
     );
     Ok(())
+}
+
+/// The device of the backend whose cargo feature is on.
+fn device() -> Device {
+    // Burn's training crate brings Flex along, which Burn prefers to NdArray.
+    #[cfg(all(feature = "ndarray", not(any(feature = "flex", feature = "wgpu"))))]
+    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+    return Device::ndarray();
+    // A GPU, if its feature is on, else Flex.
+    #[cfg(not(all(feature = "ndarray", not(any(feature = "flex", feature = "wgpu")))))]
+    Device::default()
 }
 
 /// The backend and, where it can tell, the hardware behind it.

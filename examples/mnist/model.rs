@@ -20,7 +20,7 @@ const MEAN: f32 = 0.1307;
 const STD: f32 = 0.3081;
 
 #[derive(Module, Debug)]
-pub struct Cnn {
+pub(crate) struct Cnn {
     block1: ConvBlock,
     block2: ConvBlock,
     hidden: Linear,
@@ -30,7 +30,7 @@ pub struct Cnn {
 }
 
 impl Cnn {
-    pub fn new(device: &Device) -> Self {
+    pub(crate) fn new(device: &Device) -> Self {
         let [first, second] = CHANNELS;
         let side = ConvBlock::output_side(ConvBlock::output_side(SIDE));
         Self {
@@ -44,7 +44,7 @@ impl Cnn {
     }
 
     /// Class scores, `[batch, 10]`, of images `[batch, 28, 28]` with grey levels in `[0, 1]`.
-    pub fn forward(&self, images: Tensor<3>) -> Tensor<2> {
+    pub(crate) fn forward(&self, images: Tensor<3>) -> Tensor<2> {
         let x = images.sub_scalar(MEAN).div_scalar(STD).unsqueeze_dim(1);
         let x = self.block2.forward(self.block1.forward(x));
         let x = self.hidden.forward(x.flatten(1, 3));
@@ -103,7 +103,7 @@ impl ConvBlock {
     }
 
     const fn output_side(side: usize) -> usize {
-        (side - KERNEL + 1) / 2
+        (side - (KERNEL - 1)) / 2
     }
 
     /// Pools first: normalising and clamping a quarter of the values is a quarter of the work.

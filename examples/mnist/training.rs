@@ -15,13 +15,13 @@ use crate::model::Cnn;
 
 const LEARNING_RATE: f64 = 2e-3;
 
-pub struct Settings {
-    pub epochs: usize,
-    pub batch_size: usize,
+pub(crate) struct Settings {
+    pub(crate) epochs: usize,
+    pub(crate) batch_size: usize,
 }
 
 /// Trains a new model and returns it ready for inference. `logs` receives the metrics.
-pub fn train(
+pub(crate) fn train(
     loaders: &Loaders,
     settings: &Settings,
     logs: &Path,
@@ -50,13 +50,16 @@ pub fn train(
 }
 
 /// The digit the model sees in each image of a batch.
-pub fn predict(model: &Cnn, images: Tensor<3>) -> Result<Vec<i64>, Box<dyn Error>> {
+pub(crate) fn predict(model: &Cnn, images: Tensor<3>) -> Result<Vec<i64>, Box<dyn Error>> {
     let digits = model.forward(images).argmax(1).try_into_data()?;
     Ok(digits.iter::<i64>().collect())
 }
 
 /// The share of images that the model recognises.
-pub fn accuracy(model: &Cnn, loader: &dyn DataLoader<MnistBatch>) -> Result<f64, Box<dyn Error>> {
+pub(crate) fn accuracy(
+    model: &Cnn,
+    loader: &dyn DataLoader<MnistBatch>,
+) -> Result<f64, Box<dyn Error>> {
     let mut correct = 0;
     for batch in loader.iter() {
         let batch = batch?;

@@ -35,9 +35,9 @@ use crate::tensors::{Batch, TensorSpec, Tensors};
 /// ))?;
 /// let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all();
 /// let rows = vec![dataset.row(2), dataset.row(0)];
-/// let (features, labels) = batcher.try_batch(&rows, &Device::ndarray())?;
-/// assert_eq!(features.to_data().to_vec::<f32>().unwrap(), [3.0, 3.0, 1.0, 3.0]);
-/// assert_eq!(labels.to_data().to_vec::<i64>().unwrap(), [0, 0]);
+/// let (features, labels) = batcher.try_batch(&rows, &Device::default())?;
+/// assert_eq!(features.to_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0, 1.0, 3.0]);
+/// assert_eq!(labels.to_data().try_to_vec::<i64>().unwrap(), [0, 0]);
 /// # Ok(())
 /// # }
 /// ```

@@ -40,7 +40,7 @@
 //!     .batch_size(64)
 //!     .shuffle(42)
 //!     .num_workers(2)
-//!     .set_device(Device::ndarray())
+//!     .set_device(Device::default())
 //!     .try_build(dataset)?;
 //!
 //! for batch in loader.iter() {

@@ -151,16 +151,24 @@ fn naive_cast(value: f64, from: DType, to: DType) -> f64 {
 /// By search among all values: the nearest, or the even one of two.
 fn nearest_f16(value: f64) -> f64 {
     // What rounds to infinity is nearest to the value that would come after the last.
-    let candidates = (0..=0x7c00_u16).map(|bits| match bits {
-        0x7c00 => (bits, 65536.0),
-        _ => (bits, f16::from_bits(bits).to_f64()),
-    });
-    let (bits, _) = candidates
-        .min_by(|(a, x), (b, y)| {
-            let (x, y) = ((x - value.abs()).abs(), (y - value.abs()).abs());
-            x.total_cmp(&y).then((a & 1).cmp(&(b & 1)))
-        })
-        .unwrap();
+    let magnitude = |bits: u16| match bits {
+        0x7c00 => 65536.0,
+        _ => f16::from_bits(bits).to_f64(),
+    };
+    let (mut low, mut high) = (0, 0x7c00);
+    while low + 1 < high {
+        let middle = (low + high) / 2;
+        match magnitude(middle) <= value.abs() {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    let [below, above] = [low, high].map(|bits| (magnitude(bits) - value.abs()).abs());
+    let bits = match below.total_cmp(&above) {
+        std::cmp::Ordering::Less => low,
+        std::cmp::Ordering::Equal => low + (low & 1),
+        std::cmp::Ordering::Greater => high,
+    };
     f16::from_bits(bits).to_f64().copysign(value)
 }
 

@@ -39,7 +39,7 @@ const PREFETCH_BYTES: usize = 128 << 20;
 ///     .batch_size(32)
 ///     .shuffle(42)
 ///     .num_workers(2)
-///     .set_device(Device::ndarray())
+///     .set_device(Device::default())
 ///     .try_build(dataset)?;
 ///
 /// for batch in loader.iter() {

@@ -138,7 +138,7 @@ impl<I: 'static, O: 'static> General<I, O> {
         let Some(npy) = &self.npy else {
             return Ok(());
         };
-        if self.dataset.len() == 0 {
+        if self.dataset.is_empty() {
             return Ok(());
         }
         // An item that cannot be had is an error of its batch, not of the loader.
@@ -168,7 +168,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
 
     fn item_bytes(&self) -> Option<usize> {
         let npy = self.npy.as_ref()?;
-        if self.dataset.len() == 0 {
+        if self.dataset.is_empty() {
             return None;
         }
         let rows = rows(self.items(vec![0]).ok()?)?;

@@ -1,0 +1,112 @@
+//! Burn's own parts work on ours, and ours on Burn's.
+
+use std::sync::Arc;
+
+use burn::data::dataloader::{DataLoader, DataLoaderBuilder as BurnBuilder};
+use burn::data::dataset::transform::{
+    ComposedDataset, Mapper, MapperDataset, PartialDataset, SamplerDataset, ShuffledDataset,
+};
+use burn::data::dataset::{Dataset, InMemDataset};
+use burn::tensor::{Device, Int, Tensor};
+use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, Row, ndarray::Array1};
+
+use crate::{batches, builder, numbered, numbers};
+
+type Numbers = Tensor<1, Int>;
+
+fn through_burn<D: Dataset<Row> + 'static>(dataset: D, workers: usize) -> Vec<i64> {
+    let loader = BurnBuilder::new(NpyBatcher::<Numbers>::all())
+        .batch_size(3)
+        .num_workers(workers)
+        .set_device(crate::cpu())
+        .build(dataset);
+    batches(&*loader).concat()
+}
+
+fn through_ours<D: Dataset<Row> + 'static>(dataset: D, workers: usize) -> Vec<i64> {
+    let loader = builder().batch_size(3).num_workers(workers).build(dataset);
+    batches(&*loader).concat()
+}
+
+#[test]
+fn burns_loader_takes_our_dataset_and_batcher() {
+    assert_eq!(through_burn(numbered(10), 0), (0..10).collect::<Vec<_>>());
+    let mut with_workers = through_burn(numbered(10), 2);
+    with_workers.sort();
+    assert_eq!(with_workers, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn burns_transforms_take_our_dataset() {
+    for loader in [through_burn, through_ours] {
+        let partial = PartialDataset::<_, Row>::new(numbered(10), 3, 7);
+        assert_eq!(loader(partial, 0), [3, 4, 5, 6]);
+    }
+    for workers in [0, 2] {
+        let composed = ComposedDataset::new(vec![numbered(5), numbered(4).skip(2)]);
+        assert_eq!(through_ours(composed, workers), [0, 1, 2, 3, 4, 2, 3]);
+
+        let shuffled = ShuffledDataset::<_, Row>::new(numbered(20), 42_u64);
+        let first = through_ours(shuffled, workers);
+        let mut sorted = first.clone();
+        sorted.sort();
+        assert_ne!(first, sorted);
+        assert_eq!(sorted, (0..20).collect::<Vec<_>>());
+
+        let sampled = SamplerDataset::<_, Row>::with_replacement(numbered(5), 30);
+        assert_eq!(through_ours(sampled, workers).len(), 30);
+
+        #[derive(Clone)]
+        struct Number;
+        impl Mapper<Row, i64> for Number {
+            fn map(&self, row: &Row) -> i64 {
+                row.get::<i64>("0").unwrap()[[]]
+            }
+        }
+        let mapped = MapperDataset::new(numbered(5), Number);
+        assert_eq!(mapped.get(3).unwrap(), 3);
+    }
+}
+
+#[test]
+fn our_loader_takes_burns_datasets_and_any_batcher() {
+    #[derive(Clone)]
+    struct Summing;
+    impl burn::data::dataloader::batcher::Batcher<i64, Numbers> for Summing {
+        fn batch(&self, items: Vec<i64>, device: &Device) -> Numbers {
+            Tensor::from_data([items.iter().sum::<i64>()], device)
+        }
+    }
+    // The lines of an existing project: only the builder is another.
+    let loader: Arc<dyn DataLoader<Numbers>> = DataLoaderBuilder::new(Summing)
+        .batch_size(4)
+        .shuffle(1)
+        .num_workers(2)
+        .set_device(crate::cpu())
+        .build(InMemDataset::new((0..10).collect()));
+    let sums: Vec<_> = loader.iter().map(|sum| numbers(sum.unwrap())[0]).collect();
+    assert_eq!(sums.len(), 3);
+    assert_eq!(sums.iter().sum::<i64>(), 45);
+}
+
+#[test]
+fn rows_of_datasets_that_differ_are_not_mixed() {
+    let bytes = NpyDataset::from_tensor_slices(Array1::from(vec![1_u8, 2])).unwrap();
+    let composed = ComposedDataset::new(vec![numbered(2), bytes]);
+    let loader = builder().batch_size(3).build(composed);
+    let error = loader.iter().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("in one batch"), "{error}");
+}
+
+#[test]
+fn splitting_a_loader_over_devices_covers_it() {
+    let loader = builder().batch_size(4).shuffle(2).build(numbered(23));
+    let devices = [crate::cpu(), crate::cpu(), crate::cpu()];
+    let parts = burn::data::dataloader::split::split_dataloader(loader, &devices);
+    let mut all: Vec<_> = parts
+        .iter()
+        .flat_map(|part| batches(&**part).concat())
+        .collect();
+    all.sort();
+    assert_eq!(all, (0..23).collect::<Vec<_>>());
+}

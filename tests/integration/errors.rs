@@ -1,0 +1,250 @@
+//! Whatever fails is one clear error, and the next epoch works.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::tensor::{Bool, Device, Int, Tensor};
+use burn_npy::ndarray::{Array1, Array2, Array3};
+use burn_npy::{
+    Access, Array, Batch, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset,
+    OpenOptions, write_npy,
+};
+
+use crate::{builder, epoch, numbered};
+
+/// Runs a pass: how many batches came, and the errors.
+fn pass<O: Send + 'static>(loader: &Arc<Loader<O>>) -> (usize, Vec<DatasetError>) {
+    let mut batches = 0;
+    let mut errors = Vec::new();
+    for batch in loader.iter() {
+        match batch {
+            Ok(_) => batches += 1,
+            Err(error) => errors.push(error),
+        }
+    }
+    (batches, errors)
+}
+
+fn load_error(error: &DatasetError) -> &LoadError {
+    error.source().and_then(|e| e.downcast_ref()).unwrap()
+}
+
+/// Panics at item 20 while it is told to.
+#[derive(Clone)]
+struct Fragile(Arc<AtomicBool>);
+
+impl Batcher<usize, Vec<usize>> for Fragile {
+    fn batch(&self, items: Vec<usize>, _: &Device) -> Vec<usize> {
+        if self.0.load(Ordering::SeqCst) && items.contains(&20) {
+            panic!("cannot digest {}", items[0]);
+        }
+        items
+    }
+}
+
+/// Fails at item 20 while it is told to.
+struct Flaky(Arc<AtomicBool>);
+
+impl Dataset<usize> for Flaky {
+    fn get(&self, index: usize) -> Result<usize, DatasetError> {
+        if self.0.load(Ordering::SeqCst) && index == 20 {
+            return Err(DatasetError::new(std::io::Error::other("bad sector")));
+        }
+        Ok(index)
+    }
+
+    fn len(&self) -> usize {
+        64
+    }
+}
+
+#[test]
+fn a_batcher_that_panics_is_one_error() {
+    for workers in [0, 1, 4] {
+        let (fragile, flaky) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let loader = DataLoaderBuilder::new(Fragile(fragile.clone()))
+            .batch_size(4)
+            .num_workers(workers)
+            .set_device(crate::cpu())
+            .build(Flaky(flaky));
+        for number in 0..2 {
+            let (batches, errors) = pass(&loader);
+            assert_eq!((batches, errors.len()), (5, 1), "{workers} workers");
+            let error = load_error(&errors[0]);
+            assert!(error.is_panic());
+            assert_eq!((error.epoch(), error.batch()), (number, 5));
+            assert_eq!(
+                errors[0].to_string(),
+                format!("epoch {number}, batch 5: the batcher panicked: cannot digest 20")
+            );
+        }
+        fragile.store(false, Ordering::SeqCst);
+        let (batches, errors) = pass(&loader);
+        assert_eq!((batches, errors.len()), (16, 0));
+    }
+}
+
+#[test]
+fn a_row_that_fails_is_named() {
+    for workers in [0, 3] {
+        let flaky = Arc::new(AtomicBool::new(true));
+        let loader = DataLoaderBuilder::new(Fragile(Arc::default()))
+            .batch_size(8)
+            .num_workers(workers)
+            .set_device(crate::cpu())
+            .build(Flaky(flaky.clone()));
+        let (batches, errors) = pass(&loader);
+        assert_eq!((batches, errors.len()), (2, 1));
+        assert_eq!(
+            errors[0].to_string(),
+            "epoch 0, batch 2, row 20: bad sector"
+        );
+        assert_eq!(load_error(&errors[0]).row(), Some(20));
+        flaky.store(false, Ordering::SeqCst);
+        assert_eq!(pass(&loader).0, 8);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_one_error() {
+    for access in [Access::Mapped, Access::Positioned] {
+        for workers in [0, 2] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("numbers.npy");
+            write_npy(&path, &Array1::from_iter(0..10_000_i64)).unwrap();
+            let options = OpenOptions {
+                access,
+                ..Default::default()
+            };
+            let array = Array::open_with(&path, options).unwrap();
+            let dataset = NpyDataset::from_arrays([("rows", array)]).unwrap();
+            let loader = builder()
+                .batch_size(100)
+                .shuffle(1)
+                .num_workers(workers)
+                .prefetch(2)
+                .build(dataset);
+            assert_eq!(epoch(&loader).len(), 100);
+
+            let mut iter = loader.iter();
+            iter.next().unwrap().unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(5000).unwrap();
+            let errors: Vec<_> = iter.filter_map(Result::err).collect();
+            assert_eq!(errors.len(), 1, "{access:?}, {workers} workers");
+            let message = errors[0].to_string();
+            assert!(message.starts_with("epoch 1, batch "), "{message}");
+            assert!(
+                message.contains("numbers.npy: `rows`: the file was"),
+                "{message}"
+            );
+            assert_eq!(pass(&loader).1.len(), 1);
+
+            // The next epoch works when the file does.
+            let loader = loader.clone();
+            write_npy(&path, &Array1::from_iter(0..10_000_i64)).unwrap();
+            let message = pass(&loader).1[0].to_string();
+            assert!(message.contains("replaced by another file"), "{message}");
+        }
+    }
+}
+
+/// A batch whose constructor panics, which runs on the thread of the consumer.
+struct Picky;
+
+impl Batch for Picky {
+    type Tensors = Tensor<1, Int>;
+
+    fn from_tensors(tensor: Tensor<1, Int>) -> Self {
+        assert!(tensor.dims()[0] > 3, "too few rows");
+        Self
+    }
+}
+
+#[test]
+fn a_batch_type_that_panics_is_one_error() {
+    for workers in [0, 2] {
+        let loader = DataLoaderBuilder::new(NpyBatcher::<Picky>::all())
+            .batch_size(4)
+            .num_workers(workers)
+            .set_device(crate::cpu())
+            .build(numbered(10));
+        let (batches, errors) = pass(&loader);
+        assert_eq!((batches, errors.len()), (2, 1));
+        assert_eq!(
+            errors[0].to_string(),
+            "epoch 0, batch 2: the batch type panicked: too few rows"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_when_the_loader_is_built() {
+    fn refused<B: Batch>(batcher: NpyBatcher<B>) -> (ErrorClass, String) {
+        let dataset = NpyDataset::from_arrays([
+            ("images", Array::from(Array3::<u8>::zeros((5, 4, 4)))),
+            ("labels", Array1::<i64>::zeros(5).into()),
+        ])
+        .unwrap();
+        let build = |workers| {
+            DataLoaderBuilder::new(batcher.clone())
+                .num_workers(workers)
+                .set_device(crate::cpu())
+        };
+        let error = build(2).try_build(dataset.clone()).unwrap_err();
+        // Rows that come through one of Burn's transforms are checked just as early.
+        let partial = burn::data::dataset::transform::PartialDataset::new(dataset, 1, 4);
+        let through_burn = build(0).try_build(partial).unwrap_err();
+        assert_eq!(error.to_string(), through_burn.to_string());
+        (error.class(), error.to_string())
+    }
+    let (class, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
+        "images", "labels",
+    ]));
+    assert_eq!(class, ErrorClass::Dtype);
+    assert_eq!(
+        message,
+        "`images`: the column is uint8, but the batch wants a float tensor: convert it, for example \
+         with Convert::to(DType::F32)"
+    );
+    let (class, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
+    assert_eq!(class, ErrorClass::Shape);
+    assert!(
+        message.starts_with("`images`: rows of shape [4, 4]"),
+        "{message}"
+    );
+    let (class, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
+    assert_eq!(class, ErrorClass::Name);
+    assert!(message.contains("images, labels"), "{message}");
+    assert_eq!(
+        refused(NpyBatcher::<Tensor<1, Bool>>::new(["labels"])).0,
+        ErrorClass::Dtype
+    );
+    assert_eq!(
+        refused(NpyBatcher::<Tensor<1, Int>>::all()).0,
+        ErrorClass::Usage
+    );
+    // To the device's dtypes, but never from one kind to another.
+    let kinds = NpyBatcher::<Tensor<3>>::new(["images"]).device_dtypes();
+    assert_eq!(refused(kinds).0, ErrorClass::Dtype);
+    let error = builder().batch_size(0).try_build(numbered(3)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage);
+}
+
+#[test]
+fn columns_of_different_lengths_are_named_with_their_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let files =
+        ["images", "labels"].map(|name| (name, dir.path().join(name).with_extension("npy")));
+    write_npy(&files[0].1, &Array2::<f32>::zeros((10, 3))).unwrap();
+    write_npy(&files[1].1, &Array1::<u8>::zeros(12)).unwrap();
+    let message = NpyDataset::from_files(files).unwrap_err().to_string();
+    assert!(
+        message.contains("images has 10, labels has 12"),
+        "{message}"
+    );
+}

@@ -1,0 +1,146 @@
+//! The examples do what their comments say.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use burn_npy::{Array, ErrorClass};
+
+use crate::skip;
+
+/// An example that was built with the tests, as `cargo test` does.
+fn example(name: &str) -> Option<Command> {
+    let tests = std::env::current_exe().unwrap();
+    let path: PathBuf = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples")
+        .join(name);
+    if !path.exists() {
+        skip("the examples are built only by a plain `cargo test`");
+        return None;
+    }
+    Some(Command::new(path))
+}
+
+fn stdout(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn tensor_slices_prints_the_tutorial() {
+    let Some(command) = example("tensor_slices") else {
+        return;
+    };
+    let printed = stdout(command);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(
+        lines[..5],
+        [
+            "first element: 1",
+            "[1, 2, 3]",
+            "[4, 5, 6]",
+            "[7, 8, 9]",
+            "[10]"
+        ]
+    );
+
+    // Each row with its label, whatever the order.
+    let together = [
+        ("1.0, 3.0", "0"),
+        ("2.0, 1.0", "1"),
+        ("3.0, 3.0", "0"),
+        ("4.0, 0.0", "1"),
+        ("5.0, 2.0", "0"),
+    ];
+    let mut found = Vec::new();
+    for line in &lines[5..8] {
+        let (features, labels) = line
+            .strip_prefix("features [")
+            .and_then(|line| line.strip_suffix(']'))
+            .and_then(|line| line.split_once("], labels ["))
+            .unwrap();
+        let features: Vec<_> = features.split(", ").collect();
+        let rows = features.chunks(2).map(|row| row.join(", "));
+        found.extend(rows.zip(labels.split(", ").map(str::to_owned)));
+    }
+    assert_eq!(found.len(), 5);
+    for (row, label) in &together {
+        assert!(
+            found.contains(&(row.to_string(), label.to_string())),
+            "{row}"
+        );
+    }
+    assert_eq!(lines[8..], ["[1000, 10] F64"; 10]);
+}
+
+#[test]
+fn quickstart_runs() {
+    let Some(command) = example("quickstart") else {
+        return;
+    };
+    let printed = stdout(command);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(
+        lines[0],
+        "NpyDataset { rows: 1000, images: float32 [28, 28], labels: uint8 [] }"
+    );
+    assert_eq!(lines[1], "label of row 7: 7");
+    assert_eq!(lines[2..9], ["[128, 28, 28] [128]"; 7]);
+    assert_eq!(lines[9..], ["[104, 28, 28] [104]"]);
+}
+
+/// An IDX file of 16-bit integers: two rows of three.
+const IDX: &[u8] = &[
+    0, 0, 0x0b, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0, 2, 0, 3, 0xff, 0xff, 0x7f, 0xff, 0x80, 0,
+];
+
+#[test]
+fn idx_files_become_npy_files() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let convert = |input: &Path| {
+        let mut command = example("idx_to_npy")?;
+        Some(command.arg(input).arg(path("out")).output().unwrap())
+    };
+    std::fs::write(path("train-images-idx3-ubyte"), IDX).unwrap();
+    let gz = std::fs::File::create(path("other.idx.gz")).unwrap();
+    let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
+    gz.write_all(IDX).unwrap();
+    gz.finish().unwrap();
+
+    let Some(output) = convert(dir.path()) else {
+        return;
+    };
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("train-images-idx3-ubyte -> train_images.npy int16 (2, 3)"),
+        "{printed}"
+    );
+    for name in ["out/train_images.npy", "out/other.npy"] {
+        let values = Array::open(path(name)).unwrap().read::<i16>().unwrap();
+        assert_eq!(values.shape(), [2, 3]);
+        assert_eq!(
+            values.into_raw_vec_and_offset().0,
+            [1, 2, 3, -1, 32767, -32768]
+        );
+    }
+
+    for (name, bytes) in [
+        ("short", &IDX[..IDX.len() - 1]),
+        ("long", &[IDX, &[0]].concat()),
+        ("magic", b"\x93NUMPY"),
+    ] {
+        std::fs::write(path(name), bytes).unwrap();
+        let output = convert(&path(name)).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(path(name).to_str().unwrap()), "{message}");
+        let missing = Array::open(path("out").join(name).with_extension("npy"));
+        assert_eq!(missing.unwrap_err().class(), ErrorClass::Io);
+    }
+}

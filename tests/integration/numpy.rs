@@ -1,0 +1,151 @@
+//! Every row of every batch, compared with what the installed NumPy makes of the same arrays.
+
+use std::path::Path;
+use std::process::Command;
+
+use burn::data::dataloader::DataLoader;
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn_npy::ndarray::{Array1, Array2, ArrayD, Axis};
+use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, write_npy};
+
+use crate::skip;
+
+/// A Python that has NumPy: `BURN_NPY_PYTHON`, or `python3`.
+fn python() -> Option<String> {
+    let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(&python).args(["-c", "import numpy"]).output();
+    output
+        .is_ok_and(|output| output.status.success())
+        .then_some(python)
+}
+
+fn run(python: &str, args: &[&std::ffi::OsStr]) -> String {
+    let output = Command::new(python).args(args).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+type Everything = (
+    Tensor<1, Int>,
+    Tensor<4>,
+    Tensor<2>,
+    Tensor<2, Int>,
+    Tensor<2>,
+    Tensor<2, Bool>,
+);
+
+const COLUMNS: [&str; 6] = ["id", "images", "table", "signed", "half", "flag"];
+
+fn open(folder: &Path, container: &str) -> burn_npy::Result<NpyDataset> {
+    let dataset = match container {
+        "npy" => NpyDataset::from_files(
+            COLUMNS.map(|name| (name, folder.join(name).with_extension("npy"))),
+        ),
+        _ => NpyDataset::open(folder.join(container)),
+    }?;
+    let images = Convert::to(DType::F32)
+        .divide(255.0)
+        .normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+    dataset
+        .convert("images", &images)?
+        .convert("table", &Convert::to(DType::F32).scale(0.5).offset(3.0))?
+        .convert("signed", &Convert::to(DType::I64))?
+        .convert("half", &Convert::to(DType::F32))
+}
+
+fn row_bytes(data: &TensorData, rows: usize, row: usize) -> &[u8] {
+    let bytes = data.as_bytes();
+    let row_bytes = bytes.len() / rows;
+    &bytes[row * row_bytes..][..row_bytes]
+}
+
+#[test]
+fn every_row_of_every_batch_is_numpys() {
+    let Some(python) = python() else {
+        return skip("there is no Python with NumPy");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy/reference.py");
+    run(&python, &[script.as_ref(), folder.as_ref(), "7".as_ref()]);
+
+    let expected = |name: &str| -> (usize, Vec<u8>) {
+        let file = folder.join(format!("{name}_expected.npy"));
+        let array = Array::open(&file).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        (
+            array.shape()[0],
+            bytes[array.data_offset() as usize..].to_vec(),
+        )
+    };
+    let expected = COLUMNS.map(expected);
+    for container in ["npy", "stored.npz", "deflated.npz"] {
+        let dataset = open(folder, container).unwrap();
+        let rows = dataset.len();
+        let loader = DataLoaderBuilder::new(NpyBatcher::<Everything>::new(COLUMNS))
+            .batch_size(64)
+            .shuffle(1)
+            .num_workers(2)
+            .set_device(crate::cpu())
+            .try_build(dataset)
+            .unwrap();
+        let mut seen = vec![false; rows];
+        for batch in loader.iter() {
+            let (id, images, table, signed, half, flag) = batch.unwrap();
+            let ids: Vec<i64> = id.to_data().try_to_vec().unwrap();
+            let columns = [
+                id.into_data(),
+                images.into_data(),
+                table.into_data(),
+                signed.into_data(),
+                half.into_data(),
+                flag.into_data(),
+            ];
+            for (place, id) in ids.iter().enumerate() {
+                assert!(!std::mem::replace(&mut seen[*id as usize], true));
+                for (column, (rows, bytes)) in columns.iter().zip(&expected) {
+                    let row_len = bytes.len() / rows;
+                    let expected = &bytes[*id as usize * row_len..][..row_len];
+                    assert_eq!(row_bytes(column, ids.len(), place), expected, "{container}");
+                }
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen), "{container}");
+    }
+}
+
+#[test]
+fn numpy_reads_what_we_write() {
+    let Some(python) = python() else {
+        return skip("there is no Python with NumPy");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let table = Array2::from_shape_fn((3, 4), |(i, j)| (i * 4 + j) as f64 / 3.0);
+    write_npy(dir.path().join("c.npy"), &table).unwrap();
+    write_npy(dir.path().join("f.npy"), &table.t()).unwrap();
+    write_npy(dir.path().join("u.npy"), &Array1::from(vec![250_u8, 3])).unwrap();
+    let code = "
+import numpy as np, pathlib, sys
+d = pathlib.Path(sys.argv[1])
+c, f, u = (np.load(d / f'{n}.npy') for n in 'cfu')
+expected = np.arange(12).reshape(3, 4) / 3.0
+assert c.dtype == np.float64 and (c == expected).all()
+assert f.shape == (4, 3) and f.flags.f_contiguous and (f.T == expected).all()
+assert u.dtype == np.uint8 and u.tolist() == [250, 3]
+print('ok')
+";
+    let printed = run(
+        &python,
+        &["-c".as_ref(), code.as_ref(), dir.path().as_ref()],
+    );
+    assert_eq!(printed.trim(), "ok");
+    let view: ArrayD<f64> = Array::open(dir.path().join("f.npy"))
+        .unwrap()
+        .read()
+        .unwrap();
+    assert_eq!(
+        view.index_axis(Axis(1), 2),
+        table.index_axis(Axis(0), 2).into_dyn()
+    );
+}

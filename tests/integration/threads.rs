@@ -1,0 +1,133 @@
+//! Threads: bounded, stopped, joined.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::tensor::Device;
+use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
+
+/// Counts the batches that are loaded, and the threads that are inside of it.
+#[derive(Clone, Default)]
+struct Counting {
+    loaded: Arc<AtomicUsize>,
+    /// One for the builder, and one for each batcher that a thread still holds.
+    alive: Arc<()>,
+}
+
+impl Batcher<usize, Vec<usize>> for Counting {
+    fn batch(&self, items: Vec<usize>, _: &Device) -> Vec<usize> {
+        self.loaded.fetch_add(1, Ordering::SeqCst);
+        items
+    }
+}
+
+struct Indices(usize);
+
+impl Dataset<usize> for Indices {
+    fn get(&self, index: usize) -> Result<usize, DatasetError> {
+        Ok(index)
+    }
+
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn settled(count: &AtomicUsize) -> usize {
+    let start = Instant::now();
+    let mut last = (count.load(Ordering::SeqCst), Instant::now());
+    // Until it has not changed for a while; the bound only keeps a failure from hanging.
+    while last.1.elapsed() < Duration::from_millis(100) && start.elapsed().as_secs() < 20 {
+        let now = count.load(Ordering::SeqCst);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        std::thread::yield_now();
+    }
+    last.0
+}
+
+#[test]
+fn prefetch_is_bounded() {
+    for (workers, prefetch, expected) in [(1, 3, 3), (4, 3, 3), (2, 0, 1), (0, 3, 0)] {
+        let batcher = Counting::default();
+        let loader = DataLoaderBuilder::new(batcher.clone())
+            .batch_size(2)
+            .num_workers(workers)
+            .prefetch(prefetch)
+            .set_device(crate::cpu())
+            .build(Indices(1000));
+        let mut iter = loader.iter();
+        assert_eq!(settled(&batcher.loaded), expected);
+        for taken in 1..5 {
+            assert!(iter.next().is_some());
+            assert_eq!(settled(&batcher.loaded), taken + expected);
+        }
+    }
+}
+
+#[test]
+fn prefetch_is_bounded_in_bytes() {
+    // A batch is 1 MiB; 2.5 MiB hold two.
+    let values = Array2::<u8>::zeros((100, 1 << 16));
+    let dataset = NpyDataset::from_tensor_slices(values).unwrap();
+    let batcher = NpyBatcher::<burn::tensor::Tensor<2, burn::tensor::Int>>::all();
+    let loader = DataLoaderBuilder::new(batcher)
+        .batch_size(16)
+        .num_workers(2)
+        .prefetch(50)
+        .prefetch_bytes((1 << 20) * 5 / 2)
+        .set_device(crate::cpu())
+        .build(dataset);
+    assert!(format!("{loader:?}").contains("window: 2"), "{loader:?}");
+    assert_eq!(loader.iter().count(), 7);
+}
+
+#[test]
+fn dropping_an_iterator_stops_and_joins() {
+    let batcher = Counting::default();
+    let alive = Arc::downgrade(&batcher.alive);
+    let loader = DataLoaderBuilder::new(batcher.clone())
+        .batch_size(1)
+        .num_workers(3)
+        .set_device(crate::cpu())
+        .build(Indices(1_000_000));
+    for _ in 0..50 {
+        let mut iter = loader.iter();
+        iter.next();
+        drop(iter);
+        // The threads are gone, so nothing is loaded any more.
+        let loaded = batcher.loaded.load(Ordering::SeqCst);
+        std::thread::yield_now();
+        assert_eq!(batcher.loaded.load(Ordering::SeqCst), loaded);
+    }
+    // An iterator outlives its loader's other users, but not its own drop.
+    let iter = loader.epoch(0);
+    drop((loader, batcher));
+    assert!(alive.upgrade().is_some());
+    drop(iter);
+    assert!(
+        alive.upgrade().is_none(),
+        "a thread still holds the batcher"
+    );
+}
+
+#[test]
+fn two_passes_at_once_do_not_disturb_each_other() {
+    let loader = crate::builder()
+        .batch_size(3)
+        .shuffle(1)
+        .num_workers(2)
+        .build(crate::numbered(100));
+    let pairs = loader.epoch(4).zip(loader.epoch(4));
+    let mut count = 0;
+    for (a, b) in pairs {
+        assert_eq!(crate::numbers(a.unwrap()), crate::numbers(b.unwrap()));
+        count += 1;
+    }
+    assert_eq!(count, 34);
+}
