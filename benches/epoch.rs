@@ -136,7 +136,7 @@ fn check<T: Feature>(contender: &Contender, items: &[Item<T>]) {
     for batch in contender.loader.iter() {
         let (features, labels) = batch.expect("the data is sound");
         let features: Vec<f32> = features.into_data().try_to_vec().expect("f32");
-        let labels: Vec<i64> = labels.into_data().try_to_vec().expect("i64");
+        let labels: Vec<i64> = labels.into_data().iter().collect();
         let rows = features.chunks_exact(features.len() / labels.len());
         for (row, label) in rows.zip(labels) {
             let item = &items[label as usize];
@@ -210,9 +210,13 @@ fn run<T: Feature>(workload: &str, rounds: usize, dataset: NpyDataset, items: Ve
     println!();
 }
 
-#[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+/// The CPU backend to measure on: NdArray if its feature is on, else Flex.
 fn cpu() -> Device {
-    Device::ndarray()
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+    return Device::ndarray();
+    #[cfg(not(feature = "ndarray"))]
+    Device::flex()
 }
 
 fn main() {

@@ -12,9 +12,13 @@ use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 const COLUMNS: usize = 1024;
 
-#[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+/// The CPU backend to measure on: NdArray if its feature is on, else Flex.
 fn cpu() -> Device {
-    Device::ndarray()
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+    return Device::ndarray();
+    #[cfg(not(feature = "ndarray"))]
+    Device::flex()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

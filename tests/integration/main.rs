@@ -31,10 +31,13 @@ fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped, since {why}");
 }
 
-/// The CPU backend that most tests run on.
-#[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+/// The CPU backend that most tests run on: NdArray if its feature is on, else Flex.
 fn cpu() -> Device {
-    Device::ndarray()
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
+    return Device::ndarray();
+    #[cfg(not(feature = "ndarray"))]
+    Device::flex()
 }
 
 /// Rows whose only column is their number.

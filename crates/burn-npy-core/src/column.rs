@@ -173,6 +173,12 @@ impl Column {
         self.array.storage().same(other.array.storage())
     }
 
+    /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
+    /// in a large file, or in the order of the file, so that it does.
+    pub fn advise(&self, random: bool) {
+        self.array.storage().advise(random);
+    }
+
     /// Copies rows, converted, one after the other into `out`, in the byte order of the machine.
     ///
     /// The caller runs [`check`](Self::check) before, once for all columns of a file.

@@ -31,6 +31,11 @@ impl Sampler {
         }
     }
 
+    /// Whether rows that follow each other in an epoch are far from each other in the file.
+    pub fn is_random(&self) -> bool {
+        self.kind != Kind::Sequential
+    }
+
     /// The order of an epoch.
     ///
     /// # Panics

@@ -146,6 +146,22 @@ impl Storage {
         }
     }
 
+    /// Tells the system how a mapped file will be read. Reading ahead of a random row fetches what
+    /// nobody asked for, which for a large file costs far more than the row.
+    pub(crate) fn advise(&self, random: bool) {
+        /// Of a file of this size or less, whatever is read ahead is soon asked for.
+        const SMALL: usize = 256 << 20;
+        #[cfg(unix)]
+        if let Repr::Mapped(map, _) = &*self.0 {
+            let advice = match random && map.len() > SMALL {
+                true => memmap2::Advice::Random,
+                false => memmap2::Advice::Normal,
+            };
+            // Only a hint: a system that does not take it is slower, not wrong.
+            let _ = map.advise(advice);
+        }
+    }
+
     /// Whether two storages are the same, so that one check is enough.
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -283,16 +283,23 @@ impl Bound {
         self.tensors(buffers, rows.len())
     }
 
+    /// Tells the system in what order rows will be gathered.
+    pub(crate) fn advise(&self, random: bool) {
+        self.files().for_each(|bound| bound.column.advise(random));
+    }
+
+    /// The first column of each file.
+    fn files(&self) -> impl Iterator<Item = &BoundColumn> {
+        self.columns.iter().filter(|bound| bound.new_file)
+    }
+
     fn check(&self) -> Result<()> {
-        self.columns
-            .iter()
-            .filter(|bound| bound.new_file)
-            .try_for_each(|bound| {
-                bound
-                    .column
-                    .check()
-                    .map_err(|error| error.in_array(&bound.name))
-            })
+        self.files().try_for_each(|bound| {
+            bound
+                .column
+                .check()
+                .map_err(|error| error.in_array(&bound.name))
+        })
     }
 
     fn buffers(&self, rows: usize) -> Result<Vec<crate::pool::PooledBuffer>> {

@@ -154,14 +154,8 @@ where
         let source: Arc<dyn Source<O>> = match (any.downcast_ref::<NpyDataset>(), self.npy) {
             (Some(dataset), Some(npy)) => Arc::new(Direct::new(dataset.clone(), npy, device)?),
             (_, npy) => {
-                let general = General {
-                    dataset: Arc::new(dataset),
-                    batcher: self.batcher,
-                    npy,
-                    device,
-                };
-                general.check()?;
-                Arc::new(general)
+                let dataset = Arc::new(dataset);
+                Arc::new(General::new(dataset, self.batcher, npy, device)?)
             }
         };
         let mut window = self.prefetch.unwrap_or(2 * self.num_workers + 2);

@@ -66,6 +66,7 @@ impl<O: Send + 'static> Loader<O> {
 
     /// A pass with the order of a certain epoch, whatever passes there were before.
     pub fn epoch(&self, epoch: u64) -> LoaderIter<O> {
+        self.source.advise(self.settings.sampler.is_random());
         let order = self.settings.sampler.order(self.source.len() as u64, epoch);
         let pass = workers::Pass {
             source: self.source.clone(),

@@ -10,7 +10,7 @@ use burn::tensor::{Device, TensorData};
 use burn_npy_core::Error;
 
 use super::error::{Cause, Failure};
-use crate::batcher::{Assemble, Bound, Gather, NpyBatcher};
+use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
 use crate::{NpyDataset, Result};
 
@@ -30,6 +30,9 @@ pub(crate) trait Source<O>: Send + Sync {
 
     /// The size of an item in a batch, where it is known.
     fn item_bytes(&self) -> Option<usize>;
+
+    /// Prepares for a pass, in a random order or in that of the files.
+    fn advise(&self, random: bool);
 
     /// The part that a worker does.
     fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure>;
@@ -86,6 +89,10 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         Some(self.bound.row_bytes())
     }
 
+    fn advise(&self, random: bool) {
+        self.bound.advise(random);
+    }
+
     fn load(&self, mut items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
         let rows = self.dataset.row_map();
         if !rows.is_identity() {
@@ -108,14 +115,41 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
 
 /// Any dataset with any batcher.
 pub(crate) struct General<I, O> {
-    pub(crate) dataset: Arc<dyn Dataset<I>>,
-    pub(crate) batcher: Arc<dyn Batcher<I, O>>,
+    dataset: Arc<dyn Dataset<I>>,
+    batcher: Arc<dyn Batcher<I, O>>,
     /// The batcher, if it is ours: then items are rows, and errors need no panic.
-    pub(crate) npy: Option<NpyBatcher<O>>,
-    pub(crate) device: Device,
+    npy: Option<NpyBatcher<O>>,
+    /// The columns of the first row, if items are rows.
+    first: Option<Bound>,
+    device: Device,
 }
 
 impl<I: 'static, O: 'static> General<I, O> {
+    /// Checks the first row against the batch type, if the items are rows.
+    pub(crate) fn new(
+        dataset: Arc<dyn Dataset<I>>,
+        batcher: Arc<dyn Batcher<I, O>>,
+        npy: Option<NpyBatcher<O>>,
+        device: Device,
+    ) -> Result<Self> {
+        let mut new = Self {
+            dataset,
+            batcher,
+            npy,
+            first: None,
+            device,
+        };
+        if let Some(npy) = &new.npy
+            && !new.dataset.is_empty()
+            // An item that cannot be had is an error of its batch, not of the loader.
+            && let Ok(Some(rows)) = new.items(vec![0]).map(rows)
+            && let Some(row) = rows.first()
+        {
+            new.first = Some(npy.gather.bind(&row.columns, &new.device)?);
+        }
+        Ok(new)
+    }
+
     fn items(&self, items: Vec<usize>) -> std::result::Result<Vec<I>, Failure> {
         let error = match guarded("dataset", || self.dataset.get_many(items.clone()))? {
             Ok(items) => return Ok(items),
@@ -132,27 +166,6 @@ impl<I: 'static, O: 'static> General<I, O> {
         }
         Err(Cause::error(error).into())
     }
-
-    /// Checks the first row against the batch type, if the items are rows.
-    pub(crate) fn check(&self) -> Result<()> {
-        let Some(npy) = &self.npy else {
-            return Ok(());
-        };
-        if self.dataset.is_empty() {
-            return Ok(());
-        }
-        // An item that cannot be had is an error of its batch, not of the loader.
-        match self.items(vec![0]).map(rows) {
-            Ok(Some(rows)) => bind_first(&npy.gather, &rows, &self.device).map(|_| ()),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn bind_first(gather: &Gather, rows: &[Row], device: &Device) -> Result<Option<Bound>> {
-    rows.first()
-        .map(|row| gather.bind(&row.columns, device))
-        .transpose()
 }
 
 /// The items as rows, if they are.
@@ -167,13 +180,13 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
     }
 
     fn item_bytes(&self) -> Option<usize> {
-        let npy = self.npy.as_ref()?;
-        if self.dataset.is_empty() {
-            return None;
+        self.first.as_ref().map(Bound::row_bytes)
+    }
+
+    fn advise(&self, random: bool) {
+        if let Some(first) = &self.first {
+            first.advise(random);
         }
-        let rows = rows(self.items(vec![0]).ok()?)?;
-        let bound = bind_first(&npy.gather, &rows, &self.device).ok()??;
-        Some(bound.row_bytes())
     }
 
     fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
@@ -209,13 +222,8 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
-        let new = Self {
-            dataset: self.dataset.clone(),
-            batcher: self.batcher.clone(),
-            npy: self.npy.clone(),
-            device: device.clone(),
-        };
-        new.check()?;
+        let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
+        let new = Self::new(dataset, batcher, self.npy.clone(), device.clone())?;
         Ok(Arc::new(new))
     }
 }
@@ -234,6 +242,8 @@ impl<O: Send + 'static> Source<O> for Failed {
     fn item_bytes(&self) -> Option<usize> {
         None
     }
+
+    fn advise(&self, _: bool) {}
 
     fn load(&self, _: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
