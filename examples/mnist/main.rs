@@ -3,6 +3,7 @@
 //! `cargo run --release --example mnist` needs no arguments and no download.
 
 mod data;
+mod display;
 mod model;
 mod training;
 

@@ -1,6 +1,7 @@
 //! Training, and counting what the trained model gets right.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::path::Path;
 
 use burn::data::dataloader::DataLoader;
@@ -11,6 +12,7 @@ use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{Learner, SupervisedTraining};
 
 use crate::data::{Loaders, MnistBatch};
+use crate::display::Lines;
 use crate::model::Cnn;
 
 const LEARNING_RATE: f64 = 2e-3;
@@ -36,12 +38,16 @@ pub(crate) fn train(
     );
     // The test images double as the validation set: they are displayed after each epoch,
     // but nothing is chosen by them.
-    let result = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
+    let mut training = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
         .metrics((AccuracyMetric::new(), LossMetric::new()))
         .with_application_logger(None)
         .num_epochs(settings.epochs)
-        .summary()
-        .launch(learner);
+        .summary();
+    // On a terminal Burn draws its display; elsewhere it would print a line a batch.
+    if !std::io::stdout().is_terminal() {
+        training = training.renderer(Box::new(Lines::new()));
+    }
+    let result = training.launch(learner);
     // A failing loader ends the training early instead of panicking.
     match result.error {
         Some(error) => Err(error.into()),

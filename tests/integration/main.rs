@@ -52,7 +52,7 @@ fn builder() -> DataLoaderBuilder<Row, Tensor<1, Int>> {
 
 /// The numbers of a batch.
 fn numbers(batch: Tensor<1, Int>) -> Vec<i64> {
-    batch.into_data().try_to_vec().unwrap()
+    batch.into_data().iter().collect()
 }
 
 /// The batches of the next epoch.

@@ -87,3 +87,8 @@ pub use burn_npy_core::{
     self, Access, Array, Convert, DType, Element, Error, ErrorClass, Limits, Npz, OpenOptions,
     Permutation, Result, half, ndarray, write_npy,
 };
+
+/// Its snippets are compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
