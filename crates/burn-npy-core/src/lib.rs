@@ -1,7 +1,6 @@
 //! NumPy files to rows, in an order that can be proven.
 //!
-//! This crate is the part of [burn-npy](https://crates.io/crates/burn-npy) that knows nothing of Burn
-//! and starts no threads. Data flows through it in this order:
+//! This crate is the part of `burn-npy` that knows nothing of Burn and starts no threads. Data flows through it in this order:
 //!
 //! 1. A [`Header`] is what the first bytes of a `.npy` file say, parsed once and checked.
 //! 2. An [`Array`] is a header and the place of its data: a mapped file, a file that is read by
