@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
-use burn::train::metric::MetricDefinition;
+use burn::train::metric::{MetricDefinition, MetricId};
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
@@ -16,7 +16,8 @@ pub(crate) struct Lines {
     epochs: usize,
     split: String,
     items: usize,
-    metrics: BTreeMap<String, String>,
+    /// The name of each metric, and its last value.
+    metrics: BTreeMap<String, (String, String)>,
     started: Instant,
     printed: Instant,
 }
@@ -35,20 +36,21 @@ impl Lines {
     }
 
     fn line(&self, done: &str) {
-        let metrics: Vec<_> = self.metrics.values().map(String::as_str).collect();
-        println!(
-            "epoch {}/{} {}: {done}  {}",
-            self.epoch,
-            self.epochs,
-            self.split,
-            metrics.join("  ")
+        print!(
+            "epoch {}/{} {}: {done}",
+            self.epoch, self.epochs, self.split
         );
+        for (name, value) in self.metrics.values() {
+            print!("; {name}: {value}");
+        }
+        println!();
     }
 
     fn update(&mut self, state: MetricState) {
         let (MetricState::Generic(entry) | MetricState::Numeric(entry, _)) = state;
-        let id = format!("{:?}", entry.metric_id);
-        self.metrics.insert(id, entry.serialized_entry.formatted);
+        if let Some((_, value)) = self.metrics.get_mut(&id(&entry.metric_id)) {
+            *value = entry.serialized_entry.formatted;
+        }
     }
 }
 
@@ -73,7 +75,6 @@ impl TrainingProgressLogger for Lines {
 
     fn start_split(&mut self, split: &str, items: usize) {
         (self.split, self.items) = (split.to_owned(), items);
-        self.metrics.clear();
         (self.started, self.printed) = (Instant::now(), Instant::now());
     }
 
@@ -91,9 +92,8 @@ impl TrainingProgressLogger for Lines {
 
     fn end(&mut self) {}
 
-    fn log_event_training(&mut self, event: String) {
-        println!("{event}");
-    }
+    /// An event is an iteration; the lines count those.
+    fn log_event_training(&mut self, _: String) {}
 }
 
 /// A training has no evaluation to show.
@@ -112,5 +112,13 @@ impl MetricsRendererEvaluation for Lines {
 
 impl MetricsRenderer for Lines {
     fn manual_close(&mut self) {}
-    fn register_metric(&mut self, _: MetricDefinition) {}
+    fn register_metric(&mut self, metric: MetricDefinition) {
+        let named = (metric.name.to_string(), String::new());
+        self.metrics.insert(id(&metric.metric_id), named);
+    }
+}
+
+/// Metrics are told apart by their ids, which have no order of their own.
+fn id(metric: &MetricId) -> String {
+    format!("{metric:?}")
 }
