@@ -9,7 +9,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`f16`], `f32` and `f64`.
+/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32` and `f64`.
 ///
 /// The trait is sealed: the kernels are written for these types.
 pub trait Element:
