@@ -102,7 +102,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         args.data.display()
     );
 
-    let artifacts = fresh_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mnist"))?;
+    // A folder for each run: Burn reads its logs back at the end, so two runs must not share them.
+    let folder = format!("target/mnist/{}", std::process::id());
+    let artifacts = fresh_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))?;
     let settings = Settings {
         epochs: args.epochs,
         batch_size: args.batch_size,
@@ -152,7 +154,7 @@ fn describe(device: &Device) -> String {
     format!("{device:?}")
 }
 
-/// An empty directory at `path`; what an earlier run left there would mix with this run's logs.
+/// An empty directory at `path`; an earlier run with the same number may have left one there.
 fn fresh_dir(path: PathBuf) -> Result<PathBuf, Box<dyn Error>> {
     let recreate = || {
         if path.exists() {
