@@ -37,9 +37,10 @@ pub(crate) struct Loaders {
 
 impl Loaders {
     /// Opens a `.npz` file with `train_images`, `train_labels`, `test_images` and `test_labels`, or a
-    /// folder with a `.npy` file for each.
+    /// folder with a `.npy` file for each. Of the training images, the first `train_images` are used.
     pub(crate) fn open(
         data: &Path,
+        train_images: usize,
         batch_size: usize,
         workers: usize,
         seed: u64,
@@ -70,7 +71,9 @@ impl Loaders {
         let (train, train_set) = split("train")?;
         let (test, test_set) = split("test")?;
         Ok(Self {
-            train: train.shuffle(seed).try_build(train_set)?,
+            train: train
+                .shuffle(seed)
+                .try_build(train_set.take(train_images))?,
             test: test.try_build(test_set)?,
         })
     }

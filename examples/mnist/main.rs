@@ -20,13 +20,15 @@ use model::Cnn;
 use training::Settings;
 
 const USAGE: &str = "\
-usage: mnist [--data DIR|FILE.npz] [--epochs N] [--batch-size N] [--workers N] [--seed N]";
+usage: mnist [--data DIR|FILE.npz] [--train-images N] [--epochs N] [--batch-size N] [--workers N] [--seed N]";
 
 /// 10,000 training and 2,000 test images; see the notes beside it.
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
 
 struct Args {
     data: PathBuf,
+    /// How many of the training images are used.
+    train_images: usize,
     epochs: usize,
     batch_size: usize,
     workers: usize,
@@ -37,6 +39,7 @@ impl Args {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut parsed = Self {
             data: PathBuf::from(BUNDLED),
+            train_images: usize::MAX,
             epochs: 3,
             batch_size: 64,
             workers: 2,
@@ -46,6 +49,7 @@ impl Args {
             let value = args.next().ok_or_else(|| format!("{flag}: no value"))?;
             match flag.as_str() {
                 "--data" => parsed.data = value.into(),
+                "--train-images" => parsed.train_images = number(&flag, &value)?,
                 "--epochs" => parsed.epochs = number(&flag, &value)?,
                 "--batch-size" => parsed.batch_size = number(&flag, &value)?,
                 "--workers" => parsed.workers = number(&flag, &value)?,
@@ -53,8 +57,8 @@ impl Args {
                 _ => return Err(format!("{flag}: unknown argument")),
             }
         }
-        if parsed.epochs == 0 || parsed.batch_size == 0 {
-            return Err("--epochs and --batch-size take at least 1".into());
+        if [parsed.epochs, parsed.batch_size, parsed.train_images].contains(&0) {
+            return Err("--epochs, --batch-size and --train-images take at least 1".into());
         }
         Ok(parsed)
     }
@@ -90,6 +94,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let loaders = Loaders::open(
         &args.data,
+        args.train_images,
         args.batch_size,
         args.workers,
         args.seed,
