@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn, ShapeBuilder};
-use ndarray_npy::{ViewElement, ViewNpyExt};
 
-use crate::header::{self, Header};
+use crate::header::{Header, Prefix};
+use crate::item::{ItemKind, Numbers};
 use crate::storage::Storage;
-use crate::{Access, ByteOrder, DType, Element, Error, ErrorClass, Layout, Limits, Result};
+use crate::{
+    Access, ByteOrder, Column, DType, Element, Error, ErrorClass, Field, ItemType, Layout, Limits,
+    Result,
+};
 
 /// How files are opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,18 +24,29 @@ pub struct OpenOptions {
 
 /// An array of a file or in memory. Opening one reads its header, never its data.
 ///
+/// The items of an array are numbers, or made of numbers: a complex number is two floats, fixed-width
+/// bytes and text are bytes and code points, a time is an `i64`. Those stand along a last axis that
+/// NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a structure are
+/// arrays of their own, which share its bytes: [`field`](Self::field). Opaque items become numbers
+/// when the user says which: [`reinterpret`](Self::reinterpret).
+///
 /// Clones share the data.
 #[derive(Clone, Debug)]
 pub struct Array {
-    dtype: DType,
-    byte_order: ByteOrder,
+    item: ItemType,
+    /// The numbers of an item, unless it is opaque or a structure.
+    numbers: Option<Numbers>,
     layout: Layout,
     shape: Vec<usize>,
+    /// For each axis, how many bytes its items are apart.
+    strides: Vec<usize>,
+    /// Where the first item begins, from the start of the data: fields begin inside an item.
+    first: usize,
     storage: Storage,
     /// Where the data begins in the storage.
     offset: u64,
-    /// Where the header begins in the storage, if there is one.
-    header_at: Option<u64>,
+    /// The size of the data, whichever part of it the array is.
+    stored_bytes: usize,
     source: Arc<Source>,
 }
 
@@ -63,7 +77,8 @@ impl Array {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;
         let len = storage.len();
-        Self::in_storage(storage, 0, len, None).map_err(|error| error.in_file(path))
+        Self::in_storage(storage, 0, len, crate::header::MAX_HEADER_LEN, None)
+            .map_err(|error| error.in_file(path))
     }
 
     /// The array whose `.npy` bytes are the `len` bytes at `start` of a storage. The caller adds
@@ -72,12 +87,16 @@ impl Array {
         storage: Storage,
         start: u64,
         len: u64,
+        max_header_len: usize,
         named: Option<(&Path, &str)>,
     ) -> Result<Self> {
-        let mut head = [0; header::MAX_HEADER_LEN + 12];
-        let head = &mut head[..len.min((header::MAX_HEADER_LEN + 12) as u64) as usize];
-        storage.read_at(start, head)?;
-        let header = Header::parse(head)?;
+        let mut prefix = [0; Prefix::MAX_LEN];
+        let prefix = &mut prefix[..len.min(Prefix::MAX_LEN as u64) as usize];
+        storage.read_at(start, prefix)?;
+        let prefix = Prefix::parse(prefix, len, max_header_len)?;
+        let mut head = vec![0; prefix.data_offset];
+        storage.read_at(start, &mut head)?;
+        let header = Header::parse_after(&prefix, &head)?;
         header.check_len(len)?;
         let source = match named {
             Some((file, member)) => Source {
@@ -89,36 +108,177 @@ impl Array {
                 member: None,
             },
         };
+        let shape = header.shape().to_vec();
         Ok(Self {
-            dtype: header.dtype(),
-            byte_order: header.byte_order(),
+            numbers: header.item().numbers(),
+            strides: strides(&shape, header.layout(), header.item().size()),
+            item: header.item().clone(),
             layout: header.layout(),
-            shape: header.shape().to_vec(),
+            shape,
+            first: 0,
             offset: start + header.data_offset() as u64,
-            header_at: Some(start),
+            stored_bytes: header.nbytes(),
             storage,
             source: Arc::new(source),
         })
     }
 
-    /// The type of the elements.
-    pub fn dtype(&self) -> DType {
-        self.dtype
+    /// What an item of the array is, as its file says.
+    pub fn item(&self) -> &ItemType {
+        &self.item
     }
 
-    /// The order of the bytes of an element.
+    /// The type of the numbers that the items are made of; `None` for opaque items and structures.
+    pub fn dtype(&self) -> Option<DType> {
+        self.numbers.map(|numbers| numbers.dtype)
+    }
+
+    /// The order of the bytes of a number; of no meaning where a number is one byte.
     pub fn byte_order(&self) -> ByteOrder {
-        self.byte_order
+        self.numbers
+            .map_or(ByteOrder::NATIVE, |numbers| numbers.byte_order)
     }
 
-    /// How the axes lie in memory.
+    /// How the axes lie in memory, as the header says.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The length of each axis.
+    /// The length of each axis, as NumPy counts them.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers, the
+    /// length of fixed-width bytes and text. They stand along a last axis of what
+    /// [`read`](Self::read) and a [`Column`] give.
+    pub fn number_axis(&self) -> Option<usize> {
+        self.numbers.and_then(|numbers| numbers.axis)
+    }
+
+    /// The numbers, or an error that says how to come by some.
+    pub(crate) fn numbers(&self) -> Result<Numbers> {
+        self.numbers.ok_or_else(|| {
+            let message = match self.item.kind() {
+                ItemKind::Struct(fields) => {
+                    let names: Vec<_> = fields.iter().map(Field::name).collect();
+                    format!(
+                        "items are structures; use their fields, which are {}",
+                        names.join(", ")
+                    )
+                }
+                _ => format!(
+                    "items of {} are opaque; if you know what they are, such as bfloat16, \
+                     reinterpret the array",
+                    self.item
+                ),
+            };
+            self.locate(Error::new(ErrorClass::Dtype, message))
+        })
+    }
+
+    /// Length and stride in bytes of each axis, that of the numbers of an item among them.
+    pub(crate) fn axes(&self) -> Vec<(usize, usize)> {
+        let axes = self.shape.iter().copied().zip(self.strides.iter().copied());
+        let last = self
+            .numbers
+            .and_then(|numbers| numbers.axis.map(|len| (len, numbers.dtype.size())));
+        axes.chain(last).collect()
+    }
+
+    /// Where the first item begins, in bytes from the start of the data.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// The size of the data that the array is a part of.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.stored_bytes
+    }
+
+    /// A field of a structured array, as an array that shares its bytes. The axes of a sub-array
+    /// follow those of the array, as in NumPy.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if there is no field of that name or title.
+    pub fn field(&self, name: &str) -> Result<Self> {
+        let is_it = |field: &&Field| field.name() == name || field.title() == Some(name);
+        let field = self.item.fields().iter().find(is_it).ok_or_else(|| {
+            let known = crate::npz::known_names(self.item.fields().iter().map(Field::name));
+            self.locate(Error::new(
+                ErrorClass::Name,
+                format!("no field {name:?}; {known}"),
+            ))
+        })?;
+        Ok(self.with_field(field))
+    }
+
+    fn with_field(&self, field: &Field) -> Self {
+        let mut new = self.clone();
+        new.item = field.item().clone();
+        new.numbers = field.item().numbers();
+        new.first += field.offset();
+        new.shape.extend(field.shape());
+        new.strides
+            .extend(strides(field.shape(), Layout::C, field.item().size()));
+        new
+    }
+
+    /// All fields that are no structures themselves, with their names; those of a nested structure
+    /// are named `outer.inner`. Empty if the items are not structures.
+    pub fn fields(&self) -> Vec<(String, Self)> {
+        let mut found = Vec::new();
+        for field in self.item.fields() {
+            let array = self.with_field(field);
+            if array.item.fields().is_empty() {
+                found.push((field.name().to_owned(), array));
+                continue;
+            }
+            for (inner, array) in array.fields() {
+                found.push((format!("{}.{inner}", field.name()), array));
+            }
+        }
+        found
+    }
+
+    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its 8-bit
+    /// floats as `<V1`, so that only the user can know. Items of several such numbers get an axis for
+    /// them, and [`DType::U8`] gives the bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Dtype`] if the items are not opaque, or of a size that does not fit.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy_core::{Array, DType};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("weights.npy");
+    /// # let header = "{'descr': '<V2', 'fortran_order': False, 'shape': (2,), }\n";
+    /// # let mut bytes = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..]].concat();
+    /// # bytes.extend(header.bytes().chain([0xc0, 0x3f, 0, 0xc0]));
+    /// # std::fs::write(&path, bytes)?;
+    /// let weights = Array::open(&path)?.reinterpret(DType::BF16)?;
+    /// let values = weights.read::<burn_npy_core::half::bf16>()?;
+    /// assert_eq!(values.mapv(f32::from).into_raw_vec_and_offset().0, [1.5, -2.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reinterpret(mut self, dtype: DType) -> Result<Self> {
+        match self.item.reinterpret(dtype) {
+            Some(numbers) => {
+                self.numbers = Some(numbers);
+                Ok(self)
+            }
+            None => Err(self.locate(Error::new(
+                ErrorClass::Dtype,
+                format!("items of {} cannot be taken for {dtype}", self.item),
+            ))),
+        }
     }
 
     /// The file that the array is in.
@@ -137,9 +297,9 @@ impl Array {
         self.offset
     }
 
-    /// The size of the data in bytes.
+    /// The size of the items in bytes; for a field, that of its part of them.
     pub fn nbytes(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.dtype.size()
+        self.shape.iter().product::<usize>() * self.item.size()
     }
 
     pub(crate) fn storage(&self) -> &Storage {
@@ -157,37 +317,65 @@ impl Array {
         }
     }
 
-    /// Copies the array into memory, in the layout of the file and the byte order of the machine.
+    /// The layout in which the items follow each other without gaps, if they do.
+    fn dense_layout(&self) -> Option<Layout> {
+        let dense = |layout| {
+            let expected = strides(&self.shape, layout, self.item.size());
+            let axes = self.shape.iter().zip(self.strides.iter().zip(expected));
+            // Along an axis of one item there is nothing to step over.
+            axes.into_iter()
+                .all(|(len, (found, expected))| *len == 1 || *found == expected)
+        };
+        let whole = self.first == 0 && self.nbytes() == self.stored_bytes;
+        [self.layout, Layout::C, Layout::Fortran]
+            .into_iter()
+            .find(|layout| whole && dense(*layout))
+    }
+
+    /// Copies the array into memory, in the byte order of the machine; a plain array keeps its layout.
+    ///
+    /// The copy is all that it takes in memory, or twice that for a field of a structure, or where a
+    /// Fortran array has items of more than one number.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if `T` is not the type of the elements, [`ErrorClass::Changed`] if
+    /// [`ErrorClass::Dtype`] if `T` is not the type of the numbers, [`ErrorClass::Changed`] if
     /// the file is no longer what was opened, and what the file system says.
     pub fn read<T: Element>(&self) -> Result<ArrayD<T>> {
-        self.expect_dtype::<T>()?;
+        let numbers = self.expect_dtype::<T>()?;
+        let layout = match (self.dense_layout(), numbers.axis) {
+            (Some(Layout::C), _) => Layout::C,
+            (Some(Layout::Fortran), None) => Layout::Fortran,
+            _ => {
+                let whole = Column::whole(self)?.unconverted().row::<T>(0)?;
+                return Ok(whole);
+            }
+        };
         self.storage.check()?;
-        let itemsize = self.dtype.size();
-        let mut elements = Vec::with_capacity(self.nbytes() / itemsize);
+        let size = numbers.dtype.size();
+        let mut elements = Vec::with_capacity(self.stored_bytes / size);
         // A chunk at a time, so that the peak is the result and little else.
-        let mut chunk = vec![0; self.nbytes().min(1 << 20)];
+        let mut chunk = vec![0; self.stored_bytes.min(1 << 20)];
         let mut at = 0;
-        while at < self.nbytes() {
-            let len = chunk.len().min(self.nbytes() - at);
+        while at < self.stored_bytes {
+            let len = chunk.len().min(self.stored_bytes - at);
             let chunk = &mut chunk[..len];
             self.storage
                 .read_at(self.offset + at as u64, chunk)
                 .map_err(|error| self.locate(error))?;
-            if self.byte_order != ByteOrder::NATIVE {
-                swap_bytes(chunk, itemsize);
+            if numbers.byte_order != ByteOrder::NATIVE {
+                swap_bytes(chunk, size);
             }
             elements.extend(
                 chunk
-                    .chunks_exact(itemsize)
+                    .chunks_exact(size)
                     .map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into()),
             );
             at += len;
         }
-        let shape = IxDyn(&self.shape).set_f(self.layout == Layout::Fortran);
+        self.storage.check_after_read()?;
+        let shape: Vec<_> = self.shape.iter().copied().chain(numbers.axis).collect();
+        let shape = IxDyn(&shape).set_f(layout == Layout::Fortran);
         ArrayD::from_shape_vec(shape, elements)
             .map_err(|error| self.locate(Error::new(ErrorClass::Shape, error.to_string())))
     }
@@ -198,9 +386,9 @@ impl Array {
     ///
     /// [`ErrorClass::Usage`] if the array is in a file, which another process could change under the
     /// view: [`read`](Self::read) it, open it with [`Access::Memory`], or vouch for the file with
-    /// [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is not the type of the elements, or
-    /// their bytes are in the other order.
-    pub fn view<T: Element + ViewElement>(&self) -> Result<ArrayViewD<'_, T>> {
+    /// [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is not the type of the items, or
+    /// their bytes are in the other order, not aligned, or not values of `T`.
+    pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         match self.storage.owned_bytes() {
             Some(bytes) => self.view_bytes(bytes),
             None => Err(self.locate(Error::new(
@@ -220,7 +408,7 @@ impl Array {
     ///
     /// Nobody may change the file, and nobody may truncate it, for as long as the view lives.
     #[allow(unsafe_code)]
-    pub unsafe fn view_file<T: Element + ViewElement>(&self) -> Result<ArrayViewD<'_, T>> {
+    pub unsafe fn view_file<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         self.storage.check()?;
         match self.storage.bytes() {
             Some(bytes) => self.view_bytes(bytes),
@@ -231,40 +419,54 @@ impl Array {
         }
     }
 
-    fn view_bytes<'a, T: Element + ViewElement>(
-        &self,
-        bytes: &'a [u8],
-    ) -> Result<ArrayViewD<'a, T>> {
-        self.expect_dtype::<T>()?;
-        let refuse = |why: String| self.locate(Error::new(ErrorClass::Dtype, why));
-        if self.byte_order != ByteOrder::NATIVE && self.dtype.size() > 1 {
-            return Err(refuse(
-                "the bytes are in the order of another machine; read the array instead".to_owned(),
-            ));
+    fn view_bytes<'a, T: Element>(&self, bytes: &'a [u8]) -> Result<ArrayViewD<'a, T>> {
+        let numbers = self.expect_dtype::<T>()?;
+        let refuse = |why| {
+            Err(self.locate(Error::new(
+                ErrorClass::Dtype,
+                format!("cannot be borrowed: {why}"),
+            )))
+        };
+        if numbers.byte_order != ByteOrder::NATIVE && numbers.dtype.size() > 1 {
+            return refuse("the bytes are in the order of another machine; read the array instead");
         }
-        let offset = self.offset as usize;
-        let end = offset + self.nbytes();
-        if let Some(header_at) = self.header_at {
-            // The header has passed our own checks, and the slice ends with the data.
-            return ArrayViewD::view_npy(&bytes[header_at as usize..end])
-                .map_err(|error| refuse(format!("cannot be borrowed: {error}")));
-        }
-        let shape = IxDyn(&self.shape).set_f(self.layout == Layout::Fortran);
-        bytemuck::checked::try_cast_slice(&bytes[offset..end])
-            .ok()
-            .and_then(|elements| ArrayViewD::from_shape(shape, elements).ok())
-            .ok_or_else(|| refuse("cannot be borrowed: not aligned".to_owned()))
+        let (Some(layout), None) = (self.dense_layout(), numbers.axis) else {
+            return refuse("the items are not plain numbers one after the other");
+        };
+        let bytes = &bytes[self.offset as usize..][..self.stored_bytes];
+        let Ok(elements) = bytemuck::checked::try_cast_slice(bytes) else {
+            return refuse("the numbers are not aligned, or not all of them are values");
+        };
+        let shape = IxDyn(&self.shape).set_f(layout == Layout::Fortran);
+        ArrayViewD::from_shape(shape, elements).or_else(|_| refuse("the shape does not fit"))
     }
 
-    fn expect_dtype<T: Element>(&self) -> Result<()> {
-        if self.dtype == T::DTYPE {
-            return Ok(());
+    fn expect_dtype<T: Element>(&self) -> Result<Numbers> {
+        let numbers = self.numbers()?;
+        if numbers.dtype == T::DTYPE {
+            return Ok(numbers);
         }
         Err(self.locate(Error::new(
             ErrorClass::Dtype,
-            format!("found {}, asked for {}", self.dtype, T::DTYPE),
+            format!("found {}, asked for {}", numbers.dtype, T::DTYPE),
         )))
     }
+}
+
+/// How many bytes the items along each axis are apart when there are no gaps.
+fn strides(shape: &[usize], layout: Layout, size: usize) -> Vec<usize> {
+    let mut strides = vec![0; shape.len()];
+    let mut stride = size;
+    let mut step = |axis: usize| {
+        strides[axis] = stride;
+        // Without items nothing is apart, and the product with the lengths left may overflow.
+        stride = stride.saturating_mul(shape[axis]);
+    };
+    match layout {
+        Layout::C => (0..shape.len()).rev().for_each(&mut step),
+        Layout::Fortran => (0..shape.len()).for_each(&mut step),
+    }
+    strides
 }
 
 /// Reverses the bytes of each element.
@@ -311,15 +513,19 @@ impl<T: Element + Clone, D: Dimension> From<ndarray::Array<T, D>> for Array {
             Layout::C
         };
         let shape = array.shape().to_vec();
+        let stored_bytes = array.len() * size_of::<T>();
         let (elements, first) = array.into_raw_vec_and_offset();
+        let item = ItemType::number(T::DTYPE);
         Self {
-            dtype: T::DTYPE,
-            byte_order: ByteOrder::NATIVE,
+            numbers: item.numbers(),
+            strides: strides(&shape, layout, item.size()),
+            item,
             layout,
             shape,
+            first: 0,
             storage: Storage::memory(Elements(elements)),
             offset: (first.unwrap_or(0) * size_of::<T>()) as u64,
-            header_at: None,
+            stored_bytes,
             source: Arc::default(),
         }
     }

@@ -6,8 +6,9 @@ use ndarray::ArrayD;
 
 use crate::convert::Stages;
 use crate::gather::{self, Rows};
+use crate::item::Numbers;
 use crate::storage::Storage;
-use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Layout, Result, array};
+use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Result, array};
 
 /// How many bytes of rows are worked on at a time, so that they are still in the cache for the
 /// next step.
@@ -21,8 +22,14 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Column {
     array: Array,
-    /// Which part of axis 1 a row has; the whole if `None`.
-    part: Option<Range<usize>>,
+    numbers: Numbers,
+    rows: usize,
+    /// How many bytes the rows are apart.
+    row_stride: usize,
+    /// Length and stride in bytes of the axes of a row, as it is stored.
+    axes: Vec<(usize, usize)>,
+    /// Where row 0 begins in the data.
+    first: usize,
     /// The shape of a row as it leaves.
     row_shape: Vec<usize>,
     stages: Stages,
@@ -33,20 +40,53 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if the array has no axes, and so no rows.
+    /// [`ErrorClass::Shape`] if the array has no axes, and so no rows; [`ErrorClass::Dtype`] if its items
+    /// are opaque, or structures.
     pub fn new(array: Array) -> Result<Self> {
-        if array.shape().is_empty() {
+        let Some(&rows) = array.shape().first() else {
             return Err(array.locate(Error::new(
                 ErrorClass::Shape,
                 "an array without axes has no rows; expected at least one dimension",
             )));
-        }
+        };
+        let mut axes = array.axes();
+        let (_, row_stride) = axes.remove(0);
+        Self::of_axes(array, rows, row_stride, axes)
+    }
+
+    /// A whole array, of whatever shape, as one row.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Dtype`] if the items are opaque, or structures.
+    pub fn whole(array: &Array) -> Result<Self> {
+        Self::of_axes(array.clone(), 1, 0, array.axes())
+    }
+
+    fn of_axes(
+        array: Array,
+        rows: usize,
+        row_stride: usize,
+        axes: Vec<(usize, usize)>,
+    ) -> Result<Self> {
+        let numbers = array.numbers()?;
         Ok(Self {
-            part: None,
-            row_shape: array.shape()[1..].to_vec(),
-            stages: Stages::new(array.dtype()),
+            first: array.first(),
+            numbers,
+            rows,
+            row_stride,
+            row_shape: axes.iter().map(|(len, _)| *len).collect(),
+            axes,
+            stages: Stages::new(numbers.dtype),
             array,
         })
+    }
+
+    /// The column without its conversions: numbers as the file has them, in the byte order of the
+    /// machine, bools of whatever byte.
+    pub fn unconverted(mut self) -> Self {
+        self.stages = Stages::none(self.numbers.dtype);
+        self
     }
 
     /// The array behind the column.
@@ -56,7 +96,7 @@ impl Column {
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
-        self.array.shape()[0]
+        self.rows
     }
 
     /// The shape of a row; empty if a row is one number.
@@ -121,16 +161,17 @@ impl Column {
                 format!("{part:?} is not inside rows of shape {:?}", self.row_shape),
             );
         }
-        let whole = self.part.clone().unwrap_or(0..self.array.shape()[1]);
-        let as_stored = whole.len() == len && self.row_shape[1..] == self.array.shape()[2..];
-        if !as_stored || self.stages.has_channels() {
+        let stored = self.axes.iter().map(|(len, _)| len);
+        if stored.ne(&self.row_shape) || self.stages.has_channels() {
             return refuse(
                 ErrorClass::Usage,
                 "slice a column before it is reshaped or normalized".to_owned(),
             );
         }
+        let (len, stride) = &mut self.axes[0];
+        *len = part.len();
+        self.first += part.start * *stride;
         self.row_shape[0] = part.len();
-        self.part = Some(whole.start + part.start..whole.start + part.end);
         Ok(self)
     }
 
@@ -185,7 +226,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Row`] if a row is outside the array, and what the file system says.
+    /// [`ErrorClass::Row`] if a row is outside the array, [`ErrorClass::Changed`] if a file that is read by
+    /// position changed meanwhile, and what the file system says.
     ///
     /// # Panics
     ///
@@ -205,6 +247,7 @@ impl Column {
             )));
         }
         self.gather_inside(rows, out)
+            .and_then(|()| self.array.storage().check_after_read())
             .map_err(|error| self.array.locate(error))
     }
 
@@ -212,12 +255,12 @@ impl Column {
         if out.is_empty() {
             return Ok(());
         }
-        let native = self.array.byte_order() == ByteOrder::NATIVE || self.array.dtype().size() == 1;
-        let source = self.stored_rows();
-        match (self.array.storage().bytes(), source) {
+        let size = self.numbers.dtype.size();
+        let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
+        match (self.array.storage().bytes(), self.contiguous_rows()) {
             (Some(bytes), Some(source)) if native => {
                 let source = Rows {
-                    bytes: &bytes[self.array.data_offset() as usize..][..self.array.nbytes()],
+                    bytes: &bytes[self.array.data_offset() as usize..][..self.array.stored_bytes()],
                     ..source
                 };
                 let per_block = (BLOCK_BYTES / self.row_bytes()).max(1);
@@ -233,7 +276,7 @@ impl Column {
                 })
             }
             _ => {
-                let stored_row = self.row_len() * self.array.dtype().size();
+                let stored_row = self.row_len() * size;
                 let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
                 let mut loaded = vec![0_u64; (per_block.min(rows.len()) * stored_row).div_ceil(8)];
                 let loaded: &mut [u8] = bytemuck::cast_slice_mut(&mut loaded);
@@ -242,14 +285,9 @@ impl Column {
                     let loaded = &mut loaded[..of.len() * stored_row];
                     self.load(of, loaded)?;
                     if !native {
-                        array::swap_bytes(loaded, self.array.dtype().size());
+                        array::swap_bytes(loaded, size);
                     }
-                    let source = Rows {
-                        bytes: loaded,
-                        first: 0,
-                        stride: stored_row,
-                        row_bytes: stored_row,
-                    };
+                    let source = whole_rows(loaded, of.len());
                     self.run_stages(source, &numbers[..of.len()], &[], out, scratch);
                     Ok(())
                 })
@@ -312,80 +350,76 @@ impl Column {
         }
     }
 
-    /// Where the rows are, if each is one piece of memory; `bytes` is left to the caller.
-    fn stored_rows(&self) -> Option<Rows<'static>> {
-        let shape = self.array.shape();
-        let itemsize = self.array.dtype().size();
-        // With one number a row, or one row, the layouts are the same.
-        let row_major = self.array.layout() == Layout::C
-            || shape[1..].iter().product::<usize>() <= 1
-            || shape[0] == 1 && shape.iter().filter(|len| **len > 1).count() <= 1;
-        row_major.then(|| {
-            let stride = shape[1..].iter().product::<usize>() * itemsize;
-            let skipped = self.part.as_ref().map_or(0, |part| part.start);
-            let inner = shape.iter().skip(2).product::<usize>();
-            Rows {
-                bytes: &[],
-                first: skipped * inner * itemsize,
-                stride,
-                row_bytes: self.row_len() * itemsize,
+    /// How many of the last axes of a row follow each other without gaps, and the bytes of such a piece.
+    fn piece(&self) -> (usize, usize) {
+        let mut bytes = self.numbers.dtype.size();
+        let mut count = 0;
+        for &(len, stride) in self.axes.iter().rev() {
+            if len != 1 && stride != bytes {
+                break;
             }
+            bytes *= len;
+            count += 1;
+        }
+        (count, bytes)
+    }
+
+    /// Where the rows are, if each is one piece of memory; `bytes` is left to the caller.
+    fn contiguous_rows(&self) -> Option<Rows<'static>> {
+        let (axes, row_bytes) = self.piece();
+        (axes == self.axes.len()).then_some(Rows {
+            bytes: &[],
+            first: self.first,
+            stride: self.row_stride,
+            row_bytes,
         })
     }
 
-    /// Loads the stored elements of rows, one row after the other, each in C order.
+    /// Loads the stored numbers of rows, one row after the other, each in C order.
     fn load(&self, of: &[usize], out: &mut [u8]) -> Result<()> {
         let storage = self.array.storage();
         let offset = self.array.data_offset();
-        if let Some(rows) = self.stored_rows() {
-            return load_rows(storage, offset, rows, of, out);
+        match self.contiguous_rows() {
+            Some(rows) => load_rows(storage, offset, rows, of, out),
+            None => self.load_pieces(storage, offset, of, out),
         }
-        self.load_fortran(storage, offset, of, out)
     }
 
-    /// Rows of a Fortran array: element by element, each `shape[0]` elements from the one before it
-    /// along axis 1. That is one cache line, or one read, an element; the array is never transposed as
-    /// a whole.
-    fn load_fortran(
+    /// Rows that lie scattered, of a Fortran array or a field inside of structures: piece by piece. That
+    /// is one cache line, or one read, a piece and row; the array is never transposed as a whole.
+    fn load_pieces(
         &self,
         storage: &Storage,
         offset: u64,
         of: &[usize],
         out: &mut [u8],
     ) -> Result<()> {
-        let itemsize = self.array.dtype().size();
-        let shape = self.array.shape();
-        let mut part = shape[1..].to_vec();
-        let mut first = 0;
-        if let Some(range) = &self.part {
-            part[0] = range.len();
-            first = range.start * shape[0];
-        }
+        let (dense, piece) = self.piece();
+        let axes = &self.axes[..self.axes.len() - dense];
+        let pieces: usize = axes.iter().map(|(len, _)| len).product();
         let bytes = storage
             .bytes()
-            .map(|bytes| &bytes[offset as usize..][..self.array.nbytes()]);
-        let mut index = vec![0; part.len()];
-        let mut element = first;
-        for i in 0..self.row_len() {
+            .map(|bytes| &bytes[offset as usize..][..self.array.stored_bytes()]);
+        let mut index = vec![0; axes.len()];
+        let mut start = self.first;
+        for i in 0..pieces {
             for (row, &of) in of.iter().enumerate() {
-                let to = &mut out[(row * self.row_len() + i) * itemsize..][..itemsize];
-                let at = (element + of) * itemsize;
+                let to = &mut out[(row * pieces + i) * piece..][..piece];
+                let at = start + of * self.row_stride;
                 match bytes {
-                    Some(bytes) => to.copy_from_slice(&bytes[at..][..itemsize]),
+                    Some(bytes) => to.copy_from_slice(&bytes[at..][..piece]),
                     None => storage.read_at(offset + at as u64, to)?,
                 }
             }
-            // The next element in C order: the last axis counts fastest.
-            let mut stride = shape.iter().product::<usize>();
-            for axis in (0..part.len()).rev() {
-                stride /= shape[axis + 1];
-                index[axis] += 1;
-                element += stride;
-                if index[axis] < part[axis] {
+            // The next piece in C order: the last axis counts fastest.
+            for (index, &(len, stride)) in index.iter_mut().zip(axes).rev() {
+                *index += 1;
+                start += stride;
+                if *index < len {
                     break;
                 }
-                element -= index[axis] * stride;
-                index[axis] = 0;
+                start -= *index * stride;
+                *index = 0;
             }
         }
         Ok(())

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::element::Bit;
-use crate::{DType, Error, ErrorClass, Result};
+use crate::{DType, Error, ErrorClass, F8E4M3FN, F8E5M2, Result};
 
 /// Steps to convert the elements of a column: a cast, a scale, an offset, a normalisation.
 ///
@@ -58,7 +58,8 @@ impl Convert {
     ///
     /// Integers wrap around, as in NumPy and C. A float becomes the nearest value of a narrower
     /// float; towards an integer it loses its fraction, values outside become the nearest end of
-    /// the integer's range, and NaN becomes 0. Towards `bool`, all but 0 is true.
+    /// the integer's range, and NaN becomes 0. Towards `bool`, all but 0 is true. The 8-bit floats can
+    /// be cast from, not to.
     pub fn cast(self, dtype: DType) -> Self {
         self.then(Step::Cast(dtype))
     }
@@ -125,6 +126,13 @@ pub(crate) struct Stage {
     pub(crate) arith: Vec<Arith>,
 }
 
+impl Stage {
+    /// Whether the kernels do the first step together with the cast.
+    pub(crate) fn is_fused(&self) -> bool {
+        matches!(self.to, DType::F32 | DType::F64)
+    }
+}
+
 /// The steps, checked against a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stages {
@@ -134,15 +142,20 @@ pub(crate) struct Stages {
 
 impl Stages {
     pub(crate) fn new(from: DType) -> Self {
-        let mut stages = Self {
-            from,
-            stages: Vec::new(),
-        };
+        let mut stages = Self::none(from);
         if from == DType::Bool {
             // Files may hold any byte; what leaves here is 0 or 1.
             stages.push_cast(DType::Bool);
         }
         stages
+    }
+
+    /// No stages, not even the first look at bools.
+    pub(crate) fn none(from: DType) -> Self {
+        Self {
+            from,
+            stages: Vec::new(),
+        }
     }
 
     /// The dtype after all stages.
@@ -156,8 +169,8 @@ impl Stages {
             [] => true,
             [stage] => match &*stage.arith {
                 [] => true,
-                [step] => !matches!(step, Arith::Normalize { .. }) && stage.to != DType::F16,
-                [Arith::Multiply(_), Arith::Add(_)] => stage.to != DType::F16,
+                [step] => !matches!(step, Arith::Normalize { .. }) && stage.is_fused(),
+                [Arith::Multiply(_), Arith::Add(_)] => stage.is_fused(),
                 _ => false,
             },
             _ => false,
@@ -190,18 +203,23 @@ impl Stages {
         for step in &convert.steps {
             let dtype = self.to();
             let arith = match step {
+                Step::Cast(to) if *to == dtype => continue,
+                Step::Cast(to) if !to.can_be_made() => {
+                    return Err(Error::new(
+                        ErrorClass::Dtype,
+                        format!("{to} can be read but not made; cast to another dtype"),
+                    ));
+                }
                 Step::Cast(to) => {
-                    if *to != dtype {
-                        self.push_cast(*to);
-                    }
+                    self.push_cast(*to);
                     continue;
                 }
-                _ if !dtype.is_float() => {
+                _ if !dtype.computes() => {
                     return Err(Error::new(
                         ErrorClass::Dtype,
                         format!(
-                            "arithmetic needs a float dtype and the column is {dtype} by then; \
-                             cast first"
+                            "arithmetic needs a float of 16 bits or more and the column is {dtype} by \
+                             then; cast first"
                         ),
                     ));
                 }
@@ -271,6 +289,16 @@ pub(crate) trait Cast<T> {
     fn cast(self) -> T;
 }
 
+/// Floats that an `f32` holds exactly.
+macro_rules! cast_by_f32 {
+    ($($from:ty),* => $to:ty) => {$(
+        impl Cast<$to> for $from {
+            #[inline(always)]
+            fn cast(self) -> $to { self.to_f32().cast() }
+        }
+    )*};
+}
+
 macro_rules! cast_primitives {
     ($($from:ty),* => $to:tt) => {$( cast_primitives!(@each $from => $to); )*};
     (@each $from:ty => [$($to:ty),*]) => {
@@ -289,49 +317,82 @@ macro_rules! cast_primitives {
             fn cast(self) -> $from { u8::from(self.get()) as $from }
         }
 
-        impl Cast<$from> for f16 {
-            #[inline(always)]
-            fn cast(self) -> $from { self.to_f32() as $from }
-        }
+        cast_by_f32!(f16, bf16, F8E4M3FN, F8E5M2 => $from);
     };
 }
 
 cast_primitives!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64
     => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64]);
 
-// Integers that are not exact as f32 are infinite as f16, so the way over f32 rounds once.
-macro_rules! cast_to_f16 {
-    ($($from:ty),*) => {$(
-        impl Cast<f16> for $from {
+/// Casts to a half by way of an `f32` that `$exact` makes.
+macro_rules! cast_to_half {
+    ($half:ty, $exact:expr => $($from:ty),*) => {$(
+        impl Cast<$half> for $from {
             #[inline(always)]
-            fn cast(self) -> f16 { f16::from_f32(self as f32) }
+            fn cast(self) -> $half { <$half>::from_f32($exact(self)) }
         }
     )*};
 }
 
-cast_to_f16!(i8, i16, i32, i64, u8, u16, u32, u64, f32);
+// Integers that are not exact as f32 are infinite as f16, so the way over f32 rounds once.
+cast_to_half!(f16, |x| x as f32 => i8, i16, i32, i64, u8, u16, u32, u64, f32);
+cast_to_half!(f16, f32_from_f64 => f64);
+cast_to_half!(bf16, |x| x as f32 => i8, i16, u8, u16, f32);
+cast_to_half!(bf16, f32_from_int => i32, i64, u32, u64);
+cast_to_half!(bf16, f32_from_f64 => f64);
 
-impl Cast<f16> for f64 {
-    #[inline(always)]
-    fn cast(self) -> f16 {
-        f16_from_f64(self)
-    }
+// To round a value twice, once to an `f32` and then to a half, can go wrong at a tie. Rounding to odd
+// the first time keeps what the second rounding must know (Boldo and Melquiond, *When double
+// rounding is odd*, 2005).
+
+/// An integer as an `f32`, rounded to odd.
+#[inline(always)]
+fn f32_from_int(value: impl Into<i128>) -> f32 {
+    let value = value.into();
+    let magnitude = value.unsigned_abs();
+    let excess = (u128::BITS - magnitude.leading_zeros()).saturating_sub(f32::MANTISSA_DIGITS);
+    let lost = magnitude & ((1 << excess) - 1) != 0;
+    let odd = ((magnitude >> excess) | u128::from(lost)) << excess;
+    // No more digits than an `f32` has, so this is exact.
+    let odd = odd as f32;
+    if value < 0 { -odd } else { odd }
 }
 
-/// The nearest `f16`. `half` goes over `f32` and rounds twice; rounding to odd on the way keeps what
-/// the second rounding must know (Boldo and Melquiond, *When double rounding is odd*, 2005).
-pub(crate) fn f16_from_f64(value: f64) -> f16 {
+/// An `f64` as an `f32`, rounded to odd.
+#[inline(always)]
+fn f32_from_f64(value: f64) -> f32 {
     let near = value as f32;
     if f64::from(near) == value || near.is_nan() {
-        return f16::from_f32(near);
+        return near;
     }
     let away = u32::from(f64::from(near).abs() > value.abs());
-    f16::from_f32(f32::from_bits((near.to_bits() - away) | 1))
+    f32::from_bits((near.to_bits() - away) | 1)
 }
+
+/// The nearest `f16`.
+pub(crate) fn f16_from_f64(value: f64) -> f16 {
+    value.cast()
+}
+
+/// The nearest `bf16`.
+pub(crate) fn bf16_from_f64(value: f64) -> bf16 {
+    value.cast()
+}
+
+cast_by_f32!(f16, F8E4M3FN, F8E5M2 => bf16);
+cast_by_f32!(bf16, F8E4M3FN, F8E5M2 => f16);
+cast_by_f32!(f16, bf16, F8E4M3FN, F8E5M2 => Bit);
 
 impl Cast<f16> for f16 {
     #[inline(always)]
     fn cast(self) -> f16 {
+        self
+    }
+}
+
+impl Cast<bf16> for bf16 {
+    #[inline(always)]
+    fn cast(self) -> bf16 {
         self
     }
 }
@@ -343,10 +404,10 @@ impl Cast<f16> for Bit {
     }
 }
 
-impl Cast<Bit> for f16 {
+impl Cast<bf16> for Bit {
     #[inline(always)]
-    fn cast(self) -> Bit {
-        Bit::new(self.to_f32() != 0.0)
+    fn cast(self) -> bf16 {
+        if self.get() { bf16::ONE } else { bf16::ZERO }
     }
 }
 
@@ -374,6 +435,20 @@ mod tests {
         // A value that two roundings would get wrong.
         let tie = 1.0 + 2f64.powi(-11) + 2f64.powi(-40);
         assert_eq!(cast::<_, f16>(tie), f16::from_bits(0x3c01));
+        assert_eq!(
+            cast::<_, bf16>(1.0 + 2f64.powi(-8) + 2f64.powi(-40)),
+            bf16::from_bits(0x3f81)
+        );
+        assert_eq!(
+            cast::<_, bf16>((1_i64 << 62) + (1 << 54)),
+            bf16::from_f32(2f32.powi(62))
+        );
+        assert_eq!(
+            cast::<_, bf16>((1_i64 << 62) + (1 << 54) + 1).to_bits(),
+            0x5e81
+        );
+        assert_eq!(cast::<_, f16>(i64::MIN), f16::NEG_INFINITY);
+        assert_eq!(cast::<_, i32>(F8E4M3FN::from_bits(0x7e)), 448);
         assert!(cast::<_, Bit>(-0.5_f32).get());
         assert!(!cast::<_, Bit>(-0.0_f64).get());
         assert_eq!(cast::<_, Bit>(bytemuck::cast::<u8, Bit>(7)), Bit::new(true));
@@ -404,6 +479,7 @@ mod tests {
         };
         assert!(refused(Convert::new().scale(2.0)).contains("cast first"));
         let floats = Convert::to(DType::F32);
+        assert!(refused(Convert::to(DType::F8E5M2)).contains("not made"));
         assert!(refused(floats.clone().divide(0.0)).contains("divide by"));
         assert!(refused(floats.clone().scale(f64::NAN)).contains("finite"));
         assert!(refused(floats.clone().normalize(&[0.0], &[1.0])).contains("3 channels"));

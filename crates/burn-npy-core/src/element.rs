@@ -1,15 +1,16 @@
 //! The Rust types that an element can be.
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
-use half::f16;
+use half::{bf16, f16};
 
-use crate::DType;
+use crate::{DType, F8E4M3FN, F8E5M2};
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32` and `f64`.
+/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32`, `f64`, and the
+/// floats of `ml_dtypes`: [`struct@bf16`], [`F8E4M3FN`] and [`F8E5M2`].
 ///
 /// The trait is sealed: the kernels are written for these types.
 pub trait Element:
@@ -91,62 +92,43 @@ elements! {
     f16, f16, F16;
     f32, f32, F32;
     f64, f64, F64;
+    bf16, bf16, BF16;
+    F8E4M3FN, F8E4M3FN, F8E4M3FN;
+    F8E5M2, F8E5M2, F8E5M2;
 }
 
 /// Runs `$body` with `$stored` as the stored type of the dtype `$dtype`.
 macro_rules! with_stored {
-    ($dtype:expr, $stored:ident => $body:expr) => {{
-        use $crate::DType;
+    ($dtype:expr, $stored:ident => $body:expr) => {
         match $dtype {
-            DType::Bool => {
-                type $stored = $crate::element::Bit;
+            $crate::DType::F8E4M3FN => {
+                type $stored = $crate::F8E4M3FN;
                 $body
             }
-            DType::I8 => {
-                type $stored = i8;
+            $crate::DType::F8E5M2 => {
+                type $stored = $crate::F8E5M2;
                 $body
             }
-            DType::I16 => {
-                type $stored = i16;
-                $body
-            }
-            DType::I32 => {
-                type $stored = i32;
-                $body
-            }
-            DType::I64 => {
-                type $stored = i64;
-                $body
-            }
-            DType::U8 => {
-                type $stored = u8;
-                $body
-            }
-            DType::U16 => {
-                type $stored = u16;
-                $body
-            }
-            DType::U32 => {
-                type $stored = u32;
-                $body
-            }
-            DType::U64 => {
-                type $stored = u64;
-                $body
-            }
-            DType::F16 => {
-                type $stored = half::f16;
-                $body
-            }
-            DType::F32 => {
-                type $stored = f32;
-                $body
-            }
-            DType::F64 => {
-                type $stored = f64;
-                $body
-            }
+            other => $crate::element::with_made!(other, $stored => $body, unreachable!()),
         }
-    }};
+    };
 }
-pub(crate) use with_stored;
+
+/// As [`with_stored`], for the dtypes that can be cast to; `$other` for the rest.
+macro_rules! with_made {
+    ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
+        $crate::element::with_made!(@each $dtype, $stored, $body, $other,
+            Bool $crate::element::Bit, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32,
+            U64 u64, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+    };
+    (@each $dtype:expr, $stored:ident, $body:expr, $other:expr, $($name:ident $type:ty),*) => {
+        match $dtype {
+            $($crate::DType::$name => {
+                type $stored = $type;
+                $body
+            })*
+            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 => $other,
+        }
+    };
+}
+pub(crate) use {with_made, with_stored};

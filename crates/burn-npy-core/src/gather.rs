@@ -8,11 +8,11 @@
 #![allow(unsafe_code)]
 
 use bytemuck::Pod;
-use half::f16;
+use half::{bf16, f16};
 
 use crate::DType;
 use crate::convert::{Arith, Cast, Stage};
-use crate::element::{Scalar, with_stored};
+use crate::element::{Scalar, with_made, with_stored};
 
 /// How many rows ahead of the copy the memory is asked for.
 const AHEAD: usize = 16;
@@ -132,15 +132,16 @@ pub(crate) fn convert(
             let out = bytemuck::cast_slice_mut(out);
             convert_float::<From, f64>(rows, of, ahead, &stage.arith, out)
         }
-        to => with_stored!(to, To => {
+        to => with_made!(to, To => {
             let out = bytemuck::cast_slice_mut(out);
             dispatch::<From, To>(rows, of, ahead, out, |x| x);
             0
-        }),
+        }, unreachable!("a stage makes what can be made")),
     });
     for arith in &stage.arith[fused..] {
         match stage.to {
             DType::F16 => arithmetic::<f16>(arith, bytemuck::cast_slice_mut(out)),
+            DType::BF16 => arithmetic::<bf16>(arith, bytemuck::cast_slice_mut(out)),
             DType::F32 => arithmetic::<f32>(arith, bytemuck::cast_slice_mut(out)),
             _ => arithmetic::<f64>(arith, bytemuck::cast_slice_mut(out)),
         }
@@ -239,6 +240,12 @@ trait Float:
 impl Float for f16 {
     fn from_f64(value: f64) -> Self {
         crate::convert::f16_from_f64(value)
+    }
+}
+
+impl Float for bf16 {
+    fn from_f64(value: f64) -> Self {
+        crate::convert::bf16_from_f64(value)
     }
 }
 

@@ -6,23 +6,22 @@
 //!
 //! [`numpy.lib.format`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
+use std::borrow::Cow;
+
 use crate::dtype::abbreviated;
+use crate::item::MAX_NDIM;
 use crate::literal::{self, Literal};
-use crate::{ByteOrder, DType, Error, ErrorClass, Layout, Result};
+use crate::{Error, ErrorClass, ItemType, Layout, Result};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// NumPy's own limit on the length of a header.
 pub(crate) const MAX_HEADER_LEN: usize = 10_000;
 
-/// NumPy's own limit on the number of axes.
-const MAX_NDIM: usize = 64;
-
 /// What the header of a `.npy` file says, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    dtype: DType,
-    byte_order: ByteOrder,
+    item: ItemType,
     layout: Layout,
     shape: Vec<usize>,
     version: (u8, u8),
@@ -30,14 +29,22 @@ pub struct Header {
     nbytes: usize,
 }
 
-impl Header {
-    /// Parses the header at the start of `bytes`, which may go on with the data.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the format does not allow or this crate does not support, by its class; sizes
-    /// whose product does not fit into the address space are [`ErrorClass::Overflow`].
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+/// The bytes before the dictionary.
+pub(crate) struct Prefix {
+    version: (u8, u8),
+    /// Where the dictionary begins.
+    start: usize,
+    /// Where it ends and the data begins.
+    pub(crate) data_offset: usize,
+}
+
+impl Prefix {
+    /// The longest prefix in bytes.
+    pub(crate) const MAX_LEN: usize = 12;
+
+    /// Reads the prefix of a file of `file_len` bytes that starts with `bytes`, which need not
+    /// be more than [`MAX_LEN`](Self::MAX_LEN).
+    pub(crate) fn parse(bytes: &[u8], file_len: u64, max_header_len: usize) -> Result<Self> {
         if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
             return Err(Error::new(
                 ErrorClass::Magic,
@@ -60,46 +67,82 @@ impl Header {
                 .at(6));
             }
         };
-        let truncated = |expected: usize| {
+        let start = 8 + field_len;
+        let truncated = |expected: u64| {
             Error::new(
                 ErrorClass::TruncatedHeader,
-                format!(
-                    "the file ends inside its header: {} bytes, expected {expected}",
-                    bytes.len()
-                ),
+                format!("the file ends inside its header: {file_len} bytes, expected {expected}"),
             )
         };
-        let header_len = header_len.ok_or_else(|| truncated(8 + field_len))? as usize;
-        if header_len > MAX_HEADER_LEN {
+        let header_len = header_len.ok_or_else(|| truncated(start as u64))?;
+        let end = start as u64 + u64::from(header_len);
+        let too_large = header_len as usize > max_header_len;
+        // The length of version 1.0 is small enough to be believed; those of the others are
+        // refused before anything is done with them.
+        if end > file_len && (version == (1, 0) || !too_large) {
+            return Err(truncated(end));
+        }
+        if too_large {
             return Err(Error::new(
                 ErrorClass::HeaderTooLarge,
-                format!("a header of {header_len} bytes; the limit is {MAX_HEADER_LEN}"),
+                format!("a header of {header_len} bytes; the limit is {max_header_len}"),
             )
             .at(8));
         }
-        let start = 8 + field_len;
-        let data_offset = start + header_len;
-        let text = bytes
-            .get(start..data_offset)
-            .ok_or_else(|| truncated(data_offset))?;
+        Ok(Self {
+            version,
+            start,
+            data_offset: end as usize,
+        })
+    }
+}
 
-        let latin1: String;
-        let text = if version == (3, 0) {
-            std::str::from_utf8(text).map_err(|error| {
+impl Header {
+    /// Parses the header at the start of `bytes`, which may go on with the data.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the format does not allow or this crate does not support, by its class; sizes
+    /// whose product does not fit into the address space are [`ErrorClass::Overflow`], and a header
+    /// of more than 10,000 bytes, NumPy's own limit, is [`ErrorClass::HeaderTooLarge`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let prefix = Prefix::parse(bytes, bytes.len() as u64, MAX_HEADER_LEN)?;
+        Self::parse_after(&prefix, bytes)
+    }
+
+    /// Parses the header at the start of `bytes`, whose prefix is known.
+    pub(crate) fn parse_after(prefix: &Prefix, bytes: &[u8]) -> Result<Self> {
+        let &Prefix {
+            version,
+            start,
+            data_offset,
+        } = prefix;
+        let text = bytes.get(start..data_offset).ok_or_else(|| {
+            Error::new(
+                ErrorClass::TruncatedHeader,
+                format!("{} bytes of a header of {data_offset}", bytes.len()),
+            )
+        })?;
+        let text = match std::str::from_utf8(text) {
+            Ok(text) if version == (3, 0) || text.is_ascii() => Cow::Borrowed(text),
+            Err(error) if version == (3, 0) => {
                 let at = (start + error.valid_up_to()) as u64;
-                Error::new(ErrorClass::Header, "a version 3.0 header that is not UTF-8").at(at)
-            })?
-        } else {
-            latin1 = text.iter().copied().map(char::from).collect();
-            &latin1
+                return Err(Error::new(
+                    ErrorClass::Header,
+                    "a version 3.0 header that is not UTF-8",
+                )
+                .at(at));
+            }
+            // Versions 1.0 and 2.0 are in Latin-1.
+            _ => text.iter().copied().map(char::from).collect(),
         };
-        let literal = literal::parse(text, version != (3, 0)).map_err(|error| {
+        let literal = literal::parse(&text, version != (3, 0)).map_err(|error| {
             let at = start as u64 + error.offset().unwrap_or_default();
             Error::new(error.class(), error.message()).at(at)
         })?;
         let fields = Fields::from_literal(literal)?;
 
-        let (dtype, byte_order) = parse_descr(&fields.descr)?;
+        let item = ItemType::from_literal(&fields.descr)?;
         let layout = match fields.fortran_order {
             Literal::Bool(true) => Layout::Fortran,
             Literal::Bool(false) => Layout::C,
@@ -111,13 +154,12 @@ impl Header {
             }
         };
         let shape = parse_shape(&fields.shape)?;
-        let nbytes = checked_nbytes(&shape, dtype.size())?;
+        let nbytes = checked_nbytes(&shape, item.size())?;
         if data_offset.checked_add(nbytes).is_none() {
             return Err(too_large());
         }
         Ok(Self {
-            dtype,
-            byte_order,
+            item,
             layout,
             shape,
             version,
@@ -126,17 +168,12 @@ impl Header {
         })
     }
 
-    /// The type of the elements.
-    pub fn dtype(&self) -> DType {
-        self.dtype
+    /// What an item of the array is.
+    pub fn item(&self) -> &ItemType {
+        &self.item
     }
 
-    /// The order of the bytes of an element; of no meaning where an element is one byte.
-    pub fn byte_order(&self) -> ByteOrder {
-        self.byte_order
-    }
-
-    /// How the axes lie in memory.
+    /// How the axes lie in memory, as the header says.
     pub fn layout(&self) -> Layout {
         self.layout
     }
@@ -169,8 +206,9 @@ impl Header {
             return Err(Error::new(
                 ErrorClass::TruncatedData,
                 format!(
-                    "{len} bytes, but {} of shape {:?} needs {expected}",
-                    self.dtype, self.shape
+                    "{len} bytes, but items of {} in the shape {:?} need {expected}",
+                    abbreviated(&self.item.to_string()),
+                    self.shape
                 ),
             ));
         }
@@ -234,30 +272,6 @@ impl Fields {
     }
 }
 
-fn parse_descr(descr: &Literal) -> Result<(DType, ByteOrder)> {
-    match descr {
-        Literal::Str(text) => DType::parse(text),
-        // Objects are named as what they are wherever they hide.
-        Literal::List(_) if holds_objects(descr) => DType::parse("|O"),
-        Literal::List(_) => Err(Error::new(
-            ErrorClass::Dtype,
-            "a structured dtype is not supported; save its fields as arrays of their own",
-        )),
-        _ => Err(Error::new(
-            ErrorClass::Dtype,
-            "`descr` is not a string or a list of fields",
-        )),
-    }
-}
-
-fn holds_objects(descr: &Literal) -> bool {
-    match descr {
-        Literal::List(items) | Literal::Tuple(items) => items.iter().any(holds_objects),
-        Literal::Str(text) => text.trim_start_matches(['<', '>', '=', '|']) == "O",
-        _ => false,
-    }
-}
-
 fn parse_shape(shape: &Literal) -> Result<Vec<usize>> {
     let error = |message: String| Error::new(ErrorClass::Shape, message);
     let Literal::Tuple(axes) = shape else {
@@ -305,8 +319,7 @@ mod tests {
             let text = "{'descr': '>f8', 'fortran_order': True, 'shape': (3, 4), }   \n";
             let bytes = npy(version, text);
             let header = Header::parse(&bytes).unwrap();
-            assert_eq!(header.dtype(), DType::F64);
-            assert_eq!(header.byte_order(), ByteOrder::Big);
+            assert_eq!(header.item().to_string(), ">f8");
             assert_eq!(header.layout(), Layout::Fortran);
             assert_eq!(header.shape(), [3, 4]);
             assert_eq!(header.version(), (version, 0));
@@ -325,7 +338,7 @@ mod tests {
     fn a_field_that_is_wrong_is_named() {
         use ErrorClass::*;
         assert_eq!(class("'<f3'", "False", "(3,)"), Dtype);
-        assert_eq!(class("[('a', '<f4')]", "False", "(3,)"), Dtype);
+        assert_eq!(class("[('a', '<f3')]", "False", "(3,)"), Dtype);
         assert_eq!(class("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
         assert_eq!(class("'<f4'", "0", "(3,)"), Header);
         assert_eq!(class("'<f4'", "False", "3"), Shape);
@@ -345,6 +358,14 @@ mod tests {
         bytes[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = Header::parse(&bytes).unwrap_err();
         assert_eq!(error.class(), ErrorClass::HeaderTooLarge);
+        // In version 1.0 a length above the limit can be a file that was cut.
+        let mut bytes = npy(1, "");
+        bytes[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
+        let class = Header::parse(&bytes).unwrap_err().class();
+        assert_eq!(class, ErrorClass::TruncatedHeader);
+        bytes.resize(70_000, b' ');
+        let class = Header::parse(&bytes).unwrap_err().class();
+        assert_eq!(class, ErrorClass::HeaderTooLarge);
         assert_eq!(Header::parse(b"").unwrap_err().class(), ErrorClass::Magic);
         assert_eq!(
             Header::parse(&npy(4, "")).unwrap_err().class(),

@@ -9,8 +9,8 @@ use std::str::CharIndices;
 
 use crate::{Error, ErrorClass, Result};
 
-/// How deep brackets may nest. NumPy's own headers need 2, nested structures a few more.
-const MAX_DEPTH: usize = 64;
+/// How deep brackets may nest. NumPy's own headers need 2, nested structures two more a level.
+const MAX_DEPTH: usize = 128;
 
 /// A Python literal.
 #[derive(Clone, Debug, PartialEq)]

@@ -154,13 +154,19 @@ impl Npz {
                         format!("a stored member of {compressed_size} bytes that claims {size}"),
                     ));
                 }
-                Array::in_storage(self.storage.clone(), data_start, size, named)
+                Array::in_storage(
+                    self.storage.clone(),
+                    data_start,
+                    size,
+                    MAX_HEADER_LEN,
+                    named,
+                )
             }
             CompressionMethod::Deflated => {
                 let mut member = archive.by_index(index).map_err(zip_error)?;
                 let buffer = self.decode(&mut member, size, compressed_size)?;
                 let len = buffer.as_slice().len() as u64;
-                Array::in_storage(Storage::memory(buffer), 0, len, named)
+                Array::in_storage(Storage::memory(buffer), 0, len, MAX_HEADER_LEN, named)
             }
             method => Err(Error::new(
                 ErrorClass::Method,

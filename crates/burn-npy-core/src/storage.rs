@@ -146,6 +146,16 @@ impl Storage {
         }
     }
 
+    /// Checks once more what was read by position: a file that was written to between
+    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is the
+    /// access that fails.
+    pub(crate) fn check_after_read(&self) -> Result<()> {
+        match &*self.0 {
+            Repr::Positioned(file) => file.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// Tells the system how a mapped file will be read. Reading ahead of a random row fetches what
     /// nobody asked for, which for a large file costs far more than the row.
     pub(crate) fn advise(&self, random: bool) {
