@@ -11,12 +11,15 @@ use crate::storage::Storage;
 use crate::{Access, ByteOrder, DType, Element, Error, ErrorClass, Layout, Limits, Result};
 
 /// How files are opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// How the bytes of the file are reached.
     pub access: Access,
-    /// What an archive may ask for.
+    /// What a file may ask for.
     pub limits: Limits,
+    /// Where large members of archives are decoded to, see [`Limits::memory_bytes`]; the system's
+    /// temporary folder unless set. The files there have no names, and are gone with the last array.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// An array of a file or in memory. Opening one reads its header, never its data.
