@@ -1,6 +1,5 @@
 //! Archives: `.npz` files, which are ZIP archives of `.npy` files.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::decode::{Total, decode};
@@ -21,10 +20,8 @@ pub struct Npz {
     path: PathBuf,
     options: OpenOptions,
     storage: Storage,
-    members: Vec<Member>,
+    directory: Directory,
     names: Vec<String>,
-    /// From the name of an array to its member.
-    by_name: HashMap<String, usize>,
     decoded: Total,
 }
 
@@ -48,29 +45,31 @@ impl Npz {
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;
-        let members = Directory::read(&storage)
-            .map_err(|error| error.in_file(path))?
-            .members;
-        let mut names = Vec::new();
-        let mut by_name = HashMap::new();
-        for (index, member) in members.iter().enumerate() {
-            let Some(name) = array_name(&member.name) else {
-                continue;
-            };
-            // `A.NPY` and `A.NPY.npy` are two members, but one array.
-            if by_name.insert(name.to_owned(), index).is_some() {
-                let error = Error::new(ErrorClass::Duplicate, "two members with this name");
-                return Err(error.in_array(name).in_file(path));
+        Self::in_storage(path, storage, options)
+    }
+
+    fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
+        let directory = Directory::read(&storage).map_err(|error| error.in_file(path))?;
+        let mut names = Vec::with_capacity(directory.members.len());
+        for member in &directory.members {
+            match array_name(&member.name) {
+                // `A.NPY` and `A.NPY.npy` are two members, but would be one array.
+                Some(name)
+                    if name == member.name && directory.get(&member_name(name)).is_some() =>
+                {
+                    let error = Error::new(ErrorClass::Duplicate, "two members with this name");
+                    return Err(error.in_array(name).in_file(path));
+                }
+                Some(name) => names.push(name.to_owned()),
+                None => {}
             }
-            names.push(name.to_owned());
         }
         Ok(Self {
             path: path.to_path_buf(),
             options,
             storage,
-            members,
+            directory,
             names,
-            by_name,
             decoded: Total::default(),
         })
     }
@@ -126,12 +125,18 @@ impl Npz {
         then: impl FnOnce(&Member, Contents<'_>) -> Result<T>,
     ) -> Result<T> {
         let find = || {
-            let index = *self.by_name.get(name).ok_or_else(|| {
+            let member = self.directory.get(&member_name(name));
+            // As it is, if that is a name of an array.
+            let as_it_is = || {
+                self.directory
+                    .get(name)
+                    .filter(|_| array_name(name) == Some(name))
+            };
+            let member = member.or_else(as_it_is).ok_or_else(|| {
                 let known = known_names(self.names.iter().map(String::as_str));
                 Error::new(ErrorClass::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
-            let member = &self.members[index];
             then(member, Contents::open(&self.storage, member)?)
         };
         find().map_err(|error| {
@@ -140,6 +145,11 @@ impl Npz {
             error.in_array(name).in_file(&self.path)
         })
     }
+}
+
+/// The member of an array, unless its name ends in another case.
+fn member_name(array: &str) -> String {
+    format!("{array}.npy")
 }
 
 /// What NumPy calls the array of a member: only a lower-case `.npy` is taken off.
@@ -169,5 +179,227 @@ pub(crate) fn known_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     match names.len() {
         0 => "there are none".to_owned(),
         _ => format!("there are {}{more}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, array};
+    use ndarray_npy::WriteNpyExt;
+
+    use super::*;
+    use crate::zip::naive::{Archive, Entry};
+    use crate::{Access, Limits};
+
+    fn npy(values: &[i32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ndarray::aview1(values).write_npy(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn open_with(bytes: Vec<u8>, options: OpenOptions) -> Result<Npz> {
+        Npz::in_storage(Path::new("test.npz"), Storage::memory(bytes), options)
+    }
+
+    fn open(entries: impl Into<Vec<Entry>>) -> Result<Npz> {
+        open_with(Archive::of(entries).bytes(), OpenOptions::default())
+    }
+
+    fn class<T>(result: Result<T>) -> ErrorClass {
+        result.err().expect("an error").class()
+    }
+
+    #[test]
+    fn arrays_have_the_names_that_numpy_gives_them() {
+        let bytes = npy(&[1, 2]);
+        let names = [
+            "x.npy",
+            "A.NPY",
+            "README.txt",
+            "d/",
+            "d/y.npy.npy",
+            ".npy",
+            "npy",
+        ];
+        let npz = open(names.map(|name| Entry::stored(name, &bytes))).unwrap();
+        assert_eq!(npz.names(), ["x", "A.NPY", "d/y.npy", ""]);
+        for name in npz.names() {
+            let array = npz.array(name).unwrap();
+            assert_eq!(array.member(), Some(name.as_str()));
+            assert_eq!(array.read::<i32>().unwrap(), array![1, 2].into_dyn());
+        }
+        npz.verify_all().unwrap();
+        for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
+            assert_eq!(class(npz.array(name)), ErrorClass::Name, "{name}");
+        }
+        let twice = ["A.NPY", "A.NPY.npy"].map(|name| Entry::stored(name, &bytes));
+        assert_eq!(class(open(twice)), ErrorClass::Duplicate);
+    }
+
+    #[test]
+    fn large_members_are_decoded_into_a_file_without_a_name() {
+        let values: Vec<i32> = (0..1_000_000).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = OpenOptions {
+            cache_dir: Some(dir.path().to_path_buf()),
+            ..Default::default()
+        };
+        options.limits.memory_bytes = 1_000_000;
+        let mut entry = Entry::deflated("x.npy", &npy(&values));
+        let small = Entry::deflated("small.npy", &npy(&values[..100]));
+        let bytes = Archive::of([entry.clone(), small]).bytes();
+        let npz = open_with(bytes, options.clone()).unwrap();
+        for name in ["x", "small"] {
+            let array = npz.array(name).unwrap();
+            let kind = format!("{:?}", array.storage());
+            assert_eq!(kind.starts_with("Unnamed"), name == "x", "{kind}");
+            let expected = ndarray::aview1(&values[..array.shape()[0]]).into_dyn();
+            assert_eq!(array.read::<i32>().unwrap(), expected);
+            assert_eq!(array.view::<i32>().unwrap(), expected);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        (entry.crc, entry.local_crc) = (1, 1);
+        let bytes = Archive::of([entry]).bytes();
+        let npz = open_with(bytes.clone(), options.clone()).unwrap();
+        assert_eq!(class(npz.array("x")), ErrorClass::Crc);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        options.cache_dir = Some(dir.path().join("missing"));
+        let error = open_with(bytes, options).unwrap().array("x").unwrap_err();
+        assert!(error.to_string().contains("temporary file"), "{error}");
+        assert_eq!(error.class(), ErrorClass::Io);
+    }
+
+    #[test]
+    fn what_decoding_takes_is_limited() {
+        let bytes = npy(&[7; 1000]);
+        let len = bytes.len() as u64;
+        let mut bad = Entry::deflated("bad.npy", &bytes);
+        (bad.crc, bad.local_crc) = (1, 1);
+        let entries = [
+            Entry::deflated("x.npy", &bytes),
+            bad,
+            Entry::stored("stored.npy", &bytes),
+        ];
+        let archive = Archive::of(entries).bytes();
+        let limited = |change: &dyn Fn(&mut Limits)| {
+            let mut options = OpenOptions::default();
+            change(&mut options.limits);
+            open_with(archive.clone(), options).unwrap()
+        };
+        let npz = limited(&|limits| limits.member_bytes = len - 1);
+        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        npz.array("stored").unwrap();
+        let npz = limited(&|limits| limits.total_bytes = 2 * len);
+        npz.array("x").unwrap();
+        // What fails takes nothing of the total.
+        for _ in 0..3 {
+            assert_eq!(class(npz.array("bad")), ErrorClass::Crc);
+        }
+        npz.array("x").unwrap();
+        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        npz.array("stored").unwrap();
+    }
+
+    #[test]
+    fn a_deflated_member_holds_its_array_and_nothing_else() {
+        let bytes = npy(&[7; 1000]);
+        let more = [&bytes[..], &[0; 10]].concat();
+        let npz = open([
+            Entry::deflated("more.npy", &more),
+            Entry::deflated("less.npy", &bytes[..bytes.len() - 1]),
+            Entry::stored("stored.npy", &more),
+        ])
+        .unwrap();
+        assert_eq!(class(npz.array("more")), ErrorClass::Trailing);
+        assert_eq!(class(npz.array("less")), ErrorClass::TruncatedData);
+        npz.array("stored").unwrap();
+        npz.verify_all().unwrap();
+    }
+
+    #[test]
+    fn a_stored_checksum_is_compared_when_asked_for() {
+        let mut entry = Entry::stored("x.npy", &npy(&[1, 2, 3]));
+        *entry.data.last_mut().unwrap() ^= 1;
+        let npz = open([entry]).unwrap();
+        npz.array("x").unwrap();
+        let error = npz.verify_all().unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Crc);
+        assert!(
+            error
+                .to_string()
+                .starts_with("test.npz: `x`: the checksum is 0x")
+        );
+    }
+
+    #[test]
+    fn an_archive_that_changes_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        for access in [Access::Mapped, Access::Positioned] {
+            std::fs::write(
+                &path,
+                Archive::of([Entry::stored("x.npy", &npy(&[1]))]).bytes(),
+            )
+            .unwrap();
+            let options = OpenOptions {
+                access,
+                ..Default::default()
+            };
+            let npz = Npz::open_with(&path, options).unwrap();
+            npz.verify("x").unwrap();
+            std::fs::write(&path, b"").unwrap();
+            assert_eq!(class(npz.array("x")), ErrorClass::Changed);
+            assert_eq!(class(npz.verify("x")), ErrorClass::Changed);
+        }
+    }
+
+    /// Whatever the bytes are, an array whose checksum is right is the array that was written.
+    fn read_all(bytes: Vec<u8>, expected: &ArrayD<i32>) {
+        let Ok(npz) = open_with(bytes, OpenOptions::default()) else {
+            return;
+        };
+        for name in npz.names() {
+            let array = npz.array(name);
+            if npz.verify(name).is_ok()
+                && let Ok(array) = array
+            {
+                assert_eq!(array.read::<i32>().unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn archives_that_are_cut_off_or_damaged_are_errors() {
+        let values = array![1, -2, 3].into_dyn();
+        let data = npy(&[1, -2, 3]);
+        let mut zip64 = Entry::stored("z.npy", &data);
+        zip64.zip64 = true;
+        let mut archive = Archive::of([
+            Entry::stored("x.npy", &data).piped(),
+            Entry::deflated("y.npy", &data),
+            zip64,
+        ]);
+        for zip64 in [false, true] {
+            archive.zip64 = zip64;
+            archive.comment = b"a comment".to_vec();
+            let bytes = archive.bytes();
+            for end in 0..bytes.len() {
+                let cut = open_with(bytes[..end].to_vec(), OpenOptions::default());
+                let expected = match end {
+                    0 | 1 => ErrorClass::Magic,
+                    _ => ErrorClass::Zip,
+                };
+                assert_eq!(class(cut), expected, "cut off at {end}");
+            }
+            for index in 0..bytes.len() {
+                for change in [1, 0x80, 0xff] {
+                    let mut bytes = bytes.clone();
+                    bytes[index] ^= change;
+                    read_all(bytes, &values);
+                }
+            }
+        }
     }
 }

@@ -142,3 +142,80 @@ impl NpzWriter {
 fn cannot_write(error: io::Error, path: &Path) -> Error {
     Error::io("cannot write the archive", error).in_file(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array0, Array1, Array2, array, s};
+
+    use super::*;
+    use crate::Npz;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let images = Array2::from_shape_fn((300, 7), |(i, j)| (i * 7 + j) as f32);
+        for bytes in [u64::MAX, 500, 0] {
+            let zip64 = Zip64From {
+                bytes,
+                members: bytes,
+            };
+            let mut npz = NpzWriter::create_with(&path, zip64).unwrap();
+            npz.add("images", &images).unwrap();
+            npz.add("d/fortran", &images.t()).unwrap();
+            npz.add("\u{e4}", &images.slice(s![..;2, 1..3])).unwrap();
+            npz.add("", &Array0::from_elem((), 3_i64)).unwrap();
+            npz.add("none.npy", &Array1::<bool>::from_vec(vec![]))
+                .unwrap();
+            npz.finish().unwrap();
+
+            let npz = Npz::open(&path).unwrap();
+            assert_eq!(
+                npz.names(),
+                ["images", "d/fortran", "\u{e4}", "", "none.npy"]
+            );
+            npz.verify_all().unwrap();
+            for name in npz.names() {
+                assert_eq!(npz.array(name).unwrap().data_offset() % 64, 0);
+            }
+            let read = |name| npz.array(name).unwrap().read::<f32>().unwrap();
+            assert_eq!(read("images"), images.view().into_dyn());
+            assert_eq!(read("d/fortran"), images.t().into_dyn());
+            assert_eq!(read("\u{e4}"), images.slice(s![..;2, 1..3]).into_dyn());
+            assert_eq!(npz.array("").unwrap().read::<i64>().unwrap()[[]], 3);
+            assert_eq!(npz.array("none.npy").unwrap().shape(), [0]);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn without_its_end_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let mut npz = NpzWriter::create(&path).unwrap();
+        npz.add("x", &array![1, 2, 3]).unwrap();
+        drop(npz);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        NpzWriter::create(&path).unwrap().finish().unwrap();
+        assert!(Npz::open(&path).unwrap().names().is_empty());
+        let error = NpzWriter::create(dir.path().join("missing/x.npz")).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Io);
+    }
+
+    #[test]
+    fn names_are_checked_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let mut npz = NpzWriter::create(&path).unwrap();
+        npz.add("x", &array![1]).unwrap();
+        let mut refused = |name: &str| npz.add(name, &array![1]).unwrap_err().class();
+        assert_eq!(refused("x"), ErrorClass::Duplicate);
+        assert_eq!(refused("a\0"), ErrorClass::Usage);
+        assert_eq!(refused(&"a".repeat(65_532)), ErrorClass::Usage);
+        npz.add(&"a".repeat(65_531), &array![2]).unwrap();
+        npz.finish().unwrap();
+        let npz = Npz::open(&path).unwrap();
+        npz.verify_all().unwrap();
+        assert_eq!(npz.names().len(), 2);
+    }
+}

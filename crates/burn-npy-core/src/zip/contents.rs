@@ -179,3 +179,74 @@ impl<'a> Contents<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zip::Directory;
+    use crate::zip::naive::{Archive, Entry};
+
+    fn verify(mut entry: Entry) -> Option<ErrorClass> {
+        (entry.local_crc, entry.local_size) = (entry.crc, entry.size);
+        let storage = Storage::memory(Archive::of([entry]).bytes());
+        let directory = Directory::read(&storage).unwrap();
+        Contents::open(&storage, &directory.members[0])
+            .and_then(Contents::verify)
+            .err()
+            .map(|error| error.class())
+    }
+
+    #[test]
+    fn a_member_is_as_long_as_the_directory_says() {
+        let data: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let deflated = Entry::deflated("x", &data);
+        for entry in [Entry::stored("x", &data), deflated.clone()] {
+            assert_eq!(verify(entry.clone()), None);
+            let crc = entry.crc ^ 1;
+            assert_eq!(
+                verify(Entry {
+                    crc,
+                    ..entry.clone()
+                }),
+                Some(ErrorClass::Crc)
+            );
+            assert_eq!(verify(entry.clone().piped()), None);
+        }
+        let resized = |size| {
+            verify(Entry {
+                size,
+                ..deflated.clone()
+            })
+        };
+        assert_eq!(resized(999_999), Some(ErrorClass::Trailing));
+        assert_eq!(resized(0), Some(ErrorClass::Trailing));
+        assert_eq!(resized(1_000_001), Some(ErrorClass::TruncatedData));
+        assert_eq!(resized(1 << 31), Some(ErrorClass::TruncatedData));
+
+        let cut = |len| {
+            let mut entry = deflated.clone();
+            entry.data.resize(len, 0);
+            entry.compressed = len as u64;
+            verify(entry)
+        };
+        let len = deflated.data.len();
+        for shorter in [0, 1, len / 2, len - 1] {
+            assert_eq!(cut(shorter), Some(ErrorClass::TruncatedData), "{shorter}");
+        }
+        for longer in [1, 300_000] {
+            assert_eq!(cut(len + longer), Some(ErrorClass::Zip));
+        }
+        let mut damaged = deflated;
+        damaged.data[0] = 0xff;
+        assert_eq!(verify(damaged), Some(ErrorClass::Zip));
+        let mut stored = Entry::stored("x", &data);
+        stored.size += 1;
+        assert_eq!(verify(stored), Some(ErrorClass::Zip));
+    }
+
+    #[test]
+    fn nothing_is_a_member_too() {
+        assert_eq!(verify(Entry::stored("x", b"")), None);
+        assert_eq!(verify(Entry::deflated("x", b"")), None);
+    }
+}

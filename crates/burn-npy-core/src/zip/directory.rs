@@ -1,6 +1,6 @@
 //! The directory at the end of an archive, read in one piece.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::fields::{Fields, zip64_extra};
 use super::{CENTRAL, CENTRAL_LEN, LOCAL_LEN, SENTINEL_16, SENTINEL_32, end, malformed, name};
@@ -35,6 +35,7 @@ impl Member {
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) members: Vec<Member>,
+    by_name: HashMap<String, usize>,
 }
 
 impl Directory {
@@ -79,9 +80,14 @@ impl Directory {
             ))
             .at(end.directory_at + (bytes.len() - fields.0.len()) as u64));
         }
-        refuse_duplicates(&members)?;
         set_limits(&mut members, spans, end.directory_at)?;
-        Ok(Self { members })
+        let by_name = index_names(&members)?;
+        Ok(Self { members, by_name })
+    }
+
+    /// The member of a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Member> {
+        self.by_name.get(name).map(|&index| &self.members[index])
     }
 }
 
@@ -153,15 +159,16 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     Ok((member, span_end))
 }
 
-fn refuse_duplicates(members: &[Member]) -> Result<()> {
-    let mut seen = HashSet::with_capacity(members.len());
-    for Member { name, .. } in members {
-        if !seen.insert(name.as_str()) {
+/// The index of each member by its name, which no two may share.
+fn index_names(members: &[Member]) -> Result<HashMap<String, usize>> {
+    let mut by_name = HashMap::with_capacity(members.len());
+    for (index, Member { name, .. }) in members.iter().enumerate() {
+        if by_name.insert(name.clone(), index).is_some() {
             let error = Error::new(ErrorClass::Duplicate, "two members with this name");
             return Err(error.in_array(name));
         }
     }
-    Ok(())
+    Ok(by_name)
 }
 
 /// Gives each member the place at which it must end; archives whose members share bytes unpack to
@@ -189,4 +196,151 @@ fn set_limits(
         members[index].limit = limit;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::zip::Contents;
+    use crate::zip::naive::{Archive, Entry};
+
+    fn class(entries: impl Into<Vec<Entry>>) -> ErrorClass {
+        let storage = Storage::memory(Archive::of(entries).bytes());
+        Directory::read(&storage).unwrap_err().class()
+    }
+
+    #[test]
+    fn members_may_not_overlap() {
+        let x = Entry::stored("x", &[1; 100]);
+        for (shift, class_of_shift) in [(0, None), (1, Some(ErrorClass::Zip))] {
+            let mut y = Entry::stored("y", &[2; 100]);
+            y.shift = shift;
+            let storage = Storage::memory(Archive::of([x.clone(), y]).bytes());
+            let found = Directory::read(&storage).err().map(|error| error.class());
+            assert_eq!(found, class_of_shift);
+        }
+        let mut long = x.clone();
+        (long.compressed, long.size) = (101, 101);
+        assert_eq!(class([long.clone()]), ErrorClass::Zip);
+        assert_eq!(
+            class([long.clone(), Entry::stored("y", b"")]),
+            ErrorClass::Zip
+        );
+        long.zip64 = true;
+        long.compressed = u64::MAX - 20;
+        assert_eq!(class([long]), ErrorClass::Zip);
+        let mut same = Entry::stored("y", &[1; 100]);
+        same.shift = (131_u64).wrapping_neg();
+        same.zip64 = true;
+        let archive = Archive::of([x, same]);
+        let error = Directory::read(&Storage::memory(archive.bytes())).unwrap_err();
+        assert!(
+            error.message().contains("the next member begins at 0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn names_must_be_unique_and_sound() {
+        let named = |raw: &[u8], flags| {
+            let mut entry = Entry::stored("", b"");
+            (entry.name, entry.local_name) = (raw.to_vec(), raw.to_vec());
+            entry.flags = flags;
+            entry
+        };
+        let utf8 = 1 << 11;
+        assert_eq!(
+            class([named(b"x", 0), named(b"x", utf8)]),
+            ErrorClass::Duplicate
+        );
+        // One name in two encodings.
+        let twice = [named(&[0x84], 0), named("\u{e4}".as_bytes(), utf8)];
+        assert_eq!(class(twice), ErrorClass::Duplicate);
+        assert_eq!(class([named(&[0xff], utf8)]), ErrorClass::Zip);
+        assert_eq!(class([named(b"a\0", 0)]), ErrorClass::Zip);
+    }
+
+    #[test]
+    fn a_size_of_all_ones_needs_a_zip64_field() {
+        let mut entry = Entry::deflated("x", b"abc");
+        entry.size = u32::MAX.into();
+        assert_eq!(class([entry.clone()]), ErrorClass::Zip);
+        entry.zip64 = true;
+        Directory::read(&Storage::memory(Archive::of([entry]).bytes())).unwrap();
+    }
+
+    prop_compose! {
+        fn any_entry()(
+            name in "[a-z\u{e4}\u{2603}/.]{0,12}",
+            data in prop::collection::vec(any::<u8>(), 0..200),
+            deflated: bool,
+            piped: bool,
+            zip64: bool,
+            gap in prop::collection::vec(any::<u8>(), 0..9),
+            extra in prop::collection::vec(any::<u8>(), 0..9),
+            comment in prop::collection::vec(any::<u8>(), 0..9),
+        ) -> (Entry, Vec<u8>) {
+            let mut entry = match deflated {
+                true => Entry::deflated(&name, &data),
+                false => Entry::stored(&name, &data),
+            };
+            if piped {
+                entry = entry.piped();
+            }
+            entry.gap.extend(gap);
+            entry.extra = [&[7, 7, extra.len() as u8, 0], &extra[..]].concat();
+            (entry.zip64, entry.comment) = (zip64, comment);
+            (entry, data)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_naive_builder_writes_is_read(
+            mut entries in prop::collection::vec(any_entry(), 0..8),
+            comment in prop::collection::vec(any::<u8>(), 0..30),
+            zip64: bool,
+        ) {
+            let mut seen = std::collections::HashSet::new();
+            entries.retain(|(entry, _)| seen.insert(entry.name.clone()));
+            // A record of zip64 first is no beginning of an archive.
+            let zip64 = zip64 && !entries.is_empty();
+            let members = entries.iter().map(|(entry, _)| entry.clone()).collect();
+            let archive = Archive { entries: members, comment, zip64, lies: [0; 3] };
+            let storage = Storage::memory(archive.bytes());
+            let directory = Directory::read(&storage).unwrap();
+            prop_assert_eq!(directory.members.len(), entries.len());
+            for (member, (entry, data)) in directory.members.iter().zip(&entries) {
+                prop_assert_eq!(member.name.as_bytes(), &entry.name);
+                prop_assert_eq!(directory.get(&member.name), Some(member));
+                let mut contents = Contents::open(&storage, member).unwrap();
+                let mut found = vec![0; data.len()];
+                contents.read_exact(&mut found).unwrap();
+                contents.finish().unwrap();
+                prop_assert_eq!(&found, data);
+            }
+        }
+
+        #[test]
+        fn whatever_the_bytes_are_there_is_no_panic(
+            entries in prop::collection::vec(any_entry(), 1..4),
+            zip64: bool,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let entries: Vec<_> = entries.into_iter().map(|(entry, _)| entry).collect();
+            let mut bytes = Archive { zip64, ..Archive::of(entries) }.bytes();
+            for (index, value) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = value;
+            }
+            let storage = Storage::memory(bytes);
+            if let Ok(directory) = Directory::read(&storage) {
+                for member in &directory.members {
+                    let _ = Contents::open(&storage, member).and_then(Contents::verify);
+                }
+            }
+        }
+    }
 }

@@ -213,3 +213,124 @@ fn find_zip64(storage: &Storage, at: u64, plain: &Plain) -> Result<Option<(u64, 
     }
     Ok(Some((end_at, end)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zip::naive::{Archive, Entry};
+
+    fn archive() -> Archive {
+        Archive::of([Entry::stored("x", b"abc"), Entry::stored("y", b"")])
+    }
+
+    fn find(bytes: Vec<u8>) -> Result<End> {
+        super::find(&Storage::memory(bytes))
+    }
+
+    fn refused(bytes: Vec<u8>) -> String {
+        let error = find(bytes).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Zip, "{error}");
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn the_directory_is_found() {
+        let mut archive = archive();
+        let expected = find(archive.bytes()).unwrap();
+        assert_eq!((expected.members, expected.directory_len), (2, 94));
+        for comment in [0, 1, 1000, 65_535] {
+            for zip64 in [false, true] {
+                archive.comment = vec![b'-'; comment];
+                archive.zip64 = zip64;
+                assert_eq!(find(archive.bytes()).unwrap(), expected);
+            }
+        }
+        let empty = find(Archive::default().bytes()).unwrap();
+        assert_eq!((empty.members, empty.directory_at), (0, 0));
+    }
+
+    #[test]
+    fn nothing_may_come_before_or_after() {
+        let bytes = archive().bytes();
+        let stub = find([b"#!/bin/sh", &bytes[..]].concat()).unwrap_err();
+        assert_eq!(stub.class(), ErrorClass::Magic);
+        let twice = [&bytes[..], &bytes].concat();
+        assert!(refused(twice).contains("what follows it is at"));
+        let trailing = [&bytes[..], b"1234567"].concat();
+        assert!(refused(trailing).starts_with("7 bytes after"));
+        let mut cut = archive();
+        cut.comment = vec![0; 10];
+        let mut bytes = cut.bytes();
+        bytes.pop();
+        assert!(refused(bytes).contains("cut off"));
+        assert!(refused(b"PK".to_vec()).contains("no end record"));
+        // A member that begins as an archive without members ends.
+        let mut bytes = archive().bytes();
+        bytes[..4].copy_from_slice(END);
+        assert!(refused(bytes).contains("does not start"));
+    }
+
+    #[test]
+    fn two_end_records_are_ambiguous() {
+        let mut archive = archive();
+        archive.comment = Archive::default().bytes();
+        assert!(refused(archive.bytes()).starts_with("two end records"));
+        // Before the end record it is just data.
+        let mut entry = Entry::stored("nested", &Archive::default().bytes());
+        archive.comment = Vec::new();
+        archive.entries.push(entry.clone());
+        find(archive.bytes()).unwrap();
+        // Unless its comment reaches to the end too.
+        let rest = archive.bytes().len() - archive.entries[0].data.len();
+        entry.data.truncate(20);
+        entry.data.extend((rest as u16).to_le_bytes());
+        for shift in 0..rest {
+            let at = entry.data.len() - 2;
+            entry.data[at..].copy_from_slice(&(shift as u16).to_le_bytes());
+            archive.entries[2] = entry.clone();
+            if find(archive.bytes()).is_err() {
+                return;
+            }
+        }
+        panic!("no comment reached to the end");
+    }
+
+    #[test]
+    fn lies_of_the_end_record_are_found() {
+        for zip64 in [false, true] {
+            let mut archive = archive();
+            archive.zip64 = zip64;
+            for (index, lie) in [(1, 1), (2, 1), (1, u64::MAX), (2, u64::MAX), (0, 3)] {
+                archive.lies = [0; 3];
+                archive.lies[index] = lie;
+                refused(archive.bytes());
+            }
+            archive.lies = [0; 3];
+            let bytes = archive.bytes();
+            for disk in [4, 6] {
+                let mut bytes = bytes.clone();
+                let at = bytes.len() - END_LEN + disk;
+                bytes[at] = 1;
+                refused(bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn the_two_end_records_must_agree() {
+        let mut archive = archive();
+        archive.zip64 = true;
+        let bytes = archive.bytes();
+        let zip64_at = bytes.len() - END_LEN - ZIP64_LOCATOR_LEN - ZIP64_END_LEN;
+        // All but the two versions.
+        let checked = (0..12).chain(16..ZIP64_END_LEN + ZIP64_LOCATOR_LEN + END_LEN);
+        for index in checked {
+            let mut bytes = bytes.clone();
+            bytes[zip64_at + index] ^= 2;
+            let Err(error) = find(bytes) else {
+                panic!("byte {index} of the end records is not checked");
+            };
+            assert_eq!(error.class(), ErrorClass::Zip);
+        }
+    }
+}

@@ -136,3 +136,93 @@ fn differs(what: &str, here: impl std::fmt::Display, there: impl std::fmt::Displ
         "its {what} is {here} in its header, but {there} in the directory"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zip::Directory;
+    use crate::zip::naive::{Archive, Entry};
+
+    fn start(entry: Entry) -> Result<u64> {
+        let storage = Storage::memory(Archive::of([entry]).bytes());
+        data_start(&storage, &Directory::read(&storage)?.members[0])
+    }
+
+    fn changed(change: impl Fn(&mut Entry)) -> Result<u64> {
+        let mut entry = Entry::stored("name", b"data");
+        change(&mut entry);
+        start(entry)
+    }
+
+    #[test]
+    fn a_header_that_contradicts_the_directory_is_named() {
+        assert_eq!(changed(|_| ()).unwrap(), 34);
+        assert_eq!(changed(|entry| entry.zip64 = true).unwrap(), 54);
+        let refused = |change: fn(&mut Entry), what: &str| {
+            let error = changed(change).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Zip);
+            assert!(error.message().starts_with(what), "{error}");
+            assert!(error.offset().is_some());
+        };
+        refused(|entry| entry.local_name[0] = b'N', "its name is Name");
+        refused(
+            |entry| entry.local_method = 8,
+            "its compression method is 8",
+        );
+        refused(|entry| entry.local_crc = 1, "its checksum is 0x00000001");
+        refused(|entry| entry.local_size = 5, "its size is 5");
+        refused(
+            |entry| {
+                entry.local_name.pop();
+                entry.gap.push(0);
+            },
+            "its name is nam ",
+        );
+        refused(
+            |entry| entry.local_name.push(b'e'),
+            "a header and 4 bytes do not fit",
+        );
+        refused(
+            |entry| entry.local_size = u32::MAX.into(),
+            "its size is in no zip64",
+        );
+        // Unless the sizes follow the data.
+        changed(|entry| *entry = entry.clone().piped()).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_named_by_its_class() {
+        for (flags, method, class) in [
+            (1, 0, ErrorClass::Encrypted),
+            (1, 8, ErrorClass::Encrypted),
+            (1, 14, ErrorClass::Encrypted),
+            (1 << 6 | 1, 0, ErrorClass::Encrypted),
+            (1 << 13, 8, ErrorClass::Encrypted),
+            (1, 99, ErrorClass::Method),
+            (0, 99, ErrorClass::Method),
+            (1 << 5, 8, ErrorClass::Method),
+            (0, 93, ErrorClass::Method),
+            (2, 14, ErrorClass::Method),
+            (0, 1, ErrorClass::Method),
+        ] {
+            let error = changed(|entry| {
+                entry.flags |= flags;
+                (entry.method, entry.local_method) = (method, method);
+            });
+            assert_eq!(error.unwrap_err().class(), class, "{flags:#x} {method}");
+        }
+    }
+
+    #[test]
+    fn one_wide_size_may_be_alone() {
+        let alone = 7_u64.to_le_bytes();
+        let extra = [&[1, 0, 8, 0], &alone[..]].concat();
+        assert_eq!(widened([u32::MAX, 5], &extra).unwrap(), [7, 5]);
+        assert_eq!(widened([5, u32::MAX], &extra).unwrap(), [5, 7]);
+        assert!(widened([u32::MAX; 2], &extra).is_err());
+        let both = [&[1, 0, 16, 0], &alone[..], &9_u64.to_le_bytes()].concat();
+        assert_eq!(widened([u32::MAX, 5], &both).unwrap(), [9, 5]);
+        assert_eq!(widened([u32::MAX; 2], &both).unwrap(), [9, 7]);
+        assert_eq!(widened([5, 6], &[]).unwrap(), [5, 6]);
+    }
+}

@@ -97,7 +97,7 @@ impl Archive {
         let mut out = Vec::new();
         let mut directory = Vec::new();
         for entry in &self.entries {
-            let at = out.len() as u64 + entry.shift;
+            let at = (out.len() as u64).wrapping_add(entry.shift);
             let narrow = |number: u64| match entry.zip64 {
                 true => u32::MAX,
                 false => number as u32,
