@@ -179,7 +179,10 @@ mod tests {
             "its name is nam ",
         );
         refused(
-            |entry| entry.local_name.push(b'e'),
+            |entry| {
+                entry.local_name.push(b'e');
+                entry.data.pop();
+            },
             "a header and 4 bytes do not fit",
         );
         refused(
