@@ -58,7 +58,8 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
 
     let found = name::decode(raw_name, member.flags).map_err(|error| error.at(at))?;
     if found != member.name {
-        return Err(differs("name", &found, &member.name).at(at));
+        let quoted = |name: &str| format!("{name:?}");
+        return Err(differs("name", quoted(&found), quoted(&member.name)).at(at));
     }
     if method != member.method {
         return Err(differs("compression method", method, member.method).at(at));
@@ -164,7 +165,7 @@ mod tests {
             assert!(error.message().starts_with(what), "{error}");
             assert!(error.offset().is_some());
         };
-        refused(|entry| entry.local_name[0] = b'N', "its name is Name");
+        refused(|entry| entry.local_name[0] = b'N', "its name is \"Name\"");
         refused(
             |entry| entry.local_method = 8,
             "its compression method is 8",
@@ -176,7 +177,7 @@ mod tests {
                 entry.local_name.pop();
                 entry.gap.push(0);
             },
-            "its name is nam ",
+            "its name is \"nam\"",
         );
         refused(
             |entry| {

@@ -16,6 +16,9 @@ const ALIGN: u64 = 64;
 const PADDING_EXTRA: u16 = 0xd935;
 const PADDING_LEN: u64 = 6;
 
+/// How much is written and summed up at a time.
+const PIECE: usize = 256 << 10;
+
 /// What a zip64 field with both sizes takes. Room for it is kept before each member, since the size is
 /// known only after it.
 const ZIP64_LEN: u64 = 20;
@@ -225,7 +228,8 @@ struct Data<W> {
 
 impl<W: Write> Write for Data<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.out.write(bytes)?;
+        // A piece that is still in the cache when it is summed up.
+        let len = self.out.write(&bytes[..bytes.len().min(PIECE)])?;
         self.crc.update(&bytes[..len]);
         self.size += len as u64;
         Ok(len)
