@@ -14,12 +14,15 @@ use crate::{
 };
 
 /// How files are opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// How the bytes of the file are reached.
     pub access: Access,
-    /// What an archive may ask for.
+    /// What a file may ask for.
     pub limits: Limits,
+    /// Where large members of archives are decoded to, see [`Limits::memory_bytes`]; the system's
+    /// temporary folder unless set. The files there have no names, and are gone with the last array.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// An array of a file or in memory. Opening one reads its header, never its data.
@@ -77,7 +80,7 @@ impl Array {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;
         let len = storage.len();
-        Self::in_storage(storage, 0, len, crate::header::MAX_HEADER_LEN, None)
+        Self::in_storage(storage, 0, len, options.limits.header_bytes, None)
             .map_err(|error| error.in_file(path))
     }
 

@@ -1,52 +1,28 @@
 //! Archives: `.npz` files, which are ZIP archives of `.npy` files.
-//!
-//! The well-kept `zip` crate reads the directory and inflates; what an archive may make us do is
-//! bounded here. Members that are stored are used where they lie.
 
-use std::collections::HashMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use zip::result::ZipError;
-use zip::{CompressionMethod, ZipArchive};
-
-use crate::header::{Header, MAX_HEADER_LEN};
-use crate::storage::{Reader, Storage};
-use crate::{Array, Buffer, Error, ErrorClass, OpenOptions, Result};
-
-/// What an archive may make its reader do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest array, in bytes, that is decoded into memory. 4 GiB unless set.
-    pub member_bytes: u64,
-    /// How many bytes may be decoded from one archive in all. 16 GiB unless set.
-    pub total_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            member_bytes: 4 << 30,
-            total_bytes: 16 << 30,
-        }
-    }
-}
+use crate::decode::{Total, decode};
+use crate::storage::Storage;
+use crate::zip::{Contents, Directory, Member};
+use crate::{Array, Error, ErrorClass, OpenOptions, Result};
 
 /// An open `.npz` archive.
 ///
-/// Opening one reads its directory. Arrays that are stored (`np.savez`) are used where they lie
-/// in the file; arrays that are deflated (`np.savez_compressed`) are decoded into memory when they are
-/// asked for.
+/// Opening one reads its directory. Arrays that are stored (`np.savez`, [`NpzWriter`](crate::NpzWriter)) are
+/// used where they lie in the file; arrays that are deflated (`np.savez_compressed`) are decoded when they
+/// are asked for, into memory or, if they are large, into a temporary file.
+///
+/// Archives are read strictly: one that contradicts itself, or of which other readers would see
+/// different arrays, is refused. Checksums are compared whenever a deflated array is decoded. Those of stored
+/// arrays are not, since that would read all of the file; [`verify`](Self::verify) does it.
 pub struct Npz {
     path: PathBuf,
     options: OpenOptions,
     storage: Storage,
-    archive: Mutex<ZipArchive<Reader>>,
+    directory: Directory,
     names: Vec<String>,
-    members: HashMap<String, usize>,
-    decoded: AtomicU64,
+    decoded: Total,
 }
 
 impl Npz {
@@ -54,7 +30,8 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// What the file system says; [`ErrorClass::Zip`] for an archive that cannot be understood;
+    /// What the file system says; [`ErrorClass::Magic`] for a file that is no archive;
+    /// [`ErrorClass::Zip`] for an archive that is malformed or contradicts itself;
     /// [`ErrorClass::Duplicate`] if two members have one name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
@@ -68,37 +45,37 @@ impl Npz {
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;
-        let archive =
-            ZipArchive::new(storage.reader()).map_err(|error| zip_error(error).in_file(path))?;
-        let mut names = Vec::new();
-        let mut members = HashMap::new();
-        for index in 0..archive.len() {
-            let name = archive.name_for_index(index).unwrap_or_default();
-            // NumPy lists other members too, but they are no arrays.
-            let Some(name) = name.strip_suffix(".npy") else {
-                continue;
-            };
-            if members.insert(name.to_owned(), index).is_some() {
-                return Err(
-                    Error::new(ErrorClass::Duplicate, "two members with this name")
-                        .in_array(name)
-                        .in_file(path),
-                );
+        Self::in_storage(path, storage, options)
+    }
+
+    fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
+        let directory = Directory::read(&storage).map_err(|error| error.in_file(path))?;
+        let mut names = Vec::with_capacity(directory.members.len());
+        for member in &directory.members {
+            match array_name(&member.name) {
+                // `A.NPY` and `A.NPY.npy` are two members, but would be one array.
+                Some(name)
+                    if name == member.name && directory.get(&member_name(name)).is_some() =>
+                {
+                    let error = Error::new(ErrorClass::Duplicate, "two members with this name");
+                    return Err(error.in_array(name).in_file(path));
+                }
+                Some(name) => names.push(name.to_owned()),
+                None => {}
             }
-            names.push(name.to_owned());
         }
         Ok(Self {
             path: path.to_path_buf(),
             options,
             storage,
-            archive: Mutex::new(archive),
+            directory,
             names,
-            members,
-            decoded: AtomicU64::new(0),
+            decoded: Total::default(),
         })
     }
 
-    /// The names of the arrays, without `.npy`, in the order of the archive.
+    /// The names of the arrays, without `.npy`, in the order of the archive. Members of other names are
+    /// no arrays.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -108,130 +85,79 @@ impl Npz {
     /// # Errors
     ///
     /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Limit`] if decoding it
-    /// would exceed the [`Limits`]; what [`Array::open`] refuses; and by their classes an archive
+    /// would exceed the [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
     /// that is damaged, encrypted, or compressed in another way than NumPy does.
     pub fn array(&self, name: &str) -> Result<Array> {
-        self.open_member(name)
-            .map_err(|error| error.in_array(name).in_file(&self.path))
+        self.with_member(name, |member, contents| {
+            let named = Some((self.path.as_path(), name));
+            let header_bytes = self.options.limits.header_bytes;
+            let (storage, start) = match member.is_stored() {
+                true => (self.storage.clone(), contents.data_start()),
+                false => (decode(contents, member, &self.options, &self.decoded)?, 0),
+            };
+            Array::in_storage(storage, start, member.size, header_bytes, named)
+        })
     }
 
-    fn open_member(&self, name: &str) -> Result<Array> {
-        let index = *self.members.get(name).ok_or_else(|| {
-            let known = known_names(self.names.iter().map(String::as_str));
-            Error::new(ErrorClass::Name, format!("no such array; {known}"))
-        })?;
-        // A panic in the reader leaves nothing half done that matters.
-        let mut archive = self.archive.lock().unwrap_or_else(|e| e.into_inner());
-        let named = Some((self.path.as_path(), name));
-        let (method, data_start, size, compressed_size) = {
-            let member = archive.by_index_raw(index).map_err(zip_error)?;
-            if member.encrypted() {
-                return Err(Error::new(ErrorClass::Encrypted, "the member is encrypted"));
-            }
-            let data_start = member.data_start();
-            (
-                member.compression(),
-                data_start,
-                member.size(),
-                member.compressed_size(),
-            )
+    /// Reads a member from its start to its end and compares its size and its checksum with what the
+    /// archive says. Whether it is an array is not looked at. Takes no more memory for a large member.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Crc`] if the checksum is not that of the data, and otherwise those of
+    /// [`array`](Self::array) that are about the archive.
+    pub fn verify(&self, name: &str) -> Result<()> {
+        self.with_member(name, |_, contents| contents.verify())
+    }
+
+    /// [Verifies](Self::verify) the members of all arrays.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify), for the first member that is not whole.
+    pub fn verify_all(&self) -> Result<()> {
+        self.names.iter().try_for_each(|name| self.verify(name))
+    }
+
+    fn with_member<T>(
+        &self,
+        name: &str,
+        then: impl FnOnce(&Member, Contents<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let find = || {
+            let member = self.directory.get(&member_name(name));
+            // As it is, if that is a name of an array.
+            let as_it_is = || {
+                self.directory
+                    .get(name)
+                    .filter(|_| array_name(name) == Some(name))
+            };
+            let member = member.or_else(as_it_is).ok_or_else(|| {
+                let known = known_names(self.names.iter().map(String::as_str));
+                Error::new(ErrorClass::Name, format!("no such array; {known}"))
+            })?;
+            self.storage.check()?;
+            then(member, Contents::open(&self.storage, member)?)
         };
-        if data_start
-            .checked_add(compressed_size)
-            .is_none_or(|end| end > self.storage.len())
-        {
-            return Err(Error::new(
-                ErrorClass::Zip,
-                format!("the member is {compressed_size} bytes, more than the file has left"),
-            )
-            .at(data_start));
-        }
-        match method {
-            CompressionMethod::Stored => {
-                if size != compressed_size {
-                    return Err(Error::new(
-                        ErrorClass::Zip,
-                        format!("a stored member of {compressed_size} bytes that claims {size}"),
-                    ));
-                }
-                Array::in_storage(
-                    self.storage.clone(),
-                    data_start,
-                    size,
-                    MAX_HEADER_LEN,
-                    named,
-                )
-            }
-            CompressionMethod::Deflated => {
-                let mut member = archive.by_index(index).map_err(zip_error)?;
-                let buffer = self.decode(&mut member, size, compressed_size)?;
-                let len = buffer.as_slice().len() as u64;
-                Array::in_storage(Storage::memory(buffer), 0, len, MAX_HEADER_LEN, named)
-            }
-            method => Err(Error::new(
-                ErrorClass::Method,
-                format!("compressed by {method:?}; expected stored or deflated members"),
-            )),
-        }
+        find().map_err(|error| {
+            // What was read of a file that changes while it is read is wrong in any way.
+            let error = self.storage.check().err().unwrap_or(error);
+            error.in_array(name).in_file(&self.path)
+        })
     }
+}
 
-    /// Decodes a member, at most as many bytes as its own header announces. Reading on to the end
-    /// makes the reader compare the checksum.
-    fn decode(&self, member: &mut impl Read, size: u64, compressed: u64) -> Result<Buffer> {
-        let mut head = Vec::new();
-        member
-            .take((MAX_HEADER_LEN + 12) as u64)
-            .read_to_end(&mut head)
-            .map_err(decode_error)?;
-        let header = Header::parse(&head)?;
-        header.check_len(size)?;
-        let len = header.data_offset() as u64 + header.nbytes() as u64;
-        if size > len {
-            return Err(Error::new(
-                ErrorClass::Trailing,
-                format!("{} bytes after the data of the array", size - len),
-            ));
-        }
-        let limits = self.options.limits;
-        if len > limits.member_bytes {
-            return Err(Error::new(
-                ErrorClass::Limit,
-                format!(
-                    "{len} bytes when decoded, above the limit of {}; save it with np.savez",
-                    limits.member_bytes
-                ),
-            ));
-        }
-        // Deflate cannot do better than 1032 to 1, so a larger claim is a lie.
-        if len / 1032 > compressed {
-            return Err(Error::new(
-                ErrorClass::TruncatedData,
-                format!("{compressed} compressed bytes cannot hold the {len} announced"),
-            ));
-        }
-        let total = self.decoded.fetch_add(len, Ordering::Relaxed) + len;
-        if total > limits.total_bytes {
-            return Err(Error::new(
-                ErrorClass::Limit,
-                format!(
-                    "{total} bytes decoded from the archive, above the limit of {}",
-                    limits.total_bytes
-                ),
-            ));
-        }
-        let mut buffer = Buffer::zeroed(len as usize)?;
-        let (start, rest) = buffer
-            .as_mut_slice()
-            .split_at_mut(head.len().min(len as usize));
-        start.copy_from_slice(&head[..start.len()]);
-        member.read_exact(rest).map_err(decode_error)?;
-        match member.read(&mut [0]).map_err(decode_error)? {
-            0 => Ok(buffer),
-            _ => Err(Error::new(
-                ErrorClass::Trailing,
-                "bytes after the data of the array",
-            )),
-        }
+/// The member of an array, unless its name ends in another case.
+fn member_name(array: &str) -> String {
+    format!("{array}.npy")
+}
+
+/// What NumPy calls the array of a member: only a lower-case `.npy` is taken off.
+fn array_name(member: &str) -> Option<&str> {
+    let stem = member.len().checked_sub(4)?;
+    match member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
+        true => Some(member.strip_suffix(".npy").unwrap_or(member)),
+        false => None,
     }
 }
 
@@ -256,32 +182,224 @@ pub(crate) fn known_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn zip_error(error: ZipError) -> Error {
-    match error {
-        ZipError::Io(error) => decode_error(error),
-        ZipError::UnsupportedArchive(what) if what == ZipError::PASSWORD_REQUIRED => {
-            Error::new(ErrorClass::Encrypted, "the member is encrypted")
-        }
-        ZipError::UnsupportedArchive(what) => Error::new(ErrorClass::Method, what),
-        error => Error::new(ErrorClass::Zip, error.to_string()),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, array};
+    use ndarray_npy::WriteNpyExt;
 
-fn decode_error(error: io::Error) -> Error {
-    // An error of our own storage comes back out of the reader as it went in.
-    let error = match error.downcast::<Error>() {
-        Ok(ours) => return ours,
-        Err(error) => error,
-    };
-    let (class, what) = match error.kind() {
-        io::ErrorKind::UnexpectedEof => (ErrorClass::TruncatedData, "the member ends too early"),
-        io::ErrorKind::InvalidData if error.to_string().contains("checksum") => {
-            (ErrorClass::Crc, "the checksum does not match the data")
+    use super::*;
+    use crate::zip::naive::{Archive, Entry};
+    use crate::{Access, Limits};
+
+    fn npy(values: &[i32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ndarray::aview1(values).write_npy(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn open_with(bytes: Vec<u8>, options: OpenOptions) -> Result<Npz> {
+        Npz::in_storage(Path::new("test.npz"), Storage::memory(bytes), options)
+    }
+
+    fn open(entries: impl Into<Vec<Entry>>) -> Result<Npz> {
+        open_with(Archive::of(entries).bytes(), OpenOptions::default())
+    }
+
+    fn class<T>(result: Result<T>) -> ErrorClass {
+        result.err().expect("an error").class()
+    }
+
+    #[test]
+    fn arrays_have_the_names_that_numpy_gives_them() {
+        let bytes = npy(&[1, 2]);
+        let names = [
+            "x.npy",
+            "A.NPY",
+            "README.txt",
+            "d/",
+            "d/y.npy.npy",
+            ".npy",
+            "npy",
+        ];
+        let npz = open(names.map(|name| Entry::stored(name, &bytes))).unwrap();
+        assert_eq!(npz.names(), ["x", "A.NPY", "d/y.npy", ""]);
+        for name in npz.names() {
+            let array = npz.array(name).unwrap();
+            assert_eq!(array.member(), Some(name.as_str()));
+            assert_eq!(array.read::<i32>().unwrap(), array![1, 2].into_dyn());
         }
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            (ErrorClass::Zip, "the member cannot be decoded")
+        npz.verify_all().unwrap();
+        for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
+            assert_eq!(class(npz.array(name)), ErrorClass::Name, "{name}");
         }
-        _ => (ErrorClass::Io, "cannot read the archive"),
-    };
-    Error::new(class, what).with_source(error)
+        let twice = ["A.NPY", "A.NPY.npy"].map(|name| Entry::stored(name, &bytes));
+        assert_eq!(class(open(twice)), ErrorClass::Duplicate);
+    }
+
+    #[test]
+    fn large_members_are_decoded_into_a_file_without_a_name() {
+        let values: Vec<i32> = (0..1_000_000).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = OpenOptions {
+            cache_dir: Some(dir.path().to_path_buf()),
+            ..Default::default()
+        };
+        options.limits.memory_bytes = 1_000_000;
+        let mut entry = Entry::deflated("x.npy", &npy(&values));
+        let small = Entry::deflated("small.npy", &npy(&values[..100]));
+        let bytes = Archive::of([entry.clone(), small]).bytes();
+        let npz = open_with(bytes, options.clone()).unwrap();
+        for name in ["x", "small"] {
+            let array = npz.array(name).unwrap();
+            let kind = format!("{:?}", array.storage());
+            assert_eq!(kind.starts_with("Unnamed"), name == "x", "{kind}");
+            let expected = ndarray::aview1(&values[..array.shape()[0]]).into_dyn();
+            assert_eq!(array.read::<i32>().unwrap(), expected);
+            assert_eq!(array.view::<i32>().unwrap(), expected);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        (entry.crc, entry.local_crc) = (1, 1);
+        let bytes = Archive::of([entry]).bytes();
+        let npz = open_with(bytes.clone(), options.clone()).unwrap();
+        assert_eq!(class(npz.array("x")), ErrorClass::Crc);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        options.cache_dir = Some(dir.path().join("missing"));
+        let error = open_with(bytes, options).unwrap().array("x").unwrap_err();
+        assert!(error.to_string().contains("temporary file"), "{error}");
+        assert_eq!(error.class(), ErrorClass::Io);
+    }
+
+    #[test]
+    fn what_decoding_takes_is_limited() {
+        let bytes = npy(&[7; 1000]);
+        let len = bytes.len() as u64;
+        let mut bad = Entry::deflated("bad.npy", &bytes);
+        (bad.crc, bad.local_crc) = (1, 1);
+        let entries = [
+            Entry::deflated("x.npy", &bytes),
+            bad,
+            Entry::stored("stored.npy", &bytes),
+        ];
+        let archive = Archive::of(entries).bytes();
+        let limited = |change: &dyn Fn(&mut Limits)| {
+            let mut options = OpenOptions::default();
+            change(&mut options.limits);
+            open_with(archive.clone(), options).unwrap()
+        };
+        let npz = limited(&|limits| limits.member_bytes = len - 1);
+        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        npz.array("stored").unwrap();
+        let npz = limited(&|limits| limits.total_bytes = 2 * len);
+        npz.array("x").unwrap();
+        // What fails takes nothing of the total.
+        for _ in 0..3 {
+            assert_eq!(class(npz.array("bad")), ErrorClass::Crc);
+        }
+        npz.array("x").unwrap();
+        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        npz.array("stored").unwrap();
+    }
+
+    #[test]
+    fn a_deflated_member_holds_its_array_and_nothing_else() {
+        let bytes = npy(&[7; 1000]);
+        let more = [&bytes[..], &[0; 10]].concat();
+        let npz = open([
+            Entry::deflated("more.npy", &more),
+            Entry::deflated("less.npy", &bytes[..bytes.len() - 1]),
+            Entry::stored("stored.npy", &more),
+        ])
+        .unwrap();
+        assert_eq!(class(npz.array("more")), ErrorClass::Trailing);
+        assert_eq!(class(npz.array("less")), ErrorClass::TruncatedData);
+        npz.array("stored").unwrap();
+        npz.verify_all().unwrap();
+    }
+
+    #[test]
+    fn a_stored_checksum_is_compared_when_asked_for() {
+        let mut entry = Entry::stored("x.npy", &npy(&[1, 2, 3]));
+        *entry.data.last_mut().unwrap() ^= 1;
+        let npz = open([entry]).unwrap();
+        npz.array("x").unwrap();
+        let error = npz.verify_all().unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Crc);
+        assert!(
+            error
+                .to_string()
+                .starts_with("test.npz: `x`: the checksum is 0x")
+        );
+    }
+
+    #[test]
+    fn an_archive_that_changes_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        for access in [Access::Mapped, Access::Positioned] {
+            std::fs::write(
+                &path,
+                Archive::of([Entry::stored("x.npy", &npy(&[1]))]).bytes(),
+            )
+            .unwrap();
+            let options = OpenOptions {
+                access,
+                ..Default::default()
+            };
+            let npz = Npz::open_with(&path, options).unwrap();
+            npz.verify("x").unwrap();
+            std::fs::write(&path, b"").unwrap();
+            assert_eq!(class(npz.array("x")), ErrorClass::Changed);
+            assert_eq!(class(npz.verify("x")), ErrorClass::Changed);
+        }
+    }
+
+    /// Whatever the bytes are, an array whose checksum is right is the array that was written.
+    fn read_all(bytes: Vec<u8>, expected: &ArrayD<i32>) {
+        let Ok(npz) = open_with(bytes, OpenOptions::default()) else {
+            return;
+        };
+        for name in npz.names() {
+            let array = npz.array(name);
+            if npz.verify(name).is_ok()
+                && let Ok(array) = array
+            {
+                assert_eq!(array.read::<i32>().unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn archives_that_are_cut_off_or_damaged_are_errors() {
+        let values = array![1, -2, 3].into_dyn();
+        let data = npy(&[1, -2, 3]);
+        let mut zip64 = Entry::stored("z.npy", &data);
+        zip64.zip64 = true;
+        let mut archive = Archive::of([
+            Entry::stored("x.npy", &data).piped(),
+            Entry::deflated("y.npy", &data),
+            zip64,
+        ]);
+        for zip64 in [false, true] {
+            archive.zip64 = zip64;
+            archive.comment = b"a comment".to_vec();
+            let bytes = archive.bytes();
+            for end in 0..bytes.len() {
+                let cut = open_with(bytes[..end].to_vec(), OpenOptions::default());
+                let expected = match end {
+                    0 | 1 => ErrorClass::Magic,
+                    _ => ErrorClass::Zip,
+                };
+                assert_eq!(class(cut), expected, "cut off at {end}");
+            }
+            for index in 0..bytes.len() {
+                for change in [1, 0x80, 0xff] {
+                    let mut bytes = bytes.clone();
+                    bytes[index] ^= change;
+                    read_all(bytes, &values);
+                }
+            }
+        }
+    }
 }

@@ -40,6 +40,7 @@ enum Repr {
     Mapped(Mmap, OpenFile),
     Positioned(OpenFile),
     Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
+    Unnamed(Mmap),
 }
 
 impl Storage {
@@ -68,10 +69,20 @@ impl Storage {
         Self(Arc::new(Repr::Memory(Box::new(bytes))))
     }
 
+    /// Maps a temporary file that has no name, so that nobody else can reach it.
+    pub(crate) fn unnamed(file: &File) -> Result<Self> {
+        // SAFETY: the file must not change while it is mapped. It was created without a name, or
+        // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and this map
+        // is read only.
+        let map = unsafe { Mmap::map(file) }
+            .map_err(|error| Error::io("cannot map a temporary file", error))?;
+        Ok(Self(Arc::new(Repr::Unnamed(map))))
+    }
+
     /// The length in bytes, as it was when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         match &*self.0 {
-            Repr::Mapped(map, _) => map.len() as u64,
+            Repr::Mapped(map, _) | Repr::Unnamed(map) => map.len() as u64,
             Repr::Positioned(file) => file.state.len,
             Repr::Memory(bytes) => (**bytes).as_ref().len() as u64,
         }
@@ -80,7 +91,7 @@ impl Storage {
     /// All bytes, unless they have to be read.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
-            Repr::Mapped(map, _) => Some(map),
+            Repr::Mapped(map, _) | Repr::Unnamed(map) => Some(map),
             Repr::Positioned(_) => None,
             Repr::Memory(bytes) => Some((**bytes).as_ref()),
         }
@@ -90,7 +101,7 @@ impl Storage {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
-            Repr::Memory(_) => None,
+            Repr::Memory(_) | Repr::Unnamed(_) => None,
         }
     }
 
@@ -98,6 +109,7 @@ impl Storage {
     pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
             Repr::Memory(bytes) => Some((**bytes).as_ref()),
+            Repr::Unnamed(map) => Some(map),
             _ => None,
         }
     }
@@ -130,19 +142,11 @@ impl Storage {
         Ok(())
     }
 
-    /// A reader over the whole storage.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader {
-            storage: self.clone(),
-            position: 0,
-        }
-    }
-
     /// Checks that the file is still the one that was opened.
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => file.check(),
-            Repr::Memory(_) => Ok(()),
+            Repr::Memory(_) | Repr::Unnamed(_) => Ok(()),
         }
     }
 
@@ -162,7 +166,7 @@ impl Storage {
         /// Of a file of this size or less, whatever is read ahead is soon asked for.
         const SMALL: usize = 256 << 20;
         #[cfg(unix)]
-        if let Repr::Mapped(map, _) = &*self.0 {
+        if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
             let advice = match random && map.len() > SMALL {
                 true => memmap2::Advice::Random,
                 false => memmap2::Advice::Normal,
@@ -184,37 +188,8 @@ impl std::fmt::Debug for Storage {
             Repr::Mapped(_, file) => write!(f, "Mapped({})", file.path.display()),
             Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
             Repr::Memory(bytes) => write!(f, "Memory({} bytes)", (**bytes).as_ref().len()),
+            Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
         }
-    }
-}
-
-/// Reads a storage from the front; the archive reader needs it.
-pub(crate) struct Reader {
-    storage: Storage,
-    position: u64,
-}
-
-impl io::Read for Reader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = self.storage.len().saturating_sub(self.position);
-        let len = left.min(out.len() as u64) as usize;
-        self.storage
-            .read_at(self.position, &mut out[..len])
-            .map_err(io::Error::other)?;
-        self.position += len as u64;
-        Ok(len)
-    }
-}
-
-impl io::Seek for Reader {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            io::SeekFrom::Start(position) => Some(position),
-            io::SeekFrom::End(delta) => self.storage.len().checked_add_signed(delta),
-            io::SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
-        };
-        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.position)
     }
 }
 
@@ -323,8 +298,6 @@ fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek, SeekFrom};
-
     use super::*;
 
     fn temporary(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -345,11 +318,6 @@ mod tests {
             assert!(storage.read_at(7, &mut out).is_err());
             assert!(storage.read_at(u64::MAX, &mut out).is_err());
             assert_eq!(storage.len(), 10);
-            let mut reader = storage.reader();
-            reader.seek(SeekFrom::End(-2)).unwrap();
-            let mut text = String::new();
-            reader.read_to_string(&mut text).unwrap();
-            assert_eq!(text, "89");
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::{ArrayBase, Data, Dimension};
 use ndarray_npy::{WritableElement, WriteNpyExt};
 
+use crate::replace::Replacement;
 use crate::{Error, Result};
 
 /// Writes an array to a `.npy` file, in the layout that it has in memory.
@@ -36,21 +37,12 @@ where
 {
     let path = path.as_ref();
     let write = || {
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        // As any new file, not only for the user as temporary files are.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = BufWriter::new(builder.tempfile_in(dir)?);
+        let mut replacement = Replacement::new(path)?;
+        let mut file = BufWriter::new(replacement.file.as_file_mut());
         array.write_npy(&mut file).map_err(std::io::Error::other)?;
         file.flush()?;
-        let file = file.into_inner().map_err(|error| error.into_error())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        drop(file);
+        replacement.commit()
     };
     write().map_err(|error| Error::io("cannot write the array", error).in_file(path))
 }

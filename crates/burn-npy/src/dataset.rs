@@ -83,7 +83,7 @@ impl NpyDataset {
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        match Array::open_with(path, options) {
+        match Array::open_with(path, options.clone()) {
             Ok(array) => {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
                 Self::from_arrays([(name, array)])

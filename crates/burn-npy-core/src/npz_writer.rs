@@ -1,0 +1,221 @@
+//! Archives that NumPy reads.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayBase, Data, Dimension};
+use ndarray_npy::{WritableElement, WriteNpyExt};
+
+use crate::replace::Replacement;
+use crate::zip::{Writer, Zip64From};
+use crate::{Error, ErrorClass, Result};
+
+/// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
+///
+/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the file. So
+/// they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly cannot. No more than
+/// the array is held in memory. The same arrays make the same bytes.
+///
+/// The archive goes to a temporary file in the same folder, which replaces the file of that name in
+/// [`finish`](Self::finish); without it nothing is left.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Npz, NpzWriter};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("train.npz");
+/// let mut npz = NpzWriter::create(&path)?;
+/// npz.add("images", &ndarray::Array3::<u8>::zeros((10, 28, 28)))?;
+/// npz.add("labels", &ndarray::Array1::<i64>::zeros(10))?;
+/// npz.finish()?;
+///
+/// let npz = Npz::open(&path)?;
+/// assert_eq!(npz.names(), ["images", "labels"]);
+/// assert_eq!(npz.array("images")?.data_offset() % 64, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct NpzWriter {
+    path: PathBuf,
+    replacement: Replacement,
+    archive: Writer<BufWriter<File>>,
+    names: HashSet<String>,
+    failed: bool,
+}
+
+impl NpzWriter {
+    /// Begins an archive that will be at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Self::create_with(path.as_ref(), Zip64From::default())
+    }
+
+    fn create_with(path: &Path, zip64: Zip64From) -> Result<Self> {
+        let create = || {
+            let replacement = Replacement::new(path)?;
+            let file = replacement.file.as_file().try_clone()?;
+            Ok((replacement, Writer::new(BufWriter::new(file), zip64)))
+        };
+        let (replacement, archive) = create().map_err(|error| cannot_write(error, path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            replacement,
+            archive,
+            names: HashSet::new(),
+            failed: false,
+        })
+    }
+
+    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the archive, as
+    /// NumPy does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Duplicate`] if there is an array of that name already; [`ErrorClass::Usage`] for a
+    /// name with a NUL character, or of more than 65,531 bytes; what the file system says, after which
+    /// the archive cannot be finished.
+    pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
+    where
+        T: WritableElement,
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
+        let refuse = |class, what: &str| {
+            let error = Error::new(class, what).in_file(&self.path);
+            Err(error.in_array(name))
+        };
+        let member = format!("{name}.npy");
+        if self.failed {
+            return refuse(ErrorClass::Usage, "an array before it could not be written");
+        }
+        if name.contains('\0') {
+            return refuse(ErrorClass::Usage, "a name with a NUL character");
+        }
+        if member.len() > usize::from(u16::MAX) {
+            return refuse(ErrorClass::Usage, "a name of more than 65,531 bytes");
+        }
+        if self.names.contains(name) {
+            return refuse(ErrorClass::Duplicate, "two arrays of this name");
+        }
+        let written = self.archive.member(&member, |out| {
+            // Elements that are not in memory order come one by one.
+            let mut out = BufWriter::with_capacity(1 << 16, out);
+            array.write_npy(&mut out).map_err(io::Error::other)?;
+            out.flush()
+        });
+        if let Err(error) = written {
+            self.failed = true;
+            return Err(cannot_write(error, &self.path).in_array(name));
+        }
+        self.names.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Completes the archive and puts it in its place.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; [`ErrorClass::Usage`] if an array could not be written.
+    pub fn finish(self) -> Result<()> {
+        if self.failed {
+            let error = Error::new(ErrorClass::Usage, "an array could not be written");
+            return Err(error.in_file(self.path));
+        }
+        let finish = || {
+            let file = self.archive.finish()?;
+            file.into_inner().map_err(|error| error.into_error())?;
+            self.replacement.commit()
+        };
+        finish().map_err(|error| cannot_write(error, &self.path))
+    }
+}
+
+fn cannot_write(error: io::Error, path: &Path) -> Error {
+    Error::io("cannot write the archive", error).in_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array0, Array1, Array2, array, s};
+
+    use super::*;
+    use crate::Npz;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let images = Array2::from_shape_fn((300, 7), |(i, j)| (i * 7 + j) as f32);
+        for bytes in [u64::MAX, 500, 0] {
+            let zip64 = Zip64From {
+                bytes,
+                members: bytes,
+            };
+            let mut npz = NpzWriter::create_with(&path, zip64).unwrap();
+            npz.add("images", &images).unwrap();
+            npz.add("d/fortran", &images.t()).unwrap();
+            npz.add("\u{e4}", &images.slice(s![..;2, 1..3])).unwrap();
+            npz.add("", &Array0::from_elem((), 3_i64)).unwrap();
+            npz.add("none.npy", &Array1::<bool>::from_vec(vec![]))
+                .unwrap();
+            npz.finish().unwrap();
+
+            let npz = Npz::open(&path).unwrap();
+            assert_eq!(
+                npz.names(),
+                ["images", "d/fortran", "\u{e4}", "", "none.npy"]
+            );
+            npz.verify_all().unwrap();
+            for name in npz.names() {
+                assert_eq!(npz.array(name).unwrap().data_offset() % 64, 0);
+            }
+            let read = |name| npz.array(name).unwrap().read::<f32>().unwrap();
+            assert_eq!(read("images"), images.view().into_dyn());
+            assert_eq!(read("d/fortran"), images.t().into_dyn());
+            assert_eq!(read("\u{e4}"), images.slice(s![..;2, 1..3]).into_dyn());
+            assert_eq!(npz.array("").unwrap().read::<i64>().unwrap()[[]], 3);
+            assert_eq!(npz.array("none.npy").unwrap().shape(), [0]);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn without_its_end_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let mut npz = NpzWriter::create(&path).unwrap();
+        npz.add("x", &array![1, 2, 3]).unwrap();
+        drop(npz);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        NpzWriter::create(&path).unwrap().finish().unwrap();
+        assert!(Npz::open(&path).unwrap().names().is_empty());
+        let error = NpzWriter::create(dir.path().join("missing/x.npz")).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Io);
+    }
+
+    #[test]
+    fn names_are_checked_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let mut npz = NpzWriter::create(&path).unwrap();
+        npz.add("x", &array![1]).unwrap();
+        let mut refused = |name: &str| npz.add(name, &array![1]).unwrap_err().class();
+        assert_eq!(refused("x"), ErrorClass::Duplicate);
+        assert_eq!(refused("a\0"), ErrorClass::Usage);
+        assert_eq!(refused(&"a".repeat(65_532)), ErrorClass::Usage);
+        npz.add(&"a".repeat(65_531), &array![2]).unwrap();
+        npz.finish().unwrap();
+        let npz = Npz::open(&path).unwrap();
+        npz.verify_all().unwrap();
+        assert_eq!(npz.names().len(), 2);
+    }
+}

@@ -1,0 +1,38 @@
+//! Files that appear whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// A file that is being written beside the one that it will replace; gone when it is dropped before
+/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new one.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    pub(crate) file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        // As any new file, not only for the user as temporary files are.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        Ok(Self {
+            file: builder.tempfile_in(dir)?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Puts the file, which is on the disk by then, in its place.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! What a member holds, streamed and checked.
+
+use crc32fast::Hasher;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{Member, local, malformed};
+use crate::storage::Storage;
+use crate::{Error, ErrorClass, Result};
+
+/// How much is read at a time. The file is looked at before each, see [`Storage::check`].
+const CHUNK: usize = 256 << 10;
+
+/// Reads a member from its start to its end, in constant memory.
+pub(crate) struct Contents<'a> {
+    storage: &'a Storage,
+    member: &'a Member,
+    data_start: u64,
+    /// What is yet to be read of the compressed bytes.
+    at: u64,
+    left: u64,
+    /// Compressed bytes that were read, and how many of them are used up.
+    chunk: Vec<u8>,
+    used: usize,
+    /// For a deflated member.
+    inflate: Option<Decompress>,
+    ended: bool,
+    crc: Hasher,
+    decoded: u64,
+}
+
+impl<'a> Contents<'a> {
+    /// Checks the header of the member; nothing else is read yet.
+    pub(crate) fn open(storage: &'a Storage, member: &'a Member) -> Result<Self> {
+        let data_start = local::data_start(storage, member)?;
+        if member.is_stored() && member.size != member.compressed {
+            return Err(malformed(format!(
+                "a stored member of {} bytes that claims {}",
+                member.compressed, member.size
+            ))
+            .at(member.header_at));
+        }
+        // Deflate cannot do better than 1032 to 1, so a larger claim is a lie.
+        if member.size / 1032 > member.compressed {
+            return Err(Error::new(
+                ErrorClass::TruncatedData,
+                format!(
+                    "{} compressed bytes cannot hold the {} announced",
+                    member.compressed, member.size
+                ),
+            ));
+        }
+        Ok(Self {
+            storage,
+            member,
+            data_start,
+            at: data_start,
+            left: member.compressed,
+            chunk: Vec::new(),
+            used: 0,
+            inflate: (!member.is_stored()).then(|| Decompress::new(false)),
+            ended: false,
+            crc: Hasher::new(),
+            decoded: 0,
+        })
+    }
+
+    /// Where the bytes begin in the archive.
+    pub(crate) fn data_start(&self) -> u64 {
+        self.data_start
+    }
+
+    /// The next bytes; none at the end of the member, or if `out` is empty.
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> Result<usize> {
+        let mut len = 0;
+        while len == 0 && !out.is_empty() && !self.ended {
+            if self.used == self.chunk.len() {
+                self.refill()?;
+            }
+            len = match &mut self.inflate {
+                None => {
+                    let len = out.len().min(self.chunk.len() - self.used);
+                    out[..len].copy_from_slice(&self.chunk[self.used..][..len]);
+                    self.used += len;
+                    self.ended = len == 0;
+                    len
+                }
+                Some(inflate) => {
+                    let before = (inflate.total_in(), inflate.total_out());
+                    let status = inflate
+                        .decompress(&self.chunk[self.used..], out, FlushDecompress::None)
+                        .map_err(|error| {
+                            malformed("the member cannot be inflated").with_source(error)
+                        })?;
+                    self.ended = status == Status::StreamEnd;
+                    let used = inflate.total_in() - before.0;
+                    let len = inflate.total_out() - before.1;
+                    self.used += used as usize;
+                    if used == 0 && len == 0 && !self.ended {
+                        return Err(self.too_early());
+                    }
+                    len as usize
+                }
+            };
+        }
+        self.crc.update(&out[..len]);
+        self.decoded += len as u64;
+        Ok(len)
+    }
+
+    /// Fills `out` with the next bytes.
+    pub(crate) fn read_exact(&mut self, mut out: &mut [u8]) -> Result<()> {
+        while !out.is_empty() {
+            match self.read(out)? {
+                0 => return Err(self.too_early()),
+                len => out = &mut out[len..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the member ends here, as long as the directory says and with its checksum.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let size = self.member.size;
+        if self.read(&mut [0])? != 0 || self.decoded > size {
+            return Err(Error::new(
+                ErrorClass::Trailing,
+                format!("the member goes on after the {size} bytes that the directory says"),
+            ));
+        }
+        if self.decoded < size {
+            return Err(self.too_early());
+        }
+        let unused = self.left + (self.chunk.len() - self.used) as u64;
+        if unused != 0 {
+            return Err(malformed(format!(
+                "{unused} compressed bytes after the end of the deflated data"
+            ))
+            .at(self.at - (self.chunk.len() - self.used) as u64));
+        }
+        let (found, expected) = (self.crc.finalize(), self.member.crc);
+        if found != expected {
+            return Err(Error::new(
+                ErrorClass::Crc,
+                format!("the checksum is {found:#010x}; the archive says {expected:#010x}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the rest, to check it.
+    pub(crate) fn verify(mut self) -> Result<()> {
+        let mut out = vec![0; CHUNK];
+        while self.decoded < self.member.size {
+            if self.read(&mut out)? == 0 {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    fn refill(&mut self) -> Result<()> {
+        self.storage.check()?;
+        let len = self.left.min(CHUNK as u64);
+        self.chunk.resize(len as usize, 0);
+        self.storage.read_at(self.at, &mut self.chunk)?;
+        self.used = 0;
+        self.at += len;
+        self.left -= len;
+        Ok(())
+    }
+
+    fn too_early(&self) -> Error {
+        Error::new(
+            ErrorClass::TruncatedData,
+            format!(
+                "the member ends after {} bytes; the directory says {}",
+                self.decoded, self.member.size
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zip::Directory;
+    use crate::zip::naive::{Archive, Entry};
+
+    fn verify(mut entry: Entry) -> Option<ErrorClass> {
+        (entry.local_crc, entry.local_size) = (entry.crc, entry.size);
+        let storage = Storage::memory(Archive::of([entry]).bytes());
+        let directory = Directory::read(&storage).unwrap();
+        Contents::open(&storage, &directory.members[0])
+            .and_then(Contents::verify)
+            .err()
+            .map(|error| error.class())
+    }
+
+    #[test]
+    fn a_member_is_as_long_as_the_directory_says() {
+        let data: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let deflated = Entry::deflated("x", &data);
+        for entry in [Entry::stored("x", &data), deflated.clone()] {
+            assert_eq!(verify(entry.clone()), None);
+            let crc = entry.crc ^ 1;
+            assert_eq!(
+                verify(Entry {
+                    crc,
+                    ..entry.clone()
+                }),
+                Some(ErrorClass::Crc)
+            );
+            assert_eq!(verify(entry.clone().piped()), None);
+        }
+        let resized = |size| {
+            verify(Entry {
+                size,
+                ..deflated.clone()
+            })
+        };
+        assert_eq!(resized(999_999), Some(ErrorClass::Trailing));
+        assert_eq!(resized(0), Some(ErrorClass::Trailing));
+        assert_eq!(resized(1_000_001), Some(ErrorClass::TruncatedData));
+        assert_eq!(resized(1 << 31), Some(ErrorClass::TruncatedData));
+
+        let cut = |len| {
+            let mut entry = deflated.clone();
+            entry.data.resize(len, 0);
+            entry.compressed = len as u64;
+            verify(entry)
+        };
+        let len = deflated.data.len();
+        for shorter in [0, 1, len / 2, len - 1] {
+            assert_eq!(cut(shorter), Some(ErrorClass::TruncatedData), "{shorter}");
+        }
+        for longer in [1, 300_000] {
+            assert_eq!(cut(len + longer), Some(ErrorClass::Zip));
+        }
+        let mut damaged = deflated;
+        damaged.data[0] = 0xff;
+        assert_eq!(verify(damaged), Some(ErrorClass::Zip));
+        let mut stored = Entry::stored("x", &data);
+        stored.size += 1;
+        assert_eq!(verify(stored), Some(ErrorClass::Zip));
+    }
+
+    #[test]
+    fn nothing_is_a_member_too() {
+        assert_eq!(verify(Entry::stored("x", b"")), None);
+        assert_eq!(verify(Entry::deflated("x", b"")), None);
+    }
+}
