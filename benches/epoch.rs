@@ -250,7 +250,7 @@ fn items<T: Feature>(features: Array2<T>) -> Vec<Item<T>> {
 /// The features in a file, as a user has them, and the numbers of the rows in another.
 fn dataset<T>(dir: &tempfile::TempDir, features: Array2<T>, convert: Convert) -> NpyDataset
 where
-    T: Feature + ndarray_npy::WritableElement,
+    T: Feature + burn_npy::WriteElement,
 {
     let labels = Array1::from_iter(0..features.nrows() as i64);
     let files = ["features", "labels"].map(|name| {

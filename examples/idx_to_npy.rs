@@ -187,7 +187,7 @@ fn convert(input: &Path, output: &Path) -> Result<(&'static str, Vec<usize>)> {
     Ok((dtype, shape))
 }
 
-trait Element: ndarray_npy::WritableElement + Copy {
+trait Element: burn_npy::WriteElement + Copy {
     fn from_be(bytes: &[u8]) -> Self;
 }
 

@@ -6,7 +6,6 @@
 mod burn_loader;
 mod errors;
 mod examples;
-mod fixtures;
 mod memory;
 mod numpy;
 mod order;

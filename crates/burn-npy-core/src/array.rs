@@ -50,6 +50,7 @@ pub struct Array {
     offset: u64,
     /// The size of the data, whichever part of it the array is.
     stored_bytes: usize,
+    version: Option<(u8, u8)>,
     source: Arc<Source>,
 }
 
@@ -121,6 +122,7 @@ impl Array {
             first: 0,
             offset: start + header.data_offset() as u64,
             stored_bytes: header.nbytes(),
+            version: Some(header.version()),
             storage,
             source: Arc::new(source),
         })
@@ -294,6 +296,11 @@ impl Array {
         self.source.member.as_deref()
     }
 
+    /// The version of the format of the array's header, if it has one.
+    pub fn version(&self) -> Option<(u8, u8)> {
+        self.version
+    }
+
     /// Where the data begins, in bytes from the start of the file, of the archive if its member is
     /// stored, or of the decoded member.
     pub fn data_offset(&self) -> u64 {
@@ -381,6 +388,27 @@ impl Array {
         let shape = IxDyn(&shape).set_f(layout == Layout::Fortran);
         ArrayD::from_shape_vec(shape, elements)
             .map_err(|error| self.locate(Error::new(ErrorClass::Shape, error.to_string())))
+    }
+
+    /// Copies bytes of the data as they are stored, whatever the items are; for a field, those of the
+    /// whole structures. `start` counts from the [beginning of the data](Self::data_offset).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::TruncatedData`] beyond the end of the data, [`ErrorClass::Changed`] if the file is no
+    /// longer what was opened, and what the file system says.
+    pub fn read_bytes(&self, start: usize, out: &mut [u8]) -> Result<()> {
+        let mut read = || {
+            let end = start.checked_add(out.len());
+            if end.is_none_or(|end| end > self.stored_bytes) {
+                let class = ErrorClass::TruncatedData;
+                return Err(Error::new(class, "a read beyond the end of the data"));
+            }
+            self.storage.check()?;
+            self.storage.read_at(self.offset + start as u64, out)?;
+            self.storage.check_after_read()
+        };
+        read().map_err(|error| self.locate(error))
     }
 
     /// Borrows an array that is in memory, without a copy.
@@ -529,6 +557,7 @@ impl<T: Element + Clone, D: Dimension> From<ndarray::Array<T, D>> for Array {
             storage: Storage::memory(Elements(elements)),
             offset: (first.unwrap_or(0) * size_of::<T>()) as u64,
             stored_bytes,
+            version: None,
             source: Arc::default(),
         }
     }

@@ -216,6 +216,60 @@ impl Header {
     }
 }
 
+/// The bytes of a header of version 1.0, or 2.0 if it is long, padded with spaces so that the data
+/// begins at a multiple of 64, as NumPy does.
+pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
+    let dictionary = dictionary(descr, layout, shape);
+    let padded = |prefix: usize| (prefix + dictionary.len() + 1).next_multiple_of(64) - prefix;
+    let mut bytes = MAGIC.to_vec();
+    let len = padded(10);
+    let end = match u16::try_from(len) {
+        Ok(len) => {
+            bytes.extend([1, 0]);
+            bytes.extend(len.to_le_bytes());
+            10 + usize::from(len)
+        }
+        Err(_) => {
+            let len = padded(12);
+            bytes.extend([2, 0]);
+            bytes.extend((len as u32).to_le_bytes());
+            12 + len
+        }
+    };
+    bytes.extend(dictionary.as_bytes());
+    bytes.resize(end - 1, b' ');
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The same header with another shape, of the same length; `None` if it has not the room.
+pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
+    let prefix = Prefix::parse(header, header.len() as u64, usize::MAX).ok()?;
+    let old = Header::parse_after(&prefix, header).ok()?;
+    let dictionary = dictionary(&format!("'{}'", old.item), old.layout, shape);
+    let mut bytes = header.get(..prefix.start)?.to_vec();
+    bytes.extend(dictionary.as_bytes());
+    if bytes.len() >= prefix.data_offset {
+        return None;
+    }
+    bytes.resize(prefix.data_offset - 1, b' ');
+    bytes.push(b'\n');
+    Some(bytes)
+}
+
+/// The dictionary as NumPy writes it; `descr` comes with its quotes or brackets.
+fn dictionary(descr: &str, layout: Layout, shape: &[usize]) -> String {
+    let fortran_order = match layout {
+        Layout::Fortran => "True",
+        Layout::C => "False",
+    };
+    let axes: Vec<_> = shape.iter().map(usize::to_string).collect();
+    // A tuple of one has a comma behind it.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let axes = axes.join(", ");
+    format!("{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': ({axes}{comma}), }}")
+}
+
 fn too_large() -> Error {
     Error::new(
         ErrorClass::Overflow,
@@ -332,6 +386,29 @@ mod tests {
                 assert!(Header::parse(&bytes[..end]).is_err());
             }
         }
+    }
+
+    #[test]
+    fn what_is_encoded_is_read() {
+        for shape in [&[][..], &[7], &[3, 4]] {
+            let bytes = encode("'<f2'", Layout::Fortran, shape);
+            assert_eq!(bytes.len() % 64, 0);
+            let header = Header::parse(&bytes).unwrap();
+            assert_eq!((header.shape(), header.layout()), (shape, Layout::Fortran));
+            assert_eq!(header.item().to_string(), "<f2");
+            assert_eq!(header.data_offset(), bytes.len());
+
+            let larger = with_shape(&bytes, &[1_000_000, 4]).unwrap();
+            assert_eq!(larger.len(), bytes.len());
+            assert_eq!(Header::parse(&larger).unwrap().shape(), [1_000_000, 4]);
+            assert_eq!(with_shape(&bytes, &[usize::MAX; 9]), None);
+        }
+        let long = encode(
+            &format!("[('{}', '<f2')]", "x".repeat(70_000)),
+            Layout::C,
+            &[1],
+        );
+        assert_eq!((long[6], long.len() % 64), (2, 0));
     }
 
     #[test]

@@ -358,10 +358,12 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
     if size == 0 {
         return Err(refused("a structure of no bytes"));
     }
-    Ok(ItemType {
-        kind: ItemKind::Struct(fields),
-        size,
-    })
+    // Nothing but a gap is what NumPy writes for a structure without fields.
+    let kind = match fields.is_empty() {
+        true => ItemKind::Opaque(None),
+        false => ItemKind::Struct(fields),
+    };
+    Ok(ItemType { kind, size })
 }
 
 /// The shape of a sub-array: a tuple of lengths, or one length.
@@ -497,6 +499,7 @@ mod tests {
         assert_eq!(item("'<V2'").unwrap().numbers(), None);
         let bfloat = item("'<V2'").unwrap().reinterpret(DType::BF16);
         assert_eq!(bfloat, Some(numbers(DType::BF16, Little, None)));
+        assert_eq!(item("[('', '|V8')]").unwrap(), item("'|V8'").unwrap());
         assert_eq!(item("'<V3'").unwrap().reinterpret(DType::BF16), None);
         assert_eq!(item("'<f4'").unwrap().reinterpret(DType::U8), None);
     }

@@ -38,6 +38,7 @@
 //! that was truncated, overwritten or replaced; what remains is the moment between the check and
 //! the copy. [`Access::Positioned`] closes it, at a price in speed.
 
+mod append;
 mod array;
 mod buffer;
 mod column;
@@ -62,6 +63,7 @@ mod storage;
 mod write;
 mod zip;
 
+pub use append::append_npy;
 pub use array::{Array, OpenOptions};
 pub use buffer::Buffer;
 pub use column::Column;
@@ -79,6 +81,6 @@ pub use permutation::Permutation;
 pub use plan::Plan;
 pub use sampler::{Order, Sampler};
 pub use storage::Access;
-pub use write::write_npy;
+pub use write::{WriteElement, write_npy};
 
 pub use {half, ndarray};

@@ -6,11 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayBase, Data, Dimension};
-use ndarray_npy::{WritableElement, WriteNpyExt};
 
 use crate::replace::Replacement;
 use crate::zip::{Writer, Zip64From};
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorClass, Result, WriteElement};
 
 /// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
 ///
@@ -85,7 +84,7 @@ impl NpzWriter {
     /// the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
     where
-        T: WritableElement,
+        T: WriteElement,
         S: Data<Elem = T>,
         D: Dimension,
     {
@@ -109,7 +108,7 @@ impl NpzWriter {
         let written = self.archive.member(&member, |out| {
             // Elements that are not in memory order come one by one.
             let mut out = BufWriter::with_capacity(1 << 16, out);
-            array.write_npy(&mut out).map_err(io::Error::other)?;
+            T::write_array(array.view(), &mut out)?;
             out.flush()
         });
         if let Err(error) = written {

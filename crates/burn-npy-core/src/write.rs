@@ -1,13 +1,70 @@
 //! Files that NumPy reads.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use ndarray::{ArrayBase, Data, Dimension};
-use ndarray_npy::{WritableElement, WriteNpyExt};
+use half::{bf16, f16};
+use ndarray::{ArrayBase, ArrayView, Data, Dimension};
+use ndarray_npy::WriteNpyExt;
 
 use crate::replace::Replacement;
-use crate::{Error, Result};
+use crate::{ByteOrder, Element, Error, F8E4M3FN, F8E5M2, Layout, Result, header};
+
+/// An element of which arrays can be written: every [`Element`].
+///
+/// `bf16` and the 8-bit floats are written as NumPy writes those of `ml_dtypes`, as opaque items; see
+/// [`Array::reinterpret`](crate::Array::reinterpret).
+pub trait WriteElement: Element {
+    /// Writes the bytes of a `.npy` file.
+    #[doc(hidden)]
+    fn write_array<D: Dimension>(array: ArrayView<'_, Self, D>, out: impl Write) -> io::Result<()>;
+}
+
+macro_rules! written_by_ndarray_npy {
+    ($($element:ty)*) => {$(
+        impl WriteElement for $element {
+            fn write_array<D: Dimension>(
+                array: ArrayView<'_, Self, D>,
+                out: impl Write,
+            ) -> io::Result<()> {
+                array.write_npy(out).map_err(io::Error::other)
+            }
+        }
+    )*};
+}
+
+written_by_ndarray_npy!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+
+macro_rules! written_here {
+    ($($element:ty)*) => {$(
+        impl WriteElement for $element {
+            fn write_array<D: Dimension>(
+                array: ArrayView<'_, Self, D>,
+                mut out: impl Write,
+            ) -> io::Result<()> {
+                let layout = match !array.is_standard_layout() && array.t().is_standard_layout() {
+                    true => Layout::Fortran,
+                    false => Layout::C,
+                };
+                let descr = format!("'{}'", Self::DTYPE.descr(ByteOrder::NATIVE));
+                out.write_all(&header::encode(&descr, layout, array.shape()))?;
+                match array.as_slice_memory_order().filter(|_| is_dense(&array)) {
+                    Some(elements) => out.write_all(bytemuck::cast_slice(elements)),
+                    None => array
+                        .iter()
+                        .try_for_each(|element| out.write_all(bytemuck::bytes_of(element))),
+                }
+            }
+        }
+    )*};
+}
+
+written_here!(f16 bf16 F8E4M3FN F8E5M2);
+
+/// Whether the elements lie in one of the two layouts of a file.
+fn is_dense<T, D: Dimension>(array: &ArrayView<'_, T, D>) -> bool {
+    array.is_standard_layout() || array.t().is_standard_layout()
+}
 
 /// Writes an array to a `.npy` file, in the layout that it has in memory.
 ///
@@ -31,7 +88,7 @@ use crate::{Error, Result};
 /// ```
 pub fn write_npy<T, S, D>(path: impl AsRef<Path>, array: &ArrayBase<S, D>) -> Result<()>
 where
-    T: WritableElement,
+    T: WriteElement,
     S: Data<Elem = T>,
     D: Dimension,
 {
@@ -39,7 +96,7 @@ where
     let write = || {
         let mut replacement = Replacement::new(path)?;
         let mut file = BufWriter::new(replacement.file.as_file_mut());
-        array.write_npy(&mut file).map_err(std::io::Error::other)?;
+        T::write_array(array.view(), &mut file)?;
         file.flush()?;
         drop(file);
         replacement.commit()
@@ -49,10 +106,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array, s};
 
     use super::*;
-    use crate::{Array, ErrorClass};
+    use crate::{Array, DType, ErrorClass};
 
     #[test]
     fn a_file_is_replaced_whole() {
@@ -65,6 +122,28 @@ mod tests {
         let new = Array::open(&path).unwrap().read::<i32>().unwrap();
         assert_eq!(new, array![4].into_dyn());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn halves_are_written_in_every_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let values = Array2::from_shape_fn((4, 6), |(i, j)| bf16::from_f32((i * 6 + j) as f32));
+        for values in [
+            values.view(),
+            values.t(),
+            values.slice(s![..;-1, 1..;2]),
+            values.slice(s![1..3, ..]),
+        ] {
+            write_npy(&path, &values).unwrap();
+            let array = Array::open(&path).unwrap();
+            assert_eq!(array.item().to_string(), "<V2");
+            let found = array.reinterpret(DType::BF16).unwrap().read::<bf16>();
+            assert_eq!(found.unwrap(), values.into_dyn());
+        }
+        write_npy(&path, &array![f16::from_f32(0.5)]).unwrap();
+        let found = Array::open(&path).unwrap().read::<f16>().unwrap();
+        assert_eq!(found[[0]].to_f32(), 0.5);
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl NpyDataset {
     /// Opens a `.npz` archive with all its arrays as columns, or a `.npy` file as one column that is
     /// named after the file. The first bytes of the file decide, not its name.
     ///
+    /// The fields of a structured array become columns of their own, which are read where they lie: `x`
+    /// of a `.npy` file, `events.x` of an array `events` in an archive.
+    ///
     /// # Errors
     ///
     /// What [`Npz::open`], [`Npz::array`] and [`Array::open`] refuse; [`ErrorClass::Shape`] if an
@@ -85,6 +88,10 @@ impl NpyDataset {
         let path = path.as_ref();
         match Array::open_with(path, options.clone()) {
             Ok(array) => {
+                let fields = array.fields();
+                if !fields.is_empty() {
+                    return Self::from_arrays(fields);
+                }
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
                 Self::from_arrays([(name, array)])
             }
@@ -124,7 +131,8 @@ impl NpyDataset {
         Self::from_arrays(arrays)
     }
 
-    /// Arrays from anywhere, each as a column with a name.
+    /// Arrays from anywhere, each as a column with a name. A structured array becomes a column for each
+    /// field, named `array.field`.
     ///
     /// # Errors
     ///
@@ -135,9 +143,19 @@ impl NpyDataset {
     ) -> Result<Self> {
         let mut columns = Columns::default();
         for (name, array) in arrays {
-            let name = name.into();
-            let column = Column::new(array.into()).map_err(|error| error.in_array(&name))?;
-            columns.push(name, column);
+            let (name, array) = (name.into(), array.into());
+            let fields = array.fields();
+            let parts = match fields.is_empty() {
+                true => vec![(name, array)],
+                false => fields
+                    .into_iter()
+                    .map(|(field, array)| (format!("{name}.{field}"), array))
+                    .collect(),
+            };
+            for (name, array) in parts {
+                let column = Column::new(array).map_err(|error| error.in_array(&name))?;
+                columns.push(name, column);
+            }
         }
         Self::from_columns(columns)
     }
@@ -528,6 +546,27 @@ mod tests {
             format!("{:?}", dataset.select(["label", "b"]).unwrap().row(0)),
             r#"{"label": 7, "b": 3}"#
         );
+    }
+
+    #[test]
+    fn fields_of_a_structure_are_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.npy");
+        let text =
+            "{'descr': [('x', '<f4'), ('y', '|u1', (2,))], 'fortran_order': False, 'shape': (2,)}";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(
+            text.bytes()
+                .chain([0, 0, 0x80, 0x3f, 1, 2, 0, 0, 0, 0x40, 3, 4]),
+        );
+        std::fs::write(&path, bytes).unwrap();
+        let dataset = NpyDataset::open(&path).unwrap();
+        assert_eq!(format!("{:?}", dataset.row(1)), r#"{"x": 2, "y": [3, 4]}"#);
+        let array = Array::open(&path).unwrap();
+        let dataset = NpyDataset::from_arrays([("events", array)]).unwrap();
+        let names: Vec<_> = dataset.columns().map(|(name, _)| name).collect();
+        assert_eq!(names, ["events.x", "events.y"]);
     }
 
     #[test]

@@ -19,10 +19,13 @@ pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
         DType::F16 => TensorDType::F16,
         DType::F32 => TensorDType::F32,
         DType::F64 => TensorDType::F64,
+        DType::BF16 => TensorDType::BF16,
         other => {
             return Err(Error::new(
                 ErrorClass::Dtype,
-                format!("Burn has no tensors of {other}"),
+                format!(
+                    "Burn has no tensors of {other}; convert the column, for example to float32"
+                ),
             ));
         }
     })

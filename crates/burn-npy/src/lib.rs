@@ -84,8 +84,8 @@ pub use slices::TensorSlices;
 pub use tensors::{Batch, TensorSpec, Tensors};
 
 pub use burn_npy_core::{
-    self, Access, Array, Convert, DType, Element, Error, ErrorClass, Limits, Npz, OpenOptions,
-    Permutation, Result, half, ndarray, write_npy,
+    self, Access, Array, Convert, DType, Element, Error, ErrorClass, Limits, Npz, NpzWriter,
+    OpenOptions, Permutation, Result, WriteElement, append_npy, half, ndarray, write_npy,
 };
 
 /// Its snippets are compiled and run with the doctests.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use burn_npy_core::half::f16;
+use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{Column, DType, Element, Error, ErrorClass, Result};
+use burn_npy_core::{Column, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2, Result};
 
 /// The columns of a dataset, by name.
 #[derive(Clone, Debug, Default)]
@@ -158,4 +158,7 @@ values! {
     F16(f16),
     F32(f32),
     F64(f64),
+    BF16(bf16),
+    F8E4M3FN(F8E4M3FN),
+    F8E5M2(F8E5M2),
 }

@@ -1,0 +1,323 @@
+//! Rows that are added to a file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use ndarray::{ArrayBase, Axis, Data, Dimension};
+
+use crate::array::swap_bytes;
+use crate::header::{self, Header, MAX_HEADER_LEN, Prefix};
+use crate::item::ItemKind;
+use crate::replace::Replacement;
+use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement, write_npy};
+
+/// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
+///
+/// The rows are written behind the data and are on the disk before the header counts them, so a crash
+/// leaves the old rows or all of them, and nothing that is there is copied. Only if the number of rows
+/// outgrows the header is the whole written anew, to a temporary file that replaces the old one. Whoever
+/// has the file open finds it [changed](ErrorClass::Changed). Two writers at a time are not kept apart.
+///
+/// # Errors
+///
+/// [`ErrorClass::Dtype`] if the file has items of another type; [`ErrorClass::Shape`] if its rows have
+/// another shape; [`ErrorClass::Usage`] if it is in Fortran layout, where rows have no end to add to; what
+/// [`Array::open`](crate::Array::open) refuses, and what the file system says.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Array, append_npy};
+/// use ndarray::array;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scores.npy");
+/// append_npy(&path, &array![[0.5_f32, 0.25]])?;
+/// append_npy(&path, &array![[1.0_f32, 2.0], [3.0, 4.0]])?;
+/// assert_eq!(Array::open(&path)?.shape(), [3, 2]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn append_npy<T, S, D>(path: impl AsRef<Path>, rows: &ArrayBase<S, D>) -> Result<()>
+where
+    T: WriteElement,
+    S: Data<Elem = T>,
+    D: Dimension,
+{
+    let path = path.as_ref();
+    let mut file = match File::options().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path, rows),
+        Err(error) => return Err(Error::io("cannot open the file", error).in_file(path)),
+    };
+    let mut append = || {
+        let (head, header) = read_header(&mut file)?;
+        check::<T>(&header, rows.shape())?;
+        let mut shape = header.shape().to_vec();
+        shape[0] = shape[0]
+            .checked_add(rows.len_of(Axis(0)))
+            .ok_or_else(|| Error::new(ErrorClass::Overflow, "more rows than can be counted"))?;
+        header::checked_nbytes(&shape, header.item().size())?;
+        let end = (header.data_offset() + header.nbytes()) as u64;
+        let swap = match header.item().kind() {
+            ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
+            _ => false,
+        };
+        match header::with_shape(&head, &shape) {
+            Some(head) => in_place(&mut file, &head, end, |out| write_rows(rows, swap, out)),
+            None => {
+                let descr = format!("'{}'", header.item());
+                let head = header::encode(&descr, Layout::C, &shape);
+                let data = header.data_offset() as u64..end;
+                anew(path, &mut file, &head, data, |out| {
+                    write_rows(rows, swap, out)
+                })
+            }
+        }
+        .map_err(|error| Error::io("cannot write the rows", error))
+    };
+    append().map_err(|error| error.in_file(path))
+}
+
+/// A file in C layout, so that more can follow.
+fn create<T, S, D>(path: &Path, rows: &ArrayBase<S, D>) -> Result<()>
+where
+    T: WriteElement,
+    S: Data<Elem = T>,
+    D: Dimension,
+{
+    if rows.ndim() == 0 {
+        return Err(no_rows().in_file(path));
+    }
+    let elements = rows.iter().cloned().collect();
+    let rows = ndarray::ArrayD::from_shape_vec(rows.shape(), elements)
+        .map_err(|error| Error::new(ErrorClass::Shape, error.to_string()).in_file(path))?;
+    write_npy(path, &rows)
+}
+
+fn no_rows() -> Error {
+    Error::new(
+        ErrorClass::Shape,
+        "an array without axes has no rows to append",
+    )
+}
+
+/// The bytes of a header, and what they say.
+fn read_header(file: &mut File) -> Result<(Vec<u8>, Header)> {
+    let io = |error| Error::io("cannot read the file", error);
+    let len = file.metadata().map_err(io)?.len();
+    let mut head = Vec::new();
+    file.take(Prefix::MAX_LEN as u64)
+        .read_to_end(&mut head)
+        .map_err(io)?;
+    let prefix = Prefix::parse(&head, len, MAX_HEADER_LEN)?;
+    let more = prefix.data_offset.saturating_sub(head.len());
+    file.take(more as u64).read_to_end(&mut head).map_err(io)?;
+    head.truncate(prefix.data_offset);
+    let header = Header::parse_after(&prefix, &head)?;
+    header.check_len(len)?;
+    Ok((head, header))
+}
+
+fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
+    let found = header.item();
+    let plain = matches!(found.kind(), ItemKind::Number(dtype, _) if *dtype == T::DTYPE);
+    // The types that NumPy does not know are opaque in the file.
+    let opaque = found.to_string() == T::DTYPE.descr(ByteOrder::NATIVE);
+    if !plain && !opaque {
+        return Err(Error::new(
+            ErrorClass::Dtype,
+            format!("the file has items of {found}, the rows {}", T::DTYPE),
+        ));
+    }
+    if rows.is_empty() {
+        return Err(no_rows());
+    }
+    let (shape, new) = (header.shape(), &rows[1..]);
+    if shape.get(1..) != Some(new) {
+        return Err(Error::new(
+            ErrorClass::Shape,
+            format!("an array of shape {shape:?} has no rows of shape {new:?}"),
+        ));
+    }
+    let long_axes = shape.iter().filter(|len| **len != 1).count();
+    if header.layout() == Layout::Fortran && long_axes > 1 {
+        return Err(Error::new(
+            ErrorClass::Usage,
+            "the file is in Fortran layout, where rows cannot be appended",
+        ));
+    }
+    Ok(())
+}
+
+fn in_place(
+    file: &mut File,
+    head: &[u8],
+    end: u64,
+    rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> io::Result<()> {
+    file.seek(SeekFrom::Start(end))?;
+    let mut out = BufWriter::new(&mut *file);
+    rows(&mut out)?;
+    out.flush()?;
+    drop(out);
+    let end = file.stream_position()?;
+    file.set_len(end)?;
+    file.sync_all()?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(head)?;
+    file.sync_all()
+}
+
+fn anew(
+    path: &Path,
+    file: &mut File,
+    head: &[u8],
+    data: std::ops::Range<u64>,
+    rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut replacement = Replacement::new(path)?;
+    let mut out = BufWriter::new(replacement.file.as_file_mut());
+    out.write_all(head)?;
+    file.seek(SeekFrom::Start(data.start))?;
+    let len = data.end - data.start;
+    if io::copy(&mut file.take(len), &mut out)? != len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    rows(&mut out)?;
+    out.flush()?;
+    drop(out);
+    replacement.commit()
+}
+
+/// The elements in C order, in the byte order of the file.
+fn write_rows<T, S, D>(
+    rows: &ArrayBase<S, D>,
+    swap: bool,
+    out: &mut BufWriter<&mut File>,
+) -> io::Result<()>
+where
+    T: Element,
+    S: Data<Elem = T>,
+    D: Dimension,
+{
+    match rows.as_slice().filter(|_| !swap) {
+        Some(elements) => out.write_all(bytemuck::cast_slice(elements)),
+        None => rows.iter().try_for_each(|element| {
+            let mut bytes = [0; 8];
+            let bytes = &mut bytes[..size_of::<T>()];
+            bytes.copy_from_slice(bytemuck::bytes_of(element));
+            if swap {
+                swap_bytes(bytes, size_of::<T>());
+            }
+            out.write_all(bytes)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+    use ndarray::{Array1, Array2, array};
+
+    use super::*;
+    use crate::{Array, DType};
+
+    #[test]
+    fn rows_follow_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let all = Array2::from_shape_fn((7, 3), |(i, j)| (i * 3 + j) as f32);
+        append_npy(&path, &all.slice(ndarray::s![..1, ..])).unwrap();
+        let old = Array::open(&path).unwrap();
+        append_npy(&path, &all.slice(ndarray::s![1..1, ..])).unwrap();
+        append_npy(&path, &all.slice(ndarray::s![1..5, ..])).unwrap();
+        // Rows of another layout in memory.
+        let rest = all.slice(ndarray::s![5.., ..]);
+        let rest = rest.t().as_standard_layout().into_owned().reversed_axes();
+        append_npy(&path, &rest).unwrap();
+        assert_eq!(
+            Array::open(&path).unwrap().read::<f32>().unwrap(),
+            all.into_dyn()
+        );
+        assert_eq!(old.read::<f32>().unwrap_err().class(), ErrorClass::Changed);
+    }
+
+    #[test]
+    fn the_byte_order_and_what_follows_the_data_are_seen_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let mut bytes = header::encode("'>i2'", Layout::Fortran, &[2]);
+        bytes.extend([0, 1, 0, 2, 99, 99, 99, 99, 99, 99]);
+        std::fs::write(&path, bytes).unwrap();
+        append_npy(&path, &array![3_i16]).unwrap();
+        let array = Array::open(&path).unwrap();
+        assert_eq!(array.byte_order(), ByteOrder::Big);
+        assert_eq!(array.read::<i16>().unwrap(), array![1, 2, 3].into_dyn());
+        assert_eq!(std::fs::metadata(&path).unwrap().len() as usize, 128 + 6);
+    }
+
+    #[test]
+    fn a_header_without_room_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let text = "{'descr':'|u1','fortran_order':False,'shape':(9,)}";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.bytes().chain(0..9));
+        std::fs::write(&path, bytes).unwrap();
+        append_npy(&path, &Array1::from_iter(9..20_u8)).unwrap();
+        let array = Array::open(&path).unwrap();
+        assert_eq!(
+            array.read::<u8>().unwrap(),
+            Array1::from_iter(0..20_u8).into_dyn()
+        );
+        assert_eq!(array.data_offset(), 128);
+    }
+
+    #[test]
+    fn opaque_items_take_what_was_written_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        append_npy(&path, &array![bf16::ONE]).unwrap();
+        append_npy(&path, &array![bf16::MAX]).unwrap();
+        let array = Array::open(&path)
+            .unwrap()
+            .reinterpret(DType::BF16)
+            .unwrap();
+        assert_eq!(
+            array.read::<bf16>().unwrap(),
+            array![bf16::ONE, bf16::MAX].into_dyn()
+        );
+        let error = append_npy(&path, &array![half::f16::ONE]).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Dtype);
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_npy(&path, &Array2::<f32>::zeros((2, 3)).reversed_axes()).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let class = |result: Result<()>| result.unwrap_err().class();
+        let fortran = append_npy(&path, &Array2::<f32>::zeros((1, 2)));
+        assert_eq!(class(fortran), ErrorClass::Usage);
+        let narrow = append_npy(&path, &Array2::<f32>::zeros((1, 3)));
+        assert_eq!(class(narrow), ErrorClass::Shape);
+        let doubles = append_npy(&path, &Array2::<f64>::zeros((1, 2)));
+        assert_eq!(class(doubles), ErrorClass::Dtype);
+        assert_eq!(
+            class(append_npy(&path, &ndarray::arr0(1_f32))),
+            ErrorClass::Shape
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        std::fs::write(&path, b"text").unwrap();
+        let other = append_npy(&path, &array![1_u8]).unwrap_err();
+        assert_eq!(
+            (other.class(), other.file()),
+            (ErrorClass::Magic, Some(&*path))
+        );
+    }
+}

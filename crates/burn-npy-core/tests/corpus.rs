@@ -1,0 +1,209 @@
+//! Every file of the corpus, each in a process of its own: the right values, or the right class of error.
+//!
+//! The files are in `tests/corpus/files`; `expectations.json` says what a strict reader must make of
+//! each, and what NumPy 2.4 itself made of it. A case fails if its process panics, is killed, takes more
+//! than a few seconds or more memory than the file and a constant, or says something else.
+
+#[path = "../examples/inspect/report.rs"]
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A process that takes longer hangs. What it should take is a tenth of a second.
+const HANGS: Duration = Duration::from_secs(20);
+/// What a process may take in memory beyond the size of its file: the program itself, the libraries
+/// that it maps, and what `inspect` decodes in between.
+const MEMORY: u64 = 96 << 20;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("--case") {
+        let file = args.next().unwrap_or_default();
+        child(Path::new(&file));
+        return ExitCode::SUCCESS;
+    }
+    let text = std::fs::read(corpus().join("expectations.json")).unwrap();
+    let expectations: Value = serde_json::from_slice(&text).unwrap();
+    let cases = expectations["cases"].as_array().unwrap();
+    let mut table: BTreeMap<(String, String), [usize; 2]> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let mut slowest = (Duration::ZERO, "");
+    for case in cases {
+        let text = |key: &str| case[key].as_str().unwrap_or("values").to_owned();
+        let name = case["name"].as_str().unwrap();
+        let start = Instant::now();
+        let outcome = run(case).and_then(|lines| compare(case, &lines));
+        slowest = slowest.max((start.elapsed(), name));
+        let counts = table.entry((text("kind"), text("err"))).or_default();
+        counts[0] += 1;
+        match outcome {
+            Ok(()) => counts[1] += 1,
+            Err(why) => failures.push(format!("{name}: {why}")),
+        }
+    }
+    println!("{:8} {:18} {:>6} {:>6}", "kind", "class", "cases", "right");
+    for ((kind, class), [count, right]) in &table {
+        println!("{kind:8} {class:18} {count:6} {right:6}");
+    }
+    println!(
+        "{:8} {:18} {:6} {:6}",
+        "all",
+        "",
+        cases.len(),
+        cases.len() - failures.len()
+    );
+    println!(
+        "slowest: {} in {:?}, with its process",
+        slowest.1, slowest.0
+    );
+    for failure in &failures {
+        println!("FAILED {failure}");
+    }
+    match failures.is_empty() && !cases.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Prints what is in a file, and then the most memory that the process took.
+fn child(file: &Path) {
+    report::inspect(file, report::limits(), &mut |line| {
+        println!("{line}");
+        true
+    });
+    // Also what a user's program does first with an array.
+    if let Ok(array) = burn_npy_core::Array::open(file) {
+        let _ = array.view::<f32>();
+        let _ = array.read::<f32>();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"));
+    let peak = peak.and_then(|peak| peak.trim().parse::<u64>().ok());
+    println!("{}", peak.unwrap_or(0) << 10);
+}
+
+/// The lines that a process says about a case.
+fn run(case: &Value) -> Result<Vec<Value>, String> {
+    let file = corpus().join("files").join(case["file"].as_str().unwrap());
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("--case")
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let start = Instant::now();
+    // A thread reads meanwhile: a case may say more than a pipe holds.
+    let mut stdout = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut stdout, &mut text).map(|_| text)
+    });
+    let status = loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => break status,
+            None if start.elapsed() > HANGS => {
+                let _ = child.kill();
+                return Err("hangs".to_owned());
+            }
+            None => std::thread::sleep(Duration::from_micros(200)),
+        }
+    };
+    let text = reader.join().unwrap().map_err(|error| error.to_string())?;
+    if !status.success() {
+        let mut errors = String::new();
+        let _ = std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors);
+        return Err(format!("{status}: {errors}"));
+    }
+    let mut lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}")))
+        .collect::<Result<_, _>>()?;
+    let peak = lines.pop().and_then(|peak| peak.as_u64());
+    let allowed = MEMORY + file.metadata().map_err(|error| error.to_string())?.len();
+    match peak {
+        Some(peak) if peak <= allowed => Ok(lines),
+        peak => Err(format!("took {peak:?} bytes, allowed are {allowed}")),
+    }
+}
+
+fn compare(case: &Value, lines: &[Value]) -> Result<(), String> {
+    if case["fmt"] == "npy" {
+        return match lines {
+            [line] => compare_one(case, line),
+            _ => Err(format!("{} lines", lines.len())),
+        };
+    }
+    let wanted = case["kind"].as_str().unwrap();
+    // The archive as a whole was refused, or the one thing that is wrong with it was found in a member.
+    if let Some(line) = lines.iter().find(|line| !line["error"].is_null()) {
+        let refused = line["error"] == case["err"];
+        let in_member = case["members"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|member| member["name"] == line["member"] && member["err"] == line["error"]);
+        if wanted != "ok" && refused {
+            return Ok(());
+        }
+        if !in_member {
+            return Err(format!("refused: {line}"));
+        }
+    } else if wanted == "error" {
+        return Err(format!("not refused: {lines:?}"));
+    }
+    for member in case["members"].as_array().into_iter().flatten() {
+        let line = lines
+            .iter()
+            .find(|line| line["member"] == member["name"])
+            .ok_or_else(|| format!("no line for {}", member["name"]))?;
+        compare_one(member, line)?;
+    }
+    Ok(())
+}
+
+fn compare_one(expected: &Value, line: &Value) -> Result<(), String> {
+    let refused = !line["error"].is_null();
+    match expected["kind"].as_str() {
+        Some("ok") if refused => return Err(format!("refused: {line}")),
+        Some("error") if !refused => return Err(format!("not refused: {line}")),
+        _ if refused && line["error"] == expected["err"] => return Ok(()),
+        _ if refused => return Err(format!("{} expected: {line}", expected["err"])),
+        _ => {}
+    }
+    // The members of archives that are decoded have no place in the file.
+    let stored = expected["method"].is_null() || expected["method"] == 0;
+    for key in [
+        "dtype",
+        "shape",
+        "order",
+        "version",
+        "data_offset",
+        "nbytes",
+        "itemsize",
+        "sha256",
+        "first_hex",
+        "last_hex",
+        "descr",
+        "raw_sha256",
+    ] {
+        if expected[key].is_null() || key == "data_offset" && !stored {
+            continue;
+        }
+        if line[key] != expected[key] {
+            return Err(format!("{key}: {} expected: {line}", expected[key]));
+        }
+    }
+    Ok(())
+}
