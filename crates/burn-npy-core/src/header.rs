@@ -136,11 +136,12 @@ impl Header {
             // Versions 1.0 and 2.0 are in Latin-1.
             _ => text.iter().copied().map(char::from).collect(),
         };
-        let literal = literal::parse(&text, version != (3, 0)).map_err(|error| {
-            let at = start as u64 + error.offset().unwrap_or_default();
-            Error::new(error.class(), error.message()).at(at)
+        let fields = Fields::parse(&text, version != (3, 0)).map_err(|error| {
+            let Some(at) = error.offset() else {
+                return error;
+            };
+            Error::new(error.class(), error.message()).at(start as u64 + at)
         })?;
-        let fields = Fields::from_literal(literal)?;
 
         let item = ItemType::from_literal(&fields.descr)?;
         let layout = match fields.fortran_order {
@@ -297,14 +298,11 @@ struct Fields {
 }
 
 impl Fields {
-    fn from_literal(literal: Literal) -> Result<Self> {
+    fn parse(text: &str, python2: bool) -> Result<Self> {
         let error = |message: String| Error::new(ErrorClass::Header, message);
-        let Literal::Dict(entries) = literal else {
-            return Err(error("the header is not a dictionary".to_owned()));
-        };
         let mut found = [None, None, None];
         const KEYS: [&str; 3] = ["descr", "fortran_order", "shape"];
-        for (key, value) in entries {
+        literal::entries(text, python2, |key, value| {
             let Literal::Str(key) = key else {
                 return Err(error("a key of the header is not a string".to_owned()));
             };
@@ -312,10 +310,11 @@ impl Fields {
                 let key = abbreviated(&key);
                 return Err(error(format!("unknown key {key:?}; expected {KEYS:?}")));
             };
-            if found[index].replace(value).is_some() {
-                return Err(error(format!("the key {key:?} twice")));
+            match found[index].replace(value) {
+                Some(_) => Err(error(format!("the key {key:?} twice"))),
+                None => Ok(()),
             }
-        }
+        })?;
         let [descr, fortran_order, shape] = found;
         let missing = |key: &str| error(format!("the key {key:?} is missing"));
         Ok(Self {

@@ -29,20 +29,38 @@ pub(crate) enum Literal {
     None,
 }
 
-/// Parses one literal with nothing but white space around it. Python 2 wrote integers with an
-/// `L` behind; `python2` allows it.
-pub(crate) fn parse(text: &str, python2: bool) -> Result<Literal> {
-    let mut parser = Parser {
-        text,
-        chars: text.char_indices().peekable(),
-        python2,
-    };
-    let literal = parser.value(0)?;
+/// Parses one dictionary with nothing but white space around it, and gives its entries one by one. Python 2
+/// wrote integers with an `L` behind; `python2` allows it.
+pub(crate) fn entries(
+    text: &str,
+    python2: bool,
+    mut entry: impl FnMut(Literal, Literal) -> Result<()>,
+) -> Result<()> {
+    let mut parser = Parser::new(text, python2);
     parser.skip_blank();
-    match parser.chars.next() {
-        None => Ok(literal),
-        Some((at, c)) => Err(error(at, format!("found {c:?} after the dictionary"))),
+    if parser.at_char() != Some('{') {
+        parser.value(0)?;
+        return Err(error(0, "the header is not a dictionary"));
     }
+    match parser.braces(0, &mut entry)? {
+        Braces::Dict => parser.end(),
+        Braces::Set(_) => Err(error(0, "the header is a set, not a dictionary")),
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn parse(text: &str, python2: bool) -> Result<Literal> {
+    let mut parser = Parser::new(text, python2);
+    let literal = parser.value(0)?;
+    parser.end()?;
+    Ok(literal)
+}
+
+/// What braces turned out to be.
+enum Braces {
+    /// The entries have been given away.
+    Dict,
+    Set(Vec<Literal>),
 }
 
 fn error(at: usize, what: impl Into<String>) -> Error {
@@ -55,7 +73,28 @@ struct Parser<'a> {
     python2: bool,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, python2: bool) -> Self {
+        Self {
+            text,
+            chars: text.char_indices().peekable(),
+            python2,
+        }
+    }
+
+    /// Nothing but white space may be left.
+    fn end(&mut self) -> Result<()> {
+        self.skip_blank();
+        match self.chars.next() {
+            None => Ok(()),
+            Some((at, c)) => Err(error(at, format!("found {c:?} after the dictionary"))),
+        }
+    }
+
+    fn at_char(&mut self) -> Option<char> {
+        self.chars.peek().map(|&(_, c)| c)
+    }
+
     fn skip_blank(&mut self) {
         while let Some(&(_, c)) = self.chars.peek() {
             match c {
@@ -90,7 +129,17 @@ impl Parser<'_> {
             return Err(error(at, "the header ends where a value was expected"));
         };
         match c {
-            '{' => self.braces(depth),
+            '{' => {
+                let mut entries = Vec::new();
+                let found = self.braces(depth, &mut |key, value| {
+                    entries.push((key, value));
+                    Ok(())
+                })?;
+                Ok(match found {
+                    Braces::Dict => Literal::Dict(entries),
+                    Braces::Set(items) => Literal::Set(items),
+                })
+            }
             '[' => {
                 self.chars.next();
                 Ok(Literal::List(self.items(']', depth)?.0))
@@ -128,10 +177,14 @@ impl Parser<'_> {
         }
     }
 
-    fn braces(&mut self, depth: usize) -> Result<Literal> {
+    fn braces(
+        &mut self,
+        depth: usize,
+        entry: &mut dyn FnMut(Literal, Literal) -> Result<()>,
+    ) -> Result<Braces> {
         self.chars.next();
         if self.take('}') {
-            return Ok(Literal::Dict(Vec::new()));
+            return Ok(Braces::Dict);
         }
         let first = self.value(depth + 1)?;
         if !self.take(':') {
@@ -143,13 +196,13 @@ impl Parser<'_> {
                 let at = self.at();
                 return Err(error(at, "expected ':', a comma or '}'"));
             }
-            return Ok(Literal::Set(items));
+            return Ok(Braces::Set(items));
         }
-        let mut entries = vec![(first, self.value(depth + 1)?)];
+        entry(first, self.value(depth + 1)?)?;
         loop {
             let comma = self.take(',');
             if self.take('}') {
-                return Ok(Literal::Dict(entries));
+                return Ok(Braces::Dict);
             }
             let at = self.at();
             if !comma {
@@ -160,7 +213,7 @@ impl Parser<'_> {
                 let at = self.at();
                 return Err(error(at, "expected ':' after a key"));
             }
-            entries.push((key, self.value(depth + 1)?));
+            entry(key, self.value(depth + 1)?)?;
         }
     }
 
