@@ -85,6 +85,17 @@ impl Array {
             .map_err(|error| error.in_file(path))
     }
 
+    /// The array of a `.npy` file that is in memory, such as one of `include_bytes!`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Array::open`], but for the file system's.
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
+        let storage = Storage::memory(bytes);
+        let len = storage.len();
+        Self::in_storage(storage, 0, len, Limits::default().header_bytes, None)
+    }
+
     /// The array whose `.npy` bytes are the `len` bytes at `start` of a storage. The caller adds
     /// the file to errors.
     pub(crate) fn in_storage(

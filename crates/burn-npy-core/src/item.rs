@@ -187,6 +187,11 @@ impl ItemType {
             _ => (ByteOrder::NATIVE, descr),
         };
         if let Some(dtype) = DType::from_code(code) {
+            // One byte has no order.
+            let byte_order = match dtype.size() {
+                1 => ByteOrder::NATIVE,
+                _ => byte_order,
+            };
             return Ok(Self {
                 kind: ItemKind::Number(dtype, byte_order),
                 size: dtype.size(),
@@ -492,6 +497,7 @@ mod tests {
             axis,
         };
         assert_eq!(of("'>f8'"), numbers(DType::F64, Big, None));
+        assert_eq!(of("'>u1'"), numbers(DType::U8, ByteOrder::NATIVE, None));
         assert_eq!(of("'>c8'"), numbers(DType::F32, Big, Some(2)));
         assert_eq!(of("'<U3'"), numbers(DType::U32, Little, Some(3)));
         assert_eq!(of("'|S5'"), numbers(DType::U8, ByteOrder::NATIVE, Some(5)));

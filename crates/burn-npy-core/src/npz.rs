@@ -48,6 +48,18 @@ impl Npz {
         Self::in_storage(path, storage, options)
     }
 
+    /// The archive whose bytes are in memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Npz::open`], but for the file system's.
+    pub fn from_bytes(
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        options: OpenOptions,
+    ) -> Result<Self> {
+        Self::in_storage(Path::new("memory"), Storage::memory(bytes), options)
+    }
+
     fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
         let directory = Directory::read(&storage).map_err(|error| error.in_file(path))?;
         let mut names = Vec::with_capacity(directory.members.len());
@@ -198,7 +210,7 @@ mod tests {
     }
 
     fn open_with(bytes: Vec<u8>, options: OpenOptions) -> Result<Npz> {
-        Npz::in_storage(Path::new("test.npz"), Storage::memory(bytes), options)
+        Npz::from_bytes(bytes, options)
     }
 
     fn open(entries: impl Into<Vec<Entry>>) -> Result<Npz> {
@@ -329,7 +341,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("test.npz: `x`: the checksum is 0x")
+                .starts_with("memory: `x`: the checksum is 0x")
         );
     }
 

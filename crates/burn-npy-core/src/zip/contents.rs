@@ -149,7 +149,8 @@ impl<'a> Contents<'a> {
 
     /// Reads the rest, to check it.
     pub(crate) fn verify(mut self) -> Result<()> {
-        let mut out = vec![0; CHUNK];
+        // One byte more than there should be, so that more is seen.
+        let mut out = vec![0; (self.member.size.saturating_add(1)).min(CHUNK as u64) as usize];
         while self.decoded < self.member.size {
             if self.read(&mut out)? == 0 {
                 break;

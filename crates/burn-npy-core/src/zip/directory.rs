@@ -7,6 +7,9 @@ use super::{CENTRAL, CENTRAL_LEN, LOCAL_LEN, SENTINEL_16, SENTINEL_32, end, malf
 use crate::storage::Storage;
 use crate::{Error, ErrorClass, Result};
 
+/// Version 6.3 of the format, the newest that Python's reader takes.
+const NEWEST: u16 = 63;
+
 /// What the directory says of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -97,7 +100,9 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     let record = record.filter(|record| record.starts_with(CENTRAL));
     let mut record = Fields(record.ok_or_else(|| malformed("no member of the directory here"))?);
     let fixed = (|| {
-        let _signature_and_versions = record.u64()?;
+        let _signature = record.u32()?;
+        let _made_by = record.u16()?;
+        let needed = record.u16()?;
         let flags = record.u16()?;
         let method = record.u16()?;
         let _time = record.u32()?;
@@ -106,7 +111,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
         let lens = [record.u16()?, record.u16()?, record.u16()?];
         let disk = record.u16()?;
         let _attributes = record.bytes(6)?;
-        Some((flags, method, crc, sizes, lens, disk, record.u32()?))
+        Some((needed, flags, method, crc, sizes, lens, disk, record.u32()?))
     })();
     let mut varying = |lens: [u16; 3]| {
         let [name, extra, comment] = lens.map(usize::from);
@@ -116,12 +121,22 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
             fields.bytes(comment)?,
         ))
     };
-    let parsed = fixed.and_then(|fixed| Some((fixed, varying(fixed.4)?)));
-    let ((flags, method, crc, [compressed, size], _, disk, header_at), (raw, extra, _comment)) =
-        parsed.ok_or_else(|| malformed("the directory is cut off"))?;
+    let parsed = fixed.and_then(|fixed| Some((fixed, varying(fixed.5)?)));
+    let (
+        (needed, flags, method, crc, [compressed, size], _, disk, header_at),
+        (raw, extra, _comment),
+    ) = parsed.ok_or_else(|| malformed("the directory is cut off"))?;
 
     let name = name::decode(raw, flags)?;
     let in_member = |error: Error| error.in_array(&name);
+    // The other byte is not part of the number.
+    let needed = needed & 0xff;
+    if needed > NEWEST {
+        return Err(in_member(Error::new(
+            ErrorClass::Method,
+            format!("it needs version {needed} of the format; the newest known is {NEWEST}"),
+        )));
+    }
     let mut wide = zip64_extra(extra).map_err(in_member)?;
     let mut widened = |narrow: u32, what: &str| match narrow.into() {
         SENTINEL_32 => wide.as_mut().and_then(Fields::u64).ok_or_else(|| {

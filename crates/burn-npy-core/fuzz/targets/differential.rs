@@ -1,0 +1,105 @@
+//! Any bytes, to this crate and to NumPy: what both accept must be the same, what NumPy refuses must
+//! be refused here, and what NumPy itself would have written must be accepted.
+#![no_main]
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use burn_npy_core::{Array, Buffer, Column, Error, ErrorClass, Limits, Npz, OpenOptions, Result};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+
+fuzz_target!(|data: &[u8]| {
+    let numpy = verdict(data);
+    let ours = match data.starts_with(b"PK") {
+        true => archive(data),
+        false => {
+            Array::from_bytes(data.to_vec()).and_then(|array| Ok(json!([describe("", &array)?])))
+        }
+    };
+    match ours {
+        Ok(ours) => assert_eq!(ours, numpy["arrays"], "NumPy says {numpy}"),
+        Err(error) => assert!(
+            numpy["canonical"] != true || may_refuse(&error),
+            "refused what NumPy writes: {error}; NumPy says {numpy}"
+        ),
+    }
+});
+
+/// Objects are never loaded, and a few dtypes have no numbers that Rust knows.
+fn may_refuse(error: &Error) -> bool {
+    matches!(
+        error.class(),
+        ErrorClass::Object | ErrorClass::Dtype | ErrorClass::HeaderTooLarge | ErrorClass::Limit
+    )
+}
+
+fn archive(data: &[u8]) -> Result<Value> {
+    let limits = Limits {
+        member_bytes: 1 << 20,
+        total_bytes: 4 << 20,
+        ..Limits::default()
+    };
+    let options = OpenOptions {
+        limits,
+        ..OpenOptions::default()
+    };
+    let npz = Npz::from_bytes(data.to_vec(), options)?;
+    let describe = |name: &String| {
+        let array = npz.array(name)?;
+        npz.verify(name)?;
+        describe(name, &array)
+    };
+    npz.names()
+        .iter()
+        .map(describe)
+        .collect::<Result<Vec<_>>>()
+        .map(Value::from)
+}
+
+/// Name, size of an item, shape, and for each part a checksum of its numbers in C order. Opaque parts are
+/// left out.
+fn describe(name: &str, array: &Array) -> Result<Value> {
+    let mut parts = array.fields();
+    if parts.is_empty() {
+        parts.push((String::new(), array.clone()));
+    }
+    let mut sums = Vec::new();
+    for (part, array) in parts {
+        if array.dtype().is_none() {
+            continue;
+        }
+        let column = Column::whole(&array)?.unconverted();
+        let mut out = Buffer::zeroed(column.row_bytes())?;
+        column.gather(&[0], out.as_mut_slice())?;
+        sums.push(json!([part, crc32fast::hash(out.as_slice())]));
+    }
+    Ok(json!([name, array.item().size(), array.shape(), sums]))
+}
+
+/// What NumPy says, in a process that lives as long as this one.
+fn verdict(data: &[u8]) -> Value {
+    static NUMPY: OnceLock<Mutex<Child>> = OnceLock::new();
+    let start = || {
+        let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/verdict.py");
+        let mut command = Command::new(python);
+        command
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Mutex::new(command.spawn().expect("a Python with NumPy"))
+    };
+    let mut numpy = NUMPY.get_or_init(start).lock().unwrap();
+    let input = numpy.stdin.as_mut().unwrap();
+    input.write_all(&(data.len() as u32).to_le_bytes()).unwrap();
+    input.write_all(data).unwrap();
+    input.flush().unwrap();
+    let output = numpy.stdout.as_mut().unwrap();
+    let mut len = [0; 4];
+    output.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; u32::from_le_bytes(len) as usize];
+    output.read_exact(&mut answer).unwrap();
+    serde_json::from_slice(&answer).unwrap()
+}

@@ -1,0 +1,34 @@
+//! Any bytes as a `.npz` archive: errors, or members that are what their checksums say.
+#![no_main]
+
+use burn_npy_core::{Limits, Npz, OpenOptions};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let limits = Limits {
+        member_bytes: 1 << 20,
+        total_bytes: 4 << 20,
+        memory_bytes: 1 << 18,
+        ..Limits::default()
+    };
+    let options = OpenOptions {
+        limits,
+        ..OpenOptions::default()
+    };
+    let Ok(npz) = Npz::from_bytes(data.to_vec(), options) else {
+        return;
+    };
+    for name in npz.names() {
+        let verified = npz.verify(name).is_ok();
+        let Ok(array) = npz.array(name) else {
+            continue;
+        };
+        let mut bytes = vec![0; array.nbytes()];
+        array.read_bytes(0, &mut bytes).unwrap();
+        // What was decoded has been verified on the way.
+        let stored = array.data_offset() as usize + bytes.len() <= data.len()
+            && data[array.data_offset() as usize..].starts_with(&bytes);
+        assert!(verified || stored, "{name}");
+        let _ = array.read::<f32>();
+    }
+});
