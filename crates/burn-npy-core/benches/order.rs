@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use burn_npy_core::{Permutation, Plan, Sampler};
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
-use rand::SeedableRng;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");

@@ -71,7 +71,8 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
             for group in (0..count).step_by(LANES) {
                 let full = LANES.min(count - group);
                 // A lane with nothing to do repeats the last.
-                let ids: [u8; LANES] = std::array::from_fn(|lane| outside[(group + lane).min(count - 1)]);
+                let ids: [u8; LANES] =
+                    std::array::from_fn(|lane| outside[(group + lane).min(count - 1)]);
                 let values = self.forward(ids.map(|id| rows[usize::from(id)]));
                 for (id, value) in ids.into_iter().zip(values).take(full) {
                     rows[usize::from(id)] = value;

@@ -38,23 +38,33 @@
 //! that was truncated, overwritten or replaced; what remains is the moment between the check and
 //! the copy. [`Access::Positioned`] closes it, at a price in speed.
 
+mod alias;
 mod array;
+mod blocks;
 mod buffer;
+mod chunks;
+mod classes;
 mod column;
 mod convert;
 mod dtype;
 mod element;
+mod entries;
 mod error;
 mod feistel;
 mod gather;
 mod header;
+mod index;
 mod keys;
 mod literal;
 mod npz;
 mod order;
 mod permutation;
 mod plan;
+mod race;
+mod row_rng;
 mod sampler;
+mod shard;
+mod split;
 mod storage;
 mod write;
 
@@ -66,11 +76,16 @@ pub use dtype::{ByteOrder, DType, Layout};
 pub use element::Element;
 pub use error::{Error, ErrorClass, Result};
 pub use header::Header;
+pub use index::read_index;
 pub use npz::{Limits, Npz};
+pub use order::Order;
 pub use permutation::Permutation;
-pub use plan::Plan;
-pub use sampler::{Order, Sampler};
+pub use plan::{Place, Plan, Tail};
+pub use row_rng::RowRng;
+pub use sampler::Sampler;
+pub use shard::Shard;
+pub use split::Folds;
 pub use storage::Access;
 pub use write::write_npy;
 
-pub use {half, ndarray};
+pub use {half, ndarray, rand_core};

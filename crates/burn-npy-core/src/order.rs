@@ -1,56 +1,158 @@
-//! tmp
+//! Which row stands at which position of one epoch.
+
 use std::ops::Range;
+use std::sync::Arc;
 
-/// How many rows an iterator asks for at once.
-const CHUNK: usize = 64;
+use crate::Permutation;
+use crate::alias::Draws;
+use crate::blocks::Blocks;
+use crate::chunks::{Chunks, check_fill};
+use crate::entries::{Entries, Search};
 
-/// Panics unless a slice takes the rows at the positions, of which there are `len`.
-pub(crate) fn check_fill(positions: &Range<u64>, len: u64, slice: usize) {
-    let Range { start, end } = *positions;
-    assert!(start <= end && end <= len, "positions {start}..{end} of {len}");
-    assert!(end - start == slice as u64, "{} positions into a slice of {slice}", end - start);
+/// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
+/// memory it has.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Plan, Sampler};
+///
+/// let order = Sampler::shuffled(42).order(60_000, 3);
+/// let plan = Plan::new(0..order.len(), 256, false);
+///
+/// // The rows of batch 7, and back.
+/// let rows: Vec<u64> = order.rows(plan.batch(7)).collect();
+/// let place = order.position(rows[5]).and_then(|position| plan.locate(position)).unwrap();
+/// assert_eq!((place.batch, place.offset), (7, 5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// How many positions there are.
+    len: u64,
+    /// How many rows the dataset has.
+    rows: u64,
+    base: Base,
+    entries: Entries,
 }
 
-/// The rows at a range of positions, filled a chunk at a time.
-pub(crate) struct Chunks<F> {
-    positions: Range<u64>,
-    fill: F,
-    chunk: [u64; CHUNK],
-    at: usize,
-    filled: usize,
+/// Which entry stands at a position.
+#[derive(Clone, Debug)]
+pub(crate) enum Base {
+    Sequential,
+    Shuffled(Permutation),
+    Blocks(Blocks),
+    Drawn(Draws),
+    Listed(Arc<[u64]>),
 }
 
-impl<F: FnMut(Range<u64>, &mut [u64])> Chunks<F> {
-    pub(crate) fn new(positions: Range<u64>, fill: F) -> Self {
-        Self { positions, fill, chunk: [0; CHUNK], at: 0, filled: 0 }
-    }
-}
+impl Order {
+    /// The version of all orders that samplers give; it changes with any change of a result. The shuffle of
+    /// all rows has [`Permutation::VERSION`].
+    pub const VERSION: u32 = 1;
 
-impl<F: FnMut(Range<u64>, &mut [u64])> Iterator for Chunks<F> {
-    type Item = u64;
-
-    fn next(&mut self) -> Option<u64> {
-        if self.at == self.filled {
-            let left = self.positions.end.saturating_sub(self.positions.start);
-            let count = left.min(CHUNK as u64);
-            if count == 0 {
-                return None;
-            }
-            let start = self.positions.start;
-            self.positions.start += count;
-            self.filled = count as usize;
-            self.at = 0;
-            (self.fill)(start..start + count, &mut self.chunk[..self.filled]);
+    pub(crate) fn new(len: u64, rows: u64, base: Base, entries: Entries) -> Self {
+        Self {
+            len,
+            rows,
+            base,
+            entries,
         }
-        let row = self.chunk[self.at];
-        self.at += 1;
-        Some(row)
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.positions.end.saturating_sub(self.positions.start);
-        let waiting = self.filled - self.at;
-        let exact = usize::try_from(left).ok().and_then(|left| left.checked_add(waiting));
-        (exact.unwrap_or(usize::MAX), exact)
+    /// How many positions there are.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are no positions.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The row at a position; [`fill`](Self::fill) is faster for many.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the position is not below [`len`](Self::len).
+    pub fn row(&self, position: u64) -> u64 {
+        assert!(position < self.len, "position {position} of {}", self.len);
+        let mut row = [0];
+        match &self.base {
+            Base::Shuffled(permutation) => row[0] = permutation.row(position),
+            base => base.fill(position..position + 1, &mut row),
+        }
+        self.entries.resolve(&mut row);
+        row[0]
+    }
+
+    /// Writes the rows at a range of positions into a slice.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the slice is not as long as the range, or if a position is not below
+    /// [`len`](Self::len).
+    pub fn fill(&self, positions: Range<u64>, rows: &mut [u64]) {
+        check_fill(&positions, self.len, rows.len());
+        self.base.fill(positions, rows);
+        self.entries.resolve(rows);
+    }
+
+    /// The rows at a range of positions, in order.
+    ///
+    /// # Panics
+    ///
+    /// The iterator panics before a position that is not below [`len`](Self::len).
+    pub fn rows(&self, positions: Range<u64>) -> impl Iterator<Item = u64> + '_ {
+        Chunks::new(positions, |positions, rows| self.fill(positions, rows))
+    }
+
+    /// The first position of a row, or none if the epoch does not have it. Of a shuffle, of blocks and of
+    /// windows over them the inverse is known; otherwise it is a search through the epoch.
+    pub fn position(&self, row: u64) -> Option<u64> {
+        self.positions(row).next()
+    }
+
+    /// All positions of a row, ascending: more than one where rows repeat.
+    pub fn positions(&self, row: u64) -> impl Iterator<Item = u64> + '_ {
+        let (known, search) = match self.inverse(row) {
+            Ok(position) => (position, 0..0),
+            Err(Search) => (None, 0..self.len),
+        };
+        let found = self
+            .rows(search)
+            .zip(0..)
+            .filter(move |(found, _)| *found == row);
+        known.into_iter().chain(found.map(|(_, position)| position))
+    }
+
+    fn inverse(&self, row: u64) -> Result<Option<u64>, Search> {
+        let Some(entry) = self.entries.entry(row, self.rows)? else {
+            return Ok(None);
+        };
+        match &self.base {
+            Base::Sequential => Ok(Some(entry)),
+            Base::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
+            Base::Blocks(blocks) => Ok(Some(blocks.position(entry))),
+            Base::Drawn(_) | Base::Listed(_) => Err(Search),
+        }
+    }
+}
+
+impl Base {
+    fn fill(&self, positions: Range<u64>, entries: &mut [u64]) {
+        match self {
+            Self::Sequential => {
+                for (entry, position) in entries.iter_mut().zip(positions) {
+                    *entry = position;
+                }
+            }
+            Self::Shuffled(permutation) => permutation.fill(positions, entries),
+            Self::Blocks(blocks) => blocks.fill(positions, entries),
+            Self::Drawn(draws) => draws.fill(positions.start, entries),
+            Self::Listed(list) => {
+                let Range { start, end } = positions;
+                entries.copy_from_slice(&list[start as usize..end as usize]);
+            }
+        }
     }
 }

@@ -5,12 +5,15 @@
 //! Every number here and there is part of the order that users have pinned by their seeds: a change of
 //! any is a new [`Permutation::VERSION`].
 
+#[cfg(test)]
+mod quality;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::chunks::{Chunks, check_fill};
 use crate::feistel::Feistel;
 use crate::keys::{Keys, below};
-use crate::order::Chunks;
 
 /// Luby and Rackoff need 3 or 4 rounds of ideal functions; with ours, 4 are measurably biased and 8
 /// are not.
@@ -125,7 +128,7 @@ impl Permutation {
     /// Panics if the slice is not as long as the range, or if a position is not below
     /// [`len`](Self::len).
     pub fn fill(&self, positions: Range<u64>, rows: &mut [u64]) {
-        crate::order::check_fill(&positions, self.len, rows.len());
+        check_fill(&positions, self.len, rows.len());
         match &self.kind {
             Kind::Table { rows: table, .. } => {
                 let table = &table[positions.start as usize..positions.end as usize];
