@@ -156,29 +156,6 @@ mod tests {
 
     use super::*;
 
-    /// `twin.py` wrote the vectors, from the description of the order and not from this code. A change
-    /// of any of them is a new version of the order.
-    #[test]
-    fn golden_vectors() {
-        let mut count = 0;
-        for line in include_str!("../tests/golden.txt").lines() {
-            let (key, rows) = line.split_once(':').unwrap();
-            let numbers = |text: &str| -> Vec<u64> {
-                text.split_whitespace()
-                    .map(|n| n.parse().unwrap())
-                    .collect()
-            };
-            let [len, seed, epoch] = numbers(key)[..] else {
-                panic!("{key}");
-            };
-            let permutation = Permutation::new(len, seed, epoch);
-            let found: Vec<u64> = permutation.rows(0..len.min(8)).collect();
-            assert_eq!(found, numbers(rows), "{key}");
-            count += 1;
-        }
-        assert_eq!(count, 50);
-    }
-
     #[test]
     fn every_row_has_one_position() {
         for len in [0, 1, 2, 3, 100, 4095, 4096, 4097, 5000, 65_536, 100_003] {

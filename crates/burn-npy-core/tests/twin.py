@@ -1,7 +1,9 @@
 """The order of burn-npy in another language, from its description alone.
 
-Prints `len seed epoch: row row ...` for the first rows of some permutations; the golden vectors in
-`golden.txt` are this output.
+Prints the golden vectors of `golden.txt`:
+`len seed epoch: row row ...`, the first rows of a shuffle;
+`blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
+`shard len batch drop_last tail index count: 0 1 2, 6 7 + 0`, the positions of each batch + its padding.
 """
 
 M = (1 << 64) - 1
@@ -54,6 +56,59 @@ def rows(length, seed, epoch, count):
     return found
 
 
+def chunks(items, size):
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def blocks(length, seed, epoch, block, mixed, count):
+    part = lambda tag, number: mix(mix(seed ^ mix(tag)) + number * GOLDEN & M)
+    file = chunks(range(length), block)
+    order = rows(len(file), part(1, 0), epoch, len(file))
+    found = []
+    for number, pool in enumerate(chunks(order, mixed)):
+        pool = [row for block in pool for row in file[block]]
+        found += [pool[i] for i in rows(len(pool), part(2, number), epoch, len(pool))]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def shard(length, batch, drop_last, tail, index, count):
+    found, padded = [], 0
+    for step in chunks(range(length), batch * count):
+        n = len(step)
+        sizes = [n // count] * count
+        if n == batch * count or drop_last and tail != "drop":
+            sizes = [batch] * count
+        elif drop_last:
+            sizes = [0] * count
+        elif tail == "pad":
+            sizes = [-(-n // count)] * count
+        elif tail == "uneven":
+            sizes = [n // count + (i < n % count) for i in range(count)]
+        start = 0
+        for i, size in enumerate(sizes):
+            own = step[start : start + size]
+            start += size
+            if tail == "uneven" and len(own) < size:
+                own = []
+            missing = size - len(own) if tail == "pad" else 0
+            padding = [(padded + j) % length for j in range(missing)]
+            padded += missing
+            if i == index and (own or padding):
+                found.append(" ".join(map(str, [*own, *["+"][:missing], *padding])))
+    return ", ".join(found)
+
+
 for length in [1, 2, 10, 4096, 4097, 60_000, 1_000_000, 10**9, 1 << 40, 1 << 63]:
     for seed, epoch in [(0, 0), (0, 1), (1, 0), (42, 7), (M, M)]:
         print(f"{length} {seed} {epoch}:", *rows(length, seed, epoch, 8))
+for length, block, mixed in [(10, 3, 2), (1000, 100, 1), (5000, 64, 8), (60_000, 1000, 8), (60_000, 7, 9999)]:
+    for seed, epoch in [(0, 0), (42, 7), (M, M)]:
+        print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *blocks(length, seed, epoch, block, mixed, 20))
+for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
+    for drop_last in [0, 1]:
+        for tail in ["drop", "pad", "uneven"]:
+            for index in range(count):
+                key = f"shard {length} {batch} {drop_last} {tail} {index} {count}:"
+                print(f"{key} {shard(length, batch, drop_last, tail, index, count)}".rstrip())
