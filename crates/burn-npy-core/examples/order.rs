@@ -152,7 +152,7 @@ fn sampler(args: &Args) -> Result<Sampler, String> {
     let needs = |file: &Option<String>, flag: &str| {
         let file = file.as_ref();
         file.ok_or_else(|| format!("--sampler {name} needs --{flag} FILE"))
-            .and_then(|file| lines(file))
+            .and_then(lines)
     };
     let belongs = |given: bool, flag: &str, fits: bool| match given && !fits {
         true => Err(format!("--{flag} has no meaning with --sampler {name}")),

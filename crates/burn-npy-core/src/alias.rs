@@ -72,6 +72,11 @@ impl Alias {
         self.columns.len() as u64
     }
 
+    /// All that the table is made of.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        self.columns.iter().flat_map(|c| [c.height, c.other])
+    }
+
     /// The draws of an epoch.
     pub(crate) fn draws(&self, seed: u64, epoch: u64) -> Draws {
         Draws {

@@ -57,11 +57,11 @@ impl Classes {
         let mut drawn = Vec::with_capacity(count);
         for round in 0.. {
             let order = Permutation::new(classes.len() as u64, part_of(seed, ROUND, round), epoch);
-            for class in order.rows(0..order.len()) {
+            for at in 0..order.len() {
                 if drawn.len() == count {
                     return drawn;
                 }
-                let class = class as usize;
+                let class = order.row(at) as usize;
                 let len = classes[class].len() as u64;
                 if round > 0 && round % len == 0 {
                     shuffles[class] = shuffle(class, round / len);

@@ -73,7 +73,7 @@ impl Entries {
             Self::Rows => Ok((row < len).then_some(row)),
             Self::Windows { stride, .. } => {
                 let entry = row / stride;
-                Ok((row % stride == 0 && entry < self.count(len)).then_some(entry))
+                Ok((row.is_multiple_of(*stride) && entry < self.count(len)).then_some(entry))
             }
             Self::Index { .. } => Err(Search),
         }

@@ -7,11 +7,12 @@
 //!    position, a member of an [`Npz`] archive, or memory.
 //! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its way.
 //!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
-//! 4. A [`Sampler`] gives the order of an epoch, and a [`Plan`] cuts the order into batches. The
-//!    order is a pure function of (length, seed, epoch, position), see [`Permutation`].
+//! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches, for one
+//!    [`Shard`] or several. The order is a pure function of (length, seed, epoch, position), see
+//!    [`Permutation`]. [`Folds`] hold rows out; a [`RowRng`] gives a row random numbers of its own.
 //!
 //! ```
-//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Sampler};
+//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Plan, Sampler};
 //!
 //! # fn main() -> burn_npy_core::Result<()> {
 //! # let dir = tempfile::tempdir().unwrap();
@@ -20,7 +21,8 @@
 //! let images = Column::new(Array::open(&path)?)?.convert(&Convert::to(DType::F32).divide(255.0))?;
 //!
 //! let order = Sampler::shuffled(42).order(images.rows() as u64, 0);
-//! let rows: Vec<usize> = (0..4).map(|position| order.row(position) as usize).collect();
+//! let plan = Plan::new(0..order.len(), 4, false);
+//! let rows: Vec<usize> = order.rows(plan.batch(0)).map(|row| row as usize).collect();
 //!
 //! let mut batch = Buffer::zeroed(rows.len() * images.row_bytes())?;
 //! images.check()?;

@@ -109,20 +109,26 @@ impl Order {
     /// The first position of a row, or none if the epoch does not have it. Of a shuffle, of blocks and of
     /// windows over them the inverse is known; otherwise it is a search through the epoch.
     pub fn position(&self, row: u64) -> Option<u64> {
-        self.positions(row).next()
+        match self.inverse(row) {
+            Ok(position) => position,
+            Err(Search) => self.search(row).next(),
+        }
     }
 
     /// All positions of a row, ascending: more than one where rows repeat.
     pub fn positions(&self, row: u64) -> impl Iterator<Item = u64> + '_ {
-        let (known, search) = match self.inverse(row) {
-            Ok(position) => (position, 0..0),
-            Err(Search) => (None, 0..self.len),
+        let (known, found) = match self.inverse(row) {
+            Ok(position) => (position, None),
+            Err(Search) => (None, Some(self.search(row))),
         };
-        let found = self
-            .rows(search)
+        known.into_iter().chain(found.into_iter().flatten())
+    }
+
+    fn search(&self, row: u64) -> impl Iterator<Item = u64> + '_ {
+        self.rows(0..self.len)
             .zip(0..)
-            .filter(move |(found, _)| *found == row);
-        known.into_iter().chain(found.map(|(_, position)| position))
+            .filter(move |(found, _)| *found == row)
+            .map(|(_, position)| position)
     }
 
     fn inverse(&self, row: u64) -> Result<Option<u64>, Search> {

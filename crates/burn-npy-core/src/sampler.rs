@@ -223,6 +223,18 @@ impl Sampler {
         }
     }
 
+    /// The seed, if the sampler has one.
+    pub fn seed(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Sequential => None,
+            Kind::Shuffled { seed }
+            | Kind::Blocks { seed, .. }
+            | Kind::Weighted { seed, .. }
+            | Kind::Unreplaced { seed, .. }
+            | Kind::Balanced { seed, .. } => Some(seed),
+        }
+    }
+
     /// Whether rows that follow each other in an epoch are far from each other in the file.
     pub fn is_random(&self) -> bool {
         match (&self.kind, &self.entries) {
@@ -335,5 +347,6 @@ fn check_weights(weights: &[f64]) -> Result<u64> {
     }
 }
 
+mod fingerprint;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The `order` example does what its help says.
 
+use std::env::consts::EXE_SUFFIX;
 use std::process::{Command, Stdio};
 
 use burn_npy_core::Permutation;
@@ -9,7 +10,7 @@ fn command(args: &str) -> Command {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    let mut command = Command::new(path.join("examples").join("order"));
+    let mut command = Command::new(path.join("examples").join(format!("order{EXE_SUFFIX}")));
     command.args(args.split_whitespace());
     command
 }
