@@ -5,16 +5,15 @@
 //! random number belongs to the position, so a draw is a pure function of (weights, seed, epoch,
 //! position).
 
-use std::sync::Arc;
-
 use crate::keys::{Keys, part_of};
+use crate::shared::Shared;
 
 const TAG: u64 = 3;
 
 /// The table: 16 bytes a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Alias {
-    columns: Arc<[Column]>,
+    columns: Shared<Column>,
 }
 
 /// A column of the table: the row of its number up to a height, above it another.

@@ -1,9 +1,8 @@
 //! Rows drawn so that every class of labels comes equally often.
 
-use std::sync::Arc;
-
 use crate::Permutation;
 use crate::keys::part_of;
+use crate::shared::Shared;
 
 /// Tags that keep the kinds of permutations apart.
 const ROUND: u64 = 5;
@@ -13,9 +12,9 @@ const CLASS: u64 = 6;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Classes {
     /// The rows, those of a class together and ascending, the classes by their labels.
-    rows: Arc<[u64]>,
+    rows: Shared<u64>,
     /// Where each class ends.
-    ends: Arc<[usize]>,
+    ends: Shared<usize>,
 }
 
 impl Classes {
@@ -24,11 +23,11 @@ impl Classes {
         // Stable, so that the rows of a class stay in order.
         rows.sort_by_key(|row| &labels[*row as usize]);
         let label = |at: usize| &labels[rows[at] as usize];
-        let ends = (1..=rows.len())
+        let ends: Vec<usize> = (1..=rows.len())
             .filter(|end| *end == rows.len() || label(end - 1) != label(*end))
             .collect();
         Self {
-            ends,
+            ends: ends.into(),
             rows: rows.into(),
         }
     }

@@ -1,7 +1,6 @@
 //! What a sampler orders: the rows, windows of them, or those of a list.
 
-use std::sync::Arc;
-
+use crate::shared::Shared;
 use crate::{Error, ErrorClass, Result};
 
 /// What stands at the positions of an epoch.
@@ -13,7 +12,7 @@ pub(crate) enum Entries {
     Windows { length: u64, stride: u64 },
     /// The rows of a list.
     Index {
-        rows: Arc<[u64]>,
+        rows: Shared<u64>,
         /// The largest row, and which entry it is.
         largest: (u64, usize),
         /// Whether each row is further on in the file than the one before it.

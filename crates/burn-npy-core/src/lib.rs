@@ -66,6 +66,7 @@ mod race;
 mod row_rng;
 mod sampler;
 mod shard;
+mod shared;
 mod split;
 mod storage;
 mod write;

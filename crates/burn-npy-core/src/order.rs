@@ -1,13 +1,13 @@
 //! Which row stands at which position of one epoch.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::Permutation;
 use crate::alias::Draws;
 use crate::blocks::Blocks;
 use crate::chunks::{Chunks, check_fill};
 use crate::entries::{Entries, Search};
+use crate::shared::Shared;
 
 /// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
 /// memory it has.
@@ -42,7 +42,7 @@ pub(crate) enum Base {
     Shuffled(Permutation),
     Blocks(Blocks),
     Drawn(Draws),
-    Listed(Arc<[u64]>),
+    Listed(Shared<u64>),
 }
 
 impl Order {

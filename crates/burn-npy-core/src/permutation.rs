@@ -9,11 +9,11 @@
 mod quality;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::chunks::{Chunks, check_fill};
 use crate::feistel::Feistel;
 use crate::keys::{Keys, below};
+use crate::shared::Shared;
 
 /// Luby and Rackoff need 3 or 4 rounds of ideal functions. The tests in `quality` reject 4 of ours at every
 /// length, and 6 where the halves are shortest; 8 pass.
@@ -43,8 +43,8 @@ pub struct Permutation {
 #[derive(Clone, Debug)]
 enum Kind {
     Table {
-        rows: Arc<[u16]>,
-        positions: Arc<[u16]>,
+        rows: Shared<u16>,
+        positions: Shared<u16>,
     },
     Feistel(Feistel<ROUNDS>),
 }

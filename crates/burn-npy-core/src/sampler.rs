@@ -1,13 +1,12 @@
 //! How the rows of an epoch are chosen and ordered.
 
-use std::sync::Arc;
-
 use crate::alias::Alias;
 use crate::blocks::{self, Blocks};
 use crate::classes::Classes;
 use crate::entries::Entries;
 use crate::order::Base;
 use crate::race::race;
+use crate::shared::Shared;
 use crate::{Error, ErrorClass, Order, Permutation, Result};
 
 /// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,
@@ -65,7 +64,7 @@ enum Kind {
     },
     Unreplaced {
         seed: u64,
-        weights: Arc<[f64]>,
+        weights: Shared<f64>,
         draws: u64,
     },
     Balanced {
@@ -145,7 +144,7 @@ impl Sampler {
         Ok(Kind::Unreplaced {
             seed,
             draws: check_weights(weights)?,
-            weights: weights.into(),
+            weights: weights.to_vec().into(),
         }
         .over_rows())
     }
@@ -175,10 +174,17 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorClass::Usage`] for a sampler that does not draw, and for more draws without replacement than
-    /// there are weights above zero.
+    /// there are weights above zero; [`ErrorClass::Overflow`] for more of a sampler that lists them than fit
+    /// into memory.
     pub fn draws(mut self, count: u64) -> Result<Self> {
         match &mut self.kind {
-            Kind::Weighted { draws, .. } | Kind::Balanced { draws, .. } => *draws = Some(count),
+            Kind::Weighted { draws, .. } => *draws = Some(count),
+            // An order of it is a list.
+            Kind::Balanced { .. } if count > isize::MAX as u64 / 8 => {
+                let message = format!("{count} draws do not fit into memory");
+                return Err(Error::new(ErrorClass::Overflow, message));
+            }
+            Kind::Balanced { draws, .. } => *draws = Some(count),
             Kind::Unreplaced { draws, .. } if count <= *draws => *draws = count,
             Kind::Unreplaced { draws, .. } => {
                 return Err(usage(format!(

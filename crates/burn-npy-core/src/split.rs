@@ -2,6 +2,7 @@
 
 use crate::classes::Classes;
 use crate::keys::part_of;
+use crate::shared::Shared;
 use crate::{Error, ErrorClass, Permutation, Result};
 
 const TAG: u64 = 7;
@@ -34,7 +35,7 @@ const TAG: u64 = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folds {
     /// The part of each row.
-    parts: Vec<u32>,
+    parts: Shared<u32>,
     count: u32,
 }
 
@@ -108,7 +109,7 @@ impl Folds {
 
     fn filtered(&self, part: u32, keep: impl Fn(u32) -> bool) -> Vec<u64> {
         assert!(part < self.count, "part {part} of {}", self.count);
-        let rows = (0..).zip(&self.parts).filter(|(_, found)| keep(**found));
+        let rows = (0..).zip(&*self.parts).filter(|(_, found)| keep(**found));
         rows.map(|(row, _)| row).collect()
     }
 
@@ -127,7 +128,7 @@ impl Folds {
             parts[row as usize] = furthest as u32;
         }
         Self {
-            parts,
+            parts: parts.into(),
             count: shares.len() as u32,
         }
     }
@@ -138,7 +139,10 @@ impl Folds {
         for (row, part) in rows.zip((0..count).cycle()) {
             parts[row as usize] = part;
         }
-        Self { parts, count }
+        Self {
+            parts: parts.into(),
+            count,
+        }
     }
 }
 

@@ -104,6 +104,17 @@ fn draws_count_the_rows_of_an_epoch() {
 }
 
 #[test]
+fn millions_of_rows_are_shown_in_a_line() {
+    let weighted = Sampler::weighted(1, &[1.0; 10_000]).unwrap();
+    let balanced = Sampler::balanced(1, &[1; 10_000]).unwrap();
+    let listed = Sampler::shuffled(1).index(vec![0; 10_000]).unwrap();
+    for sampler in [weighted, balanced, listed, Sampler::shuffled(1)] {
+        let order = sampler.order(10_000, 0);
+        assert!(format!("{sampler:?}{order:?}").len() < 1000, "{order:?}");
+    }
+}
+
+#[test]
 fn mixing_goes_from_0_to_1() {
     assert_eq!(Sampler::sequential().mixing(1000), 0.0);
     assert_eq!(Sampler::shuffled(1).mixing(1000), 1.0);
