@@ -6,6 +6,8 @@ Prints the golden vectors of `golden.txt`:
 `shard len batch drop_last tail index count: 0 1 2, 6 7 + 0`, the positions of each batch + its padding.
 """
 
+from itertools import cycle, islice
+
 M = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -74,29 +76,20 @@ def blocks(length, seed, epoch, block, mixed, count):
 
 
 def shard(length, batch, drop_last, tail, index, count):
-    found, padded = [], 0
+    found, wrap = [], cycle(range(length))
     for step in chunks(range(length), batch * count):
-        n = len(step)
-        sizes = [n // count] * count
-        if n == batch * count or drop_last and tail != "drop":
-            sizes = [batch] * count
-        elif drop_last:
-            sizes = [0] * count
-        elif tail == "pad":
-            sizes = [-(-n // count)] * count
-        elif tail == "uneven":
-            sizes = [n // count + (i < n % count) for i in range(count)]
-        start = 0
-        for i, size in enumerate(sizes):
-            own = step[start : start + size]
-            start += size
-            if tail == "uneven" and len(own) < size:
+        n, low = len(step), len(step) // count
+        sizes = {"drop": (low, 0), "pad": (-(-n // count), batch), "uneven": (low, batch)}
+        size = batch if low == batch else sizes[tail][drop_last]
+        larger = n % count if tail == "uneven" and not drop_last else 0
+        for i in range(count):
+            want = size + (i < larger)
+            own, step = list(step[:want]), step[want:]
+            if tail == "uneven" and len(own) < want:
                 own = []
-            missing = size - len(own) if tail == "pad" else 0
-            padding = [(padded + j) % length for j in range(missing)]
-            padded += missing
+            padding = list(islice(wrap, want - len(own))) if tail == "pad" else []
             if i == index and (own or padding):
-                found.append(" ".join(map(str, [*own, *["+"][:missing], *padding])))
+                found.append(" ".join(map(str, own + ["+"] * bool(padding) + padding)))
     return ", ".join(found)
 
 
