@@ -335,9 +335,10 @@ macro_rules! cast_to_half {
 }
 
 // Integers that are not exact as f32 are infinite as f16, so the way over f32 rounds once.
-cast_to_half!(f16, |x| x as f32 => i8, i16, i32, i64, u8, u16, u32, u64, f32);
+cast_to_half!(f16, |x| x as f32 => i8, i16, i32, i64, u8, u16, u32, u64);
+cast_to_half!(f16, f32::from => f32);
 cast_to_half!(f16, f32_from_f64 => f64);
-cast_to_half!(bf16, |x| x as f32 => i8, i16, u8, u16, f32);
+cast_to_half!(bf16, f32::from => i8, i16, u8, u16, f32);
 cast_to_half!(bf16, f32_from_int => i32, i64, u32, u64);
 cast_to_half!(bf16, f32_from_f64 => f64);
 

@@ -130,7 +130,7 @@ impl ItemType {
             return None;
         };
         let count = self.size / dtype.size();
-        (self.size % dtype.size() == 0).then_some(Numbers {
+        self.size.is_multiple_of(dtype.size()).then_some(Numbers {
             dtype,
             byte_order: byte_order.unwrap_or(ByteOrder::NATIVE),
             axis: (count > 1 || dtype == DType::U8).then_some(count),

@@ -7,11 +7,12 @@
 //!    position, a member of an [`Npz`] archive, or memory.
 //! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its way.
 //!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
-//! 4. A [`Sampler`] gives the order of an epoch, and a [`Plan`] cuts the order into batches. The
-//!    order is a pure function of (length, seed, epoch, position), see [`Permutation`].
+//! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches, for one
+//!    [`Shard`] or several. The order is a pure function of (length, seed, epoch, position), see
+//!    [`Permutation`]. [`Folds`] hold rows out; a [`RowRng`] gives a row random numbers of its own.
 //!
 //! ```
-//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Sampler};
+//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Plan, Sampler};
 //!
 //! # fn main() -> burn_npy_core::Result<()> {
 //! # let dir = tempfile::tempdir().unwrap();
@@ -20,7 +21,8 @@
 //! let images = Column::new(Array::open(&path)?)?.convert(&Convert::to(DType::F32).divide(255.0))?;
 //!
 //! let order = Sampler::shuffled(42).order(images.rows() as u64, 0);
-//! let rows: Vec<usize> = (0..4).map(|position| order.row(position) as usize).collect();
+//! let plan = Plan::new(0..order.len(), 4, false);
+//! let rows: Vec<usize> = order.rows(plan.batch(0)).map(|row| row as usize).collect();
 //!
 //! let mut batch = Buffer::zeroed(rows.len() * images.row_bytes())?;
 //! images.check()?;
@@ -38,27 +40,41 @@
 //! that was truncated, overwritten or replaced; what remains is the moment between the check and
 //! the copy. [`Access::Positioned`] closes it, at a price in speed.
 
+mod alias;
 mod append;
 mod array;
+mod blocks;
 mod buffer;
+mod chunks;
+mod classes;
 mod column;
 mod convert;
 mod decode;
 mod dtype;
 mod element;
+mod entries;
 mod error;
+mod feistel;
 mod float8;
 mod gather;
 mod header;
+mod index;
 mod item;
+mod keys;
 mod limits;
 mod literal;
 mod npz;
 mod npz_writer;
+mod order;
 mod permutation;
 mod plan;
+mod race;
 mod replace;
+mod row_rng;
 mod sampler;
+mod shard;
+mod shared;
+mod split;
 mod storage;
 mod write;
 mod zip;
@@ -73,14 +89,19 @@ pub use element::Element;
 pub use error::{Error, ErrorClass, Result};
 pub use float8::{F8E4M3FN, F8E5M2};
 pub use header::Header;
+pub use index::read_index;
 pub use item::{Field, ItemKind, ItemType};
 pub use limits::Limits;
 pub use npz::Npz;
 pub use npz_writer::NpzWriter;
+pub use order::Order;
 pub use permutation::Permutation;
-pub use plan::Plan;
-pub use sampler::{Order, Sampler};
+pub use plan::{Place, Plan, Tail};
+pub use row_rng::RowRng;
+pub use sampler::Sampler;
+pub use shard::Shard;
+pub use split::Folds;
 pub use storage::Access;
 pub use write::{WriteElement, write_npy};
 
-pub use {half, ndarray};
+pub use {half, ndarray, rand_core};

@@ -1,120 +1,358 @@
-//! Which row stands at which position of an epoch.
+//! How the rows of an epoch are chosen and ordered.
 
-use std::ops::Range;
+use crate::alias::Alias;
+use crate::blocks::{self, Blocks};
+use crate::classes::Classes;
+use crate::entries::Entries;
+use crate::order::Base;
+use crate::race::race;
+use crate::shared::Shared;
+use crate::{Error, ErrorClass, Order, Permutation, Result};
 
-use crate::Permutation;
-
-/// How the rows of an epoch are ordered: a pure function of (length, epoch, position).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,
+/// position), the same on every machine.
+///
+/// | sampler | each row | memory | a position | its inverse |
+/// |---|---|---|---|---|
+/// | [`sequential`](Self::sequential) | once | none | O(1) | O(1) |
+/// | [`shuffled`](Self::shuffled) | once | none | O(1) | O(1) |
+/// | [`blocks`](Self::blocks) | once | none | O(1) | O(1) |
+/// | [`weighted`](Self::weighted) | by its weight | 16 bytes a row | O(1) | a search |
+/// | [`weighted_without_replacement`](Self::weighted_without_replacement) | at most once | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
+/// | [`balanced`](Self::balanced) | by its class | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
+///
+/// What is ordered is the rows of the dataset, unless [`index`](Self::index) or
+/// [`windows`](Self::windows) say otherwise: a list of rows, or the first rows of windows. Clones share their
+/// memory.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::Sampler;
+///
+/// # fn main() -> burn_npy_core::Result<()> {
+/// // Windows of 24 hours, one a day, over 10 days, shuffled.
+/// let sampler = Sampler::shuffled(7).windows(24, 24)?;
+/// sampler.check(240)?;
+/// let order = sampler.order(240, 0);
+/// assert_eq!(order.len(), 10);
+/// assert!(order.rows(0..10).all(|start| start % 24 == 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     kind: Kind,
+    entries: Entries,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Kind {
     Sequential,
-    Shuffled { seed: u64 },
+    Shuffled {
+        seed: u64,
+    },
+    Blocks {
+        seed: u64,
+        block: u64,
+        mixed: u64,
+    },
+    Weighted {
+        seed: u64,
+        table: Alias,
+        draws: Option<u64>,
+    },
+    Unreplaced {
+        seed: u64,
+        weights: Shared<f64>,
+        draws: u64,
+    },
+    Balanced {
+        seed: u64,
+        classes: Classes,
+        draws: Option<u64>,
+    },
+}
+
+impl Kind {
+    fn over_rows(self) -> Sampler {
+        Sampler {
+            kind: self,
+            entries: Entries::Rows,
+        }
+    }
 }
 
 impl Sampler {
     /// The rows in the order of the file, each epoch.
     pub fn sequential() -> Self {
-        Self {
-            kind: Kind::Sequential,
-        }
+        Kind::Sequential.over_rows()
     }
 
     /// All rows in a random order, each epoch another; see [`Permutation`].
     pub fn shuffled(seed: u64) -> Self {
-        Self {
-            kind: Kind::Shuffled { seed },
+        Kind::Shuffled { seed }.over_rows()
+    }
+
+    /// All rows in an order that is random but reads the file block by block: the blocks of `block_size`
+    /// rows are shuffled, and the rows of each `mixed` of them that follow each other are shuffled among
+    /// themselves. [`mixing`](Self::mixing) says what the locality costs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if one of the numbers is zero.
+    pub fn blocks(seed: u64, block_size: u64, mixed: u64) -> Result<Self> {
+        if block_size == 0 {
+            return Err(usage("blocks of zero rows"));
+        }
+        if mixed == 0 {
+            return Err(usage("zero blocks mixed at a time"));
+        }
+        Ok(Kind::Blocks {
+            seed,
+            block: block_size,
+            mixed,
+        }
+        .over_rows())
+    }
+
+    /// Rows drawn with replacement: one of weight 2 comes twice as often as one of weight 1. There are as
+    /// many draws as weights, unless [`draws`](Self::draws) says otherwise. By the alias method
+    /// (Walker, 1977; Vose, 1991).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if a weight is negative or not finite, naming the first such, or if all are zero.
+    pub fn weighted(seed: u64, weights: &[f64]) -> Result<Self> {
+        check_weights(weights)?;
+        Ok(Kind::Weighted {
+            seed,
+            table: Alias::new(weights),
+            draws: None,
+        }
+        .over_rows())
+    }
+
+    /// Rows drawn without replacement, each time one of those that are left by their weights. Unless
+    /// [`draws`](Self::draws) says otherwise, until only weights of zero are left. An [`Order`] takes
+    /// O(n log n) time to make (Efraimidis and Spirakis, 2006).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`weighted`](Self::weighted).
+    pub fn weighted_without_replacement(seed: u64, weights: &[f64]) -> Result<Self> {
+        Ok(Kind::Unreplaced {
+            seed,
+            draws: check_weights(weights)?,
+            weights: weights.to_vec().into(),
+        }
+        .over_rows())
+    }
+
+    /// Rows drawn so that every class comes equally often, whatever its size: in rounds of one row of each
+    /// class, the classes in a random order. A class gives all its rows, in a random order, before it
+    /// gives any again. There are as many draws as labels, unless [`draws`](Self::draws) says otherwise.
+    /// An [`Order`] takes O(n) time to make.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if there are no labels.
+    pub fn balanced<L: Ord>(seed: u64, labels: &[L]) -> Result<Self> {
+        if labels.is_empty() {
+            return Err(usage("no labels to balance"));
+        }
+        Ok(Kind::Balanced {
+            seed,
+            classes: Classes::new(labels),
+            draws: None,
+        }
+        .over_rows())
+    }
+
+    /// How many rows an epoch of a sampler that draws has.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] for a sampler that does not draw, and for more draws without replacement than
+    /// there are weights above zero; [`ErrorClass::Overflow`] for more of a sampler that lists them than fit
+    /// into memory.
+    pub fn draws(mut self, count: u64) -> Result<Self> {
+        match &mut self.kind {
+            Kind::Weighted { draws, .. } => *draws = Some(count),
+            // An order of it is a list.
+            Kind::Balanced { .. } if count > isize::MAX as u64 / 8 => {
+                let message = format!("{count} draws do not fit into memory");
+                return Err(Error::new(ErrorClass::Overflow, message));
+            }
+            Kind::Balanced { draws, .. } => *draws = Some(count),
+            Kind::Unreplaced { draws, .. } if count <= *draws => *draws = count,
+            Kind::Unreplaced { draws, .. } => {
+                return Err(usage(format!(
+                    "{count} draws without replacement, but {draws} rows can be drawn"
+                )));
+            }
+            _ => return Err(usage("each row comes once, so there are no draws to count")),
+        }
+        Ok(self)
+    }
+
+    /// Orders the rows of a list instead of those of the dataset: a selection, or an order of one's own with
+    /// [`sequential`](Self::sequential). A row may come more than once. Weights and labels are then those of
+    /// the list's entries. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if the sampler has a list or windows already.
+    pub fn index(self, rows: impl Into<Vec<u64>>) -> Result<Self> {
+        self.over(Entries::index(rows.into()))
+    }
+
+    /// Orders windows over a time series instead of rows: a window begins at each `stride`th row, has
+    /// `length` rows and ends within the dataset. What stands at a position is its first row. Weights
+    /// and labels are then those of the windows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if a number is zero, or if the sampler has a list or windows already.
+    pub fn windows(self, length: u64, stride: u64) -> Result<Self> {
+        if length == 0 || stride == 0 {
+            return Err(usage(format!("windows of {length} rows, {stride} apart")));
+        }
+        self.over(Entries::Windows { length, stride })
+    }
+
+    fn over(self, entries: Entries) -> Result<Self> {
+        match self.entries {
+            Entries::Rows => Ok(Self { entries, ..self }),
+            _ => Err(usage("a sampler has one list or one kind of windows")),
+        }
+    }
+
+    /// The seed, if the sampler has one.
+    pub fn seed(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Sequential => None,
+            Kind::Shuffled { seed }
+            | Kind::Blocks { seed, .. }
+            | Kind::Weighted { seed, .. }
+            | Kind::Unreplaced { seed, .. }
+            | Kind::Balanced { seed, .. } => Some(seed),
         }
     }
 
     /// Whether rows that follow each other in an epoch are far from each other in the file.
     pub fn is_random(&self) -> bool {
-        self.kind != Kind::Sequential
-    }
-
-    /// The order of an epoch.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `len` is above 2^63.
-    pub fn order(&self, len: u64, epoch: u64) -> Order {
-        Order {
-            len,
-            permutation: match self.kind {
-                Kind::Sequential => None,
-                Kind::Shuffled { seed } => Some(Permutation::new(len, seed, epoch)),
-            },
+        match (&self.kind, &self.entries) {
+            (Kind::Sequential, Entries::Index { ascending, .. }) => !ascending,
+            (Kind::Sequential | Kind::Blocks { .. }, _) => false,
+            _ => true,
         }
     }
-}
 
-/// The order of one epoch.
-#[derive(Clone, Debug)]
-pub struct Order {
-    len: u64,
-    permutation: Option<Permutation>,
-}
-
-impl Order {
-    /// How many positions there are.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether there are no positions.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The row at a position.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the position is not below [`len`](Self::len).
-    pub fn row(&self, position: u64) -> u64 {
-        match &self.permutation {
-            Some(permutation) => permutation.row(position),
-            None => {
-                assert!(position < self.len, "position {position} of {}", self.len);
-                position
+    /// How far apart in the epoch two neighbours in the file are on average: 0 if next to each other, 1 if as
+    /// far as in a shuffle of all rows, in proportion between them. Neighbours tend to be alike, so the closer to 1,
+    /// the more does each part of the epoch look like the whole. With a list or windows, neighbours
+    /// are those of the list or the windows.
+    pub fn mixing(&self, len: u64) -> f64 {
+        match self.kind {
+            Kind::Sequential => 0.0,
+            Kind::Blocks { block, mixed, .. } => {
+                blocks::mixing(self.entries.count(len), block, mixed)
             }
+            _ => 1.0,
         }
     }
 
-    /// The rows at a range of positions, in order.
+    /// How many positions an epoch over a dataset of `len` rows has.
+    pub fn positions(&self, len: u64) -> u64 {
+        let entries = self.entries.count(len);
+        match self.kind {
+            Kind::Sequential | Kind::Shuffled { .. } | Kind::Blocks { .. } => entries,
+            Kind::Weighted { draws, .. } | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
+            Kind::Unreplaced { draws, .. } => draws,
+        }
+    }
+
+    /// Checks the sampler against the number of rows of a dataset.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Row`] for a list with a row that does not exist, [`ErrorClass::Usage`] for another number
+    /// of weights or labels than there is to order, [`ErrorClass::Overflow`] for more than 2^63 rows.
+    pub fn check(&self, len: u64) -> Result<()> {
+        if len > 1 << 63 {
+            let message = format!("{len} rows, more than 2^63");
+            return Err(Error::new(ErrorClass::Overflow, message));
+        }
+        self.entries.check(len)?;
+        let (given, what) = match &self.kind {
+            Kind::Weighted { table, .. } => (table.len(), "weights"),
+            Kind::Unreplaced { weights, .. } => (weights.len() as u64, "weights"),
+            Kind::Balanced { classes, .. } => (classes.len(), "labels"),
+            _ => return Ok(()),
+        };
+        let count = self.entries.count(len);
+        if given == count {
+            return Ok(());
+        }
+        let of = match self.entries {
+            Entries::Rows => "rows",
+            Entries::Windows { .. } => "windows",
+            Entries::Index { .. } => "entries of the index",
+        };
+        Err(usage(format!("{given} {what} for {count} {of}")))
+    }
+
+    /// The order of an epoch over a dataset of `len` rows.
     ///
     /// # Panics
     ///
-    /// The iterator panics at a position that is not below [`len`](Self::len).
-    pub fn rows(&self, positions: Range<u64>) -> impl Iterator<Item = u64> + '_ {
-        positions.map(|position| self.row(position))
+    /// Panics if [`check`](Self::check) refuses the number of rows.
+    pub fn order(&self, len: u64, epoch: u64) -> Order {
+        if let Err(error) = self.check(len) {
+            panic!("{error}");
+        }
+        let entries = self.entries.count(len);
+        let positions = self.positions(len);
+        let base = match &self.kind {
+            Kind::Sequential => Base::Sequential,
+            Kind::Shuffled { seed } => Base::Shuffled(Permutation::new(entries, *seed, epoch)),
+            Kind::Blocks { seed, block, mixed } => {
+                Base::Blocks(Blocks::new(entries, *seed, epoch, *block, *mixed))
+            }
+            Kind::Weighted { seed, table, .. } => Base::Drawn(table.draws(*seed, epoch)),
+            Kind::Unreplaced {
+                seed,
+                weights,
+                draws,
+            } => Base::Listed(race(weights, *draws as usize, *seed, epoch).into()),
+            Kind::Balanced { seed, classes, .. } => {
+                Base::Listed(classes.draw(positions as usize, *seed, epoch).into())
+            }
+        };
+        Order::new(positions, len, base, self.entries.clone())
     }
 }
 
+fn usage(message: impl Into<String>) -> Error {
+    Error::new(ErrorClass::Usage, message)
+}
+
+/// How many weights are above zero.
+fn check_weights(weights: &[f64]) -> Result<u64> {
+    if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+        let weight = weights[row];
+        return Err(usage(format!(
+            "weight {row} is {weight}, expected a finite number that is not negative"
+        )));
+    }
+    match weights.iter().filter(|weight| **weight > 0.0).count() {
+        0 => Err(usage(format!("all {} weights are zero", weights.len()))),
+        count => Ok(count as u64),
+    }
+}
+
+mod fingerprint;
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequential_is_the_order_of_the_file() {
-        let order = Sampler::sequential().order(5, 9);
-        assert_eq!(order.rows(1..4).collect::<Vec<_>>(), [1, 2, 3]);
-    }
-
-    #[test]
-    fn shuffled_is_the_permutation() {
-        let order = Sampler::shuffled(3).order(5000, 9);
-        let permutation = Permutation::new(5000, 3, 9);
-        assert!(order.rows(0..5000).eq(permutation.rows(0..5000)));
-    }
-
-    #[test]
-    #[should_panic(expected = "position 5 of 5")]
-    fn beyond_the_end_is_a_bug() {
-        Sampler::sequential().order(5, 0).row(5);
-    }
-}
+mod tests;

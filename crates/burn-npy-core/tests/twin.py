@@ -1,8 +1,12 @@
 """The order of burn-npy in another language, from its description alone.
 
-Prints `len seed epoch: row row ...` for the first rows of some permutations; the golden vectors in
-`golden.txt` are this output.
+Prints the golden vectors of `golden.txt`:
+`len seed epoch: row row ...`, the first rows of a shuffle;
+`blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
+`shard len batch drop_last tail index count: 0 1 2, 6 7 + 0`, the positions of each batch + its padding.
 """
+
+from itertools import cycle, islice
 
 M = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -54,6 +58,50 @@ def rows(length, seed, epoch, count):
     return found
 
 
+def chunks(items, size):
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def blocks(length, seed, epoch, block, mixed, count):
+    part = lambda tag, number: mix(mix(seed ^ mix(tag)) + number * GOLDEN & M)
+    file = chunks(range(length), block)
+    order = rows(len(file), part(1, 0), epoch, len(file))
+    found = []
+    for number, pool in enumerate(chunks(order, mixed)):
+        pool = [row for block in pool for row in file[block]]
+        found += [pool[i] for i in rows(len(pool), part(2, number), epoch, len(pool))]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def shard(length, batch, drop_last, tail, index, count):
+    found, wrap = [], cycle(range(length))
+    for step in chunks(range(length), batch * count):
+        n, low = len(step), len(step) // count
+        sizes = {"drop": (low, 0), "pad": (-(-n // count), batch), "uneven": (low, batch)}
+        size = batch if low == batch else sizes[tail][drop_last]
+        larger = n % count if tail == "uneven" and not drop_last else 0
+        for i in range(count):
+            want = size + (i < larger)
+            own, step = list(step[:want]), step[want:]
+            if tail == "uneven" and len(own) < want:
+                own = []
+            padding = list(islice(wrap, want - len(own))) if tail == "pad" else []
+            if i == index and (own or padding):
+                found.append(" ".join(map(str, own + ["+"] * bool(padding) + padding)))
+    return ", ".join(found)
+
+
 for length in [1, 2, 10, 4096, 4097, 60_000, 1_000_000, 10**9, 1 << 40, 1 << 63]:
     for seed, epoch in [(0, 0), (0, 1), (1, 0), (42, 7), (M, M)]:
         print(f"{length} {seed} {epoch}:", *rows(length, seed, epoch, 8))
+for length, block, mixed in [(10, 3, 2), (1000, 100, 1), (5000, 64, 8), (60_000, 1000, 8), (60_000, 7, 9999)]:
+    for seed, epoch in [(0, 0), (42, 7), (M, M)]:
+        print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *blocks(length, seed, epoch, block, mixed, 20))
+for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
+    for drop_last in [0, 1]:
+        for tail in ["drop", "pad", "uneven"]:
+            for index in range(count):
+                key = f"shard {length} {batch} {drop_last} {tail} {index} {count}:"
+                print(f"{key} {shard(length, batch, drop_last, tail, index, count)}".rstrip())

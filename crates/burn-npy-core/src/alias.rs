@@ -1,0 +1,153 @@
+//! Rows drawn with given probabilities, with replacement.
+//!
+//! The alias method (Walker, 1977) with the table of Vose (*A Linear Algorithm for Generating Random
+//! Numbers with a Given Distribution*, 1991): one random number and one look into a table a draw. The
+//! random number belongs to the position, so a draw is a pure function of (weights, seed, epoch,
+//! position).
+
+use crate::keys::{Keys, part_of};
+use crate::shared::Shared;
+
+const TAG: u64 = 3;
+
+/// The table: 16 bytes a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alias {
+    columns: Shared<Column>,
+}
+
+/// A column of the table: the row of its number up to a height, above it another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Column {
+    height: u64,
+    other: u64,
+}
+
+impl Alias {
+    /// The table of weights that are finite, not negative, and not all zero.
+    pub(crate) fn new(weights: &[f64]) -> Self {
+        // Divided by the largest first, so that the sum stays finite.
+        let heaviest = (0..weights.len()).fold(0, |best, row| match weights[row] > weights[best] {
+            true => row,
+            false => best,
+        });
+        let largest = weights.get(heaviest).copied().unwrap_or(1.0);
+        let sum: f64 = weights.iter().map(|weight| weight / largest).sum();
+        let scale = weights.len() as f64 / sum;
+        let mut shares: Vec<f64> = weights.iter().map(|w| w / largest * scale).collect();
+        let (mut small, mut large): (Vec<u64>, Vec<u64>) =
+            (0..weights.len() as u64).partition(|row| shares[*row as usize] < 1.0);
+        // What rounding leaves over is full, except a row that must never come.
+        let mut columns: Vec<Column> = (0..weights.len())
+            .map(|row| match weights[row] > 0.0 {
+                true => (u64::MAX, row),
+                false => (0, heaviest),
+            })
+            .map(|(height, other)| Column {
+                height,
+                other: other as u64,
+            })
+            .collect();
+        while let (Some(row), Some(other)) = (small.pop(), large.last().copied()) {
+            let share = shares[row as usize];
+            columns[row as usize] = Column {
+                // 2^64 times the share; the conversion saturates.
+                height: (share * 18_446_744_073_709_551_616.0) as u64,
+                other,
+            };
+            let left = (shares[other as usize] + share) - 1.0;
+            shares[other as usize] = left;
+            if left < 1.0 {
+                large.pop();
+                small.push(other);
+            }
+        }
+        Self {
+            columns: columns.into(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.columns.len() as u64
+    }
+
+    /// All that the table is made of.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        self.columns.iter().flat_map(|c| [c.height, c.other])
+    }
+
+    /// The draws of an epoch.
+    pub(crate) fn draws(&self, seed: u64, epoch: u64) -> Draws {
+        Draws {
+            table: self.clone(),
+            keys: Keys::new(part_of(seed, TAG, 0), epoch),
+        }
+    }
+}
+
+/// The draws of one epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Draws {
+    table: Alias,
+    keys: Keys,
+}
+
+impl Draws {
+    pub(crate) fn fill(&self, start: u64, rows: &mut [u64]) {
+        let columns = &*self.table.columns;
+        for (position, row) in (start..).zip(rows) {
+            // The whole part of the product is the column, its fraction the height.
+            let product = u128::from(self.keys.at(position)) * columns.len() as u128;
+            let number = (product >> 64) as u64;
+            let column = columns[number as usize];
+            *row = match (product as u64) < column.height {
+                true => number,
+                false => column.other,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_come_as_often_as_their_weights_say() {
+        let mut weights: Vec<f64> = (0..100).map(|row| f64::from(row % 7) * 0.3).collect();
+        weights[50] = 200.0;
+        let sum: f64 = weights.iter().sum();
+        let mut rows = vec![0; 400_000];
+        Alias::new(&weights).draws(5, 2).fill(0, &mut rows);
+        let mut counts = [0_u64; 100];
+        rows.iter().for_each(|row| counts[*row as usize] += 1);
+        for (count, weight) in counts.iter().zip(&weights) {
+            let expected = weight / sum * rows.len() as f64;
+            assert!((*count as f64 - expected).abs() <= 5.0 * expected.sqrt());
+            assert!(*weight > 0.0 || *count == 0);
+        }
+    }
+
+    #[test]
+    fn extreme_weights_are_no_trouble() {
+        for (weights, allowed) in [
+            (vec![0.0, 0.0, 5e-324], vec![2]),
+            (vec![f64::MAX, f64::MAX, 0.0], vec![0, 1]),
+            (vec![1.0], vec![0]),
+        ] {
+            let mut rows = [0; 1000];
+            Alias::new(&weights).draws(1, 1).fill(0, &mut rows);
+            assert!(rows.iter().all(|row| allowed.contains(row)), "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn a_draw_belongs_to_its_position() {
+        let draws = Alias::new(&[1.0, 2.0, 3.0, 4.0]).draws(9, 9);
+        let mut all = [0; 100];
+        draws.fill(0, &mut all);
+        let mut part = [0; 10];
+        draws.fill(60, &mut part);
+        assert_eq!(part, all[60..70]);
+    }
+}

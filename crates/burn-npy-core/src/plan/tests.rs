@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn the_last_batch_is_what_is_left() {
+    let plan = Plan::new(5..15, 4, false);
+    let batches: Vec<_> = (0..plan.num_batches()).map(|k| plan.batch(k)).collect();
+    assert_eq!(batches, [5..9, 9..13, 13..15]);
+    assert_eq!(plan.num_rows(), 10);
+
+    let plan = Plan::new(5..15, 4, true);
+    assert_eq!((plan.num_batches(), plan.num_rows()), (2, 8));
+    assert_eq!(Plan::new(3..3, 4, false).num_batches(), 0);
+}
+
+/// A batch: its positions, and its padding.
+type Batch = (Vec<u64>, Vec<u64>);
+
+/// The batches of each shard, made with vectors.
+fn naive(
+    positions: Range<u64>,
+    size: usize,
+    drop_last: bool,
+    count: usize,
+    tail: Tail,
+) -> Vec<Vec<Batch>> {
+    let all: Vec<u64> = positions.collect();
+    let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
+    for step in all.chunks(size * count) {
+        let full = step.len() == size * count;
+        let mut parts: Vec<Batch> = match (tail, drop_last) {
+            _ if full => step
+                .chunks(size)
+                .map(|own| (own.to_vec(), vec![]))
+                .collect(),
+            (Tail::Drop, true) => vec![],
+            (Tail::Drop, false) => match step.len() / count {
+                0 => vec![],
+                each => step
+                    .chunks_exact(each)
+                    .take(count)
+                    .map(|own| (own.to_vec(), vec![]))
+                    .collect(),
+            },
+            (Tail::Pad, _) => {
+                let each = if drop_last {
+                    size
+                } else {
+                    step.len().div_ceil(count)
+                };
+                let mut own = step.chunks(each);
+                let mut fill = all.iter().copied().cycle();
+                (0..count)
+                    .map(|_| {
+                        let own = own.next().unwrap_or_default().to_vec();
+                        let padding = fill.by_ref().take(each - own.len()).collect();
+                        (own, padding)
+                    })
+                    .collect()
+            }
+            (Tail::Uneven, true) => step
+                .chunks_exact(size)
+                .map(|own| (own.to_vec(), vec![]))
+                .collect(),
+            (Tail::Uneven, false) => {
+                let mut rest = step;
+                (0..count)
+                    .map(|shard| {
+                        let own;
+                        let size = step.len() / count + usize::from(shard < step.len() % count);
+                        (own, rest) = rest.split_at(size);
+                        (own.to_vec(), vec![])
+                    })
+                    .collect()
+            }
+        };
+        parts.retain(|(own, padding)| !own.is_empty() || !padding.is_empty());
+        for (shard, part) in shards.iter_mut().zip(parts) {
+            shard.push(part);
+        }
+    }
+    shards
+}
+
+const TAILS: [Tail; 3] = [Tail::Drop, Tail::Pad, Tail::Uneven];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn batches_are_those_of_a_naive_twin(
+        start in 0..100_u64, len in 0..300_u64, size in 1..20_usize, drop_last: bool,
+        count in 1..9_u64, tail in prop::sample::select(&TAILS[..]),
+    ) {
+        let plan = Plan::new(start..start + len, size, drop_last);
+        let naive = naive(start..start + len, size, drop_last, count as usize, tail);
+        let mut left_out: Vec<u64> = (start..start + len).collect();
+        for (index, naive) in (0..).zip(&naive) {
+            let plan = plan.shard(Shard::new(index, count).unwrap(), tail);
+            let batches: Vec<Batch> = (0..plan.num_batches())
+                .map(|k| (plan.batch(k).collect(), plan.padding(k).collect()))
+                .collect();
+            prop_assert_eq!(&batches, naive);
+            prop_assert_eq!(plan.num_rows() as usize, naive.iter().map(|(own, _)| own.len()).sum::<usize>());
+            for (batch, (own, _)) in (0..).zip(&batches) {
+                for (offset, position) in (0..).zip(own) {
+                    let place = Place { shard: index, batch, offset };
+                    prop_assert_eq!(plan.locate(*position), Some(place));
+                    left_out.retain(|left| left != position);
+                }
+            }
+        }
+        for position in &left_out {
+            prop_assert_eq!(plan.shard(Shard::new(0, count).unwrap(), tail).locate(*position), None);
+        }
+        // What the policies promise.
+        let steps = (size as u64) * count;
+        let most = match (tail, drop_last) {
+            (Tail::Drop, true) => steps - 1,
+            (Tail::Drop, false) => count - 1,
+            (Tail::Uneven, true) => size as u64 - 1,
+            (Tail::Pad, _) | (Tail::Uneven, false) => 0,
+        };
+        prop_assert!(left_out.len() as u64 <= most);
+        let sizes: Vec<Vec<usize>> = naive
+            .iter()
+            .map(|shard| shard.iter().map(|(own, padding)| own.len() + padding.len()).collect())
+            .collect();
+        prop_assert!(tail == Tail::Uneven || sizes.iter().all(|shard| *shard == sizes[0]));
+        prop_assert!(!drop_last || sizes.concat().iter().all(|found| *found == size));
+    }
+
+    #[test]
+    fn no_number_is_too_large(
+        len in (1_u64 << 60)..=1 << 63, size in 1_usize.., drop_last: bool, count in 1_u64.., index: u64,
+        tail in prop::sample::select(&TAILS[..]), at: u64,
+    ) {
+        let plan = Plan::new(0..len, size, drop_last);
+        let plan = plan.shard(Shard::new(index % count, count).unwrap(), tail);
+        if let Some(place) = plan.locate(at % len) {
+            let plan = plan.shard(Shard::new(place.shard, count).unwrap(), tail);
+            prop_assert_eq!(plan.batch(place.batch).start + place.offset, at % len);
+        }
+        if plan.num_batches() > 0 {
+            let last = plan.num_batches() - 1;
+            prop_assert!(plan.batch(last).end <= len);
+            prop_assert!(plan.padding(last).take(10).all(|position| position < len));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Random numbers that belong to a row.
+
+use std::convert::Infallible;
+
+use rand_core::TryRng;
+
+use crate::keys::{Keys, part_of};
+
+const TAG: u64 = 8;
+
+/// A generator of random numbers for a row in an epoch, for transforms that draw: the same numbers whichever
+/// worker has the row, on whatever machine, and without the rows before it.
+///
+/// It is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*,
+/// 2011), the seed and the epoch hashed into its key, the row in the upper half of its counter. It
+/// implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of `rand` 0.10 work
+/// with it; what those make of its numbers is up to the version of `rand`. It is not meant for secrets.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::RowRng;
+/// use rand::RngExt;
+///
+/// let flip = |row| RowRng::new(42, 0, row).random_bool(0.5);
+/// assert_eq!(flip(4711), flip(4711));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowRng {
+    key: [u32; 2],
+    row: u64,
+    /// The next block of four words.
+    block: u64,
+    words: [u32; 4],
+    used: usize,
+}
+
+impl RowRng {
+    /// The generator of a row.
+    pub fn new(seed: u64, epoch: u64, row: u64) -> Self {
+        let key = Keys::new(part_of(seed, TAG, 0), epoch).at(0);
+        Self {
+            key: halves(key),
+            row,
+            block: 0,
+            words: [0; 4],
+            used: 4,
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        if self.used == self.words.len() {
+            let ([a, b], [c, d]) = (halves(self.block), halves(self.row));
+            self.words = philox([a, b, c, d], self.key);
+            self.block = self.block.wrapping_add(1);
+            self.used = 0;
+        }
+        self.used += 1;
+        self.words[self.used - 1]
+    }
+}
+
+impl TryRng for RowRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.next())
+    }
+
+    /// Two words, the lower first.
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let low = u64::from(self.next());
+        Ok(u64::from(self.next()) << 32 | low)
+    }
+
+    /// The bytes of words, the lowest first; what is left of the last word is lost.
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for bytes in bytes.chunks_mut(4) {
+            bytes.copy_from_slice(&self.next().to_le_bytes()[..bytes.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// The lower and the upper half.
+fn halves(x: u64) -> [u32; 2] {
+    [x as u32, (x >> 32) as u32]
+}
+
+/// Philox4x32-10.
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let [low_a, high_a] = halves(0xd251_1f53 * u64::from(counter[0]));
+        let [low_b, high_b] = halves(0xcd9e_8d57 * u64::from(counter[2]));
+        counter = [
+            high_b ^ counter[1] ^ key[0],
+            low_b,
+            high_a ^ counter[3] ^ key[1],
+            low_a,
+        ];
+        key[0] = key[0].wrapping_add(0x9e37_79b9);
+        key[1] = key[1].wrapping_add(0xbb67_ae85);
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::Rng;
+
+    use super::*;
+
+    /// The vectors that come with Random123, the authors' library.
+    #[test]
+    fn philox_is_that_of_its_authors() {
+        for (counter, key, words) in [
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
+            (
+                [u32::MAX; 4],
+                [u32::MAX; 2],
+                [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+            ),
+            (
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+            ),
+        ] {
+            assert_eq!(philox(counter, key), words);
+        }
+    }
+
+    #[test]
+    fn rows_epochs_and_seeds_have_numbers_of_their_own() {
+        let mut seen = std::collections::HashSet::new();
+        for seed in 0..10 {
+            for epoch in 0..10 {
+                for row in 0..10 {
+                    let mut rng = RowRng::new(seed, epoch, row);
+                    assert!((0..10).all(|_| seen.insert(rng.next_u64())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_words() {
+        let mut bytes = [0; 11];
+        RowRng::new(1, 2, 3).fill_bytes(&mut bytes);
+        let mut rng = RowRng::new(1, 2, 3);
+        assert_eq!(bytes[..8], rng.next_u64().to_le_bytes());
+        assert_eq!(bytes[8..], rng.next_u32().to_le_bytes()[..3]);
+    }
+}

@@ -1,0 +1,109 @@
+//! A number that tells samplers apart.
+
+use super::{Kind, Sampler};
+use crate::Order;
+use crate::entries::Entries;
+use crate::keys::mix;
+
+impl Sampler {
+    /// A number for everything that decides about the order: the kind, the seed, weights, labels, lists and
+    /// [`Order::VERSION`]. It is the same on every machine, so a saved state can tell whether it goes
+    /// on with the sampler it came from. It takes O(n) time where the sampler takes O(n) memory.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Hash(mix(Order::VERSION.into()));
+        match &self.kind {
+            Kind::Sequential => hash.add([0]),
+            Kind::Shuffled { seed } => hash.add([1, *seed]),
+            Kind::Blocks { seed, block, mixed } => hash.add([2, *seed, *block, *mixed]),
+            Kind::Weighted { seed, table, draws } => {
+                hash.add([3, *seed, draws.unwrap_or(u64::MAX)]);
+                hash.add(table.words());
+            }
+            Kind::Unreplaced {
+                seed,
+                weights,
+                draws,
+            } => {
+                hash.add([4, *seed, *draws]);
+                hash.add(weights.iter().map(|weight| weight.to_bits()));
+            }
+            Kind::Balanced {
+                seed,
+                classes,
+                draws,
+            } => {
+                hash.add([5, *seed, draws.unwrap_or(u64::MAX)]);
+                for class in classes.iter() {
+                    hash.add(class.iter().copied());
+                }
+            }
+        }
+        match &self.entries {
+            Entries::Rows => hash.add([0]),
+            Entries::Windows { length, stride } => hash.add([1, *length, *stride]),
+            Entries::Index { rows, .. } => {
+                hash.add([2]);
+                hash.add(rows.iter().copied());
+            }
+        }
+        hash.0
+    }
+}
+
+struct Hash(u64);
+
+impl Hash {
+    /// The words, and how many they are.
+    fn add(&mut self, words: impl IntoIterator<Item = u64>) {
+        let mut count = 0;
+        for word in words {
+            self.0 = mix(self.0.rotate_left(5) ^ word);
+            count += 1;
+        }
+        self.0 = mix(self.0.rotate_left(5) ^ count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn other_samplers_have_other_fingerprints() {
+        let samplers = || {
+            let balanced = |labels: &[u8]| Sampler::balanced(1, labels).unwrap();
+            let weighted = |weights: &[f64]| Sampler::weighted(1, weights).unwrap();
+            let unreplaced = |w: &[f64]| Sampler::weighted_without_replacement(1, w).unwrap();
+            let shuffled = Sampler::shuffled(1);
+            [
+                Sampler::sequential(),
+                shuffled.clone(),
+                Sampler::shuffled(2),
+                Sampler::blocks(1, 2, 3).unwrap(),
+                Sampler::blocks(1, 3, 2).unwrap(),
+                weighted(&[1.0, 2.0]),
+                weighted(&[2.0, 1.0]),
+                weighted(&[1.0, 2.0]).draws(3).unwrap(),
+                unreplaced(&[1.0, 2.0]),
+                unreplaced(&[1.0, 2.0, 0.0]),
+                balanced(&[0, 1, 1]),
+                balanced(&[0, 0, 1]),
+                shuffled.clone().windows(2, 1).unwrap(),
+                shuffled.clone().windows(1, 2).unwrap(),
+                shuffled.clone().index([1, 2]).unwrap(),
+                shuffled.index([2, 1]).unwrap(),
+            ]
+        };
+        let prints = |samplers: [Sampler; 16]| samplers.map(|sampler| sampler.fingerprint());
+        let found: HashSet<u64> = prints(samplers()).into_iter().collect();
+        assert_eq!(found.len(), 16);
+        assert_eq!(prints(samplers()), prints(samplers()));
+        // Pinned, like the order.
+        assert_eq!(
+            Sampler::shuffled(42).fingerprint(),
+            15_433_056_913_668_323_849
+        );
+    }
+}

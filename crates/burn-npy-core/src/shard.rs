@@ -1,0 +1,224 @@
+//! Which part of every epoch is whose.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, ErrorClass, Result};
+
+/// The variables of rank and number of ranks that launchers set: torchrun and its like, Slurm, Open MPI,
+/// and MPICH with its descendants.
+const LAUNCHERS: [[&str; 2]; 4] = [
+    ["RANK", "WORLD_SIZE"],
+    ["SLURM_PROCID", "SLURM_NTASKS"],
+    ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"],
+    ["PMI_RANK", "PMI_SIZE"],
+];
+
+/// One of several processes that share each epoch; [`Plan::shard`](crate::Plan::shard) gives it its batches.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::Shard;
+///
+/// # fn main() -> burn_npy_core::Result<()> {
+/// let shard: Shard = "1/4".parse()?;
+/// assert_eq!(shard, Shard::new(1, 4)?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    /// The only one.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// Number `index`, from 0 on, of `count`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if the index is not below the count.
+    pub fn new(index: u64, count: u64) -> Result<Self> {
+        match index < count {
+            true => Ok(Self { index, count }),
+            false => Err(usage(format!("shard {index} of {count}"))),
+        }
+    }
+
+    /// What the launcher of this process says: `RANK` and `WORLD_SIZE`, `SLURM_PROCID` and
+    /// `SLURM_NTASKS`, `OMPI_COMM_WORLD_RANK` and `OMPI_COMM_WORLD_SIZE`, or `PMI_RANK` and `PMI_SIZE`.
+    /// Without any of them it is [`WHOLE`](Self::WHOLE).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`], with the variables by name, for a value that is not a number, a rank that is not
+    /// below the number of ranks, one of a pair without the other if no pair is complete, and pairs that
+    /// contradict each other: where a launcher runs inside another, [`new`](Self::new) or the
+    /// removal of a variable says which is meant.
+    pub fn from_env() -> Result<Self> {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let mut found: Option<(Self, [&str; 2])> = None;
+        let mut incomplete = None;
+        for names in LAUNCHERS {
+            let [rank, size] = names;
+            let (index, count) = match [lookup(rank), lookup(size)] {
+                [None, None] => continue,
+                [Some(index), Some(count)] => (number(rank, index)?, number(size, count)?),
+                [Some(_), None] => {
+                    incomplete.get_or_insert([rank, size]);
+                    continue;
+                }
+                [None, Some(_)] => {
+                    incomplete.get_or_insert([size, rank]);
+                    continue;
+                }
+            };
+            if index >= count {
+                return Err(usage(format!("{rank} is {index}, but {size} is {count}")));
+            }
+            let shard = Self { index, count };
+            match found {
+                Some((other, [other_rank, other_size])) if other != shard => {
+                    return Err(usage(format!(
+                        "{other_rank} and {other_size} are {other}, but {rank} and {size} are {shard}"
+                    )));
+                }
+                _ => found = Some((shard, names)),
+            }
+        }
+        match (found, incomplete) {
+            (Some((shard, _)), _) => Ok(shard),
+            (None, Some([set, missing])) => {
+                Err(usage(format!("{set} is set, but {missing} is not")))
+            }
+            (None, None) => Ok(Self::WHOLE),
+        }
+    }
+
+    /// Its number, from 0 on.
+    pub fn index(self) -> u64 {
+        self.index
+    }
+
+    /// How many there are.
+    pub fn count(self) -> u64 {
+        self.count
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+/// Index and count, as in `1/4`.
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text
+            .split_once('/')
+            .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        let (index, count) =
+            numbers.ok_or_else(|| usage(format!("{text:?} is not a shard like 1/4")))?;
+        Self::new(index, count)
+    }
+}
+
+fn number(name: &str, value: OsString) -> Result<u64> {
+    let number = value.to_str().and_then(|value| value.parse().ok());
+    number.ok_or_else(|| usage(format!("{name} is {value:?}, expected a number")))
+}
+
+fn usage(message: String) -> Error {
+    Error::new(ErrorClass::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> std::result::Result<String, String> {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        match Shard::from_lookup(lookup) {
+            Ok(shard) => Ok(shard.to_string()),
+            Err(error) => {
+                assert_eq!(error.class(), ErrorClass::Usage);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    #[test]
+    fn launchers_are_known() {
+        for [rank, size] in LAUNCHERS {
+            assert_eq!(from(&[(rank, "3"), (size, "8")]), Ok("3/8".to_owned()));
+        }
+        assert_eq!(from(&[]), Ok("0/1".to_owned()));
+        // One that agrees, and one that says too little, are no trouble.
+        let all = [
+            ("RANK", "1"),
+            ("WORLD_SIZE", "2"),
+            ("PMI_RANK", "1"),
+            ("PMI_SIZE", "2"),
+            ("SLURM_PROCID", "0"),
+        ];
+        assert_eq!(from(&all), Ok("1/2".to_owned()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_an_error_that_names_the_variable() {
+        for (variables, message) in [
+            (&[("RANK", "1")][..], "RANK is set, but WORLD_SIZE is not"),
+            (&[("PMI_SIZE", "1")], "PMI_SIZE is set, but PMI_RANK is not"),
+            (
+                &[("RANK", "one"), ("WORLD_SIZE", "2")],
+                "RANK is \"one\", expected a number",
+            ),
+            (
+                &[("RANK", "0"), ("WORLD_SIZE", "")],
+                "WORLD_SIZE is \"\", expected a number",
+            ),
+            (
+                &[("SLURM_PROCID", "-1"), ("SLURM_NTASKS", "2")],
+                "SLURM_PROCID is \"-1\", expected a number",
+            ),
+            (
+                &[("RANK", "2"), ("WORLD_SIZE", "2")],
+                "RANK is 2, but WORLD_SIZE is 2",
+            ),
+            (
+                &[
+                    ("RANK", "1"),
+                    ("WORLD_SIZE", "2"),
+                    ("SLURM_PROCID", "0"),
+                    ("SLURM_NTASKS", "2"),
+                ],
+                "RANK and WORLD_SIZE are 1/2, but SLURM_PROCID and SLURM_NTASKS are 0/2",
+            ),
+        ] {
+            assert_eq!(from(variables), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn shards_are_read_and_written() {
+        assert_eq!("3/8".parse::<Shard>().unwrap().to_string(), "3/8");
+        for text in ["", "3", "8/8", "1/0", "-1/2", "1/2/3", "a/b"] {
+            let error = text.parse::<Shard>().unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Usage, "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Rows divided into sets: for training and for validation, or into folds.
+
+use crate::classes::Classes;
+use crate::keys::part_of;
+use crate::shared::Shared;
+use crate::{Error, ErrorClass, Permutation, Result};
+
+const TAG: u64 = 7;
+
+/// Rows divided into parts, at random but always the same for a seed, on every machine. Each row is in
+/// exactly one part. It takes 4 bytes a row.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Folds, Sampler};
+///
+/// # fn main() -> burn_npy_core::Result<()> {
+/// let labels = ["cat", "dog", "cat", "cat", "dog", "cat", "cat", "dog", "dog", "cat"];
+///
+/// // Half of the cats and half of the dogs in each.
+/// let parts = Folds::stratified_split(&labels, &[0.5, 0.5], 42)?;
+/// assert_eq!((parts.rows(0).len(), parts.rows(1).len()), (5, 5));
+///
+/// // Five times, another fifth is held out.
+/// let folds = Folds::k_fold(10, 5, 42)?;
+/// for fold in 0..folds.count() {
+///     let training = Sampler::shuffled(1).index(folds.others(fold))?;
+///     let validation = Sampler::sequential().index(folds.rows(fold))?;
+///     assert_eq!((training.positions(10), validation.positions(10)), (8, 2));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folds {
+    /// The part of each row.
+    parts: Shared<u32>,
+    count: u32,
+}
+
+impl Folds {
+    /// Parts with given shares of `len` rows; each part is within a row of its share.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if a share is not a number from 0 to 1, or if they do not add up to 1.
+    pub fn split(len: usize, shares: &[f64], seed: u64) -> Result<Self> {
+        check_shares(shares)?;
+        Ok(Self::apportion(len, shuffled(len, seed), shares))
+    }
+
+    /// Parts with given shares of the rows of each class of labels; each part is within two rows of its share of
+    /// each class, and within one of its share of all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`split`](Self::split).
+    pub fn stratified_split<L: Ord>(labels: &[L], shares: &[f64], seed: u64) -> Result<Self> {
+        check_shares(shares)?;
+        let rows = by_class(labels, seed);
+        Ok(Self::apportion(labels.len(), rows.into_iter(), shares))
+    }
+
+    /// `count` parts of `len` rows whose sizes differ by no more than one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if there are fewer than two parts or fewer rows than parts.
+    pub fn k_fold(len: usize, count: u32, seed: u64) -> Result<Self> {
+        check_count(len, count)?;
+        Ok(Self::deal(len, shuffled(len, seed), count))
+    }
+
+    /// `count` parts whose sizes, and whose numbers of rows of each class of labels, differ by no more than
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`k_fold`](Self::k_fold).
+    pub fn stratified_k_fold<L: Ord>(labels: &[L], count: u32, seed: u64) -> Result<Self> {
+        check_count(labels.len(), count)?;
+        let rows = by_class(labels, seed);
+        Ok(Self::deal(labels.len(), rows.into_iter(), count))
+    }
+
+    /// How many parts there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The rows of a part, in the order of the file.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the part is not below [`count`](Self::count).
+    pub fn rows(&self, part: u32) -> Vec<u64> {
+        self.filtered(part, |found| found == part)
+    }
+
+    /// The rows of all other parts, in the order of the file.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the part is not below [`count`](Self::count).
+    pub fn others(&self, part: u32) -> Vec<u64> {
+        self.filtered(part, |found| found != part)
+    }
+
+    fn filtered(&self, part: u32, keep: impl Fn(u32) -> bool) -> Vec<u64> {
+        assert!(part < self.count, "part {part} of {}", self.count);
+        let rows = (0..).zip(&*self.parts).filter(|(_, found)| keep(**found));
+        rows.map(|(row, _)| row).collect()
+    }
+
+    /// Gives each row to the part whose share is the furthest from being met.
+    fn apportion(len: usize, rows: impl Iterator<Item = u64>, shares: &[f64]) -> Self {
+        let mut parts = vec![0; len];
+        let mut given = vec![0.0; shares.len()];
+        for (done, row) in rows.enumerate() {
+            let missing = |part: usize| shares[part] * (done + 1) as f64 - given[part];
+            let furthest =
+                (1..shares.len()).fold(0, |best, part| match missing(part) > missing(best) {
+                    true => part,
+                    false => best,
+                });
+            given[furthest] += 1.0;
+            parts[row as usize] = furthest as u32;
+        }
+        Self {
+            parts: parts.into(),
+            count: shares.len() as u32,
+        }
+    }
+
+    /// Deals the rows like cards.
+    fn deal(len: usize, rows: impl Iterator<Item = u64>, count: u32) -> Self {
+        let mut parts = vec![0; len];
+        for (row, part) in rows.zip((0..count).cycle()) {
+            parts[row as usize] = part;
+        }
+        Self {
+            parts: parts.into(),
+            count,
+        }
+    }
+}
+
+fn shuffled(len: usize, seed: u64) -> impl Iterator<Item = u64> {
+    let permutation = Permutation::new(len as u64, part_of(seed, TAG, 0), 0);
+    (0..len as u64).map(move |position| permutation.row(position))
+}
+
+/// The rows, those of a class together and shuffled.
+fn by_class<L: Ord>(labels: &[L], seed: u64) -> Vec<u64> {
+    let classes = Classes::new(labels);
+    let mut rows = Vec::with_capacity(labels.len());
+    for (number, class) in (0..).zip(classes.iter()) {
+        let len = class.len() as u64;
+        let permutation = Permutation::new(len, part_of(seed, TAG, number), 0);
+        rows.extend(permutation.rows(0..len).map(|place| class[place as usize]));
+    }
+    rows
+}
+
+fn check_shares(shares: &[f64]) -> Result<()> {
+    let sum: f64 = shares.iter().sum();
+    match shares.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-9 {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorClass::Usage,
+            format!("shares {shares:?}, expected numbers from 0 to 1 that add up to 1"),
+        )),
+    }
+}
+
+fn check_count(len: usize, count: u32) -> Result<()> {
+    match count >= 2 && count as usize <= len {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorClass::Usage,
+            format!("{count} folds of {len} rows"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_have_their_shares(
+            labels in prop::collection::vec(0..4_u8, 1..300),
+            cuts in prop::collection::vec(1..10_u8, 1..4),
+            seed: u64,
+        ) {
+            let sum: u8 = cuts.iter().sum();
+            let shares: Vec<f64> = cuts.iter().map(|c| f64::from(*c) / f64::from(sum)).collect();
+            for folds in [
+                Folds::split(labels.len(), &shares, seed).unwrap(),
+                Folds::stratified_split(&labels, &shares, seed).unwrap(),
+            ] {
+                let sets: Vec<Vec<u64>> = (0..folds.count()).map(|p| folds.rows(p)).collect();
+                for (set, share) in sets.iter().zip(&shares) {
+                    let expected = share * labels.len() as f64;
+                    prop_assert!((set.len() as f64 - expected).abs() <= 1.0 + 1e-9);
+                }
+                let mut all = sets.concat();
+                all.sort_unstable();
+                prop_assert!(all.into_iter().eq(0..labels.len() as u64));
+            }
+            let folds = Folds::stratified_split(&labels, &shares, seed).unwrap();
+            for class in 0..4 {
+                let in_class = |rows: &[u64]| {
+                    rows.iter().filter(|row| labels[**row as usize] == class).count() as f64
+                };
+                let all: Vec<u64> = (0..labels.len() as u64).collect();
+                for (part, share) in (0..).zip(&shares) {
+                    let found = in_class(&folds.rows(part));
+                    prop_assert!((found - share * in_class(&all)).abs() <= 2.0 + 1e-9);
+                }
+            }
+        }
+
+        #[test]
+        fn folds_differ_by_one(
+            labels in prop::collection::vec(0..4_u8, 2..300), count in 2..10_u32, seed: u64,
+        ) {
+            prop_assume!(count as usize <= labels.len());
+            let folds = Folds::stratified_k_fold(&labels, count, seed).unwrap();
+            let plain = Folds::k_fold(labels.len(), count, seed).unwrap();
+            let spread = |sizes: Vec<usize>| sizes.iter().max().unwrap() - sizes.iter().min().unwrap();
+            let sizes = |folds: &Folds, keep: &dyn Fn(u8) -> bool| -> Vec<usize> {
+                let kept = |part| folds.rows(part).iter().filter(|r| keep(labels[**r as usize])).count();
+                (0..count).map(kept).collect()
+            };
+            prop_assert!(spread(sizes(&plain, &|_| true)) <= 1);
+            prop_assert!(spread(sizes(&folds, &|_| true)) <= 1);
+            for class in 0..4 {
+                prop_assert!(spread(sizes(&folds, &|label| label == class)) <= 1);
+            }
+            let mut all = [folds.rows(1), folds.others(1)].concat();
+            all.sort_unstable();
+            prop_assert!(all.into_iter().eq(0..labels.len() as u64));
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_parts_again() {
+        let parts = |seed| Folds::split(1000, &[0.9, 0.1], seed).unwrap();
+        assert_eq!(parts(1), parts(1));
+        assert_ne!(parts(1), parts(2));
+    }
+
+    #[test]
+    fn misuse_is_an_error() {
+        for shares in [&[][..], &[0.5], &[1.5, -0.5], &[f64::NAN, 1.0]] {
+            let error = Folds::split(10, shares, 1).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Usage);
+        }
+        for (len, count) in [(10, 0), (10, 1), (10, 11), (0, 2)] {
+            let error = Folds::k_fold(len, count, 1).unwrap_err();
+            assert_eq!(error.to_string(), format!("{count} folds of {len} rows"));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Orders that users have pinned by their seeds never change.
+
+use std::path::Path;
+use std::process::Command;
+
+use burn_npy_core::rand_core::Rng;
+use burn_npy_core::{Folds, Order, Permutation, Plan, RowRng, Sampler, Shard, Tail};
+
+fn numbers(text: &str) -> Vec<u64> {
+    text.split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+fn first_rows(order: &Order, count: usize) -> Vec<u64> {
+    order.rows(0..order.len().min(count as u64)).collect()
+}
+
+/// `twin.py` wrote the vectors, from the description of the order and not from this code. A change of
+/// any of them is a new version of the order.
+#[test]
+fn golden_vectors() {
+    let mut counts = [0; 3];
+    for line in include_str!("../golden.txt").lines() {
+        let (key, expected) = line.split_once(':').unwrap();
+        let (kind, found) = match key.split_once(' ').unwrap() {
+            ("blocks", key) => {
+                let [len, seed, epoch, block, mixed] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let sampler = Sampler::blocks(seed, block, mixed).unwrap();
+                (1, join(first_rows(&sampler.order(len, epoch), 20)))
+            }
+            ("shard", key) => (2, shard(key)),
+            _ => {
+                let [len, seed, epoch] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let rows: Vec<u64> = Permutation::new(len, seed, epoch)
+                    .rows(0..len.min(8))
+                    .collect();
+                let order = Sampler::shuffled(seed).order(len, epoch);
+                assert_eq!(first_rows(&order, 8), rows);
+                (0, join(rows))
+            }
+        };
+        assert_eq!(found, expected.trim(), "{key}");
+        counts[kind] += 1;
+    }
+    assert_eq!(counts, [50, 15, 78]);
+}
+
+fn join(numbers: impl IntoIterator<Item = u64>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|n| n.to_string()).collect();
+    numbers.join(" ")
+}
+
+fn shard(key: &str) -> String {
+    let words: Vec<&str> = key.split(' ').collect();
+    let [len, batch, drop_last, tail, index, count] = words[..] else {
+        panic!("{key}");
+    };
+    let tail = match tail {
+        "drop" => Tail::Drop,
+        "pad" => Tail::Pad,
+        _ => Tail::Uneven,
+    };
+    let number = |word: &str| word.parse::<u64>().unwrap();
+    let shard = Shard::new(number(index), number(count)).unwrap();
+    let plan = Plan::new(0..number(len), number(batch) as usize, drop_last == "1");
+    let plan = plan.shard(shard, tail);
+    let batches = (0..plan.num_batches()).map(|batch| {
+        let padding = join(plan.padding(batch));
+        match padding.is_empty() {
+            true => join(plan.batch(batch)),
+            false => format!("{} + {padding}", join(plan.batch(batch)))
+                .trim()
+                .to_owned(),
+        }
+    });
+    batches.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_twin_still_gives_the_golden_vectors() {
+    let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let twin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/twin.py");
+    let Some(output) = crate::output(Command::new(python).arg(twin)) else {
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines = include_str!("../golden.txt").lines();
+    assert!(printed.lines().eq(lines), "the twin differs");
+}
+
+/// What the twin does not know.
+#[test]
+fn literal_orders() {
+    let weights: Vec<f64> = (0..50).map(|row| f64::from(row) * 0.37).collect();
+    let labels: Vec<u8> = (0..50).map(|row| row % 7).collect();
+    let weighted = Sampler::weighted(42, &weights).unwrap();
+    let unreplaced = Sampler::weighted_without_replacement(42, &weights).unwrap();
+    let balanced = Sampler::balanced(42, &labels).unwrap();
+    assert_eq!(first_rows(&weighted.order(50, 3), 8), WEIGHTED);
+    assert_eq!(first_rows(&unreplaced.order(50, 3), 8), UNREPLACED);
+    assert_eq!(first_rows(&balanced.order(50, 3), 8), BALANCED);
+    let folds = Folds::stratified_k_fold(&labels, 5, 42).unwrap();
+    assert_eq!(folds.rows(0), FOLD);
+    let mut rng = RowRng::new(42, 3, 4711);
+    assert_eq!([0; 4].map(|_| rng.next_u32()), RANDOM);
+}
+
+const WEIGHTED: [u64; 8] = [26, 17, 11, 47, 49, 29, 37, 39];
+const UNREPLACED: [u64; 8] = [18, 30, 22, 48, 34, 35, 8, 7];
+const BALANCED: [u64; 8] = [28, 33, 23, 24, 22, 4, 34, 49];
+const FOLD: [u64; 10] = [0, 1, 7, 10, 18, 26, 30, 32, 37, 48];
+const RANDOM: [u32; 4] = [2565584630, 3491083504, 3807640731, 2674534816];
