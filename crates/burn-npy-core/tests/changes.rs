@@ -13,7 +13,9 @@ use ndarray::Array2;
 
 const TIMES: u64 = 50;
 const ROWS: usize = 20_000;
-const CHANGES: [(&str, fn(&Path)); 3] = [
+type Change = (&'static str, fn(&Path));
+
+const CHANGES: [Change; 3] = [
     ("truncate", |path| {
         let file = File::options().write(true).open(path).unwrap();
         file.set_len(4096).unwrap();
