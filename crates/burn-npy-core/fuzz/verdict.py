@@ -59,11 +59,12 @@ def main():
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     while head := sys.stdin.buffer.read(4):
         data = sys.stdin.buffer.read(struct.unpack("<I", head)[0])
+        answer = {"arrays": None, "canonical": False, "error": ""}
         try:
-            arrays, canonical = load(data)
-        except Exception:
-            arrays, canonical = None, False
-        answer = json.dumps({"arrays": arrays, "canonical": canonical}).encode()
+            answer["arrays"], answer["canonical"] = load(data)
+        except Exception as error:
+            answer["error"] = str(error)
+        answer = json.dumps(answer).encode()
         sys.stdout.buffer.write(struct.pack("<I", len(answer)) + answer)
         sys.stdout.buffer.flush()
 

@@ -36,6 +36,10 @@ pub(crate) fn entries(
     python2: bool,
     mut entry: impl FnMut(Literal, Literal) -> Result<()>,
 ) -> Result<()> {
+    // Not even in a comment does Python take one.
+    if let Some(at) = text.find('\0') {
+        return Err(error(at, "a NUL character"));
+    }
     let mut parser = Parser::new(text, python2);
     parser.skip_blank();
     if parser.at_char() != Some('{') {

@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     match ours {
+        Ok(_) if numpy["arrays"].is_null() && is_about_lines(&numpy, data) => {}
         Ok(ours) => assert_eq!(ours, numpy["arrays"], "NumPy says {numpy}"),
         Err(error) => assert!(
             numpy["canonical"] != true || may_refuse(&error),
@@ -26,6 +27,17 @@ fuzz_target!(|data: &[u8]| {
         ),
     }
 });
+
+/// To Python a line break ends the expression, and the white space at the start of a line counts, by rules
+/// that differ between the versions of the format. Here white space is white space.
+fn is_about_lines(numpy: &Value, data: &[u8]) -> bool {
+    let error = numpy["error"].as_str().unwrap_or_default();
+    let lines = data
+        .iter()
+        .filter(|byte| b"\n\r\x0c#\\".contains(byte))
+        .count();
+    error.starts_with("Cannot parse header") && lines > 1
+}
 
 /// Objects are never loaded, and a few dtypes have no numbers that Rust knows.
 fn may_refuse(error: &Error) -> bool {
