@@ -18,6 +18,12 @@ const READ_BYTES: usize = 1 << 20;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
+/// Numbers that an item is made of, such as the two of a complex number, are a last axis of the rows.
+/// A row that lies in one piece, of an array in C layout or of a field of a one-dimensional structured array,
+/// costs one copy. A row of an array in Fortran layout lies scattered: it costs a cache line, or a read under
+/// [`Access::Positioned`](crate::Access::Positioned), for each of its elements, but neither time nor memory for a
+/// transposed copy of the array.
+///
 /// Clones share the data.
 #[derive(Clone, Debug)]
 pub struct Column {

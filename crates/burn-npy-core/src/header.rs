@@ -348,6 +348,8 @@ fn parse_shape(shape: &Literal) -> Result<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     fn npy(version: u8, text: &str) -> Vec<u8> {
@@ -447,5 +449,32 @@ mod tests {
             Header::parse(&npy(4, "")).unwrap_err().class(),
             ErrorClass::Version
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn sizes_are_those_of_wide_arithmetic(
+            shape in proptest::collection::vec(
+                proptest::prop_oneof![
+                    0..4_usize,
+                    proptest::prelude::any::<usize>(),
+                    (0..64_u32, 0..3_usize).prop_map(|(bits, more)| (1_usize << bits).wrapping_add(more)),
+                ],
+                0..5,
+            ),
+            size in proptest::prop_oneof![1..17_usize, 1..i32::MAX as usize],
+        ) {
+            // Five lengths and a size of 64 bits each: saturating keeps too large what is too large.
+            let wide = |len: &usize| *len as u128;
+            let nonzero = shape.iter().map(|len| wide(len).max(1));
+            let all = nonzero.fold(wide(&size), u128::saturating_mul);
+            let found = checked_nbytes(&shape, size);
+            if all > isize::MAX as u128 {
+                proptest::prop_assert_eq!(found.unwrap_err().class(), ErrorClass::Overflow);
+            } else {
+                let exact = shape.iter().map(wide).fold(wide(&size), |all, len| all * len);
+                proptest::prop_assert_eq!(wide(&found.unwrap()), exact);
+            }
+        }
     }
 }

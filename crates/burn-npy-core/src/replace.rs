@@ -15,16 +15,12 @@ pub(crate) struct Replacement {
 
 impl Replacement {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
         let mut builder = tempfile::Builder::new();
         // As any new file, not only for the user as temporary files are.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         Ok(Self {
-            file: builder.tempfile_in(dir)?,
+            file: builder.tempfile_in(folder(path))?,
             path: path.to_path_buf(),
         })
     }
@@ -33,6 +29,16 @@ impl Replacement {
     pub(crate) fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.path).map_err(|error| error.error)?;
+        // The name is on the disk when the folder is.
+        #[cfg(unix)]
+        std::fs::File::open(folder(&self.path))?.sync_all()?;
         Ok(())
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
