@@ -371,7 +371,7 @@ impl Column {
     }
 
     /// Where the rows are, if each is one piece of memory; `bytes` is left to the caller.
-    fn contiguous_rows(&self) -> Option<Rows<'static>> {
+    pub(crate) fn contiguous_rows(&self) -> Option<Rows<'static>> {
         let (axes, row_bytes) = self.piece();
         (axes == self.axes.len()).then_some(Rows {
             bytes: &[],

@@ -52,6 +52,7 @@
 //! that has the file mapped for writing is seen only from its first write to each page on.
 
 mod alias;
+mod announce;
 mod append;
 mod array;
 mod blocks;

@@ -176,6 +176,53 @@ impl Storage {
         }
     }
 
+    /// Whether it is a file of which not all will be read ahead anyway.
+    pub(crate) fn is_large_file(&self) -> bool {
+        /// Of a file of this size or less, whatever is read ahead is soon asked for.
+        const SMALL: u64 = 256 << 20;
+        matches!(&*self.0, Repr::Mapped(..) | Repr::Positioned(_)) && self.len() > SMALL
+    }
+
+    /// Whether a byte of a file is in memory already; `false` if the system does not tell.
+    pub(crate) fn is_cached(&self, offset: u64) -> bool {
+        match &*self.0 {
+            #[cfg(target_os = "linux")]
+            Repr::Mapped(_, file) | Repr::Positioned(file) => {
+                use rustix::io::{ReadWriteFlags, preadv2};
+                let mut byte = [0];
+                let mut out = [io::IoSliceMut::new(&mut byte)];
+                // A read that gives up where it would have to wait for the disk.
+                preadv2(&file.file, &mut out, offset, ReadWriteFlags::NOWAIT).is_ok()
+            }
+            Repr::Memory(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Asks the system to read bytes of a file soon, without waiting for them. Only a hint.
+    pub(crate) fn will_need(&self, range: std::ops::Range<u64>) {
+        let (start, len) = (range.start, range.end - range.start);
+        #[cfg(unix)]
+        match &*self.0 {
+            Repr::Mapped(map, _) => {
+                let _ = map.advise_range(memmap2::Advice::WillNeed, start as usize, len as usize);
+            }
+            #[cfg(not(target_vendor = "apple"))]
+            Repr::Positioned(file) => {
+                use rustix::fs::{Advice, fadvise};
+                let _ = fadvise(
+                    &file.file,
+                    start,
+                    std::num::NonZeroU64::new(len),
+                    Advice::WillNeed,
+                );
+            }
+            _ => {}
+        }
+        #[cfg(not(unix))]
+        let _ = (start, len);
+    }
+
     /// Whether two storages are the same, so that one check is enough.
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
