@@ -1,6 +1,6 @@
 //! The loops that take rows from one place to another, and the arithmetic in between.
 //!
-//! This is one of the two files with unsafe code: the call of a function that was compiled for
+//! This is one of the three files with unsafe code: the call of a function that was compiled for
 //! instructions that the machine has been seen to have, and the hint to fetch a cache line.
 //!
 //! A shuffled gather waits for memory, so each loop asks for the rows that are [`AHEAD`] of the
@@ -13,6 +13,7 @@ use half::{bf16, f16};
 use crate::DType;
 use crate::convert::{Arith, Cast, Stage};
 use crate::element::{Scalar, with_made, with_stored};
+use crate::stream;
 
 /// How many rows ahead of the copy the memory is asked for.
 const AHEAD: usize = 16;
@@ -71,6 +72,7 @@ pub(crate) fn copy(rows: Rows<'_>, of: &[usize], ahead: &[usize], out: &mut [u8]
         4 => copy_sized::<4>(rows, of, ahead, out),
         8 => copy_sized::<8>(rows, of, ahead, out),
         _ => {
+            let streamed = out.len() >= stream::MIN_BYTES;
             let mut out = out;
             let mut at = 0;
             while at < of.len() {
@@ -80,10 +82,15 @@ pub(crate) fn copy(rows: Rows<'_>, of: &[usize], ahead: &[usize], out: &mut [u8]
                 }
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
-                head.copy_from_slice(&rows.bytes[start..][..head.len()]);
+                let from = &rows.bytes[start..][..head.len()];
+                match streamed {
+                    true => stream::copy(from, head),
+                    false => head.copy_from_slice(from),
+                }
                 out = rest;
                 at += run;
             }
+            stream::fence();
         }
     }
 }
@@ -190,10 +197,41 @@ fn dispatch<S: Scalar + Cast<T>, T: Pod>(
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
         // SAFETY: the machine has just been seen to have AVX2.
-        unsafe { convert_avx2::<S, T>(rows, of, ahead, out, f) };
+        match size_of_val(out) >= stream::MIN_BYTES {
+            true => unsafe { stream_avx2::<S, T>(rows, of, ahead, out, f) },
+            false => unsafe { convert_avx2::<S, T>(rows, of, ahead, out, f) },
+        }
         return;
     }
     convert_rows::<S, T>(rows, of, ahead, out, f);
+}
+
+/// As [`convert_avx2`], but past the caches: a tile at a time is converted in the nearest cache and
+/// streamed from there.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn stream_avx2<S: Scalar + Cast<T>, T: Pod>(
+    rows: Rows<'_>,
+    of: &[usize],
+    ahead: &[usize],
+    out: &mut [T],
+    f: impl Fn(T) -> T + Copy,
+) {
+    let mut tile = stream::Tile::default();
+    let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile.0);
+    let row_len = rows.row_bytes / size_of::<S>();
+    for (i, (out, &row)) in out.chunks_exact_mut(row_len).zip(of).enumerate() {
+        prefetch_ahead(rows, of, ahead, i);
+        let row = rows.row(row).chunks(tile.len() * size_of::<S>());
+        for (out, row) in out.chunks_mut(tile.len()).zip(row) {
+            let tile = &mut tile[..out.len()];
+            for (to, element) in tile.iter_mut().zip(row.chunks_exact(size_of::<S>())) {
+                *to = f(S::load(element).cast());
+            }
+            stream::copy_avx2(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
+        }
+    }
+    stream::fence();
 }
 
 #[cfg(target_arch = "x86_64")]

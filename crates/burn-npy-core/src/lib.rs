@@ -88,6 +88,7 @@ mod shard;
 mod shared;
 mod split;
 mod storage;
+mod stream;
 mod write;
 mod zip;
 

@@ -171,6 +171,35 @@ fn fields_are_read_where_they_lie() {
     }
 }
 
+/// Large batches take another way, past the caches.
+#[test]
+fn large_batches_are_those_of_small_ones() {
+    let values = Array2::from_shape_fn((700, 5003), |(i, j)| (i * 31 + j * 7) as u8);
+    let bytes = Column::new(values.clone().into()).unwrap();
+    let floats = Column::new(values.mapv(f32::from).into()).unwrap();
+    let divided = Convert::to(DType::F32).divide(255.0);
+    for column in [
+        bytes.clone().convert(&divided).unwrap(),
+        bytes
+            .clone()
+            .slice(1..5001)
+            .unwrap()
+            .convert(&divided)
+            .unwrap(),
+        floats.clone(),
+        floats.slice(3..5002).unwrap(),
+    ] {
+        let rows: Vec<usize> = (0..700).map(|i| i * 397 % 700).collect();
+        assert!(rows.len() * column.row_bytes() > crate::stream::MIN_BYTES);
+        let large = gather::<f32>(&column, &rows);
+        let small: Vec<f32> = rows
+            .chunks(100)
+            .flat_map(|rows| gather::<f32>(&column, rows))
+            .collect();
+        assert!(large == small);
+    }
+}
+
 #[test]
 fn items_of_several_numbers_have_an_axis_for_them() {
     let dir = tempfile::tempdir().unwrap();
