@@ -196,10 +196,12 @@ fn dispatch<S: Scalar + Cast<T>, T: Pod>(
 ) {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
-        // SAFETY: the machine has just been seen to have AVX2.
-        match size_of_val(out) >= stream::MIN_BYTES {
-            true => unsafe { stream_avx2::<S, T>(rows, of, ahead, out, f) },
-            false => unsafe { convert_avx2::<S, T>(rows, of, ahead, out, f) },
+        if size_of_val(out) >= stream::MIN_BYTES {
+            // SAFETY: the machine has just been seen to have AVX2.
+            unsafe { stream_avx2::<S, T>(rows, of, ahead, out, f) };
+        } else {
+            // SAFETY: as above.
+            unsafe { convert_avx2::<S, T>(rows, of, ahead, out, f) };
         }
         return;
     }
