@@ -69,7 +69,8 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::{Access, Array, Buffer, OpenOptions, header};
+    use crate::format::header;
+    use crate::{Access, Array, Buffer, OpenOptions};
 
     #[test]
     #[allow(clippy::single_range_in_vec_init, reason = "one range is meant")]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn, ShapeBuilder};
 
-use crate::header::{Header, Prefix};
-use crate::item::{ItemKind, Numbers};
+use crate::format::header::{Header, Prefix};
+use crate::format::item::{ItemKind, Numbers};
 use crate::storage::Storage;
 use crate::{
     Access, ByteOrder, Column, DType, Element, Error, ErrorClass, Field, ItemType, Layout, Limits,

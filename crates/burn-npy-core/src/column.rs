@@ -5,8 +5,8 @@ use std::ops::Range;
 use ndarray::ArrayD;
 
 use crate::convert::Stages;
+use crate::format::item::Numbers;
 use crate::gather::{self, Rows};
-use crate::item::Numbers;
 use crate::storage::Storage;
 use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Result, array};
 

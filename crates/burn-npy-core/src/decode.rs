@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::header::{Header, Prefix};
+use crate::format::header::{Header, Prefix};
 use crate::storage::Storage;
 use crate::zip::{Contents, Member};
 use crate::{Buffer, Error, ErrorClass, OpenOptions, Result};

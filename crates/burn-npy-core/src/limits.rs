@@ -17,7 +17,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            header_bytes: crate::header::MAX_HEADER_LEN,
+            header_bytes: crate::format::header::MAX_HEADER_LEN,
             member_bytes: 4 << 30,
             total_bytes: 16 << 30,
             memory_bytes: 1 << 30,

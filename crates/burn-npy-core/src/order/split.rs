@@ -1,8 +1,8 @@
 //! Rows divided into sets: for training and for validation, or into folds.
 
-use crate::classes::Classes;
-use crate::keys::part_of;
-use crate::shared::Shared;
+use crate::order::classes::Classes;
+use crate::order::keys::part_of;
+use crate::order::shared::Shared;
 use crate::{Error, ErrorClass, Permutation, Result};
 
 const TAG: u64 = 7;

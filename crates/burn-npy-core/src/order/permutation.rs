@@ -10,10 +10,10 @@ mod quality;
 
 use std::ops::Range;
 
-use crate::chunks::{Chunks, check_fill};
-use crate::feistel::Feistel;
-use crate::keys::{Keys, below};
-use crate::shared::Shared;
+use crate::order::chunks::{Chunks, check_fill};
+use crate::order::feistel::Feistel;
+use crate::order::keys::{Keys, below};
+use crate::order::shared::Shared;
 
 /// Luby and Rackoff need 3 or 4 rounds of ideal functions. The tests in `quality` reject 4 of ours at every
 /// length, and 6 where the halves are shortest; 8 pass.

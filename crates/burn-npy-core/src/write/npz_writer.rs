@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
-use crate::replace::Replacement;
+use crate::write::replace::Replacement;
 use crate::zip::{Writer, Zip64From};
 use crate::{Error, ErrorClass, Result, WriteElement};
 

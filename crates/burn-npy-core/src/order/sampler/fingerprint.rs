@@ -2,8 +2,8 @@
 
 use super::{Kind, Sampler};
 use crate::Order;
-use crate::entries::Entries;
-use crate::keys::mix;
+use crate::order::entries::Entries;
+use crate::order::keys::mix;
 
 impl Sampler {
     /// A number for everything that decides about the order: the kind, the seed, weights, labels, lists and

@@ -1,12 +1,12 @@
 //! How the rows of an epoch are chosen and ordered.
 
-use crate::alias::Alias;
-use crate::blocks::{self, Blocks};
-use crate::classes::Classes;
-use crate::entries::Entries;
 use crate::order::Base;
-use crate::race::race;
-use crate::shared::Shared;
+use crate::order::alias::Alias;
+use crate::order::blocks::{self, Blocks};
+use crate::order::classes::Classes;
+use crate::order::entries::Entries;
+use crate::order::race::race;
+use crate::order::shared::Shared;
 use crate::{Error, ErrorClass, Order, Permutation, Result};
 
 /// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,

@@ -5,7 +5,7 @@
 //! Arbitrary Finite Domains*, 2002). The domain is less than twice the length, so fewer than two
 //! turns are expected.
 
-use crate::keys::Keys;
+use crate::order::keys::Keys;
 
 /// How many numbers [`Feistel::fill`] keeps at hand, at most as many as a `u8` counts.
 const CHUNK: usize = 256;

@@ -1,6 +1,6 @@
 //! What a sampler orders: the rows, windows of them, or those of a list.
 
-use crate::shared::Shared;
+use crate::order::shared::Shared;
 use crate::{Error, ErrorClass, Result};
 
 /// What stands at the positions of an epoch.

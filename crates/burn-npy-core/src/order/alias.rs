@@ -5,8 +5,8 @@
 //! random number belongs to the position, so a draw is a pure function of (weights, seed, epoch,
 //! position).
 
-use crate::keys::{Keys, part_of};
-use crate::shared::Shared;
+use crate::order::keys::{Keys, part_of};
+use crate::order::shared::Shared;
 
 const TAG: u64 = 3;
 

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use crate::dtype::abbreviated;
-use crate::literal::Literal;
+use crate::format::literal::Literal;
 use crate::{ByteOrder, DType, Error, ErrorClass, Result};
 
 /// NumPy's own limit on the size of an item in bytes.
@@ -484,7 +484,7 @@ mod tests {
     use super::*;
 
     fn item(text: &str) -> Result<ItemType> {
-        ItemType::from_literal(&crate::literal::parse(text, false).unwrap())
+        ItemType::from_literal(&crate::format::literal::parse(text, false).unwrap())
     }
 
     #[test]

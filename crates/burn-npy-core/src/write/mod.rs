@@ -1,5 +1,12 @@
 //! Files that NumPy reads.
 
+mod append;
+mod npz_writer;
+pub(crate) mod replace;
+
+pub use append::append_npy;
+pub use npz_writer::NpzWriter;
+
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -7,8 +14,9 @@ use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension};
 use ndarray_npy::WriteNpyExt;
 
-use crate::replace::Replacement;
-use crate::{ByteOrder, Element, Error, F8E4M3FN, F8E5M2, Layout, Result, header};
+use crate::format::header;
+use crate::write::replace::Replacement;
+use crate::{ByteOrder, Element, Error, F8E4M3FN, F8E5M2, Layout, Result};
 
 /// An element of which arrays can be written: every [`Element`].
 ///

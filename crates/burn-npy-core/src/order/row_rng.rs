@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use rand_core::TryRng;
 
-use crate::keys::{Keys, part_of};
+use crate::order::keys::{Keys, part_of};
 
 const TAG: u64 = 8;
 

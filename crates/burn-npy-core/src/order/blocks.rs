@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::Permutation;
-use crate::keys::part_of;
+use crate::order::keys::part_of;
 
 /// Tags that keep the two kinds of permutations apart.
 const BLOCKS: u64 = 1;

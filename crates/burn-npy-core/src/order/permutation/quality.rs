@@ -4,8 +4,8 @@
 //! many epochs. Of random permutations, one in a million is beyond [`FAIR`].
 
 use super::{Permutation, ROUNDS};
-use crate::feistel::Feistel;
-use crate::keys::Keys;
+use crate::order::feistel::Feistel;
+use crate::order::keys::Keys;
 
 const FAIR: f64 = 5.0;
 

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use crate::dtype::abbreviated;
-use crate::item::MAX_NDIM;
-use crate::literal::{self, Literal};
+use crate::format::item::MAX_NDIM;
+use crate::format::literal::{self, Literal};
 use crate::{Error, ErrorClass, ItemType, Layout, Result};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";

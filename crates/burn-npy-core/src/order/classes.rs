@@ -1,8 +1,8 @@
 //! Rows drawn so that every class of labels comes equally often.
 
 use crate::Permutation;
-use crate::keys::part_of;
-use crate::shared::Shared;
+use crate::order::keys::part_of;
+use crate::order::shared::Shared;
 
 /// Tags that keep the kinds of permutations apart.
 const ROUND: u64 = 5;

@@ -5,7 +5,7 @@
 //! four basic operations touch the times, so they are the same on every machine; a logarithm of the
 //! system would not be.
 
-use crate::keys::{Keys, part_of};
+use crate::order::keys::{Keys, part_of};
 
 const TAG: u64 = 4;
 

@@ -2,12 +2,36 @@
 
 use std::ops::Range;
 
-use crate::Permutation;
-use crate::alias::Draws;
-use crate::blocks::Blocks;
-use crate::chunks::{Chunks, check_fill};
-use crate::entries::{Entries, Search};
-use crate::shared::Shared;
+mod alias;
+mod blocks;
+mod chunks;
+mod classes;
+mod entries;
+mod feistel;
+mod index;
+mod keys;
+mod permutation;
+mod plan;
+mod race;
+mod row_rng;
+mod sampler;
+mod shard;
+mod shared;
+mod split;
+
+pub use index::read_index;
+pub use permutation::Permutation;
+pub use plan::{Place, Plan, Tail};
+pub use row_rng::RowRng;
+pub use sampler::Sampler;
+pub use shard::Shard;
+pub use split::Folds;
+
+use crate::order::alias::Draws;
+use crate::order::blocks::Blocks;
+use crate::order::chunks::{Chunks, check_fill};
+use crate::order::entries::{Entries, Search};
+use crate::order::shared::Shared;
 
 /// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
 /// memory it has.

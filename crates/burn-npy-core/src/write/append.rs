@@ -7,9 +7,9 @@ use std::path::Path;
 use ndarray::{ArrayBase, Axis, Data, Dimension};
 
 use crate::array::swap_bytes;
-use crate::header::{self, Header, MAX_HEADER_LEN, Prefix};
-use crate::item::ItemKind;
-use crate::replace::Replacement;
+use crate::format::header::{self, Header, MAX_HEADER_LEN, Prefix};
+use crate::format::item::ItemKind;
+use crate::write::replace::Replacement;
 use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement, write_npy};
 
 /// Adds the rows of an array to those of a `.npy` file, which is made if there is none.

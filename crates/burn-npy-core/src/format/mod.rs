@@ -1,0 +1,8 @@
+//! The text at the start of a `.npy` file, parsed once into validated types.
+
+pub(crate) mod header;
+pub(crate) mod item;
+pub(crate) mod literal;
+
+pub use header::Header;
+pub use item::{Field, ItemKind, ItemType};
