@@ -19,16 +19,6 @@ pub struct F8E4M3FN(u8);
 pub struct F8E5M2(u8);
 
 impl F8E4M3FN {
-    /// The value with these bits.
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits)
-    }
-
-    /// The bits.
-    pub const fn to_bits(self) -> u8 {
-        self.0
-    }
-
     /// The same value as an `f32`, which holds it exactly.
     #[inline]
     pub fn to_f32(self) -> f32 {
@@ -44,16 +34,6 @@ impl F8E4M3FN {
 }
 
 impl F8E5M2 {
-    /// The value with these bits.
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits)
-    }
-
-    /// The bits.
-    pub const fn to_bits(self) -> u8 {
-        self.0
-    }
-
     /// The same value as an `f32`, which holds it exactly.
     #[inline]
     pub fn to_f32(self) -> f32 {
@@ -61,8 +41,20 @@ impl F8E5M2 {
     }
 }
 
-macro_rules! shown {
-    ($($float:ty),*) => {$(
+macro_rules! alike {
+    ($($float:ident),*) => {$(
+        impl $float {
+            /// The value with these bits.
+            pub const fn from_bits(bits: u8) -> Self {
+                Self(bits)
+            }
+
+            /// The bits.
+            pub const fn to_bits(self) -> u8 {
+                self.0
+            }
+        }
+
         impl From<$float> for f32 {
             fn from(value: $float) -> Self {
                 value.to_f32()
@@ -83,7 +75,7 @@ macro_rules! shown {
     )*};
 }
 
-shown!(F8E4M3FN, F8E5M2);
+alike!(F8E4M3FN, F8E5M2);
 
 #[cfg(test)]
 mod tests {

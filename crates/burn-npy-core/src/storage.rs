@@ -47,7 +47,8 @@ impl Storage {
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self> {
         let file = OpenFile::open(path)?;
         let repr = if access == Access::Memory || file.state.len == 0 {
-            let bytes = std::fs::read(path)
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut &file.file, &mut bytes)
                 .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
             Repr::Memory(Box::new(bytes))
         } else if access == Access::Positioned {
@@ -250,12 +251,13 @@ struct OpenFile {
 impl OpenFile {
     fn open(path: &Path) -> Result<Self> {
         let open = || {
-            let file = File::open(path)?;
-            let metadata = file.metadata()?;
-            if metadata.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
+            // Looked at before it is opened, since opening a pipe waits for someone to write.
+            if !std::fs::metadata(path)?.is_file() {
+                return Err(io::Error::other("not a regular file"));
             }
-            Ok((file, FileState::new(&metadata)))
+            let file = File::open(path)?;
+            let state = FileState::new(&file.metadata()?);
+            Ok((file, state))
         };
         let (file, state) =
             open().map_err(|error| Error::io("cannot open the file", error).in_file(path))?;
@@ -381,6 +383,21 @@ mod tests {
             let error = Storage::open(path, Access::Mapped).unwrap_err();
             assert_eq!(error.class(), ErrorClass::Io);
             assert_eq!(error.file(), Some(path));
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_file_is_not_waited_for() {
+        let (dir, _) = temporary(b"");
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [&*pipe, Path::new("/dev/zero")] {
+            for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+                let error = Storage::open(path, access).unwrap_err();
+                assert!(error.to_string().ends_with("not a regular file"), "{error}");
+            }
         }
     }
 

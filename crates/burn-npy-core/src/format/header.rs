@@ -419,6 +419,8 @@ mod tests {
         assert_eq!(class("[('a', '<f3')]", "False", "(3,)"), Dtype);
         assert_eq!(class("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
         assert_eq!(class("'<f4'", "0", "(3,)"), Header);
+        // Python takes no NUL, not even behind a comment's mark.
+        assert_eq!(class("'<f4'", "False, # \0\n", "(3,)"), Header);
         assert_eq!(class("'<f4'", "False", "3"), Shape);
         assert_eq!(class("'<f4'", "False", "(3)"), Shape);
         assert_eq!(class("'<f4'", "False", "(-1,)"), Shape);

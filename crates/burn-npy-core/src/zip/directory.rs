@@ -278,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn formats_of_the_future_are_refused() {
+        let mut bytes = Archive::of([Entry::stored("x", b"abc")]).bytes();
+        let at = bytes.windows(4).position(|bytes| bytes == CENTRAL).unwrap();
+        for (needed, class) in [(63, None), (64, Some(ErrorClass::Method))] {
+            bytes[at + 6] = needed;
+            let found = Directory::read(&Storage::memory(bytes.clone()));
+            assert_eq!(found.err().map(|error| error.class()), class);
+        }
+    }
+
+    #[test]
     fn a_size_of_all_ones_needs_a_zip64_field() {
         let mut entry = Entry::deflated("x", b"abc");
         entry.size = u32::MAX.into();
