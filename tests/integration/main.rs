@@ -6,9 +6,16 @@
 mod burn_loader;
 mod errors;
 mod examples;
+#[cfg(unix)]
+mod kill;
 mod memory;
 mod numpy;
 mod order;
+mod property;
+mod rows;
+mod shards;
+mod skip;
+mod state;
 mod threads;
 #[cfg(feature = "wgpu")]
 mod wgpu;
@@ -17,6 +24,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::{DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Row, ndarray::Array1};
 
@@ -37,6 +46,33 @@ fn cpu() -> Device {
     return Device::ndarray();
     #[cfg(not(feature = "ndarray"))]
     Device::flex()
+}
+
+/// A dataset of nothing but numbers, and a batcher that keeps them: as cheap as it gets.
+struct Indices(usize);
+
+impl Dataset<u64> for Indices {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        Ok(index as u64)
+    }
+
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[derive(Clone)]
+struct Keep;
+
+impl<I: Send + Sync> Batcher<I, Vec<I>> for Keep {
+    fn batch(&self, items: Vec<I>, _: &Device) -> Vec<I> {
+        items
+    }
+}
+
+/// A builder for batches of plain numbers.
+fn plain() -> DataLoaderBuilder<u64, Vec<u64>> {
+    DataLoaderBuilder::new(Keep).set_device(cpu())
 }
 
 /// Rows whose only column is their number.

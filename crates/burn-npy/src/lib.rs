@@ -59,6 +59,8 @@
 //! * [`NpyBatcher`] gathers rows into a [`Batch`]; it is a Burn `Batcher<Row, B>`.
 //! * [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any dataset and
 //!   any batcher, with the method names of Burn's own builder.
+//!   [`Sampler`], [`Shard`] and [`OnError`] say which rows come and in what order; a [`State`] is how far
+//!   it has come, to go on from after a crash.
 //! * Files, arrays, conversions and the order are in [`burn_npy_core`], re-exported here.
 //!
 //! # Cargo features
@@ -78,14 +80,17 @@ mod tensors;
 
 pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, Part};
-pub use loader::{DataLoaderBuilder, LoadError, Loader, LoaderIter};
+pub use loader::{
+    BatchInfo, DataLoaderBuilder, LoadError, Loader, LoaderIter, OnError, Skipped, State,
+};
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
 pub use tensors::{Batch, TensorSpec, Tensors};
 
 pub use burn_npy_core::{
-    self, Access, Array, Convert, DType, Element, Error, ErrorClass, Limits, Npz, NpzWriter,
-    OpenOptions, Permutation, Result, WriteElement, append_npy, half, ndarray, write_npy,
+    self, Access, Array, Convert, DType, Element, Error, ErrorClass, Folds, Limits, Npz, NpzWriter,
+    OpenOptions, Order, Permutation, Place, Plan, Result, RowRng, Sampler, Shard, Tail,
+    WriteElement, append_npy, half, ndarray, read_index, write_npy,
 };
 
 /// Its snippets are compiled and run with the doctests.

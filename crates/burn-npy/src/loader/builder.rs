@@ -2,17 +2,21 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Error, ErrorClass, Result, Sampler};
+use burn_npy_core::{Error, ErrorClass, Result, Sampler, Shard, Tail};
 
+use super::cursor::{At, Cursor};
+use super::cut::Cutter;
+use super::fingerprint::Fingerprint;
+use super::mapped::Mapped;
 use super::source::{Direct, General, Source};
-use super::{Loader, Settings};
+use super::state::Identity;
+use super::{BatchInfo, Loader, OnError, Settings, State};
 use crate::NpyDataset;
-use crate::batcher::{NpyBatcher, as_npy};
+use crate::batcher::as_npy;
 
 /// How many bytes of batches may be ready before they are asked for, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
@@ -20,7 +24,7 @@ const PREFETCH_BYTES: usize = 128 << 20;
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of the
 /// same name: changing the `use` line moves a project over.
 ///
-/// With an [`NpyDataset`] and an [`NpyBatcher`], rows go from the files straight into batches; with
+/// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher), rows go from the files straight into batches; with
 /// other datasets and batchers the order, the bounds and the error handling are the same.
 ///
 /// # Example
@@ -51,15 +55,36 @@ const PREFETCH_BYTES: usize = 128 << 20;
 /// # }
 /// ```
 pub struct DataLoaderBuilder<I, O> {
-    batcher: Arc<dyn Batcher<I, O>>,
-    npy: Option<NpyBatcher<O>>,
+    source: MakeSource<I, O>,
     batch_size: usize,
     drop_last: bool,
     sampler: Sampler,
+    shard: Shard,
+    tail: Tail,
+    start: Start,
+    on_error: OnError,
     num_workers: usize,
     prefetch: Option<usize>,
     prefetch_bytes: usize,
     device: Option<Device>,
+}
+
+/// Makes the source of a loader from a dataset.
+type MakeSource<I, O> =
+    Box<dyn FnOnce(Given<I>, Device) -> Result<Arc<dyn Source<O>>> + Send + Sync>;
+
+/// The dataset that a loader is built from.
+struct Given<I> {
+    dataset: Arc<dyn Dataset<I>>,
+    /// The same, if it is ours.
+    npy: Option<NpyDataset>,
+}
+
+/// Where a loader begins.
+#[derive(Debug)]
+enum Start {
+    Epoch(u64),
+    State(Box<State>),
 }
 
 impl<I, O> DataLoaderBuilder<I, O>
@@ -70,16 +95,89 @@ where
     /// A loader of batches of one item, in the order of the dataset, without threads, on the default
     /// device; the methods change that.
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
+        let npy = as_npy(&batcher);
+        let batcher = Arc::new(batcher);
+        let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<O>>> {
+            Ok(match (given.npy, npy) {
+                (Some(dataset), Some(npy)) => Arc::new(Direct::new(dataset, npy, device)?),
+                (_, npy) => Arc::new(General::new(given.dataset, batcher, npy, device)?),
+            })
+        };
         Self {
-            npy: as_npy(&batcher),
-            batcher: Arc::new(batcher),
+            source: Box::new(source),
             batch_size: 1,
             drop_last: false,
             sampler: Sampler::sequential(),
+            shard: Shard::WHOLE,
+            tail: Tail::default(),
+            start: Start::Epoch(0),
+            on_error: OnError::default(),
             num_workers: 0,
             prefetch: None,
             prefetch_bytes: PREFETCH_BYTES,
             device: None,
+        }
+    }
+
+    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are, in which
+    /// epoch, which of them are padding, and a generator of random numbers for each row, the same whichever
+    /// worker has it. With an [`NpyBatcher`](crate::NpyBatcher) the function runs on the consumer's thread, where the
+    /// tensors are made; with any other batcher, also one around an `NpyBatcher`, on the workers'.
+    ///
+    /// A panic in it is an error of the batch.
+    ///
+    /// # Example
+    ///
+    /// Half of the rows change their sign, others in each epoch:
+    ///
+    /// ```
+    /// use burn::tensor::{Tensor, TensorData};
+    /// use burn_npy::burn_npy_core::rand_core::Rng;
+    /// use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let dataset = NpyDataset::from_tensor_slices(Array2::<f32>::ones((100, 3)))?;
+    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    ///     .map(|batch, info| {
+    ///         let sign = |i| if info.rng(i).next_u32() & 1 == 0 { 1.0_f32 } else { -1.0 };
+    ///         let signs: Vec<f32> = (0..info.rows().len()).map(sign).collect();
+    ///         let signs = TensorData::new(signs, [info.rows().len(), 1]);
+    ///         let signs = Tensor::<2>::from_data(signs, &batch.device());
+    ///         batch * signs
+    ///     })
+    ///     .batch_size(32)
+    ///     .shuffle(42)
+    ///     .try_build(dataset)?;
+    /// for batch in loader.pass() {
+    ///     assert_eq!(batch?.dims()[1], 3);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map<P: Send + 'static>(
+        self,
+        map: impl Fn(O, &BatchInfo) -> P + Send + Sync + 'static,
+    ) -> DataLoaderBuilder<I, P> {
+        let source = self.source;
+        let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<P>>> {
+            Ok(Arc::new(Mapped {
+                source: source(given, device)?,
+                map: Arc::new(map),
+            }))
+        };
+        DataLoaderBuilder {
+            source: Box::new(source),
+            batch_size: self.batch_size,
+            drop_last: self.drop_last,
+            sampler: self.sampler,
+            shard: self.shard,
+            tail: self.tail,
+            start: self.start,
+            on_error: self.on_error,
+            num_workers: self.num_workers,
+            prefetch: self.prefetch,
+            prefetch_bytes: self.prefetch_bytes,
+            device: self.device,
         }
     }
 
@@ -89,16 +187,54 @@ where
         self
     }
 
-    /// Leaves out the last batch of an epoch if it is smaller than the others.
+    /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see [`Tail`].
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
     }
 
     /// Shuffles all items anew in each epoch. The order is a pure function of the seed, the epoch and the
-    /// number of items, see [`Permutation`](crate::Permutation); it takes no memory.
+    /// number of items, see [`Permutation`](crate::Permutation); it takes no memory. It is the short form of
+    /// [`sampler`](Self::sampler) with [`Sampler::shuffled`].
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.sampler = Sampler::shuffled(seed);
+        self
+    }
+
+    /// How the items of an epoch are chosen and ordered: in blocks, by weights, balanced over classes, those of a list.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// Takes the part of each epoch that belongs to one of several processes; [`Shard::from_env`] knows what
+    /// the usual launchers say. Shards cut the order, not the dataset: they are disjoint, and each is
+    /// a new sample of all items in each epoch. The [`Tail`] says what happens at the end of an epoch
+    /// where there is not a full batch for each; all but [`Tail::Uneven`] give each the same number of batches.
+    pub fn shard(mut self, shard: Shard, tail: Tail) -> Self {
+        (self.shard, self.tail) = (shard, tail);
+        self
+    }
+
+    /// Begins with an epoch other than 0, counted from 0: what comes is what a loader that has had the epochs
+    /// before it would yield.
+    ///
+    /// A training run of Burn's `Learner` that is resumed from `.checkpoint(n)`, after its epoch `n` counted from 1,
+    /// goes on with the order that it would have had with `.start_epoch(n)`.
+    pub fn start_epoch(mut self, epoch: u64) -> Self {
+        self.start = Start::Epoch(epoch);
+        self
+    }
+
+    /// Goes on from a saved state, as [`Loader::resume`] does.
+    pub fn resume(mut self, state: State) -> Self {
+        self.start = Start::State(Box::new(state));
+        self
+    }
+
+    /// What happens if a row cannot be had: the pass ends with an error, or the row is skipped.
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
         self
     }
 
@@ -117,7 +253,7 @@ where
     }
 
     /// How many bytes those batches may take, 128 MiB unless set. It holds where the size of an item
-    /// is known: with an [`NpyBatcher`].
+    /// is known: with an [`NpyBatcher`](crate::NpyBatcher).
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.prefetch_bytes = bytes;
         self
@@ -143,40 +279,63 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a batch size of zero; with an [`NpyBatcher`] also [`ErrorClass::Name`],
-    /// [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for a column that does not fit the batch type.
+    /// [`ErrorClass::Usage`] for a batch size of zero and for a rate of skipped rows that is none; with an
+    /// [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`], [`ErrorClass::Shape`] and [`ErrorClass::Dtype`]
+    /// for a column that does not fit the batch type; those of [`Sampler::check`] and [`Loader::resume`]; and for
+    /// an [`NpyDataset`] what reading a few of its rows may give, such as [`ErrorClass::Changed`].
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         if self.batch_size == 0 {
             return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));
         }
-        let device = self.device.unwrap_or_default();
         let any: &dyn Any = &dataset;
-        let source: Arc<dyn Source<O>> = match (any.downcast_ref::<NpyDataset>(), self.npy) {
-            (Some(dataset), Some(npy)) => Arc::new(Direct::new(dataset.clone(), npy, device)?),
-            (_, npy) => {
-                let dataset = Arc::new(dataset);
-                Arc::new(General::new(dataset, self.batcher, npy, device)?)
-            }
+        let npy = any.downcast_ref::<NpyDataset>().cloned();
+        let len = dataset.len();
+        self.sampler.check(len as u64)?;
+        let positions = self.sampler.positions(len as u64);
+        let limit = self.on_error.limit(len as u64)?;
+        let given = Given {
+            dataset: Arc::new(dataset),
+            npy: npy.clone(),
         };
+        let source = (self.source)(given, self.device.unwrap_or_default())?;
         let mut window = self.prefetch.unwrap_or(2 * self.num_workers + 2);
         if let Some(bytes) = source.item_bytes() {
             let batch_bytes = bytes.saturating_mul(self.batch_size).max(1);
             window = window.min(self.prefetch_bytes / batch_bytes);
         }
+        let fingerprint = match npy {
+            Some(dataset) => Fingerprint::of(&dataset)?,
+            None => Fingerprint::of_length(len),
+        };
+        let identity = Identity::new(self.sampler.clone(), fingerprint, positions);
+        let at = match self.start {
+            Start::Epoch(epoch) => At {
+                epoch,
+                ..At::default()
+            },
+            Start::State(state) => identity.place(&state)?,
+        };
         Ok(Arc::new(Loader {
-            positions: 0..source.len() as u64,
             source,
             settings: Settings {
                 sampler: self.sampler,
-                batch_size: self.batch_size,
-                drop_last: self.drop_last,
                 num_workers: self.num_workers,
                 window: window.max(1),
                 streams: (0..self.num_workers)
                     .map(|_| StreamId::allocate())
                     .collect(),
+                limit,
             },
-            next_epoch: AtomicU64::new(0),
+            cutter: Cutter {
+                positions,
+                batch_size: self.batch_size,
+                drop_last: self.drop_last,
+                shard: self.shard,
+                tail: self.tail,
+                slice: None,
+            },
+            cursor: Arc::new(Cursor::new(at)),
+            identity: Arc::new(identity),
         }))
     }
 }
@@ -187,6 +346,10 @@ impl<I, O> std::fmt::Debug for DataLoaderBuilder<I, O> {
             .field("batch_size", &self.batch_size)
             .field("drop_last", &self.drop_last)
             .field("sampler", &self.sampler)
+            .field("shard", &self.shard)
+            .field("tail", &self.tail)
+            .field("start", &self.start)
+            .field("on_error", &self.on_error)
             .field("num_workers", &self.num_workers)
             .field("prefetch", &self.prefetch)
             .field("prefetch_bytes", &self.prefetch_bytes)

@@ -2,6 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
+
+use burn_npy_core::{Error, ErrorClass};
 
 /// Why a loader yielded no batch: what went wrong, in which epoch and batch, and where known at
 /// which row.
@@ -16,6 +19,8 @@ struct Repr {
     epoch: u64,
     batch: u64,
     row: Option<u64>,
+    /// How many rows may be skipped, if there were more.
+    limit: Option<u64>,
     cause: Cause,
 }
 
@@ -44,23 +49,84 @@ impl Cause {
         };
         Self::Panic(who, message)
     }
+
+    /// Whether it may be about a single row; else the rows are not to blame.
+    pub(crate) fn may_be_of_a_row(&self) -> bool {
+        let Self::Error(error) = self else {
+            return true;
+        };
+        if error.is::<SharedError>() {
+            return false;
+        }
+        !error.downcast_ref().is_some_and(|error: &Error| {
+            use ErrorClass::{Changed, Dtype, Name, Overflow, Shape, Usage};
+            matches!(
+                error.class(),
+                Changed | Dtype | Name | Overflow | Shape | Usage
+            )
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Panic(who, message) => write!(f, "the {who} panicked: {message}"),
+        }
+    }
+}
+
+/// An error that every batch has.
+#[derive(Debug)]
+pub(crate) struct SharedError(pub(crate) Arc<Error>);
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for SharedError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
 }
 
 /// A cause, and the row that it is about.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) row: Option<u64>,
+    /// How many rows may be skipped, if this is one more.
+    pub(crate) limit: Option<u64>,
     pub(crate) cause: Cause,
+}
+
+impl Failure {
+    /// Names the row, unless it is known.
+    pub(crate) fn of_row(mut self, row: u64) -> Self {
+        self.row.get_or_insert(row);
+        self
+    }
+
+    pub(crate) fn beyond(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
 }
 
 impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
-        Self { row: None, cause }
+        Self {
+            row: None,
+            limit: None,
+            cause,
+        }
     }
 }
 
-impl From<burn_npy_core::Error> for Failure {
-    fn from(error: burn_npy_core::Error) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         Cause::error(error).into()
     }
 }
@@ -71,6 +137,7 @@ impl LoadError {
             epoch,
             batch,
             row: failure.row,
+            limit: failure.limit,
             cause: failure.cause,
         }))
     }
@@ -90,6 +157,11 @@ impl LoadError {
         self.0.row
     }
 
+    /// How many rows may be skipped, if the row was one more, see [`OnError`](crate::OnError).
+    pub fn skip_limit(&self) -> Option<u64> {
+        self.0.limit
+    }
+
     /// Whether code of the user panicked, such as a batcher.
     pub fn is_panic(&self) -> bool {
         matches!(self.0.cause, Cause::Panic(..))
@@ -102,10 +174,10 @@ impl fmt::Display for LoadError {
         if let Some(row) = self.0.row {
             write!(f, ", row {row}")?;
         }
-        match &self.0.cause {
-            Cause::Error(error) => write!(f, ": {error}"),
-            Cause::Panic(who, message) => write!(f, ": the {who} panicked: {message}"),
+        if let Some(limit) = self.0.limit {
+            write!(f, ", one more than the {limit} rows that may be skipped")?;
         }
+        write!(f, ": {}", self.0.cause)
     }
 }
 

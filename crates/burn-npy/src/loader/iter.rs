@@ -5,11 +5,15 @@ use std::sync::Arc;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
-use super::Settings;
+use super::cursor::{At, Cursor, Ticket};
 use super::error::{Failure, LoadError};
-use super::workers::{Pass, Workers};
+use super::on_error::Skipped;
+use super::pass::{Made, Pass};
+use super::state::{Identity, State};
+use super::workers::Workers;
+use super::{BatchInfo, Settings};
 
-/// The batches of one epoch, in order.
+/// The batches of one epoch, or of the rest of one, in order.
 ///
 /// A batch that fails is yielded as one error, and the pass is over. Dropping the iterator stops its
 /// threads and waits for them.
@@ -20,24 +24,48 @@ pub struct LoaderIter<O> {
     failure: Option<Failure>,
     /// The next batch.
     next: u64,
-    items_yielded: u64,
+    end: u64,
+    /// That of the last batch.
+    info: Option<BatchInfo>,
+    at: At,
+    /// The cursor of the loader, if the pass moves it.
+    cursor: Option<(Arc<Cursor>, Ticket)>,
+    identity: Arc<Identity>,
+    /// How many positions an epoch has.
+    positions: u64,
 }
 
 impl<O: Send + 'static> LoaderIter<O> {
-    pub(super) fn new(pass: Pass<O>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        pass: Pass<O>,
+        settings: &Settings,
+        at: At,
+        cursor: Option<(Arc<Cursor>, Ticket)>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        let batches = pass.cut.batches();
         let pass = Arc::new(pass);
         let mut new = Self {
             workers: None,
             failure: None,
-            next: 0,
-            items_yielded: 0,
+            next: batches.start,
+            end: batches.end,
+            info: None,
+            at,
+            cursor,
+            identity,
+            positions: pass.order.len(),
             pass,
         };
-        if settings.num_workers > 0 && new.pass.plan.num_batches() > 0 {
+        if settings.num_workers > 0 && !batches.is_empty() {
             match Workers::start(new.pass.clone(), settings.window, &settings.streams) {
                 Ok(workers) => new.workers = Some(workers),
                 Err(failure) => new.failure = Some(failure),
             }
+        }
+        // An epoch without batches is done before it begins.
+        if batches.start == batches.end {
+            new.advance(Vec::new());
         }
         new
     }
@@ -47,15 +75,44 @@ impl<O: Send + 'static> LoaderIter<O> {
         self.pass.epoch
     }
 
-    fn load(&mut self) -> Result<O, Failure> {
+    /// Which rows the last batch has, and which of them are padding; none before the first batch.
+    pub fn info(&self) -> Option<&BatchInfo> {
+        self.info.as_ref()
+    }
+
+    /// How far the pass has come: what was yielded counts, what was loaded ahead does not.
+    pub fn state(&self) -> State {
+        self.identity.state(self.at.clone())
+    }
+
+    /// The next batch; none if all of its rows were skipped.
+    fn load(&mut self) -> Result<Option<O>, Failure> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let loaded = match &self.workers {
+        let Made { loaded, info, lost } = match &self.workers {
             Some(workers) => workers.take()?,
             None => self.pass.load(self.next)?,
         };
-        self.pass.source.finish(loaded)
+        let (epoch, limit) = (self.pass.epoch, self.pass.limit.unwrap_or(0));
+        let skipped = self.at.skipped.admit(lost, limit, epoch, self.next)?;
+        let batch = loaded.map(|loaded| self.pass.source.finish(loaded, &info));
+        let batch = batch.transpose()?;
+        self.next += 1;
+        self.advance(skipped);
+        self.info = Some(info);
+        Ok(batch)
+    }
+
+    /// Moves the cursor behind the batches that are done.
+    fn advance(&mut self, skipped: Vec<Skipped>) {
+        self.at.epoch = self.pass.epoch;
+        self.at.position = self.pass.cut.done(self.next);
+        self.at.skipped.add(skipped.iter().cloned());
+        self.at.normalise(self.positions);
+        if let Some((cursor, ticket)) = &self.cursor {
+            cursor.report(*ticket, &self.at, |ledger| ledger.add(skipped));
+        }
     }
 }
 
@@ -63,43 +120,45 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
     type Item = Result<O, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = self.pass.plan.num_batches();
-        if self.next >= end {
-            return None;
-        }
-        let batch = self.next;
-        match self.load() {
-            Ok(loaded) => {
-                let positions = self.pass.plan.batch(batch);
-                self.items_yielded += positions.end - positions.start;
-                self.next += 1;
-                if self.next == end {
-                    self.workers = None;
-                }
-                Some(Ok(loaded))
+        while self.next < self.end {
+            let batch = self.next;
+            let loaded = self.load();
+            if loaded.is_err() {
+                self.end = self.next;
             }
-            Err(failure) => {
-                self.next = end;
+            if self.next == self.end {
                 self.workers = None;
-                let error = LoadError::new(self.pass.epoch, batch, failure);
-                Some(Err(DatasetError::new(error)))
+            }
+            match loaded {
+                Ok(Some(loaded)) => return Some(Ok(loaded)),
+                Ok(None) => {}
+                Err(failure) => {
+                    let error = LoadError::new(self.pass.epoch, batch, failure);
+                    return Some(Err(DatasetError::new(error)));
+                }
             }
         }
+        None
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // An error ends the pass early.
-        let left = self.pass.plan.num_batches() - self.next;
-        (left.min(1) as usize, usize::try_from(left).ok())
+        let left = self.end - self.next;
+        // An error ends the pass early, and a batch may lose all of its rows.
+        let least = match self.pass.limit {
+            Some(_) => 0,
+            None => left.min(1),
+        };
+        (least as usize, usize::try_from(left).ok())
     }
 }
 
 impl<O: Send + 'static> DataLoaderIterator<O> for LoaderIter<O> {
-    /// What was yielded, whatever was loaded ahead.
+    /// What the pass has yielded, whatever was loaded ahead, of what it has; rows that were skipped count
+    /// as yielded, padding does not.
     fn progress(&self) -> Progress {
         Progress::new(
-            self.items_yielded as usize,
-            self.pass.plan.num_rows() as usize,
+            self.pass.cut.rows_before(self.next) as usize,
+            self.pass.cut.num_rows() as usize,
             Some("items".to_owned()),
         )
     }
@@ -110,7 +169,7 @@ impl<O> std::fmt::Debug for LoaderIter<O> {
         f.debug_struct("LoaderIter")
             .field("epoch", &self.pass.epoch)
             .field("next", &self.next)
-            .field("num_batches", &self.pass.plan.num_batches())
+            .field("end", &self.end)
             .field("threads", &self.workers.is_some())
             .finish()
     }

@@ -6,27 +6,44 @@
 //!              consumer ◄── upload, in order ◄── window of loaded batches
 //! ```
 //!
-//! The order of an epoch depends on the seed, the epoch and the number of items alone. Workers only
-//! decide when a batch is made, never what is in it.
+//! The order of an epoch depends on the sampler, the epoch and the number of items alone. Workers only
+//! decide when a batch is made, never what is in it. `cut` says which positions a batch has, `pass` what
+//! it is made of, `workers` who makes it when, and `iter` yields it and moves the `cursor`.
 
 mod builder;
+mod cursor;
+mod cut;
 mod error;
+mod fingerprint;
+mod hex;
+mod info;
 mod iter;
+mod mapped;
+mod on_error;
+mod pass;
+mod replay;
 mod source;
+mod state;
 mod workers;
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Plan, Sampler};
+use burn_npy_core::{Order, Sampler};
 
 pub use builder::DataLoaderBuilder;
 pub use error::LoadError;
+pub use info::BatchInfo;
 pub use iter::LoaderIter;
+pub use on_error::{OnError, Skipped};
+pub use state::State;
+
+use cursor::{At, Cursor};
+use cut::Cutter;
+use pass::Pass;
 use source::{Failed, Source};
+use state::Identity;
 
 /// A Burn `DataLoader` whose order is a pure function of the seed and the epoch.
 ///
@@ -39,73 +56,94 @@ use source::{Failed, Source};
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
     settings: Settings,
-    /// Which positions of the order are this loader's.
-    positions: Range<u64>,
-    next_epoch: AtomicU64,
+    cutter: Cutter,
+    cursor: Arc<Cursor>,
+    identity: Arc<Identity>,
 }
 
 /// What a builder decided, for all slices and devices.
 #[derive(Clone)]
 struct Settings {
     sampler: Sampler,
-    batch_size: usize,
-    drop_last: bool,
     num_workers: usize,
     /// How many batches may be loaded or being loaded before they are asked for.
     window: usize,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
+    /// How many rows may be skipped; none if a failure ends the pass.
+    limit: Option<u64>,
 }
 
 impl<O: Send + 'static> Loader<O> {
-    /// How many batches a pass has.
+    /// How many batches a whole epoch has, for this shard; batches that are all padding count.
     pub fn num_batches(&self) -> usize {
-        self.plan().num_batches() as usize
+        self.cutter.cut(0).batches().end as usize
     }
 
-    /// A pass with the order of a certain epoch, whatever passes there were before.
+    /// The next epoch, or the rest of one that is gone on with: what `iter` gives, as the type that knows
+    /// its [`state`](LoaderIter::state) and the rows of its batches.
+    pub fn pass(&self) -> LoaderIter<O> {
+        let (at, ticket) = self.cursor.begin();
+        self.run(at, Some((self.cursor.clone(), ticket)))
+    }
+
+    /// A pass with the order of a certain epoch, whatever passes there were before. It does not move
+    /// the loader.
     pub fn epoch(&self, epoch: u64) -> LoaderIter<O> {
-        self.source.advise(self.settings.sampler.is_random());
-        let order = self.settings.sampler.order(self.source.len() as u64, epoch);
-        let pass = workers::Pass {
-            source: self.source.clone(),
-            plan: self.plan(),
-            order,
+        let skipped = self.cursor.at().skipped;
+        let at = At {
             epoch,
+            position: 0,
+            skipped,
         };
-        LoaderIter::new(pass, &self.settings)
+        self.run(at, None)
     }
 
-    fn plan(&self) -> Plan {
-        let Settings {
-            batch_size,
-            drop_last,
-            ..
-        } = self.settings;
-        Plan::new(self.positions.clone(), batch_size, drop_last)
+    fn run(&self, at: At, cursor: Option<(Arc<Cursor>, cursor::Ticket)>) -> LoaderIter<O> {
+        self.source.advise(self.settings.sampler.is_random());
+        let pass = self.pass_over(at.epoch, at.position);
+        LoaderIter::new(pass, &self.settings, at, cursor, self.identity.clone())
     }
 
-    fn with(&self, source: Arc<dyn Source<O>>, positions: Range<u64>) -> Self {
+    /// What the batches of an epoch are, from a position on.
+    fn pass_over(&self, epoch: u64, from: u64) -> Pass<O> {
+        Pass {
+            source: self.source.clone(),
+            cut: self.cutter.cut(from),
+            order: self.order(epoch),
+            epoch,
+            seed: self.settings.sampler.seed().unwrap_or(0),
+            limit: self.settings.limit,
+        }
+    }
+
+    fn order(&self, epoch: u64) -> Order {
+        self.settings.sampler.order(self.source.len() as u64, epoch)
+    }
+
+    fn with(&self, source: Arc<dyn Source<O>>, cutter: Cutter) -> Self {
         Self {
             source,
             settings: self.settings.clone(),
-            positions,
+            cutter,
             // A copy goes on where the original is.
-            next_epoch: AtomicU64::new(self.next_epoch.load(Ordering::Relaxed)),
+            cursor: Arc::new(self.cursor.fork()),
+            identity: self.identity.clone(),
         }
     }
 }
 
 impl<O: Send + 'static> DataLoader<O> for Loader<O> {
-    /// The next epoch.
+    /// The next epoch, or the rest of one that is gone on with.
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<O> + 'a> {
-        Box::new(self.epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed)))
+        Box::new(self.pass())
     }
 
-    /// How many items a pass yields; those of a last batch that is dropped are not counted.
+    /// How many items a whole epoch yields, for this shard; neither padding nor what is left out at the end
+    /// counts.
     fn num_items(&self) -> usize {
-        self.plan().num_rows() as usize
+        self.cutter.cut(0).num_rows() as usize
     }
 
     /// The same loader with batches on another device. If the columns do not fit the device, every
@@ -117,18 +155,15 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
                 error: Arc::new(error),
             })
         });
-        Arc::new(self.with(source, self.positions.clone()))
+        Arc::new(self.with(source, self.cutter.clone()))
     }
 
-    /// The positions from `start` to `end` of each epoch. Slices that do not overlap never see the
-    /// same item in an epoch, and each sees a random sample of all items, another one each epoch.
+    /// The items from `start` to `end` of each epoch, in its order; of a shard, those of its own. Slices that do
+    /// not overlap never see the same item in an epoch (unless the sampler repeats it), and each sees a
+    /// random sample of all items, another one each epoch. Of an epoch that is gone on with, a slice is
+    /// the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        let at = |position: usize| {
-            let position = self.positions.start.saturating_add(position as u64);
-            position.min(self.positions.end)
-        };
-        let positions = at(start)..at(end).max(at(start));
-        Arc::new(self.with(self.source.clone(), positions))
+        Arc::new(self.with(self.source.clone(), self.cutter.slice(start, end)))
     }
 }
 
@@ -136,9 +171,8 @@ impl<O> std::fmt::Debug for Loader<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
             .field("sampler", &self.settings.sampler)
-            .field("positions", &self.positions)
-            .field("batch_size", &self.settings.batch_size)
-            .field("drop_last", &self.settings.drop_last)
+            .field("cutter", &self.cutter)
+            .field("next_epoch", &self.next_epoch())
             .field("num_workers", &self.settings.num_workers)
             .field("window", &self.settings.window)
             .finish()

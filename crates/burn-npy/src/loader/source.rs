@@ -9,7 +9,8 @@ use burn::data::dataset::Dataset;
 use burn::tensor::{Device, TensorData};
 use burn_npy_core::Error;
 
-use super::error::{Cause, Failure};
+use super::BatchInfo;
+use super::error::{Cause, Failure, SharedError};
 use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
 use crate::{NpyDataset, Result};
@@ -35,16 +36,24 @@ pub(crate) trait Source<O>: Send + Sync {
     fn advise(&self, random: bool);
 
     /// The part that a worker does.
-    fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure>;
+    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure>;
 
     /// The part that the consumer does.
-    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure>;
+    fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> std::result::Result<O, Failure>;
 
     /// The same source with another device.
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
 }
 
-fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> std::result::Result<T, Failure> {
+/// The items of a batch, as indices of the dataset.
+fn items(info: &BatchInfo) -> Vec<usize> {
+    info.rows().iter().map(|row| *row as usize).collect()
+}
+
+pub(crate) fn guarded<T>(
+    who: &'static str,
+    f: impl FnOnce() -> T,
+) -> std::result::Result<T, Failure> {
     // What a panic leaves half done belongs to the batch that is given up, or to code of the
     // user that is asked again only in another epoch.
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
@@ -93,17 +102,31 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         self.bound.advise(random);
     }
 
-    fn load(&self, mut items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
-        let rows = self.dataset.row_map();
-        if !rows.is_identity() {
-            items.iter_mut().for_each(|item| *item = rows.map(*item));
+    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+        let mut rows = items(info);
+        let map = self.dataset.row_map();
+        if !map.is_identity() {
+            rows.iter_mut().for_each(|row| *row = map.map(*row));
         }
-        guarded("gather", || self.bound.gather(&items))?
-            .map(Loaded::Host)
-            .map_err(Failure::from)
+        let gather = |rows: &[usize]| -> std::result::Result<_, Failure> {
+            guarded("gather", || self.bound.gather(rows))?.map_err(Failure::from)
+        };
+        let failure = match gather(&rows) {
+            Ok(data) => return Ok(Loaded::Host(data)),
+            Err(failure) => failure,
+        };
+        if failure.cause.may_be_of_a_row() {
+            // Which one was it?
+            for (item, row) in info.rows().iter().zip(&rows) {
+                if let Err(failure) = gather(&[*row]) {
+                    return Err(failure.of_row(*item));
+                }
+            }
+        }
+        Err(failure)
     }
 
-    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure> {
+    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
         assemble(&*self.batcher.assemble, loaded, &self.device)
     }
 
@@ -158,10 +181,7 @@ impl<I: 'static, O: 'static> General<I, O> {
         // Which one was it?
         for item in items {
             if let Err(error) = guarded("dataset", || self.dataset.get(item))? {
-                return Err(Failure {
-                    row: Some(item as u64),
-                    cause: Cause::error(error),
-                });
+                return Err(Failure::from(Cause::error(error)).of_row(item as u64));
             }
         }
         Err(Cause::error(error).into())
@@ -189,9 +209,9 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn load(&self, items: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
-        let count = items.len();
-        let items = self.items(items)?;
+    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+        let count = info.rows().len();
+        let items = self.items(items(info))?;
         if items.len() != count {
             let found = items.len();
             return Err(Cause::error(Error::new(
@@ -213,7 +233,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn finish(&self, loaded: Loaded<O>) -> std::result::Result<O, Failure> {
+    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
         match (&self.npy, loaded) {
             (_, Loaded::Batch(batch)) => Ok(batch),
             (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
@@ -245,11 +265,11 @@ impl<O: Send + 'static> Source<O> for Failed {
 
     fn advise(&self, _: bool) {}
 
-    fn load(&self, _: Vec<usize>) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, _: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 
-    fn finish(&self, _: Loaded<O>) -> std::result::Result<O, Failure> {
+    fn finish(&self, _: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 
@@ -258,20 +278,5 @@ impl<O: Send + 'static> Source<O> for Failed {
             len: self.len,
             error: self.error.clone(),
         }))
-    }
-}
-
-#[derive(Debug)]
-struct SharedError(Arc<Error>);
-
-impl std::fmt::Display for SharedError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for SharedError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
     }
 }

@@ -21,32 +21,16 @@
 //! `stopped` and joins; that takes as long as the batches that are being loaded.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use burn::tensor::StreamId;
-use burn_npy_core::{Order, Plan};
 
 use super::error::{Cause, Failure};
-use super::source::{Loaded, Source};
+use super::pass::{Made, Pass};
 
-/// One pass over a source: everything that decides what its batches are.
-pub(crate) struct Pass<O> {
-    pub(crate) source: Arc<dyn Source<O>>,
-    pub(crate) plan: Plan,
-    pub(crate) order: Order,
-    pub(crate) epoch: u64,
-}
-
-impl<O> Pass<O> {
-    /// Loads a batch.
-    pub(crate) fn load(&self, batch: u64) -> Result<Loaded<O>, Failure> {
-        let items = self.order.rows(self.plan.batch(batch));
-        self.source.load(items.map(|item| item as usize).collect())
-    }
-}
-
-type Slot<O> = Option<Result<Loaded<O>, Failure>>;
+type Slot<O> = Option<Result<Made<O>, Failure>>;
 
 struct State<O> {
     /// The first batch that nobody has claimed.
@@ -89,14 +73,14 @@ impl<O: Send + 'static> Workers<O> {
         window: usize,
         streams: &[StreamId],
     ) -> Result<Self, Failure> {
-        let end = pass.plan.num_batches();
+        let Range { start, end } = pass.cut.batches();
         let mut workers = Self {
             shared: Arc::new(Shared {
                 pass,
                 window: window as u64,
                 state: Mutex::new(State {
-                    next: 0,
-                    taken: 0,
+                    next: start,
+                    taken: start,
                     end,
                     slots: VecDeque::with_capacity(window),
                     stopped: false,
@@ -123,7 +107,7 @@ impl<O: Send + 'static> Workers<O> {
 
     /// The next batch in order. It must not be called more often than there are batches, nor after a
     /// failure.
-    pub(crate) fn take(&self) -> Result<Loaded<O>, Failure> {
+    pub(crate) fn take(&self) -> Result<Made<O>, Failure> {
         let mut state = self.shared.lock();
         loop {
             if let Some(Some(_)) = state.slots.front() {

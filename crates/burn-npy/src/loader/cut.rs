@@ -1,0 +1,212 @@
+//! Which positions of the order each batch of a pass has.
+
+use std::ops::Range;
+
+use burn_npy_core::{Order, Place, Plan, Shard, Tail};
+
+/// How every pass of a loader is cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Cutter {
+    /// How many positions an epoch has.
+    pub(crate) positions: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) drop_last: bool,
+    pub(crate) shard: Shard,
+    pub(crate) tail: Tail,
+    /// A part of the rows that the shard has in an epoch, counted in their order.
+    pub(crate) slice: Option<Range<u64>>,
+}
+
+/// The batches of one pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// Those of the shard; of all of its rows, if there is a slice.
+    plan: Plan,
+    slice: Option<Plan>,
+    batch_size: u64,
+    /// The first batch of the pass: not 0 if the epoch is gone on with.
+    first: u64,
+    end: u64,
+}
+
+impl Cutter {
+    /// The batches of an epoch from a position on.
+    ///
+    /// Where the position is the start of a step, the plan is that of the whole epoch, begun later: the
+    /// batches keep their numbers and their padding. Else it is a plan of the rest.
+    pub(crate) fn cut(&self, from: u64) -> Cut {
+        let len = self.positions;
+        let batch_size = self.batch_size as u64;
+        if let Some(slice) = &self.slice {
+            let (whole, rest) = (self.rows(0), self.rows(from));
+            // The same share of the rest as of the whole, so that slices have what belongs to them.
+            let (all, left) = (whole.num_rows(), rest.num_rows());
+            let at = |row: u64| match all {
+                0 => 0,
+                _ => (u128::from(row) * u128::from(left) / u128::from(all)) as u64,
+            };
+            let slice = Plan::new(
+                at(slice.start)..at(slice.end),
+                self.batch_size,
+                self.drop_last,
+            );
+            let end = slice.num_batches();
+            return Cut {
+                plan: rest,
+                slice: Some(slice),
+                batch_size,
+                first: 0,
+                end,
+            };
+        }
+        let step = batch_size.saturating_mul(self.shard.count());
+        let (start, first) = match from.is_multiple_of(step) {
+            true => (0, from / step),
+            false => (from, 0),
+        };
+        let plan = Plan::new(start..len, self.batch_size, self.drop_last);
+        let plan = plan.shard(self.shard, self.tail);
+        Cut {
+            end: plan.num_batches(),
+            plan,
+            slice: None,
+            batch_size,
+            first,
+        }
+    }
+
+    /// The rows of the shard from a position of the epoch on, those of a tail that batches may leave out too.
+    fn rows(&self, from: u64) -> Plan {
+        Plan::new(from..self.positions, self.batch_size, false).shard(self.shard, self.tail)
+    }
+
+    /// A slice of what this cuts: of its rows in their order.
+    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
+        let own = match &self.slice {
+            Some(slice) => slice.clone(),
+            None => 0..self.rows(0).num_rows(),
+        };
+        let at = |row: usize| own.start.saturating_add(row as u64).min(own.end);
+        Self {
+            slice: Some(at(start)..at(end).max(at(start))),
+            ..self.clone()
+        }
+    }
+}
+
+impl Cut {
+    /// The batches of the pass.
+    pub(crate) fn batches(&self) -> Range<u64> {
+        self.first..self.end
+    }
+
+    /// How many rows the pass has before a batch, padding not counted.
+    pub(crate) fn rows_before(&self, batch: u64) -> u64 {
+        let before = |batch: u64| {
+            self.own()
+                .num_rows()
+                .min(batch.saturating_mul(self.batch_size))
+        };
+        before(batch) - before(self.first)
+    }
+
+    /// How many rows the pass has, padding not counted.
+    pub(crate) fn num_rows(&self) -> u64 {
+        self.rows_before(self.end)
+    }
+
+    fn own(&self) -> &Plan {
+        self.slice.as_ref().unwrap_or(&self.plan)
+    }
+
+    /// The rows of a batch, and how many of the last of them are padding.
+    pub(crate) fn rows(&self, batch: u64, order: &Order) -> (Vec<u64>, usize) {
+        let own = self.own().batch(batch);
+        let mut rows = vec![0; (own.end - own.start) as usize];
+        if self.slice.is_none() {
+            order.fill(own, &mut rows);
+            let padding = self.plan.padding(batch).map(|position| order.row(position));
+            let count = rows.len();
+            rows.extend(padding);
+            let padding = rows.len() - count;
+            return (rows, padding);
+        }
+        // Of one or two batches of the shard.
+        let (mut at, mut left) = (own.start, &mut rows[..]);
+        while !left.is_empty() {
+            let positions = self.plan.batch(at / self.batch_size);
+            let start = positions.start + at % self.batch_size;
+            let count = (positions.end - start).min(left.len() as u64);
+            let (now, then) = left.split_at_mut(count as usize);
+            order.fill(start..start + count, now);
+            (at, left) = (at + count, then);
+        }
+        (rows, 0)
+    }
+
+    /// Where a position is.
+    pub(crate) fn locate(&self, position: u64) -> Option<Place> {
+        self.plan.locate(position)
+    }
+
+    /// The first position that no shard has had when the batches before `batch` are done.
+    pub(crate) fn done(&self, batch: u64) -> u64 {
+        self.plan.done(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::Sampler;
+
+    use super::*;
+
+    fn rows(cut: &Cut, order: &Order) -> Vec<u64> {
+        cut.batches()
+            .flat_map(|batch| cut.rows(batch, order).0)
+            .collect()
+    }
+
+    /// Everything small, combined: slices have the rows of their shard, in its order, each once.
+    #[test]
+    fn slices_cut_the_rows_of_a_shard() {
+        for positions in [0, 1, 5, 23, 40] {
+            let order = Sampler::shuffled(1).order(positions, 0);
+            for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
+                for tail in [Tail::Drop, Tail::Uneven] {
+                    for index in 0..count {
+                        let cutter = Cutter {
+                            positions,
+                            batch_size,
+                            drop_last: false,
+                            shard: Shard::new(index, count).unwrap(),
+                            tail,
+                            slice: None,
+                        };
+                        for from in [0, positions / 3, positions] {
+                            let whole = rows(&cutter.cut(from), &order);
+                            assert_eq!(cutter.cut(from).num_rows(), whole.len() as u64);
+                            let all = cutter.cut(0).num_rows() as usize;
+                            for at in [0, all / 3, all / 2, all] {
+                                let parts = [cutter.slice(0, at), cutter.slice(at, usize::MAX)];
+                                let parts = parts.map(|part| rows(&part.cut(from), &order));
+                                assert_eq!(parts.concat(), whole);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let cutter = Cutter {
+            positions: 100,
+            batch_size: 10,
+            drop_last: true,
+            shard: Shard::WHOLE,
+            tail: Tail::Drop,
+            slice: None,
+        };
+        let inner = cutter.slice(20, 60).slice(10, 25);
+        let order = Sampler::sequential().order(100, 0);
+        assert_eq!(rows(&inner.cut(0), &order), (30..40).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,190 @@
+//! A short description of a dataset, by which a saved state knows it again.
+
+use burn_npy_core::{Buffer, Column, Error, ErrorClass, Result};
+use serde::{Deserialize, Serialize};
+
+use super::hex;
+use crate::NpyDataset;
+
+/// How many rows of a column are looked at, at most, and how many bytes.
+const ROWS: usize = 64;
+const BYTES: usize = 1 << 20;
+
+/// A dataset in short. Of one that is not an [`NpyDataset`] only the length is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fingerprint {
+    rows: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<ColumnPrint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ColumnPrint {
+    name: String,
+    dtype: String,
+    row_shape: Vec<usize>,
+    /// FNV-1a (64 bits) over the bytes of up to 64 rows, the first and the last among them, evenly spread; fewer
+    /// if they are more than 1 MiB, but two. The bytes are those of a batch, so conversions count.
+    #[serde(with = "hex")]
+    content: u64,
+}
+
+impl Fingerprint {
+    /// A dataset of which nothing but the length is known.
+    pub(crate) fn of_length(rows: usize) -> Self {
+        Self {
+            rows: rows as u64,
+            columns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
+        let columns = dataset.columns().map(|(name, column)| {
+            Ok(ColumnPrint {
+                name: name.to_owned(),
+                dtype: column.dtype().to_string(),
+                row_shape: column.row_shape().to_vec(),
+                content: content(dataset, column).map_err(|error| error.in_array(name))?,
+            })
+        });
+        Ok(Self {
+            rows: dataset.len() as u64,
+            columns: columns.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Refuses another dataset, naming what differs.
+    pub(crate) fn expect(&self, saved: &Self) -> Result<()> {
+        if saved.rows != self.rows {
+            return Err(other(format!(
+                "of {} rows, but there are {}",
+                saved.rows, self.rows
+            )));
+        }
+        let names = |of: &Self| -> Vec<String> {
+            let names = of.columns.iter().map(|column| column.name.clone());
+            names.collect()
+        };
+        let (found, expected) = (names(self), names(saved));
+        if found != expected {
+            let list = |names: Vec<String>| match names.len() {
+                0 => "no known columns".to_owned(),
+                _ => format!("the columns {}", names.join(", ")),
+            };
+            return Err(other(format!(
+                "with {}, but there are {}",
+                list(expected),
+                list(found)
+            )));
+        }
+        for (found, saved) in self.columns.iter().zip(&saved.columns) {
+            found
+                .expect(saved)
+                .map_err(|error| error.in_array(&found.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl ColumnPrint {
+    fn expect(&self, saved: &Self) -> Result<()> {
+        if saved.dtype != self.dtype {
+            return Err(other(format!(
+                "of {}, but the column is {}",
+                saved.dtype, self.dtype
+            )));
+        }
+        if saved.row_shape != self.row_shape {
+            return Err(other(format!(
+                "with rows of shape {:?}, but those of the column are {:?}",
+                saved.row_shape, self.row_shape
+            )));
+        }
+        if saved.content != self.content {
+            return Err(other(
+                "whose values were others: the fingerprints of some of the rows differ".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn other(what: String) -> Error {
+    let message = format!("the state is one of a dataset {what}");
+    Error::new(ErrorClass::Usage, message)
+}
+
+fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
+    let len = dataset.len();
+    let affordable = BYTES / column.row_bytes().max(1);
+    let count = affordable.clamp(2, ROWS).min(len);
+    let rows: Vec<usize> = (0..count)
+        // In 128 bits, since the product may be beyond 64.
+        .map(|i| (i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128) as usize)
+        .map(|row| dataset.row_map().map(row))
+        .collect();
+    let mut bytes = Buffer::zeroed(rows.len() * column.row_bytes())?;
+    column.check()?;
+    column.gather(&rows, bytes.as_mut_slice())?;
+    Ok(fnv(bytes.as_slice()))
+}
+
+/// FNV-1a (Fowler, Noll and Vo; RFC 9923), 64 bits.
+fn fnv(bytes: &[u8]) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::ndarray::Array2;
+    use burn_npy_core::{Convert, DType};
+
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_its_authors() {
+        assert_eq!(fnv(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let table = |len, width, add: f32| {
+            let value = |(row, i)| (row * 3 + i) as f32 + add;
+            NpyDataset::from_tensor_slices(Array2::from_shape_fn((len, width), value)).unwrap()
+        };
+        let saved = Fingerprint::of(&table(10, 3, 0.0)).unwrap();
+        let against = |dataset: &NpyDataset| {
+            let found = Fingerprint::of(dataset).unwrap().expect(&saved);
+            found.map_err(|error| error.to_string())
+        };
+        assert_eq!(against(&table(10, 3, 0.0)), Ok(()));
+        let same = table(10, 3, 0.0);
+        for (dataset, message) in [
+            (table(11, 3, 0.0), "of 10 rows, but there are 11"),
+            (
+                same.rename("0", "x").unwrap(),
+                "with the columns 0, but there are the columns x",
+            ),
+            (
+                same.convert("0", &Convert::to(DType::F64)).unwrap(),
+                "of float32, but the column is float64",
+            ),
+            (
+                same.reshape("0", &[3, 1]).unwrap(),
+                "with rows of shape [3], but those of the column are [3, 1]",
+            ),
+            (table(10, 3, 1.0), "whose values were others"),
+            (same.split(1.0, 7).unwrap().0, "whose values were others"),
+        ] {
+            let found = against(&dataset).unwrap_err();
+            assert!(found.contains(message), "{found}");
+        }
+        let of_length = Fingerprint::of_length(10);
+        assert!(of_length.expect(&saved).is_err());
+        for len in [0, 1, 2, 64, 65] {
+            Fingerprint::of(&table(len, 3, 0.0)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a loader does about rows that cannot be had, and the list of those it did without.
+
+use burn_npy_core::{Error, ErrorClass, Result};
+use serde::{Deserialize, Serialize};
+
+use super::error::Failure;
+
+/// What a loader does about a row that cannot be had: the dataset or the file gives an error for it, or
+/// the dataset or the batcher panics over it.
+///
+/// A batch that fails is tried again row by row, and made of the rows that remain; one of which nothing
+/// remains is left out. Rows are tried and counted in the order of the plan, so the result is the same for
+/// any number of workers. A file that changed, and a batch that fails although each of its rows is
+/// fine, always end the pass.
+///
+/// Shards count for themselves. Where ranks must have the same number of batches, keep in mind that a batch
+/// may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum OnError {
+    /// The pass ends with an error.
+    #[default]
+    Raise,
+    /// The row is left out, until there are more than so many different ones.
+    SkipRows(u64),
+    /// The row is left out, until there are more than this share of the rows of the dataset.
+    SkipRate(f64),
+}
+
+impl OnError {
+    /// How many rows of a dataset may be skipped; none if none is ever tried.
+    pub(crate) fn limit(self, rows: u64) -> Result<Option<u64>> {
+        match self {
+            Self::Raise => Ok(None),
+            Self::SkipRows(rows) => Ok(Some(rows)),
+            Self::SkipRate(rate) if (0.0..=1.0).contains(&rate) => {
+                Ok(Some((rate * rows as f64) as u64))
+            }
+            Self::SkipRate(rate) => Err(Error::new(
+                ErrorClass::Usage,
+                format!("cannot skip rows at a rate of {rate}; expected a share from 0 to 1"),
+            )),
+        }
+    }
+}
+
+/// A row that a loader did without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The row of the dataset.
+    pub row: u64,
+    /// The epoch in which it was first skipped.
+    pub epoch: u64,
+    /// The batch in which it was first skipped.
+    pub batch: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The rows that were skipped, each once, in the order of the dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Ledger(Vec<Skipped>);
+
+impl Ledger {
+    pub(crate) fn rows(&self) -> &[Skipped] {
+        &self.0
+    }
+
+    fn place(&self, row: u64) -> std::result::Result<usize, usize> {
+        self.0.binary_search_by_key(&row, |skipped| skipped.row)
+    }
+
+    /// The rows that were lost and are not known yet, unless they would be too many.
+    pub(crate) fn admit(
+        &self,
+        lost: Vec<(u64, Failure)>,
+        limit: u64,
+        epoch: u64,
+        batch: u64,
+    ) -> std::result::Result<Vec<Skipped>, Failure> {
+        let mut new = Vec::new();
+        for (row, failure) in lost {
+            let known = self.place(row).is_ok();
+            if (self.0.len() + new.len() + usize::from(!known)) as u64 > limit {
+                return Err(failure.of_row(row).beyond(limit));
+            }
+            if known {
+                continue;
+            }
+            new.push(Skipped {
+                row,
+                epoch,
+                batch,
+                reason: failure.cause.to_string(),
+            });
+        }
+        Ok(new)
+    }
+
+    pub(crate) fn add(&mut self, new: impl IntoIterator<Item = Skipped>) {
+        for skipped in new {
+            if let Err(place) = self.place(skipped.row) {
+                self.0.insert(place, skipped);
+            }
+        }
+    }
+
+    /// A list that was edited by hand may be in any order.
+    pub(crate) fn sorted(mut self) -> Self {
+        let rows = std::mem::take(&mut self.0);
+        self.add(rows);
+        self
+    }
+}

@@ -1,0 +1,90 @@
+//! What the batches of one pass are, whoever makes them and when.
+
+use std::sync::Arc;
+
+use burn_npy_core::Order;
+
+use super::BatchInfo;
+use super::cut::Cut;
+use super::error::Failure;
+use super::source::{Loaded, Source};
+
+/// One pass over a source: everything that decides what its batches are.
+pub(crate) struct Pass<O> {
+    pub(crate) source: Arc<dyn Source<O>>,
+    pub(crate) cut: Cut,
+    pub(crate) order: Order,
+    pub(crate) epoch: u64,
+    /// Of the random numbers of rows.
+    pub(crate) seed: u64,
+    /// How many rows may be skipped in all; none if a failure ends the pass.
+    pub(crate) limit: Option<u64>,
+}
+
+/// A batch as a worker leaves it.
+pub(crate) struct Made<O> {
+    /// None if no row is left of it.
+    pub(crate) loaded: Option<Loaded<O>>,
+    /// The rows that are left.
+    pub(crate) info: BatchInfo,
+    /// The rows that are not, in the order of the batch: all of them, or one more than may be skipped.
+    pub(crate) lost: Vec<(u64, Failure)>,
+}
+
+impl<O> Pass<O> {
+    /// The rows of a batch.
+    pub(crate) fn info(&self, batch: u64) -> BatchInfo {
+        let (rows, padding) = self.cut.rows(batch, &self.order);
+        BatchInfo::new(self.epoch, batch, self.seed, rows, padding)
+    }
+
+    /// Loads a batch. What comes of it depends on the batch alone.
+    pub(crate) fn load(&self, batch: u64) -> Result<Made<O>, Failure> {
+        let info = self.info(batch);
+        match (self.source.load(&info), self.limit) {
+            (Ok(loaded), _) => Ok(Made {
+                loaded: Some(loaded),
+                info,
+                lost: Vec::new(),
+            }),
+            (Err(failure), Some(limit)) if failure.cause.may_be_of_a_row() => {
+                self.salvage(&info, limit, failure)
+            }
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    /// Tries the rows one by one, and makes a batch of those that can be had.
+    fn salvage(&self, info: &BatchInfo, limit: u64, failure: Failure) -> Result<Made<O>, Failure> {
+        let mut lost: Vec<(u64, Failure)> = Vec::new();
+        let mut keep = vec![true; info.rows().len()];
+        for (index, &row) in info.rows().iter().enumerate() {
+            let Err(failure) = self.source.load(&info.only(index)) else {
+                continue;
+            };
+            if !failure.cause.may_be_of_a_row() {
+                return Err(failure);
+            }
+            keep[index] = false;
+            if lost.iter().all(|(known, _)| *known != row) {
+                lost.push((row, failure));
+            }
+            if lost.len() as u64 > limit {
+                break;
+            }
+        }
+        let rest = info.filtered(|index| keep[index]);
+        let loaded = match lost.len() as u64 {
+            // Each row is fine alone.
+            0 => return Err(failure),
+            count if count > limit => None,
+            _ if rest.rows().is_empty() => None,
+            _ => Some(self.source.load(&rest)?),
+        };
+        Ok(Made {
+            loaded,
+            info: rest,
+            lost,
+        })
+    }
+}

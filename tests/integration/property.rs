@@ -1,0 +1,362 @@
+//! Random loaders, stopped at random places and gone on with in another way, against a twin of plain
+//! vectors.
+
+use burn::data::dataloader::DataLoader;
+use burn_npy::{DataLoaderBuilder, Order, Place, Sampler, Shard, State, Tail};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+
+use crate::{Indices, builder, numbered, numbers, plain};
+
+const CASES: u64 = 3000;
+
+/// How an epoch is cut, and who does it.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    batch_size: usize,
+    drop_last: bool,
+    shards: u64,
+    tail: Tail,
+    workers: usize,
+    prefetch: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    len: usize,
+    sampler: Sampler,
+    name: &'static str,
+    epoch: u64,
+    before: Cut,
+    after: Cut,
+    /// After how many batches, of those that there are.
+    stop: f64,
+    /// Through files' columns and tensors instead of plain numbers.
+    npy: bool,
+}
+
+fn cut(rng: &mut StdRng) -> Cut {
+    Cut {
+        batch_size: rng.random_range(1..20),
+        drop_last: rng.random(),
+        shards: *[1, 1, 2, 3, 5].choose(rng).unwrap(),
+        tail: *[Tail::Drop, Tail::Pad, Tail::Uneven].choose(rng).unwrap(),
+        workers: *[0, 0, 1, 2, 7].choose(rng).unwrap(),
+        prefetch: rng.random_range(0..6),
+    }
+}
+
+fn case(rng: &mut StdRng) -> Case {
+    let len: usize = match rng.random_ratio(1, 50) {
+        true => rng.random_range(4000..4400),
+        false => rng.random_range(0..200),
+    };
+    let seed: u64 = rng.random();
+    let shuffled = Sampler::shuffled(seed);
+    let rows = len as u64;
+    let weights = |rng: &mut StdRng| -> Vec<f64> {
+        (0..len).map(|_| rng.random_range(0..4) as f64).collect()
+    };
+    let (name, sampler) = match rng.random_range(0..9) {
+        0 => ("sequential", Ok(Sampler::sequential())),
+        1 | 2 => ("shuffled", Ok(shuffled)),
+        3 => {
+            let (size, mixed) = (rng.random_range(1..30), rng.random_range(1..6));
+            ("blocks", Sampler::blocks(seed, size, mixed))
+        }
+        4 => {
+            let (length, stride) = (rng.random_range(1..20), rng.random_range(1..9));
+            ("windows", shuffled.windows(length, stride))
+        }
+        5 => {
+            let index: Vec<u64> = match len {
+                0 => vec![],
+                _ => (0..rng.random_range(0..300))
+                    .map(|_| rng.random_range(0..rows))
+                    .collect(),
+            };
+            ("index", shuffled.index(index))
+        }
+        6 => ("weighted", Sampler::weighted(seed, &weights(rng))),
+        7 => {
+            let weights = weights(rng);
+            (
+                "unreplaced",
+                Sampler::weighted_without_replacement(seed, &weights),
+            )
+        }
+        _ => {
+            let labels: Vec<u8> = (0..len).map(|_| rng.random_range(0..4)).collect();
+            ("balanced", Sampler::balanced(seed, &labels))
+        }
+    };
+    Case {
+        len,
+        // Nothing can be drawn from no weights, and nothing balanced without labels.
+        sampler: sampler.unwrap_or_else(|_| Sampler::shuffled(seed)),
+        name,
+        epoch: rng.random_range(0..4),
+        before: cut(rng),
+        after: cut(rng),
+        stop: rng.random(),
+        npy: rng.random_ratio(1, 5),
+    }
+}
+
+/// A batch: its rows, and how many of the last of them are padding.
+type Batch = (Vec<u64>, usize);
+
+/// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of `fill`.
+fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
+    let (size, count) = (cut.batch_size, cut.shards as usize);
+    let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
+    let mut give = |shard: usize, own: &[u64], padding: &[u64]| {
+        if !own.is_empty() || !padding.is_empty() {
+            shards[shard].push(([own, padding].concat(), padding.len()));
+        }
+    };
+    let (steps, rest) = rows.split_at(rows.len() / (size * count) * size * count);
+    for (number, own) in steps.chunks(size).enumerate() {
+        give(number % count, own, &[]);
+    }
+    match (cut.tail, cut.drop_last) {
+        _ if rest.is_empty() => {}
+        (Tail::Drop, true) => {}
+        (Tail::Drop, false) => {
+            let each = rest.len() / count;
+            (0..count).for_each(|shard| give(shard, &rest[shard * each..][..each], &[]));
+        }
+        (Tail::Pad, drop_last) => {
+            let each = if drop_last {
+                size
+            } else {
+                rest.len().div_ceil(count)
+            };
+            let mut own = rest.chunks(each);
+            let mut fill = fill.iter().copied().cycle();
+            for shard in 0..count {
+                let own = own.next().unwrap_or_default();
+                let padding: Vec<u64> = fill.by_ref().take(each - own.len()).collect();
+                give(shard, own, &padding);
+            }
+        }
+        (Tail::Uneven, true) => {
+            let full = rest.chunks_exact(size);
+            full.enumerate()
+                .for_each(|(shard, own)| give(shard, own, &[]));
+        }
+        (Tail::Uneven, false) => {
+            let mut rest = rest;
+            let (each, more) = (rest.len() / count, rest.len() % count);
+            for shard in 0..count {
+                let (own, then) = rest.split_at(each + usize::from(shard < more));
+                give(shard, own, &[]);
+                rest = then;
+            }
+        }
+    }
+    shards
+}
+
+/// What a loader of a shard gives: batches with their padding, whatever they are made of.
+trait Ranks {
+    fn loader(
+        &self,
+        cut: &Cut,
+        shard: u64,
+        start: Result<State, u64>,
+    ) -> std::sync::Arc<burn_npy::Loader<Batch>>;
+}
+
+impl Ranks for Case {
+    fn loader(
+        &self,
+        cut: &Cut,
+        shard: u64,
+        start: Result<State, u64>,
+    ) -> std::sync::Arc<burn_npy::Loader<Batch>> {
+        fn set<I: Send + 'static>(
+            case: &Case,
+            builder: DataLoaderBuilder<I, Batch>,
+            cut: &Cut,
+            shard: u64,
+            start: Result<State, u64>,
+        ) -> DataLoaderBuilder<I, Batch> {
+            let builder = builder
+                .batch_size(cut.batch_size)
+                .drop_last(cut.drop_last)
+                .sampler(case.sampler.clone())
+                .shard(Shard::new(shard, cut.shards).unwrap(), cut.tail)
+                .num_workers(cut.workers)
+                .prefetch(cut.prefetch);
+            match start {
+                Ok(state) => builder.resume(state),
+                Err(epoch) => builder.start_epoch(epoch),
+            }
+        }
+        match self.npy {
+            true => {
+                let builder = builder().map(|batch, info| {
+                    let rows = numbers(batch).into_iter().map(|row| row as u64).collect();
+                    (rows, info.padding())
+                });
+                set(self, builder, cut, shard, start).build(numbered(self.len))
+            }
+            false => {
+                let builder = plain().map(|rows, info| (rows, info.padding()));
+                set(self, builder, cut, shard, start).build(Indices(self.len))
+            }
+        }
+    }
+}
+
+fn own(batches: &[Batch]) -> Vec<u64> {
+    let own = batches
+        .iter()
+        .map(|(rows, padding)| &rows[..rows.len() - padding]);
+    own.collect::<Vec<_>>().concat()
+}
+
+fn check(case: &Case, rng: &mut StdRng) {
+    let len = case.len as u64;
+    let rows = |epoch: u64| -> Vec<u64> {
+        let order: Order = case.sampler.order(len, epoch);
+        (0..order.len())
+            .map(|position| order.row(position))
+            .collect()
+    };
+    let whole = rows(case.epoch);
+    let (before, after) = (&case.before, &case.after);
+
+    // All ranks go as far as the first one, which has the most batches, or to their end.
+    let expected = naive(&whole, &whole, before);
+    let stop = (case.stop * (expected[0].len() + 1) as f64) as usize;
+    let mut seen = Vec::new();
+    let mut saved = None;
+    for (shard, expected) in (0..).zip(&expected) {
+        let loader = case.loader(before, shard, Err(case.epoch));
+        assert_eq!(loader.num_batches(), expected.len());
+        assert_eq!(loader.num_items(), own(expected).len());
+        let mut pass = loader.pass();
+        let found: Vec<Batch> = pass.by_ref().take(stop).map(Result::unwrap).collect();
+        assert_eq!(found, expected[..stop.min(expected.len())]);
+        seen.extend(own(&found));
+        let state = serde_json::to_string(&pass.state()).unwrap();
+        assert_eq!(serde_json::to_string(&loader.state()).unwrap(), state);
+        if found.len() == stop {
+            // Those who have come equally far say the same.
+            assert_eq!(*saved.get_or_insert(state.clone()), state);
+        }
+        if !expected.is_empty() {
+            let batch = rng.random_range(0..expected.len());
+            let (found, info) = (
+                loader.batch_at(case.epoch, batch as u64).unwrap(),
+                loader.info_at(case.epoch, batch as u64),
+            );
+            assert_eq!(found, expected[batch]);
+            assert_eq!((info.rows().to_vec(), info.padding()), expected[batch]);
+        }
+    }
+    locate(case, &whole, &expected, rng);
+
+    // The rest, in another way.
+    let state: State = serde_json::from_str(&saved.unwrap()).unwrap();
+    let at = state.position() as usize;
+    let (epoch, rest) = match state.epoch() == case.epoch {
+        true => (case.epoch, whole[at..].to_vec()),
+        false => {
+            assert_eq!((state.epoch(), at), (case.epoch + 1, 0));
+            assert!(stop >= expected[0].len());
+            (case.epoch + 1, rows(case.epoch + 1))
+        }
+    };
+    // At the start of a step, what fills up the tail is what it would have been.
+    let step = after.batch_size * after.shards as usize;
+    let aligned = at.is_multiple_of(step);
+    let fill = match aligned && epoch == case.epoch {
+        true => &whole,
+        false => &rest,
+    };
+    let expected = naive(&rest, fill, after);
+    let next = naive(&rows(epoch + 1), &rows(epoch + 1), after);
+    let mut then = Vec::new();
+    for (shard, (expected, next)) in (0..).zip(expected.iter().zip(&next)) {
+        let loader = case.loader(after, shard, Ok(state.clone()));
+        let mut pass = loader.pass();
+        assert_eq!((pass.epoch(), loader.next_epoch()), (epoch, epoch + 1));
+        let found: Vec<Batch> = pass.by_ref().map(Result::unwrap).collect();
+        assert_eq!(&found, expected);
+        if let (true, Some(info)) = (aligned, pass.info()) {
+            // Batches keep their numbers.
+            assert_eq!(info.batch() as usize, at / step + found.len() - 1);
+        }
+        then.extend(own(&found));
+        // And on, as if nothing had happened.
+        let found: Vec<Batch> = loader.pass().map(Result::unwrap).collect();
+        assert_eq!(&found, next);
+    }
+
+    // Each row once, but for what the tail leaves out.
+    if epoch == case.epoch {
+        let most = match (after.tail, after.drop_last) {
+            (Tail::Pad, _) | (Tail::Uneven, false) => 0,
+            (Tail::Uneven, true) => after.batch_size - 1,
+            (Tail::Drop, false) => after.shards as usize - 1,
+            (Tail::Drop, true) => step - 1,
+        };
+        seen.extend(then);
+        assert!(whole.len() - seen.len() <= most);
+        seen.extend(&whole[seen.len()..]);
+        seen.sort_unstable();
+        let mut all = whole;
+        all.sort_unstable();
+        assert_eq!(seen, all);
+    }
+}
+
+fn locate(case: &Case, whole: &[u64], batches: &[Vec<Batch>], rng: &mut StdRng) {
+    let row = rng.random_range(0..case.len as u64 + 2);
+    // Of a row that comes more than once, the first place in the epoch counts, or none.
+    let first = whole.iter().position(|found| *found == row);
+    let loader = case.loader(&case.before, 0, Err(0));
+    match (first, loader.locate(row, case.epoch)) {
+        (None, found) => assert_eq!(found, None),
+        (Some(first), None) => {
+            let most = case.before.batch_size * case.before.shards as usize;
+            assert!(whole.len() - first <= most);
+        }
+        (
+            Some(_),
+            Some(Place {
+                shard,
+                batch,
+                offset,
+            }),
+        ) => {
+            let (rows, padding) = &batches[shard as usize][batch as usize];
+            assert_eq!(rows[offset as usize], row);
+            assert!((offset as usize) < rows.len() - padding);
+        }
+    }
+}
+
+#[test]
+fn every_row_comes_once_however_an_epoch_is_gone_on_with() {
+    let start = std::time::Instant::now();
+    let mut kinds = std::collections::BTreeMap::new();
+    for seed in 0..CASES {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let case = case(&mut rng);
+        *kinds.entry(case.name).or_insert(0) += 1;
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            check(&case, &mut rng);
+        }));
+        if let Err(panic) = checked {
+            println!("case {seed}: {case:#?}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{CASES} random loaders in {seconds:.1} s: {kinds:?}");
+}

@@ -1,0 +1,292 @@
+//! Rows that cannot be had are skipped up to a limit, the same ones for any number of workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::tensor::{Device, Int, Tensor};
+use burn_npy::{
+    Array, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
+    State,
+};
+use std::error::Error as _;
+
+use crate::{Indices, Keep, numbered, numbers, plain};
+
+/// Rows of which every tenth, from the fifth on, fails.
+struct Holes(usize);
+
+impl Dataset<u64> for Holes {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        match index % 10 {
+            5 => Err(DatasetError::new(std::io::Error::other(format!(
+                "hole {index}"
+            )))),
+            _ => Ok(index as u64),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn builder(on_error: OnError) -> DataLoaderBuilder<u64, Vec<u64>> {
+    plain().batch_size(8).shuffle(2).on_error(on_error)
+}
+
+/// The batches of a pass, the error that ended it, and the rows that were skipped up to there.
+fn pass<O: Send + 'static>(loader: &Arc<Loader<O>>) -> (Vec<O>, Option<String>, Vec<u64>) {
+    let mut pass = loader.pass();
+    let mut batches = Vec::new();
+    let mut error = None;
+    for batch in pass.by_ref() {
+        match batch {
+            Ok(batch) => batches.push(batch),
+            Err(failed) => assert!(error.replace(failed.to_string()).is_none()),
+        }
+    }
+    assert_eq!(pass.state(), loader.state());
+    let skipped = pass
+        .state()
+        .skipped()
+        .iter()
+        .map(|skipped| skipped.row)
+        .collect();
+    (batches, error, skipped)
+}
+
+#[test]
+fn rows_are_skipped_up_to_a_count_or_a_rate() {
+    let holes = [5, 15, 25, 35, 45, 55, 65, 75, 85, 95];
+    for workers in [0, 1, 4] {
+        for on_error in [OnError::SkipRows(10), OnError::SkipRate(0.1)] {
+            let loader = builder(on_error).num_workers(workers).build(Holes(100));
+            let order = builder(OnError::Raise).build(Indices(100));
+            // The limit is one of different rows, so that epochs do not add up.
+            for epoch in 0..3 {
+                let (batches, error, skipped) = pass(&loader);
+                assert_eq!((error, &skipped[..]), (None, &holes[..]));
+                let whole = order.epoch(epoch).map(Result::unwrap);
+                let expected: Vec<Vec<u64>> = whole
+                    .map(|batch| batch.into_iter().filter(|row| row % 10 != 5).collect())
+                    .collect();
+                assert_eq!(batches, expected);
+                assert_eq!(loader.batch_at(epoch, 3).unwrap(), expected[3]);
+            }
+            let skipped = loader.state();
+            let first = &skipped.skipped()[0];
+            assert_eq!((first.row, first.epoch, &*first.reason), (5, 0, "hole 5"));
+            assert!(order.info_at(0, first.batch).rows().contains(&5));
+        }
+    }
+}
+
+#[test]
+fn one_row_too_many_is_an_error_that_names_it() {
+    let expected = {
+        let order = builder(OnError::Raise).build(Indices(100));
+        let rows: Vec<u64> = order.epoch(0).flat_map(Result::unwrap).collect();
+        let bad = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| **row % 10 == 5)
+            .nth(4);
+        let (at, row) = bad.unwrap();
+        let batch = at / 8;
+        let message = format!(
+            "epoch 0, batch {batch}, row {row}, one more than the 4 rows that may be skipped: hole {row}"
+        );
+        (batch, message)
+    };
+    for workers in [0, 1, 4] {
+        for on_error in [OnError::SkipRows(4), OnError::SkipRate(0.045)] {
+            let loader = builder(on_error).num_workers(workers).build(Holes(100));
+            let (batches, error, skipped) = pass(&loader);
+            assert_eq!(
+                (batches.len(), error),
+                (expected.0, Some(expected.1.clone()))
+            );
+            assert!(skipped.len() <= 4);
+            // The failed batch does not count, so it is where the loader goes on.
+            assert_eq!(loader.state().position() as usize, 8 * expected.0);
+        }
+    }
+    let error = builder(OnError::SkipRate(1.5))
+        .try_build(Holes(10))
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage);
+}
+
+#[test]
+fn the_ledger_is_part_of_the_state() {
+    let loader = builder(OnError::SkipRows(10)).build(Holes(100));
+    let mut half = loader.pass();
+    half.by_ref().take(6).for_each(drop);
+    let saved = serde_json::to_string(&half.state()).unwrap();
+    let state: State = serde_json::from_str(&saved).unwrap();
+    let known = state.skipped().len();
+    assert!((1..10).contains(&known), "{known}");
+
+    for workers in [0, 3] {
+        let resumed = builder(OnError::SkipRows(10))
+            .num_workers(workers)
+            .resume(state.clone())
+            .build(Holes(100));
+        let (_, error, skipped) = pass(&resumed);
+        assert_eq!((error, skipped.len()), (None, 10));
+        // With a lower limit, what was skipped before counts.
+        let strict = builder(OnError::SkipRows(known as u64))
+            .num_workers(workers)
+            .resume(state.clone())
+            .build(Holes(100));
+        let (_, error, skipped) = pass(&strict);
+        assert!(error.unwrap().contains("one more than the"));
+        assert_eq!(skipped.len(), known);
+        let stricter = builder(OnError::SkipRows(0))
+            .resume(state.clone())
+            .build(Holes(100));
+        assert!(pass(&stricter).1.is_some());
+    }
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_left_is_left_out() {
+    for workers in [0, 2] {
+        let loader = plain()
+            .on_error(OnError::SkipRows(100))
+            .num_workers(workers)
+            .build(Holes(26));
+        let (batches, error, skipped) = pass(&loader);
+        assert_eq!((batches.len(), error), (23, None));
+        assert_eq!(skipped, [5, 15, 25]);
+        assert_eq!(loader.state().epoch(), 1);
+        let error = loader.batch_at(0, 5).unwrap_err();
+        assert_eq!(error.to_string(), "epoch 0, batch 5, row 5: hole 5");
+    }
+}
+
+/// Panics over odd rows, and over batches of more than three.
+#[derive(Clone)]
+struct Odd(Arc<AtomicUsize>);
+
+impl Batcher<u64, Vec<u64>> for Odd {
+    fn batch(&self, items: Vec<u64>, _: &Device) -> Vec<u64> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(items.iter().all(|row| row % 2 == 0), "odd");
+        assert!(items.len() <= 3, "too many");
+        items
+    }
+}
+
+#[test]
+fn a_batcher_that_panics_over_a_row_loses_the_row() {
+    let loader = |batch_size| {
+        DataLoaderBuilder::new(Odd(Arc::default()))
+            .batch_size(batch_size)
+            .on_error(OnError::SkipRate(0.5))
+            .set_device(crate::cpu())
+            .build(Indices(12))
+    };
+    let (batches, error, _) = pass(&loader(6));
+    assert_eq!(
+        (batches, error),
+        (vec![vec![0, 2, 4], vec![6, 8, 10]], None)
+    );
+    // Of eight, four are left, and they are still too many: no row is to blame.
+    let (batches, error, _) = pass(&loader(8));
+    assert!(batches.is_empty());
+    assert_eq!(
+        error.unwrap(),
+        "epoch 0, batch 0: the batcher panicked: too many"
+    );
+
+    // Nothing is tried twice if failures are not skipped.
+    let batcher = Odd(Arc::default());
+    let raising = DataLoaderBuilder::new(batcher.clone()).batch_size(6);
+    assert_eq!(pass(&raising.build(Indices(12))).0.len(), 0);
+    assert_eq!(batcher.0.load(Ordering::SeqCst), 1);
+}
+
+/// A file for each row, of which some are not there.
+struct Files(std::path::PathBuf);
+
+impl Dataset<Row> for Files {
+    fn get(&self, index: usize) -> Result<Row, DatasetError> {
+        let open = || {
+            let array = Array::open(self.0.join(format!("{index}.npy")))?;
+            Ok::<_, burn_npy::Error>(NpyDataset::from_arrays([("x", array)])?.row(0))
+        };
+        open().map_err(DatasetError::new)
+    }
+
+    fn len(&self) -> usize {
+        20
+    }
+}
+
+#[test]
+fn the_error_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for row in (0..20).filter(|row| row % 7 != 3) {
+        let row_of_its_own = burn_npy::ndarray::Array1::from(vec![row as i64]);
+        burn_npy::write_npy(dir.path().join(format!("{row}.npy")), &row_of_its_own).unwrap();
+    }
+    let build = |rows| {
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+            .batch_size(4)
+            .num_workers(2)
+            .on_error(OnError::SkipRows(rows))
+            .set_device(crate::cpu())
+            .build(Files(dir.path().to_owned()))
+    };
+    let (batches, error, skipped) = pass(&build(3));
+    let rows: Vec<i64> = batches.into_iter().flat_map(numbers).collect();
+    assert_eq!(rows, (0..20).filter(|row| row % 7 != 3).collect::<Vec<_>>());
+    assert_eq!((error, &skipped[..]), (None, &[3, 10, 17][..]));
+    let message = pass(&build(2)).1.unwrap();
+    assert!(
+        message.starts_with("epoch 0, batch 4, row 17, one more than the 2 rows"),
+        "{message}"
+    );
+    assert!(message.contains("17.npy: "), "{message}");
+}
+
+#[test]
+fn a_file_that_changed_is_never_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    burn_npy::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..1000_i64)).unwrap();
+    let loader = crate::builder()
+        .batch_size(10)
+        .on_error(OnError::SkipRate(1.0))
+        .build(NpyDataset::open(&path).unwrap());
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(900)
+        .unwrap();
+    let error = loader.pass().next().unwrap().unwrap_err();
+    let error: &LoadError = error.source().unwrap().downcast_ref().unwrap();
+    assert_eq!((error.row(), error.skip_limit()), (None, None));
+    assert_eq!(loader.pass().filter(Result::is_ok).count(), 0);
+    assert!(loader.state().skipped().is_empty());
+}
+
+#[test]
+fn what_does_not_fail_is_not_touched() {
+    let loader = DataLoaderBuilder::new(Keep)
+        .on_error(OnError::SkipRows(0))
+        .set_device(crate::cpu())
+        .build(Indices(10));
+    assert_eq!(
+        pass(&loader),
+        ((0..10).map(|row| vec![row]).collect(), None, vec![])
+    );
+    let loader = crate::builder()
+        .on_error(OnError::SkipRows(0))
+        .build(numbered(10));
+    assert_eq!(pass(&loader).0.len(), 10);
+}
