@@ -58,8 +58,12 @@ fn reader() {
     loop {
         let mut pass = loader.pass();
         while let Some(batch) = pass.next() {
-            for row in batch.unwrap() {
+            for (index, row) in batch.unwrap().into_iter().enumerate() {
                 writeln!(log, "{row}").unwrap();
+                // What a training step would do with the rows takes a while, too.
+                if index == 0 {
+                    std::thread::sleep(Duration::from_micros(300));
+                }
             }
             let saved: Saved = (pass.state(), log.stream_position().unwrap());
             fs::write(

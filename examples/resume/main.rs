@@ -1,0 +1,146 @@
+//! A training run that is killed and goes on: its losses are those of a run that nobody disturbed, bit for bit.
+//!
+//! `cargo run --release --example resume` needs no arguments. It trains a small network on the bundled MNIST
+//! images twice, in processes of their own: once from start to end, and once killed (SIGKILL) at moments
+//! chosen from a seed and started again, each time with another number of workers. Then it compares
+//! the losses of all steps, and exits with 1 if one differs.
+
+mod checkpoint;
+mod training;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const STEPS: usize = 400;
+const KILLS: usize = 3;
+/// Of the moments at which the run is killed.
+const SEED: u64 = 2026;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        [] => compare(STEPS),
+        ["--steps", steps] => number(steps).and_then(compare),
+        // The processes that the example starts itself.
+        ["train", folder, steps, workers] => number(steps)
+            .and_then(|steps| training::train(Path::new(folder), steps, number(workers)?)),
+        _ => Err("usage: resume [--steps N]".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number of steps").into())
+}
+
+/// A process that trains, or goes on with training, in a folder.
+fn start(folder: &Path, steps: usize, workers: usize) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("train").arg(folder);
+    Ok(command
+        .args([steps, workers].map(|n| n.to_string()))
+        .spawn()?)
+}
+
+fn finish(mut run: Child) -> Result<()> {
+    match run.wait()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("the training run ended with {status}").into()),
+    }
+}
+
+fn compare(steps: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [whole, broken] = ["whole", "broken"].map(|name| folder.path().join(name));
+    fs::create_dir(&whole)?;
+    fs::create_dir(&broken)?;
+
+    let begin = Instant::now();
+    finish(start(&whole, steps, 2)?)?;
+    let expected = losses(&whole)?;
+    println!(
+        "undisturbed: {steps} steps in {:.1} s",
+        begin.elapsed().as_secs_f64()
+    );
+
+    let begin = Instant::now();
+    let mut rng = StdRng::seed_from_u64(SEED);
+    for kill in 0..KILLS {
+        // Somewhere in this part of the run, and anywhere in a step.
+        let part = kill * steps / KILLS..(kill + 1) * steps / KILLS;
+        let step = rng.random_range(part);
+        let mut run = start(&broken, steps, kill)?;
+        while training::steps_done(&broken) <= step && run.try_wait()?.is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(Duration::from_micros(rng.random_range(0..5000)));
+        run.kill()?;
+        let status = run.wait()?;
+        let done = training::steps_done(&broken);
+        println!("with {kill} workers: killed after step {done} ({status})");
+    }
+    finish(start(&broken, steps, KILLS)?)?;
+    let found = losses(&broken)?;
+    println!(
+        "killed {KILLS} times: {:.1} s",
+        begin.elapsed().as_secs_f64()
+    );
+
+    report(&expected, &found, steps)
+}
+
+/// The losses of each step, as often as it was done.
+type Losses = BTreeMap<usize, Vec<f32>>;
+
+fn losses(folder: &Path) -> Result<Losses> {
+    let mut losses = Losses::new();
+    for (step, loss) in training::losses(folder)? {
+        losses.entry(step).or_default().push(loss);
+    }
+    Ok(losses)
+}
+
+fn report(expected: &Losses, found: &Losses, steps: usize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let mut different = 0;
+    let mut again = 0;
+    for step in 0..steps {
+        let at = |losses: &Losses| losses.get(&step).cloned().unwrap_or_default();
+        let (expected, found) = (at(expected), at(found));
+        let is_same = |loss: &f32| expected.len() == 1 && loss.to_bits() == expected[0].to_bits();
+        let same = !found.is_empty() && found.iter().all(is_same);
+        different += usize::from(!same);
+        again += found.len().saturating_sub(1);
+        if !same || step % (steps / 8).max(1) == 0 || step + 1 == steps {
+            writeln!(out, "step {step:3}: {expected:?} and {found:?}")?;
+        }
+    }
+    match different {
+        0 => writeln!(
+            out,
+            "identical: all {steps} losses, and those of {again} steps that came after a checkpoint and \
+             were done again"
+        )?,
+        _ => return Err(format!("{different} of {steps} losses differ").into()),
+    }
+    Ok(())
+}
