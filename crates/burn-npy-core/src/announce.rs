@@ -14,14 +14,19 @@ const PROBES: usize = 8;
 const PAGE: u64 = 4096;
 
 impl Column {
+    /// Whether [`announce`](Self::announce) does anything: only for files of more than 256 MiB.
+    pub fn is_announced(&self) -> bool {
+        self.array().storage().is_large_file()
+    }
+
     /// Tells the system that these rows will be gathered soon, so that it reads those that are not in memory
     /// meanwhile. It does not wait, and it may do nothing: for small files, which are read ahead
     /// anyway, and for rows that are in memory, of which a few are looked at.
     pub fn announce(&self, rows: &[usize]) {
-        let storage = self.array().storage();
-        if !storage.is_large_file() {
+        if !self.is_announced() {
             return;
         }
+        let storage = self.array().storage();
         let Some(source) = self.contiguous_rows() else {
             return;
         };

@@ -288,6 +288,18 @@ impl Bound {
         self.files().for_each(|bound| bound.column.advise(random));
     }
 
+    /// Whether a column is in a file of which not all will be in memory anyway.
+    pub(crate) fn wants_announcements(&self) -> bool {
+        self.files().any(|bound| bound.column.is_announced())
+    }
+
+    /// Tells the system which rows will be gathered soon.
+    pub(crate) fn announce(&self, rows: &[usize]) {
+        for bound in &self.columns {
+            bound.column.announce(rows);
+        }
+    }
+
     /// The first column of each file.
     fn files(&self) -> impl Iterator<Item = &BoundColumn> {
         self.columns.iter().filter(|bound| bound.new_file)

@@ -21,6 +21,11 @@ use crate::batcher::as_npy;
 /// How many bytes of batches may be ready before they are asked for, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
 
+/// How many bytes of small batches a worker makes before it hands them over.
+const RUN_BYTES: usize = 256 << 10;
+/// How many batches those are at the most.
+const MOST_IN_RUN: usize = 64;
+
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of the
 /// same name: changing the `use` line moves a project over.
 ///
@@ -78,6 +83,34 @@ struct Given<I> {
     dataset: Arc<dyn Dataset<I>>,
     /// The same, if it is ours.
     npy: Option<NpyDataset>,
+}
+
+/// How far the workers are ahead of the consumer, in batches.
+struct Ahead {
+    window: usize,
+    run: usize,
+}
+
+impl Ahead {
+    fn new(
+        num_workers: usize,
+        prefetch: Option<usize>,
+        prefetch_bytes: usize,
+        batch_bytes: Option<usize>,
+    ) -> Self {
+        let most = match batch_bytes {
+            Some(bytes) => (prefetch_bytes / bytes).max(1),
+            None => usize::MAX,
+        };
+        // So many small batches that it is worth to wake a thread for them.
+        let run = batch_bytes.map_or(1, |bytes| (RUN_BYTES / bytes).clamp(1, MOST_IN_RUN));
+        let default = (2 * num_workers).saturating_mul(run).saturating_add(2);
+        let window = prefetch.unwrap_or(default).min(most).max(1);
+        Self {
+            window,
+            run: run.min(window / (2 * num_workers).max(1)).max(1),
+        }
+    }
 }
 
 /// Where a loader begins.
@@ -245,8 +278,9 @@ where
         self
     }
 
-    /// How many batches may be loaded or being loaded before they are asked for; two more than twice
-    /// the number of workers unless set. At least one always is, if there are workers.
+    /// How many batches may be loaded or being loaded before they are asked for; unless set, two more than
+    /// twice the number of workers, or so many more small ones that they come to some 256 KiB for each of
+    /// those. At least one always is, if there are workers.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = Some(batches);
         self
@@ -298,11 +332,15 @@ where
             npy: npy.clone(),
         };
         let source = (self.source)(given, self.device.unwrap_or_default())?;
-        let mut window = self.prefetch.unwrap_or(2 * self.num_workers + 2);
-        if let Some(bytes) = source.item_bytes() {
-            let batch_bytes = bytes.saturating_mul(self.batch_size).max(1);
-            window = window.min(self.prefetch_bytes / batch_bytes);
-        }
+        let batch_bytes = source
+            .item_bytes()
+            .map(|bytes| bytes.saturating_mul(self.batch_size).max(1));
+        let ahead = Ahead::new(
+            self.num_workers,
+            self.prefetch,
+            self.prefetch_bytes,
+            batch_bytes,
+        );
         let fingerprint = match npy {
             Some(dataset) => Fingerprint::of(&dataset)?,
             None => Fingerprint::of_length(len),
@@ -320,7 +358,8 @@ where
             settings: Settings {
                 sampler: self.sampler,
                 num_workers: self.num_workers,
-                window: window.max(1),
+                window: ahead.window,
+                run: ahead.run,
                 streams: (0..self.num_workers)
                     .map(|_| StreamId::allocate())
                     .collect(),

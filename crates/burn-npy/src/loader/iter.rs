@@ -13,6 +13,9 @@ use super::state::{Identity, State};
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
 
+/// How many batches behind the next one are announced, without workers.
+const AHEAD: u64 = 2;
+
 /// The batches of one epoch, or of the rest of one, in order.
 ///
 /// A batch that fails is yielded as one error, and the pass is over. Dropping the iterator stops its
@@ -25,6 +28,8 @@ pub struct LoaderIter<O> {
     /// The next batch.
     next: u64,
     end: u64,
+    /// The first batch that was not announced, without workers.
+    announced: u64,
     /// That of the last batch.
     info: Option<BatchInfo>,
     at: At,
@@ -50,6 +55,7 @@ impl<O: Send + 'static> LoaderIter<O> {
             failure: None,
             next: batches.start,
             end: batches.end,
+            announced: batches.start,
             info: None,
             at,
             cursor,
@@ -58,7 +64,8 @@ impl<O: Send + 'static> LoaderIter<O> {
             pass,
         };
         if settings.num_workers > 0 && !batches.is_empty() {
-            match Workers::start(new.pass.clone(), settings.window, &settings.streams) {
+            let (window, run) = (settings.window, settings.run);
+            match Workers::start(new.pass.clone(), window, run, &settings.streams) {
                 Ok(workers) => new.workers = Some(workers),
                 Err(failure) => new.failure = Some(failure),
             }
@@ -90,9 +97,14 @@ impl<O: Send + 'static> LoaderIter<O> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let Made { loaded, info, lost } = match &self.workers {
+        let Made { loaded, info, lost } = match &mut self.workers {
             Some(workers) => workers.take()?,
-            None => self.pass.load(self.next)?,
+            None => {
+                let soon = self.end.min(self.next + 1 + AHEAD);
+                self.pass.announce(self.announced..soon);
+                self.announced = soon;
+                self.pass.load(self.next)?
+            }
         };
         let (epoch, limit) = (self.pass.epoch, self.pass.limit.unwrap_or(0));
         let skipped = self.at.skipped.admit(lost, limit, epoch, self.next)?;

@@ -37,6 +37,14 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         self.source.advise(random);
     }
 
+    fn wants_announcements(&self) -> bool {
+        self.source.wants_announcements()
+    }
+
+    fn announce(&self, info: &BatchInfo) {
+        self.source.announce(info);
+    }
+
     fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<P>, Failure> {
         match self.source.load(info)? {
             Loaded::Host(data) => Ok(Loaded::<P>::Host(data)),

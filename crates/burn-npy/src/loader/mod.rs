@@ -68,6 +68,8 @@ struct Settings {
     num_workers: usize,
     /// How many batches may be loaded or being loaded before they are asked for.
     window: usize,
+    /// How many batches a worker makes at a time.
+    run: usize,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
@@ -115,6 +117,8 @@ impl<O: Send + 'static> Loader<O> {
             epoch,
             seed: self.settings.sampler.seed().unwrap_or(0),
             limit: self.settings.limit,
+            // What is read in its own order is read ahead by the system.
+            announces: self.settings.sampler.is_random() && self.source.wants_announcements(),
         }
     }
 

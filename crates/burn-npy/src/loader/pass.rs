@@ -1,5 +1,6 @@
 //! What the batches of one pass are, whoever makes them and when.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn_npy_core::Order;
@@ -19,6 +20,8 @@ pub(crate) struct Pass<O> {
     pub(crate) seed: u64,
     /// How many rows may be skipped in all; none if a failure ends the pass.
     pub(crate) limit: Option<u64>,
+    /// Whether the source wants to know what is coming.
+    pub(crate) announces: bool,
 }
 
 /// A batch as a worker leaves it.
@@ -36,6 +39,13 @@ impl<O> Pass<O> {
     pub(crate) fn info(&self, batch: u64) -> BatchInfo {
         let (rows, padding) = self.cut.rows(batch, &self.order);
         BatchInfo::new(self.epoch, batch, self.seed, rows, padding)
+    }
+
+    /// Tells the source which batches are coming.
+    pub(crate) fn announce(&self, batches: Range<u64>) {
+        if self.announces {
+            batches.for_each(|batch| self.source.announce(&self.info(batch)));
+        }
     }
 
     /// Loads a batch. What comes of it depends on the batch alone.

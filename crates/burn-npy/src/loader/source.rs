@@ -35,6 +35,14 @@ pub(crate) trait Source<O>: Send + Sync {
     /// Prepares for a pass, in a random order or in that of the files.
     fn advise(&self, random: bool);
 
+    /// Whether [`announce`](Self::announce) does anything.
+    fn wants_announcements(&self) -> bool {
+        false
+    }
+
+    /// Says that a batch will be loaded soon.
+    fn announce(&self, _info: &BatchInfo) {}
+
     /// The part that a worker does.
     fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure>;
 
@@ -87,6 +95,16 @@ impl<O: 'static> Direct<O> {
             device,
         })
     }
+
+    /// The rows of the files that a batch has.
+    fn rows(&self, info: &BatchInfo) -> Vec<usize> {
+        let mut rows = items(info);
+        let map = self.dataset.row_map();
+        if !map.is_identity() {
+            rows.iter_mut().for_each(|row| *row = map.map(*row));
+        }
+        rows
+    }
 }
 
 impl<O: Send + 'static> Source<O> for Direct<O> {
@@ -102,12 +120,16 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         self.bound.advise(random);
     }
 
+    fn wants_announcements(&self) -> bool {
+        self.bound.wants_announcements()
+    }
+
+    fn announce(&self, info: &BatchInfo) {
+        self.bound.announce(&self.rows(info));
+    }
+
     fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
-        let mut rows = items(info);
-        let map = self.dataset.row_map();
-        if !map.is_identity() {
-            rows.iter_mut().for_each(|row| *row = map.map(*row));
-        }
+        let rows = self.rows(info);
         let gather = |rows: &[usize]| -> std::result::Result<_, Failure> {
             guarded("gather", || self.bound.gather(rows))?.map_err(Failure::from)
         };
