@@ -93,6 +93,23 @@ fn quickstart_runs() {
     assert_eq!(lines[9..], ["[104, 28, 28] [104]"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn resume_finds_identical_losses() {
+    let Some(mut command) = example("resume") else {
+        return;
+    };
+    command.args(["--steps", "30"]);
+    let printed = stdout(command);
+    assert_eq!(
+        printed.matches("(signal: 9 (SIGKILL))").count(),
+        3,
+        "{printed}"
+    );
+    let last = printed.lines().last().unwrap();
+    assert!(last.starts_with("identical: all 30 losses"), "{printed}");
+}
+
 /// An IDX file of 16-bit integers: two rows of three.
 const IDX: &[u8] = &[
     0, 0, 0x0b, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0, 2, 0, 3, 0xff, 0xff, 0x7f, 0xff, 0x80, 0,

@@ -8,6 +8,7 @@ mod errors;
 mod examples;
 #[cfg(unix)]
 mod kill;
+mod learner;
 mod memory;
 mod numpy;
 mod order;

@@ -1,5 +1,6 @@
 //! Rows that cannot be had are skipped up to a limit, the same ones for any number of workers.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,9 @@ use burn_npy::{
     Array, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
     State,
 };
-use std::error::Error as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
 
 use crate::{Indices, Keep, numbered, numbers, plain};
 
@@ -289,4 +292,80 @@ fn what_does_not_fail_is_not_touched() {
         .on_error(OnError::SkipRows(0))
         .build(numbered(10));
     assert_eq!(pass(&loader).0.len(), 10);
+}
+
+/// Rows of which any may fail.
+#[derive(Clone)]
+struct Patchy(Vec<bool>);
+
+impl Dataset<u64> for Patchy {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        match self.0[index] {
+            true => Err(DatasetError::new(std::io::Error::other("bad"))),
+            false => Ok(index as u64),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Random holes and random limits, stopped and gone on with by other workers: what comes is what a vector says.
+#[test]
+fn what_is_skipped_is_what_a_vector_says() {
+    const CASES: u64 = 500;
+    let mut raised = 0;
+    for seed in 0..CASES {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let share = rng.random_range(0.0..0.6);
+        let rows = rng.random_range(1..80);
+        let dataset = Patchy((0..rows).map(|_| rng.random_bool(share)).collect());
+        let bad = dataset.0.iter().filter(|bad| **bad).count();
+        let limit = rng.random_range(0..=bad + 1);
+        let batch_size = rng.random_range(1..9);
+        let workers = [(); 2].map(|()| *[0, 1, 2, 7].choose(&mut rng).unwrap());
+        let loader = |workers| {
+            plain()
+                .batch_size(batch_size)
+                .shuffle(seed)
+                .num_workers(workers)
+                .on_error(OnError::SkipRows(limit as u64))
+        };
+
+        // Batch by batch, until there is one row too many.
+        let whole = plain()
+            .batch_size(batch_size)
+            .shuffle(seed)
+            .build(Indices(rows));
+        let mut left = limit;
+        let mut expected: Vec<Vec<u64>> = Vec::new();
+        let mut fails = false;
+        for batch in whole.epoch(0).map(Result::unwrap) {
+            let (lost, kept): (Vec<u64>, Vec<u64>) =
+                batch.into_iter().partition(|row| dataset.0[*row as usize]);
+            fails = lost.len() > left;
+            if fails {
+                break;
+            }
+            left -= lost.len();
+            if !kept.is_empty() {
+                expected.push(kept);
+            }
+        }
+        raised += usize::from(fails);
+
+        let first = loader(workers[0]).build(dataset.clone());
+        let stop = rng.random_range(0..=expected.len());
+        let mut found: Vec<_> = first.pass().take(stop).map(Result::unwrap).collect();
+        let second = loader(workers[1]).resume(first.state()).build(dataset);
+        if second.next_epoch() == 0 {
+            let (rest, error, skipped) = pass(&second);
+            found.extend(rest);
+            assert_eq!(error.is_some(), fails, "case {seed}");
+            assert_eq!(skipped.len(), limit - left, "case {seed}");
+        }
+        assert_eq!(found, expected, "case {seed}");
+    }
+    println!("{CASES} random datasets with holes, {raised} of them with too many");
 }

@@ -234,7 +234,8 @@ where
         self
     }
 
-    /// How the items of an epoch are chosen and ordered: in blocks, by weights, balanced over classes, those of a list.
+    /// How the items of an epoch are chosen and ordered: shuffled, in blocks, by weights, balanced over classes, those of a
+    /// list. Of a sampler of windows, a batch gets the items at which they begin: the dataset makes the window.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
         self

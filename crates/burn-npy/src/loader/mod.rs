@@ -49,7 +49,9 @@ use state::Identity;
 ///
 /// A [`DataLoaderBuilder`] builds one. Each pass over it is the next epoch, from 0 on, in an order
 /// of its own if it is shuffled; [`epoch`](Self::epoch) gives any epoch again. The batches, their
-/// content and their order are the same for any number of workers.
+/// content and their order are the same for any number of workers. [`state`](Self::state) says how far it has
+/// come, [`resume`](Self::resume) goes on from there, and [`batch_at`](Self::batch_at) and
+/// [`locate`](Self::locate) look at any batch of any epoch.
 ///
 /// A pass that fails yields one error, a [`LoadError`], and ends; the next pass is not affected. Dropping
 /// an iterator stops and joins its threads; between passes there are none.

@@ -1,0 +1,147 @@
+//! Burn's `Learner`, resumed from a checkpoint, sees the epochs that it would have seen.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use burn::module::Module;
+use burn::nn::loss::{MseLoss, Reduction};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::SgdConfig;
+use burn::tensor::{Device, Tensor};
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::MetricDefinition;
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
+};
+use burn::train::{
+    InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
+};
+use burn_npy::{BatchInfo, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, ndarray::Array2};
+
+const ROWS: usize = 20;
+
+/// What was trained on, batch by batch: the epoch and the rows.
+static SEEN: Mutex<Vec<(u64, Vec<u64>)>> = Mutex::new(Vec::new());
+
+type Batch = (Tensor<2>, BatchInfo);
+
+#[derive(Module, Debug)]
+struct Line {
+    linear: Linear,
+}
+
+impl Line {
+    fn output(&self, batch: Tensor<2>) -> RegressionOutput {
+        let output = self.linear.forward(batch.clone());
+        let loss = MseLoss::new().forward(output.clone(), batch.clone(), Reduction::Mean);
+        RegressionOutput {
+            loss,
+            output,
+            targets: batch,
+        }
+    }
+}
+
+impl TrainStep for Line {
+    type Input = Batch;
+    type Output = RegressionOutput;
+
+    fn step(&self, (batch, info): Batch) -> TrainOutput<RegressionOutput> {
+        let seen = (info.epoch(), info.rows().to_vec());
+        SEEN.lock().unwrap().push(seen);
+        let output = self.output(batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl InferenceStep for Line {
+    type Input = Batch;
+    type Output = RegressionOutput;
+
+    fn step(&self, (batch, _): Batch) -> RegressionOutput {
+        self.output(batch)
+    }
+}
+
+fn loader(workers: usize, start_epoch: u64) -> Arc<Loader<Batch>> {
+    let values = Array2::from_shape_fn((ROWS, 1), |(row, _)| row as f32 / ROWS as f32);
+    DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+        .map(|batch, info| (batch, info.clone()))
+        .batch_size(6)
+        .shuffle(5)
+        .num_workers(workers)
+        .start_epoch(start_epoch)
+        .build(NpyDataset::from_tensor_slices(values).unwrap())
+}
+
+/// Trains up to an epoch, from a checkpoint if there is one to go on from.
+fn train(folder: &Path, epochs: usize, checkpoint: Option<usize>) -> Vec<(u64, Vec<u64>)> {
+    // After `n` epochs of Burn's comes our epoch `n`.
+    let start = checkpoint.unwrap_or(0) as u64;
+    let device: Device = crate::cpu().autodiff();
+    let model = Line {
+        linear: LinearConfig::new(1, 1).init(&device),
+    };
+    let mut training = SupervisedTraining::new(folder, loader(2, start), loader(0, 0))
+        .with_default_checkpointers()
+        .with_application_logger(None)
+        .renderer(Box::new(Silent))
+        .num_epochs(epochs);
+    if let Some(checkpoint) = checkpoint {
+        training = training.checkpoint(checkpoint);
+    }
+    let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
+    assert!(result.error.is_none());
+    std::mem::take(&mut SEEN.lock().unwrap())
+}
+
+#[test]
+fn a_learner_that_is_resumed_sees_the_same_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = train(&folder.path().join("whole"), 4, None);
+    let epochs: Vec<u64> = whole.iter().map(|(epoch, _)| *epoch).collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    assert_ne!(whole[0].1, whole[4].1);
+
+    let folder = folder.path().join("resumed");
+    let first = train(&folder, 2, None);
+    let rest = train(&folder, 4, Some(2));
+    assert_eq!([first, rest].concat(), whole);
+}
+
+/// Shows nothing, also on a terminal.
+struct Silent;
+
+impl MetricsRendererTraining for Silent {
+    fn update_train(&mut self, _: MetricState) {}
+    fn update_valid(&mut self, _: MetricState) {}
+}
+
+impl TrainingProgressLogger for Silent {
+    fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {}
+    fn update_epoch(&mut self, _: usize) {}
+    fn start_split(&mut self, _: &str, _: usize) {}
+    fn update_split(&mut self, _: usize) {}
+    fn end_split(&mut self) {}
+    fn end(&mut self) {}
+    fn log_event_training(&mut self, _: String) {}
+}
+
+impl EvaluationProgressLogger for Silent {
+    fn start_global_progress(&mut self, _: usize) {}
+    fn start_test(&mut self, _: &str, _: usize) {}
+    fn update_test_progress(&mut self, _: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _: String) {}
+}
+
+impl MetricsRendererEvaluation for Silent {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+}
+
+impl MetricsRenderer for Silent {
+    fn manual_close(&mut self) {}
+    fn register_metric(&mut self, _: MetricDefinition) {}
+}
