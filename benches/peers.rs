@@ -104,10 +104,11 @@ impl Contender<'_> {
 
     /// As the checks of the peers, but for the bits: ours and Burn's divide as NumPy does.
     fn check<T: Feature + Element>(&self, convert: &Convert) -> Result<()> {
-        let features = Array::open(&self.args.files()[0].1)?;
-        let features = features.view::<T>()?;
+        let features = Array::open(&self.args.files()[0].1)?.read::<T>()?;
         let (rows, row_len) = (features.shape()[0], features.len() / features.shape()[0]);
-        let values = features.as_slice().ok_or("C order")?;
+        let values = features
+            .as_slice()
+            .ok_or("the rows are one after the other")?;
         let loader = self.open::<T>(convert)?;
         check(&self.id(), &*loader, rows, |row| {
             &values[row * row_len..][..row_len]
