@@ -92,7 +92,7 @@ def table(records):
                 number(r["samples_s"]),
                 f"{number(r['samples_s_min'])} – {number(r['samples_s_max'])}",
                 f"{r['samples_s'] / limit:.2f}" if limit == limit else "",
-                f"{r['first_batch_ms']:.3g} ms",
+                f"{r['first_batch_ms']:.{1 if r['first_batch_ms'] < 100 else 0}f} ms",
                 f"{r['rss_mb']:.0f} MB",
             ]
             cells += [f"{r['over_compute']:.3f}"] if step else []
@@ -146,7 +146,7 @@ def plot(records):
     columns = list(dict.fromkeys(workload for (workload, _), _ in shown))
     lines = list(dict.fromkeys(batch for (_, batch), _ in shown))
     height = TITLE + max(len(of) for _, of in shown) * (BAR + GAP) + 14
-    size = (len(columns) * WIDTH, len(lines) * height + 20)
+    size = (max(2, len(columns)) * WIDTH, len(lines) * height + 20)
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">'.format(*size),
         "<style>text{font:11px sans-serif;fill:#212529}.title{font-weight:bold}.who{text-anchor:end}</style>",
