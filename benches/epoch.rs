@@ -5,87 +5,20 @@
 //! anything is timed; then they run in turn, round by round, so that a machine that slows down slows
 //! them all. The figure is the median.
 
+mod common;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::data::dataloader::batcher::Batcher;
-use burn::data::dataloader::{DataLoader, DataLoaderBuilder as BurnBuilder};
-use burn::data::dataset::InMemDataset;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::data::dataloader::DataLoader;
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, write_npy};
+use burn_npy::{Convert, DType, NpyDataset, write_npy};
+use common::items::{Best, Item, Usual};
+use common::{Batch, Feature, burns, check, ours};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const BATCH: usize = 256;
-
-/// Rows of features, and the number of the row as its label.
-type Batch = (Tensor<2>, Tensor<1, Int>);
-
-/// A row as Burn's datasets usually hold it.
-#[derive(Clone, Debug)]
-struct Item<T> {
-    features: Vec<T>,
-    label: i64,
-}
-
-/// An element, and how it becomes an `f32`.
-trait Feature: Copy + Send + Sync + std::fmt::Debug + 'static {
-    fn to_f32(self) -> f32;
-}
-
-impl Feature for u8 {
-    fn to_f32(self) -> f32 {
-        f32::from(self) / 255.0
-    }
-}
-
-impl Feature for f64 {
-    fn to_f32(self) -> f32 {
-        self as f32
-    }
-}
-
-/// A tensor an item, then `cat`: what Burn's examples do.
-#[derive(Clone)]
-struct Usual;
-
-impl<T: Feature> Batcher<Item<T>, Batch> for Usual {
-    fn batch(&self, items: Vec<Item<T>>, device: &Device) -> Batch {
-        let features = items.iter().map(|item| {
-            let values: Vec<f32> = item.features.iter().map(|x| x.to_f32()).collect();
-            let len = values.len();
-            Tensor::<2>::from_data(TensorData::new(values, [1, len]), device)
-        });
-        let labels = items
-            .iter()
-            .map(|item| Tensor::<1, Int>::from_data([item.label], device));
-        (
-            Tensor::cat(features.collect(), 0),
-            Tensor::cat(labels.collect(), 0),
-        )
-    }
-}
-
-/// One `Vec` a batch: the best that can be done with items.
-#[derive(Clone)]
-struct Best;
-
-impl<T: Feature> Batcher<Item<T>, Batch> for Best {
-    fn batch(&self, items: Vec<Item<T>>, device: &Device) -> Batch {
-        let row_len = items[0].features.len();
-        let mut values = Vec::with_capacity(items.len() * row_len);
-        for item in &items {
-            values.extend(item.features.iter().map(|x| x.to_f32()));
-        }
-        let labels: Vec<i64> = items.iter().map(|item| item.label).collect();
-        let shape = [items.len(), row_len];
-        (
-            Tensor::from_data(TensorData::new(values, shape), device),
-            Tensor::from_data(TensorData::new(labels, [items.len()]), device),
-        )
-    }
-}
 
 struct Contender {
     id: String,
@@ -107,61 +40,20 @@ fn contenders<T: Feature>(
                 seconds: Vec::new(),
             });
         };
-        let ours = DataLoaderBuilder::new(NpyBatcher::<Batch>::all())
-            .batch_size(BATCH)
-            .shuffle(1)
-            .num_workers(workers)
-            .set_device(cpu())
-            .build(dataset.clone());
-        add("burn-npy", ours);
-        macro_rules! burn {
-            ($batcher:expr) => {
-                BurnBuilder::new($batcher)
-                    .batch_size(BATCH)
-                    .shuffle(1)
-                    .num_workers(workers)
-                    .set_device(cpu())
-                    .build(InMemDataset::new(items.clone()))
-            };
-        }
-        add("burn-usual", burn!(Usual));
-        add("burn-best", burn!(Best));
+        add("burn-npy", ours(dataset.clone(), BATCH, workers));
+        add("burn-usual", burns(Usual, items.clone(), BATCH, workers));
+        add("burn-best", burns(Best, items.clone(), BATCH, workers));
     }
     contenders
-}
-
-/// Every row once, with the very bits that it should have.
-fn check<T: Feature>(contender: &Contender, items: &[Item<T>]) {
-    let mut seen = vec![false; items.len()];
-    for batch in contender.loader.iter() {
-        let (features, labels) = batch.expect("the data is sound");
-        let features: Vec<f32> = features.into_data().try_to_vec().expect("f32");
-        let labels: Vec<i64> = labels.into_data().iter().collect();
-        let rows = features.chunks_exact(features.len() / labels.len());
-        for (row, label) in rows.zip(labels) {
-            let item = &items[label as usize];
-            assert!(!std::mem::replace(&mut seen[label as usize], true));
-            assert!(
-                row.iter()
-                    .zip(&item.features)
-                    .all(|(found, expected)| found.to_bits() == expected.to_f32().to_bits()),
-                "{}: row {label} has other values",
-                contender.id
-            );
-        }
-    }
-    assert!(
-        seen.iter().all(|seen| *seen),
-        "{}: rows are missing",
-        contender.id
-    );
 }
 
 fn run<T: Feature>(workload: &str, rounds: usize, dataset: NpyDataset, items: Vec<Item<T>>) {
     let rows = items.len() as f64;
     let mut contenders = contenders(workload, dataset, items.clone());
     for contender in &contenders {
-        check(contender, &items);
+        check(&contender.id, &*contender.loader, items.len(), |row| {
+            &items[row].features
+        });
     }
     drop(items);
     for _ in 0..rounds {
@@ -208,15 +100,6 @@ fn run<T: Feature>(workload: &str, rounds: usize, dataset: NpyDataset, items: Ve
         );
     }
     println!();
-}
-
-/// The CPU backend to measure on: NdArray if its feature is on, else Flex.
-fn cpu() -> Device {
-    #[cfg(feature = "ndarray")]
-    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
-    return Device::ndarray();
-    #[cfg(not(feature = "ndarray"))]
-    Device::flex()
 }
 
 fn main() {

@@ -3,23 +3,17 @@
 //! `cargo bench --bench large`, or with `-- --quick` for a glance at a smaller file. The file takes no
 //! space on the disk, but its pages are read and copied like any others.
 
+mod common;
+
 use std::io::Write;
 use std::time::Instant;
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
 use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
+use common::{cpu, status};
 
 const COLUMNS: usize = 1024;
-
-/// The CPU backend to measure on: NdArray if its feature is on, else Flex.
-fn cpu() -> Device {
-    #[cfg(feature = "ndarray")]
-    #[allow(deprecated, reason = "upstream prefers Flex; both are supported here")]
-    return Device::ndarray();
-    #[cfg(not(feature = "ndarray"))]
-    Device::flex()
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let quick = std::env::args().any(|arg| arg == "--quick");
@@ -89,10 +83,5 @@ fn open(
 
 /// Memory of this process that is not a page of a file, in MiB; 0 where the system does not tell.
 fn anonymous_mib() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find(|line| line.starts_with("RssAnon:"))
-        .and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok())
-        .map_or(0, |kib| kib / 1024)
+    status("RssAnon") >> 20
 }

@@ -1,0 +1,175 @@
+"""The records of `run` as a Markdown table and as an SVG plot.
+
+report.py FILE.json writes FILE.md and FILE.svg.
+"""
+
+import json
+import os
+import platform
+import sys
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+NAMES = {
+    "ours": "burn-npy",
+    "limit": "copy loop",
+    "torch": "PyTorch",
+    "tfdata": "tf.data",
+    "numpy": "NumPy",
+    "grain": "Grain",
+    "burn": "Burn",
+}
+COLOURS = {"ours": "#d9480f", "limit": "#adb5bd"}
+PEER_COLOUR = "#4c6ef5"
+# A panel of the plot, in pixels.
+WIDTH, LABELS, VALUES, BAR, GAP, TITLE = 340, 70, 62, 14, 6, 30
+
+
+def number(value):
+    """Three digits: 1.23 M, 45.6 k."""
+    for size, unit in ((1e6, " M"), (1e3, " k"), (1, "")):
+        if value >= size or size == 1:
+            return f"{value / size:.3g}{unit}"
+
+
+def cases(records):
+    """The records of each workload and batch size, in the order in which they came."""
+    return [(case, list(group)) for case, group in groupby(records, lambda r: (r["workload"], r["batch"]))]
+
+
+def best(records):
+    """The fastest idiom of each contender, the fastest contender first."""
+    fastest = {}
+    for record in records:
+        known = fastest.setdefault(record["who"], record)
+        if record["samples_s"] > known["samples_s"]:
+            fastest[record["who"]] = record
+    return sorted(fastest.values(), key=lambda record: -record["samples_s"])
+
+
+def works_ahead(record):
+    """Whether a peer loads batches before it is asked for them."""
+    idiom, _, threads = record["idiom"].rpartition("-")
+    with_threads = idiom in ("threads", "nodes", "usual", "best") and threads != "0"
+    return with_threads or record["who"] in ("tfdata", "grain")
+
+
+def verdict(records):
+    """How ours compares, in a sentence, with what there is to compare with."""
+    ours = [r for r in records if r["who"] == "ours"]
+    peers = [r for r in records if r["who"] not in ("ours", "limit")]
+    others = {
+        "the best peer": peers,
+        "the best that works ahead": [r for r in peers if works_ahead(r)],
+        "from_tensor_slices": [r for r in peers if r["idiom"].startswith("from_tensor_slices")],
+        "the copy loop": [r for r in records if r["who"] == "limit"],
+    }
+    if not ours or not any(others.values()):
+        return ""
+    times = [f"{rate(ours) / rate(of):.2f} times {name}" for name, of in others.items() if of]
+    return f"burn-npy reaches {', '.join(times)}.\n"
+
+
+def rate(records):
+    """That of the fastest; NaN if there are none."""
+    return max((record["samples_s"] for record in records), default=float("nan"))
+
+
+def table(records):
+    """All idioms, a section for each workload and batch size, the fastest first."""
+    lines = []
+    for (workload, batch), case in cases(records):
+        limit = rate([r for r in case if r["who"] == "limit"])
+        lines += [f"### {workload}, batches of {batch}", "", verdict(case)]
+        step = "over_compute" in case[0]
+        head = ["", "rows/s", "slowest – fastest", "of the limit", "first batch", "peak memory"]
+        head += ["over compute"] if step else []
+        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        for r in sorted(case, key=lambda r: -r["samples_s"]):
+            cells = [
+                f"{NAMES[r['who']]}, {r['idiom']}".replace("_", r"\_"),
+                number(r["samples_s"]),
+                f"{number(r['samples_s_min'])} – {number(r['samples_s_max'])}",
+                f"{r['samples_s'] / limit:.2f}" if limit == limit else "",
+                f"{r['first_batch_ms']:.{1 if r['first_batch_ms'] < 100 else 0}f} ms",
+                f"{r['rss_mb']:.0f} MB",
+            ]
+            cells += [f"{r['over_compute']:.3f}"] if step else []
+            if r["who"] == "ours":
+                cells[0] = f"**{cells[0]}**"
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def summary(records):
+    """The best idiom of each contender, a line for each workload and batch size."""
+    present = [who for who in NAMES if any(record["who"] == who for record in records)]
+    lines = ["| rows/s | " + " | ".join(NAMES[who] for who in present) + " |", "|---" * (len(present) + 1) + "|"]
+    for (workload, batch), case in cases(records):
+        rates = {record["who"]: number(record["samples_s"]) for record in best(case)}
+        cells = [f"**{rates.get(who, '')}**" if who == "ours" else rates.get(who, "") for who in present]
+        lines.append(f"| {workload}, {batch} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    """The machine in a line."""
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "")
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model or platform.machine()}, {os.cpu_count()} cores, {gib:.0f} GiB, Linux {platform.release()}"
+
+
+def panel(case, records):
+    """The bars of one workload and batch size, as long as the rate of the best idiom; a line from slowest to fastest."""
+    scale = (WIDTH - LABELS - VALUES) / max(record["samples_s_max"] for record in records)
+    parts = [f'<text x="{LABELS}" y="16" class="title">{escape(case[0])}, batches of {case[1]}</text>']
+    for line, record in enumerate(records):
+        y = TITLE + line * (BAR + GAP)
+        low, rate, high = (LABELS + record[f"samples_s{end}"] * scale for end in ("_min", "", "_max"))
+        colour, middle = COLOURS.get(record["who"], PEER_COLOUR), y + BAR / 2
+        parts += [
+            f'<text x="{LABELS - 6}" y="{y + 11}" class="who">{NAMES[record["who"]]}</text>',
+            f'<rect x="{LABELS}" y="{y}" width="{rate - LABELS:.1f}" height="{BAR}" fill="{colour}">'
+            f"<title>{escape(record['idiom'])}</title></rect>",
+            f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#212529"/>',
+            f'<text x="{high + 5:.1f}" y="{y + 11}">{number(record["samples_s"])}</text>',
+        ]
+    return parts
+
+
+def plot(records):
+    """A panel for each workload and batch size: a column a workload, the best idiom of each contender."""
+    shown = [(case, best(of)) for case, of in cases(records)]
+    columns = list(dict.fromkeys(workload for (workload, _), _ in shown))
+    lines = list(dict.fromkeys(batch for (_, batch), _ in shown))
+    height = TITLE + max(len(of) for _, of in shown) * (BAR + GAP) + 14
+    size = (max(2, len(columns)) * WIDTH, len(lines) * height + 20)
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">'.format(*size),
+        "<style>text{font:11px sans-serif;fill:#212529}.title{font-weight:bold}.who{text-anchor:end}</style>",
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for (workload, batch), of in shown:
+        x, y = columns.index(workload) * WIDTH, lines.index(batch) * height
+        parts += [f'<g transform="translate({x} {y})">', *panel((workload, batch), of), "</g>"]
+    note = "rows a second of one shuffled epoch, the best idiom of each; medians, from the slowest round to the fastest"
+    parts += [f'<text x="8" y="{size[1] - 8}">{note}</text>', "</svg>"]
+    return "\n".join(parts) + "\n"
+
+
+def write(file):
+    """Writes the table and the plot beside the records, and gives the summary."""
+    records = json.loads(Path(file).read_text())
+    if not records:
+        return "nothing was measured"
+    short = summary(records)
+    Path(file).with_suffix(".md").write_text(f"{machine()}\n\n{short}\n{table(records)}")
+    Path(file).with_suffix(".svg").write_text(plot(records))
+    return short
+
+
+if __name__ == "__main__":
+    print(write(sys.argv[1]))
