@@ -137,6 +137,7 @@ impl Cut {
             let positions = self.plan.batch(at / self.batch_size);
             let start = positions.start + at % self.batch_size;
             let count = (positions.end - start).min(left.len() as u64);
+            assert!(count > 0, "row {at} of a shard that has fewer");
             let (now, then) = left.split_at_mut(count as usize);
             order.fill(start..start + count, now);
             (at, left) = (at + count, then);

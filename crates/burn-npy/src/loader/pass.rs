@@ -8,7 +8,7 @@ use burn_npy_core::Order;
 use super::BatchInfo;
 use super::cut::Cut;
 use super::error::Failure;
-use super::source::{Loaded, Source};
+use super::source::{Loaded, Source, guarded};
 
 /// One pass over a source: everything that decides what its batches are.
 pub(crate) struct Pass<O> {
@@ -49,7 +49,14 @@ impl<O> Pass<O> {
     }
 
     /// Loads a batch. What comes of it depends on the batch alone.
+    ///
+    /// Code of the user has a guard of its own. This one is for a bug of ours, which must not make the
+    /// consumer wait for a worker that is gone.
     pub(crate) fn load(&self, batch: u64) -> Result<Made<O>, Failure> {
+        guarded("loader", || self.make(batch))?
+    }
+
+    fn make(&self, batch: u64) -> Result<Made<O>, Failure> {
         let info = self.info(batch);
         match (self.source.load(&info), self.limit) {
             (Ok(loaded), _) => Ok(Made {
