@@ -181,6 +181,56 @@ impl Column {
         Ok(self)
     }
 
+    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i * stride` on, along a
+    /// new first axis. Windows overlap where the stride is less than the length, and nothing is copied before
+    /// they are gathered.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Usage`] if the length or the stride is zero, or if the rows were reshaped or normalized
+    /// before; [`ErrorClass::Shape`] if there are fewer rows than one window has.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy_core::Column;
+    ///
+    /// # fn main() -> burn_npy_core::Result<()> {
+    /// let series = Column::new(vec![0_i32, 1, 2, 3, 4, 5, 6].into())?;
+    /// let windows = series.windows(3, 2)?;
+    /// assert_eq!((windows.rows(), windows.row_shape()), (3, &[3][..]));
+    /// assert_eq!(windows.row::<i32>(2)?.as_slice(), Some(&[4, 5, 6][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn windows(mut self, length: usize, stride: usize) -> Result<Self> {
+        let refuse = |class, message: String| Err(self.array.locate(Error::new(class, message)));
+        if length == 0 || stride == 0 {
+            return refuse(
+                ErrorClass::Usage,
+                format!("windows of {length} rows, {stride} apart; both must be 1 or more"),
+            );
+        }
+        let stored = self.axes.iter().map(|(len, _)| len);
+        if stored.ne(&self.row_shape) || self.stages.has_channels() {
+            return refuse(
+                ErrorClass::Usage,
+                "make windows of a column before it is reshaped or normalized".to_owned(),
+            );
+        }
+        let Some(last) = self.rows.checked_sub(length) else {
+            return refuse(
+                ErrorClass::Shape,
+                format!("{} rows are too few for a window of {length}", self.rows),
+            );
+        };
+        self.axes.insert(0, (length, self.row_stride));
+        self.row_shape.insert(0, length);
+        self.rows = last / stride + 1;
+        self.row_stride = self.row_stride.saturating_mul(stride);
+        Ok(self)
+    }
+
     /// Makes rows of one element into plain numbers: the shape `[n, 1]` becomes `[n]`.
     ///
     /// # Errors

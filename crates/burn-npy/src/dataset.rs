@@ -315,6 +315,33 @@ impl NpyDataset {
         self.replace(name, |column| column.convert(convert))
     }
 
+    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i * stride` on, in all
+    /// columns, along a new first axis. Nothing is copied before a batch is gathered.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Column::windows`], and [`ErrorClass::Usage`] after rows were taken, skipped or split: windows
+    /// come first, since they need neighbours.
+    pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
+        let whole = self
+            .columns
+            .iter()
+            .all(|(_, column)| column.rows() == self.len());
+        if !self.rows.is_identity() || !whole {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                "make windows before rows are taken, skipped or split",
+            ));
+        }
+        let mut columns = Columns::default();
+        for (name, column) in self.columns.iter() {
+            let column = column.clone().windows(length, stride);
+            let column = column.map_err(|error| error.in_array(name))?;
+            columns.push(name.to_owned(), column);
+        }
+        Self::from_columns(columns)
+    }
+
     fn replace(&self, name: &str, with: impl FnOnce(Column) -> Result<Column>) -> Result<Self> {
         let column = self.columns.get(name)?.clone();
         let new = with(column).map_err(|error| error.in_array(name))?;
@@ -545,6 +572,25 @@ mod tests {
         assert_eq!(
             format!("{:?}", dataset.select(["label", "b"]).unwrap().row(0)),
             r#"{"label": 7, "b": 3}"#
+        );
+    }
+
+    #[test]
+    fn windows_come_before_splits() {
+        let dataset = numbers(10);
+        let windows = dataset.windows(4, 3).unwrap();
+        assert_eq!(windows.len(), 3);
+        let window = windows.row(2).get::<i64>("0").unwrap();
+        assert_eq!(window.as_slice(), Some(&[6, 7, 8, 9][..]));
+        let (train, _) = windows.split(0.67, 1).unwrap();
+        assert_eq!(train.len(), 2);
+        for part in [dataset.take(9), dataset.skip(1), train] {
+            assert_eq!(part.windows(2, 1).unwrap_err().class(), ErrorClass::Usage);
+        }
+        let error = dataset.windows(11, 1).unwrap_err();
+        assert_eq!(
+            (error.class(), error.array()),
+            (ErrorClass::Shape, Some("0"))
         );
     }
 

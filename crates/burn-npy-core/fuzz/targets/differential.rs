@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use burn_npy_core::{Array, Buffer, Column, Error, ErrorClass, Limits, Npz, OpenOptions, Result};
+use burn_npy_core::{
+    Array, Buffer, Column, Error, ErrorClass, Header, Limits, Npz, OpenOptions, Result,
+};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     match ours {
-        Ok(_) if numpy["arrays"].is_null() && is_about_lines(&numpy, data) => {}
+        Ok(_) if numpy["arrays"].is_null() && is_about_lines(data) => {}
         Ok(ours) => assert_eq!(ours, numpy["arrays"], "NumPy says {numpy}"),
         Err(error) => assert!(
             numpy["canonical"] != true || may_refuse(&error),
@@ -30,12 +32,14 @@ fuzz_target!(|data: &[u8]| {
 
 /// To Python a line break ends the expression, and the white space at the start of a line counts, by rules
 /// that differ between the versions of the format. Here white space is white space.
-fn is_about_lines(numpy: &Value, data: &[u8]) -> bool {
-    let error = numpy["error"].as_str().unwrap_or_default();
-    // A header has a line feed at its end; more than that is unusual.
-    let feeds = data.iter().filter(|byte| **byte == b'\n').count();
-    let unusual = feeds > 1 || data.iter().any(|byte| b"\r\x0c#\\".contains(byte));
-    error.starts_with("Cannot parse header") && unusual
+fn is_about_lines(data: &[u8]) -> bool {
+    // The headers of an archive's members are somewhere in it.
+    let header = match Header::parse(data) {
+        Ok(header) => &data[..header.data_offset()],
+        Err(_) => data,
+    };
+    let header = header.strip_suffix(b"\n").unwrap_or(header);
+    header.iter().any(|byte| b"\n\r\x0c#\\".contains(byte))
 }
 
 /// Objects are never loaded, and a few dtypes have no numbers that Rust knows.

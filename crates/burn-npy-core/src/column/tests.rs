@@ -171,6 +171,45 @@ fn fields_are_read_where_they_lie() {
     }
 }
 
+#[test]
+fn windows_are_rows_of_rows() {
+    let table = Array2::from_shape_fn((9, 4), |(i, j)| (i * 10 + j) as i32);
+    for table in [
+        table.clone(),
+        table.t().as_standard_layout().into_owned().reversed_axes(),
+    ] {
+        let column = Column::new(Array::from(table.clone())).unwrap();
+        for (length, stride) in [(1, 1), (3, 1), (3, 2), (4, 5), (9, 1), (2, 100)] {
+            let windows = column.clone().windows(length, stride).unwrap();
+            let expected: Vec<_> = (0..9)
+                .step_by(stride)
+                .filter(|start| start + length <= 9)
+                .collect();
+            assert_eq!(windows.rows(), expected.len());
+            for (row, start) in expected.into_iter().enumerate() {
+                let window = table.slice(ndarray::s![start..start + length, ..]);
+                assert_eq!(windows.row::<i32>(row).unwrap(), window.into_dyn());
+            }
+            assert!(windows.row::<i32>(windows.rows()).is_err());
+        }
+        let parts = column.clone().slice(1..3).unwrap().windows(2, 3).unwrap();
+        assert_eq!(
+            gather::<i32>(&parts, &[1, 0]),
+            [31, 32, 41, 42, 1, 2, 11, 12]
+        );
+        let of_windows = column.clone().windows(2, 1).unwrap().windows(3, 4).unwrap();
+        assert_eq!(
+            (of_windows.rows(), of_windows.row_shape()),
+            (2, &[3, 2, 4][..])
+        );
+        assert_eq!(of_windows.row::<i32>(1).unwrap()[[2, 1, 3]], 73);
+        let class = |length, stride| column.clone().windows(length, stride).unwrap_err().class();
+        assert_eq!(class(0, 1), ErrorClass::Usage);
+        assert_eq!(class(1, 0), ErrorClass::Usage);
+        assert_eq!(class(10, 1), ErrorClass::Shape);
+    }
+}
+
 /// Large batches take another way, past the caches.
 #[test]
 fn large_batches_are_those_of_small_ones() {
