@@ -15,13 +15,16 @@ mod common;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fs::File;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoader;
 use burn_npy::{Array, Convert, DType, Element, NpyDataset};
+use bytemuck::Pod;
 use common::items::{Best, Item, Usual};
 use common::{Batch, Feature, burns, check, ours, status};
 use serde_json::json;
@@ -80,7 +83,10 @@ impl Contender<'_> {
     }
 
     /// Opens the files and builds a loader.
-    fn open<T: Feature + Element>(&self, convert: &Convert) -> Result<Arc<dyn DataLoader<Batch>>> {
+    fn open<T: Feature + Element + Pod>(
+        &self,
+        convert: &Convert,
+    ) -> Result<Arc<dyn DataLoader<Batch>>> {
         let files = self.args.files();
         if self.idiom == "workers" {
             let row_len = Array::open(&files[0].1)?.shape()[1..].iter().product();
@@ -89,13 +95,7 @@ impl Contender<'_> {
                 .convert("features", convert)?;
             return Ok(ours(dataset, self.batch, self.workers));
         }
-        let rows = Array::open(&files[0].1)?.read::<T>()?;
-        let labels = Array::open(&files[1].1)?.read::<i64>()?;
-        let items = rows.outer_iter().zip(labels).map(|(row, label)| Item {
-            features: row.iter().copied().collect(),
-            label,
-        });
-        let items = items.collect();
+        let items = items::<T>(&files[0].1, &files[1].1)?;
         Ok(match self.idiom {
             "usual" => burns(Usual, items, self.batch, self.workers),
             _ => burns(Best, items, self.batch, self.workers),
@@ -103,7 +103,7 @@ impl Contender<'_> {
     }
 
     /// As the checks of the peers, but for the bits: ours and Burn's divide as NumPy does.
-    fn check<T: Feature + Element>(&self, convert: &Convert) -> Result<()> {
+    fn check<T: Feature + Element + Pod>(&self, convert: &Convert) -> Result<()> {
         let features = Array::open(&self.args.files()[0].1)?.read::<T>()?;
         let (rows, row_len) = (features.shape()[0], features.len() / features.shape()[0]);
         let values = features
@@ -117,7 +117,7 @@ impl Contender<'_> {
     }
 
     /// Opens the files, takes a first batch, warms up, and times whole epochs.
-    fn measure<T: Feature + Element>(&self, convert: &Convert) -> Result<serde_json::Value> {
+    fn measure<T: Feature + Element + Pod>(&self, convert: &Convert) -> Result<serde_json::Value> {
         let mode = self.args.get("--mode", "epoch");
         let step_ms = self.args.number("--step-ms", 1.0)?;
         let step = (mode == "step").then(|| Step::new(step_ms));
@@ -178,7 +178,7 @@ impl Contender<'_> {
         Ok(record)
     }
 
-    fn run<T: Feature + Element>(&self, convert: &Convert) -> Result<()> {
+    fn run<T: Feature + Element + Pod>(&self, convert: &Convert) -> Result<()> {
         if self.args.get("--mode", "epoch") == "check" {
             return self.check::<T>(convert);
         }
@@ -196,6 +196,21 @@ impl Contender<'_> {
         }
         Ok(())
     }
+}
+
+/// All rows as Burn's datasets hold them, read one by one so that the peak of memory is theirs.
+fn items<T: Feature + Pod>(features: &Path, labels: &Path) -> Result<Vec<Item<T>>> {
+    let array = Array::open(features)?;
+    let row_len = array.shape()[1..].iter().product();
+    let mut file = BufReader::with_capacity(1 << 20, File::open(features)?);
+    file.seek(SeekFrom::Start(array.data_offset()))?;
+    let item = |label| {
+        let mut features = vec![T::zeroed(); row_len];
+        file.read_exact(bytemuck::cast_slice_mut(&mut features))?;
+        Ok(Item { features, label })
+    };
+    let labels = Array::open(labels)?.read::<i64>()?;
+    labels.into_iter().map(item).collect()
 }
 
 /// A model step: a fixed amount of work on one thread that takes about so many ms when nothing else runs.

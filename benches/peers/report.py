@@ -38,14 +38,22 @@ def cases(records):
     return [(case, list(group)) for case, group in groupby(records, lambda r: (r["workload"], r["batch"]))]
 
 
+def place(record):
+    """What the records are sorted by, the best first: with a model step, how much longer than the steps alone."""
+    return record.get("over_compute", -record["samples_s"])
+
+
+def figure(record):
+    """The figure that counts, as text."""
+    return f"{record['over_compute']:.3f}" if "over_compute" in record else number(record["samples_s"])
+
+
 def best(records):
-    """The fastest idiom of each contender, the fastest contender first."""
-    fastest = {}
-    for record in records:
-        known = fastest.setdefault(record["who"], record)
-        if record["samples_s"] > known["samples_s"]:
-            fastest[record["who"]] = record
-    return sorted(fastest.values(), key=lambda record: -record["samples_s"])
+    """The best idiom of each contender, the best contender first."""
+    found = {}
+    for record in sorted(records, key=place):
+        found.setdefault(record["who"], record)
+    return list(found.values())
 
 
 def works_ahead(record):
@@ -56,7 +64,7 @@ def works_ahead(record):
 
 
 def verdict(records):
-    """How ours compares, in a sentence, with what there is to compare with."""
+    """How ours compares, in a sentence, with what there is to compare with; model steps have no rate to compare."""
     ours = [r for r in records if r["who"] == "ours"]
     peers = [r for r in records if r["who"] not in ("ours", "limit")]
     others = {
@@ -65,7 +73,7 @@ def verdict(records):
         "from_tensor_slices": [r for r in peers if r["idiom"].startswith("from_tensor_slices")],
         "the copy loop": [r for r in records if r["who"] == "limit"],
     }
-    if not ours or not any(others.values()):
+    if not ours or not any(others.values()) or "over_compute" in records[0]:
         return ""
     times = [f"{rate(ours) / rate(of):.2f} times {name}" for name, of in others.items() if of]
     return f"burn-npy reaches {', '.join(times)}.\n"
@@ -81,12 +89,12 @@ def table(records):
     lines = []
     for (workload, batch), case in cases(records):
         limit = rate([r for r in case if r["who"] == "limit"])
-        lines += [f"### {workload}, batches of {batch}", "", verdict(case)]
+        lines += [f"### {workload}, batches of {batch}", "", *filter(None, [verdict(case)])]
         step = "over_compute" in case[0]
         head = ["", "rows/s", "slowest – fastest", "of the limit", "first batch", "peak memory"]
         head += ["over compute"] if step else []
         lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-        for r in sorted(case, key=lambda r: -r["samples_s"]):
+        for r in sorted(case, key=place):
             cells = [
                 f"{NAMES[r['who']]}, {r['idiom']}".replace("_", r"\_"),
                 number(r["samples_s"]),
@@ -106,10 +114,11 @@ def table(records):
 def summary(records):
     """The best idiom of each contender, a line for each workload and batch size."""
     present = [who for who in NAMES if any(record["who"] == who for record in records)]
-    lines = ["| rows/s | " + " | ".join(NAMES[who] for who in present) + " |", "|---" * (len(present) + 1) + "|"]
+    unit = "over compute" if "over_compute" in records[0] else "rows/s"
+    lines = [f"| {unit} | " + " | ".join(NAMES[who] for who in present) + " |", "|---" * (len(present) + 1) + "|"]
     for (workload, batch), case in cases(records):
-        rates = {record["who"]: number(record["samples_s"]) for record in best(case)}
-        cells = [f"**{rates.get(who, '')}**" if who == "ours" else rates.get(who, "") for who in present]
+        figures = {record["who"]: figure(record) for record in best(case)}
+        cells = [f"**{figures.get(who, '')}**" if who == "ours" else figures.get(who, "") for who in present]
         lines.append(f"| {workload}, {batch} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -123,19 +132,25 @@ def machine():
 
 
 def panel(case, records):
-    """The bars of one workload and batch size, as long as the rate of the best idiom; a line from slowest to fastest."""
-    scale = (WIDTH - LABELS - VALUES) / max(record["samples_s_max"] for record in records)
+    """The bars of one workload and batch size, as long as the figure; for rates, a line from slowest to fastest."""
+
+    def ends(record):
+        if "over_compute" in record:
+            return [record["over_compute"]] * 3
+        return [record[f"samples_s{end}"] for end in ("_min", "", "_max")]
+
+    scale = (WIDTH - LABELS - VALUES) / max(max(ends(record)) for record in records)
     parts = [f'<text x="{LABELS}" y="16" class="title">{escape(case[0])}, batches of {case[1]}</text>']
     for line, record in enumerate(records):
         y = TITLE + line * (BAR + GAP)
-        low, rate, high = (LABELS + record[f"samples_s{end}"] * scale for end in ("_min", "", "_max"))
+        low, bar, high = (LABELS + end * scale for end in ends(record))
         colour, middle = COLOURS.get(record["who"], PEER_COLOUR), y + BAR / 2
         parts += [
             f'<text x="{LABELS - 6}" y="{y + 11}" class="who">{NAMES[record["who"]]}</text>',
-            f'<rect x="{LABELS}" y="{y}" width="{rate - LABELS:.1f}" height="{BAR}" fill="{colour}">'
+            f'<rect x="{LABELS}" y="{y}" width="{bar - LABELS:.1f}" height="{BAR}" fill="{colour}">'
             f"<title>{escape(record['idiom'])}</title></rect>",
             f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#212529"/>',
-            f'<text x="{high + 5:.1f}" y="{y + 11}">{number(record["samples_s"])}</text>',
+            f'<text x="{high + 5:.1f}" y="{y + 11}">{figure(record)}</text>',
         ]
     return parts
 
@@ -156,6 +171,8 @@ def plot(records):
         x, y = columns.index(workload) * WIDTH, lines.index(batch) * height
         parts += [f'<g transform="translate({x} {y})">', *panel((workload, batch), of), "</g>"]
     note = "rows a second of one shuffled epoch, the best idiom of each; medians, from the slowest round to the fastest"
+    if "over_compute" in records[0]:
+        note = "an epoch with a model step after each batch over the steps alone, the best idiom of each; 1 is ideal"
     parts += [f'<text x="8" y="{size[1] - 8}">{note}</text>', "</svg>"]
     return "\n".join(parts) + "\n"
 
