@@ -6,7 +6,7 @@ use ndarray::ArrayD;
 
 use crate::convert::Stages;
 use crate::format::item::Numbers;
-use crate::gather::{self, Rows};
+use crate::gather::{self, Rows, Wanted};
 use crate::storage::Storage;
 use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Result, array};
 
@@ -15,6 +15,25 @@ use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Result
 const BLOCK_BYTES: usize = 32 << 10;
 /// The same for rows that are read from a file by position.
 const READ_BYTES: usize = 1 << 20;
+
+/// How many rows of the next batch are asked for.
+const LOOK_AHEAD: usize = 16;
+/// Up to which size of a row other columns are asked for together with it.
+const SMALL_ROW: usize = 512;
+/// How many such columns there can be.
+const MOST_ALSO: usize = 4;
+
+/// What is gathered next: it is asked for from memory while a gather goes on. It changes no result.
+///
+/// A shuffled gather waits for memory more than for anything else, and the first rows of a batch, which nobody has asked
+/// for, wait longest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead<'a> {
+    /// The first rows of the batch after this one; a few are enough.
+    pub rows: &'a [usize],
+    /// Other columns of which the same rows are gathered.
+    pub columns: &'a [&'a Column],
+}
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -290,48 +309,90 @@ impl Column {
     /// Panics if `out` is not `rows.len()` times [`row_bytes`](Self::row_bytes) long, or not aligned
     /// for the dtype; a [`Buffer`](crate::Buffer) always is.
     pub fn gather(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+        self.gather_ahead(rows, Ahead::default(), out)
+    }
+
+    /// As [`gather`](Self::gather), for one of several batches or columns: what comes next is asked for from memory
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`gather`](Self::gather). Rows ahead that are not there are ignored.
+    ///
+    /// # Panics
+    ///
+    /// As [`gather`](Self::gather).
+    pub fn gather_ahead(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         assert_eq!(out.len(), rows.len() * self.row_bytes(), "wrong length");
         assert_eq!(
             out.as_ptr().align_offset(self.dtype().size()),
             0,
             "not aligned"
         );
-        if let Some(row) = rows.iter().find(|row| **row >= self.rows()) {
+        // The largest first: that is one pass without a branch for each.
+        if rows.iter().fold(0, |max, row| max.max(*row)) >= self.rows()
+            && let Some(row) = rows.iter().find(|row| **row >= self.rows())
+        {
             return Err(self.array.locate(Error::new(
                 ErrorClass::Row,
                 format!("row {row} of {}", self.rows()),
             )));
         }
-        self.gather_inside(rows, out)
+        self.gather_inside(rows, ahead, out)
             .and_then(|()| self.array.storage().check_after_read())
             .map_err(|error| self.array.locate(error))
     }
 
-    fn gather_inside(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+    /// The rows, if they can be copied from memory as they are.
+    fn rows_in_memory(&self) -> Option<Rows<'_>> {
+        let native = self.numbers.byte_order == ByteOrder::NATIVE || self.numbers.dtype.size() == 1;
+        let source = self.contiguous_rows().filter(|_| native)?;
+        let bytes = self.array.storage().bytes()?;
+        Some(Rows {
+            bytes: &bytes[self.array.data_offset() as usize..][..self.array.stored_bytes()],
+            ..source
+        })
+    }
+
+    fn gather_inside(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
-        let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
-        match (self.array.storage().bytes(), self.contiguous_rows()) {
-            (Some(bytes), Some(source)) if native => {
-                let source = Rows {
-                    bytes: &bytes[self.array.data_offset() as usize..][..self.array.stored_bytes()],
-                    ..source
-                };
-                let per_block = (BLOCK_BYTES / self.row_bytes()).max(1);
+        match self.rows_in_memory() {
+            Some(source) => {
+                let mut also = [source; MOST_ALSO];
+                let small =
+                    |column: &&&Column| column.rows == self.rows && !self.shares_lines_with(column);
+                let others = ahead.columns.iter().filter(small);
+                let others = others.filter_map(|column| column.rows_in_memory());
+                let others = others.filter(|rows| (1..=SMALL_ROW).contains(&rows.row_bytes));
+                let mut count = 0;
+                for (slot, rows) in also.iter_mut().zip(others) {
+                    (*slot, count) = (rows, count + 1);
+                }
                 // A single step needs no blocks: nothing has to stay in the cache.
-                let per_block = if self.stages.is_single_pass() {
-                    rows.len()
-                } else {
-                    per_block
+                let per_block = match self.stages.is_single_pass() {
+                    true => rows.len(),
+                    false => (BLOCK_BYTES / self.row_bytes()).max(1),
                 };
-                self.blocks(rows, out, per_block, |of, ahead, out, scratch| {
-                    self.run_stages(source, of, ahead, out, scratch);
+                let behind = &ahead.rows[..ahead.rows.len().min(LOOK_AHEAD)];
+                let behind = match behind.iter().all(|row| *row < self.rows) {
+                    true => behind,
+                    false => &[],
+                };
+                self.blocks(rows, out, per_block, |of, rest, out, scratch| {
+                    let wanted = Wanted {
+                        of,
+                        ahead: if rest.is_empty() { behind } else { rest },
+                        also: &also[..count],
+                    };
+                    self.run_stages(source, wanted, out, scratch);
                     Ok(())
                 })
             }
-            _ => {
+            None => {
+                let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
                 let stored_row = self.row_len() * size;
                 let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
                 let mut loaded = vec![0_u64; (per_block.min(rows.len()) * stored_row).div_ceil(8)];
@@ -344,11 +405,19 @@ impl Column {
                         array::swap_bytes(loaded, size);
                     }
                     let source = whole_rows(loaded, of.len());
-                    self.run_stages(source, &numbers[..of.len()], &[], out, scratch);
+                    self.run_stages(source, Wanted::only(&numbers[..of.len()]), out, scratch);
                     Ok(())
                 })
             }
         }
+    }
+
+    /// Whether the rows of another column lie within those of this one, so that they come along.
+    fn shares_lines_with(&self, other: &Self) -> bool {
+        self.shares_file_with(other)
+            && self.array.data_offset() == other.array.data_offset()
+            && self.row_stride == other.row_stride
+            && self.row_stride <= SMALL_ROW
     }
 
     /// Calls `f` with blocks of rows, the rows behind them, and their part of `out`.
@@ -373,14 +442,14 @@ impl Column {
     fn run_stages(
         &self,
         source: Rows<'_>,
-        of: &[usize],
-        ahead: &[usize],
+        wanted: Wanted<'_>,
         out: &mut [u8],
         scratch: &mut [Vec<u64>; 2],
     ) {
+        let of = wanted.of;
         match &*self.stages.stages {
-            [] => gather::copy(source, of, ahead, out),
-            [stage] => gather::convert(source, of, ahead, stage, out),
+            [] => gather::copy(source, wanted, out),
+            [stage] => gather::convert(source, wanted, stage, out),
             [first, middle @ .., last] => {
                 let [current, next] = scratch;
                 let bytes = |scratch: &mut Vec<u64>, dtype: DType| {
@@ -390,18 +459,18 @@ impl Column {
                 };
                 let mut len = bytes(current, first.to);
                 let out_first = &mut bytemuck::cast_slice_mut(current)[..len];
-                gather::convert(source, of, ahead, first, out_first);
+                gather::convert(source, wanted, first, out_first);
                 let numbers: Vec<_> = (0..of.len()).collect();
                 for stage in middle {
                     let next_len = bytes(next, stage.to);
                     let rows = whole_rows(&bytemuck::cast_slice(current)[..len], of.len());
                     let out = &mut bytemuck::cast_slice_mut(next)[..next_len];
-                    gather::convert(rows, &numbers, &[], stage, out);
+                    gather::convert(rows, Wanted::only(&numbers), stage, out);
                     std::mem::swap(current, next);
                     len = next_len;
                 }
                 let rows = whole_rows(&bytemuck::cast_slice(current)[..len], of.len());
-                gather::convert(rows, &numbers, &[], last, out);
+                gather::convert(rows, Wanted::only(&numbers), last, out);
             }
         }
     }
