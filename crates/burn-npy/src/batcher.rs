@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, TensorData};
-use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
+use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
 
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::pool::Pool;
@@ -217,7 +217,8 @@ impl Gather {
         let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
         let bound = self.bind(&first[0].columns, device)?;
         if first.len() == rows.len() {
-            return bound.gather(&indices(rows));
+            bound.check()?;
+            return bound.gather(&indices(rows), &[]);
         }
         let mut buffers = bound.buffers(rows.len())?;
         let mut start = 0;
@@ -232,7 +233,7 @@ impl Gather {
                     &mut buffer.as_mut_slice()[start * row_bytes..][..group.len() * row_bytes];
                 // A part of a buffer may start at any row; the kernels want aligned memory.
                 let mut aligned = self.pool.take(part.len())?;
-                bound.gather_into(&indices, aligned.as_mut_slice())?;
+                bound.gather_into(&indices, Ahead::default(), aligned.as_mut_slice())?;
                 part.copy_from_slice(aligned.as_ref());
             }
             start += group.len();
@@ -240,6 +241,9 @@ impl Gather {
         bound.tensors(buffers, rows.len())
     }
 }
+
+/// How many columns are asked for together with the first.
+const MOST_OTHERS: usize = 4;
 
 /// Columns that are known to fit their tensors.
 #[derive(Debug)]
@@ -257,9 +261,9 @@ struct BoundColumn {
 }
 
 impl BoundColumn {
-    fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+    fn gather_into(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         self.column
-            .gather(rows, out)
+            .gather_ahead(rows, ahead, out)
             .map_err(|error| error.in_array(&self.name))
     }
 }
@@ -273,12 +277,28 @@ impl Bound {
             .sum()
     }
 
-    /// The tensor data of rows of the files.
-    pub(crate) fn gather(&self, rows: &[usize]) -> Result<Vec<TensorData>> {
-        self.check()?;
+    /// The tensor data of rows of the files, which were [checked](Self::check). The rows ahead are wanted next.
+    pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<TensorData>> {
         let mut buffers = self.buffers(rows.len())?;
-        for (bound, buffer) in self.columns.iter().zip(&mut buffers) {
-            bound.gather_into(rows, buffer.as_mut_slice())?;
+        let columns = self.columns.iter().zip(&mut buffers).enumerate();
+        for (index, (bound, buffer)) in columns {
+            // What comes after the first column has been asked for by then.
+            let others: [&Column; MOST_OTHERS];
+            let ahead = match index {
+                0 => {
+                    others = std::array::from_fn(|other| {
+                        let other = self.columns.get(other + 1).unwrap_or(bound);
+                        &other.column
+                    });
+                    let count = MOST_OTHERS.min(self.columns.len() - 1);
+                    Ahead {
+                        rows: ahead,
+                        columns: &others[..count],
+                    }
+                }
+                _ => Ahead::default(),
+            };
+            bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
         }
         self.tensors(buffers, rows.len())
     }
@@ -305,7 +325,8 @@ impl Bound {
         self.columns.iter().filter(|bound| bound.new_file)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Looks whether the files are still those that were opened.
+    pub(crate) fn check(&self) -> Result<()> {
         self.files().try_for_each(|bound| {
             bound
                 .column

@@ -10,7 +10,9 @@ use burn::tensor::{Device, TensorData};
 use burn_npy_core::Error;
 
 use super::BatchInfo;
+use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
+use super::meter::Spent;
 use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
 use crate::{NpyDataset, Result};
@@ -43,15 +45,33 @@ pub(crate) trait Source<O>: Send + Sync {
     /// Says that a batch will be loaded soon.
     fn announce(&self, _info: &BatchInfo) {}
 
-    /// The part that a worker does.
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure>;
+    /// Whether [`load`](Self::load) may wait for a disk.
+    fn waits_for_storage(&self) -> bool {
+        false
+    }
 
-    /// The part that the consumer does.
-    fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> std::result::Result<O, Failure>;
+    /// Whether [`load`](Self::load) is our gather; else it runs code of the user.
+    fn is_gather(&self) -> bool {
+        false
+    }
+
+    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
+
+    /// The part that the consumer does, and what of it was spent on code of the user.
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        info: &BatchInfo,
+        spent: &mut Spent,
+    ) -> std::result::Result<O, Failure>;
 
     /// The same source with another device.
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
 }
+
+/// How many of the rows that come after a batch the gather is told.
+const LOOK_AHEAD: usize = 16;
 
 /// The items of a batch, as indices of the dataset.
 fn items(info: &BatchInfo) -> Vec<usize> {
@@ -96,14 +116,13 @@ impl<O: 'static> Direct<O> {
         })
     }
 
-    /// The rows of the files that a batch has.
-    fn rows(&self, info: &BatchInfo) -> Vec<usize> {
-        let mut rows = items(info);
+    /// Puts the rows of the files behind what is there.
+    fn rows(&self, items: &[u64], rows: &mut Vec<usize>) {
         let map = self.dataset.row_map();
-        if !map.is_identity() {
-            rows.iter_mut().for_each(|row| *row = map.map(*row));
+        match map.is_identity() {
+            true => rows.extend(items.iter().map(|item| *item as usize)),
+            false => rows.extend(items.iter().map(|item| map.map(*item as usize))),
         }
-        rows
     }
 }
 
@@ -125,36 +144,74 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
     }
 
     fn announce(&self, info: &BatchInfo) {
-        self.bound.announce(&self.rows(info));
+        let mut rows = Vec::new();
+        self.rows(info.rows(), &mut rows);
+        self.bound.announce(&rows);
     }
 
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
-        let rows = self.rows(info);
-        let gather = |rows: &[usize]| -> std::result::Result<_, Failure> {
-            guarded("gather", || self.bound.gather(rows))?.map_err(Failure::from)
-        };
-        let failure = match gather(&rows) {
-            Ok(data) => return Ok(Loaded::Host(data)),
-            Err(failure) => failure,
-        };
-        if failure.cause.may_be_of_a_row() {
-            // Which one was it?
-            for (item, row) in info.rows().iter().zip(&rows) {
-                if let Err(failure) = gather(&[*row]) {
-                    return Err(failure.of_row(*item));
-                }
-            }
-        }
-        Err(failure)
+    fn waits_for_storage(&self) -> bool {
+        self.bound.wants_announcements()
     }
 
-    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn is_gather(&self) -> bool {
+        true
+    }
+
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
+        let mut rows = std::mem::take(&mut draw.items);
+        rows.clear();
+        self.rows(info.rows(), &mut rows);
+        let after = draw.after(info.batch());
+        self.rows(&after[..after.len().min(LOOK_AHEAD)], &mut rows);
+        let loaded = self.load_rows(info, &rows, &mut draw.checked);
+        draw.items = rows;
+        loaded
+    }
+
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         assemble(&*self.batcher.assemble, loaded, &self.device)
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
         let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
         Ok(Arc::new(Self::new(dataset, batcher, device.clone())?))
+    }
+}
+
+impl<O: Send + 'static> Direct<O> {
+    /// The first of the rows are those of the batch, the others come after it.
+    fn load_rows(
+        &self,
+        info: &BatchInfo,
+        rows: &[usize],
+        checked: &mut bool,
+    ) -> std::result::Result<Loaded<O>, Failure> {
+        let (rows, ahead) = rows.split_at(info.rows().len());
+        // The files are looked at before each run of batches, which are made in one go.
+        if !std::mem::replace(checked, true) {
+            self.bound.check().map_err(Failure::from)?;
+        }
+        let gather = |rows: &[usize], ahead: &[usize]| -> std::result::Result<_, Failure> {
+            guarded("gather", || self.bound.gather(rows, ahead))?.map_err(Failure::from)
+        };
+        let failure = match gather(rows, ahead) {
+            Ok(data) => return Ok(Loaded::Host(data)),
+            Err(failure) => failure,
+        };
+        if failure.cause.may_be_of_a_row() {
+            // Which one was it?
+            for (item, row) in info.rows().iter().zip(rows) {
+                if let Err(failure) = gather(&[*row], &[]) {
+                    return Err(failure.of_row(*item));
+                }
+            }
+        }
+        Err(failure)
     }
 }
 
@@ -231,7 +288,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, info: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
         let count = info.rows().len();
         let items = self.items(items(info))?;
         if items.len() != count {
@@ -255,7 +312,12 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         match (&self.npy, loaded) {
             (_, Loaded::Batch(batch)) => Ok(batch),
             (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
@@ -287,11 +349,16 @@ impl<O: Send + 'static> Source<O> for Failed {
 
     fn advise(&self, _: bool) {}
 
-    fn load(&self, _: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, _: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 
-    fn finish(&self, _: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn finish(
+        &self,
+        _: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 
