@@ -331,6 +331,17 @@ impl Column {
                     Ok(())
                 })
             }
+            // Nothing happens to the rows but their byte order, so they are loaded where they belong.
+            _ if self.stages.stages.is_empty() => {
+                let per_block = (READ_BYTES / self.row_bytes()).max(1);
+                self.blocks(rows, out, per_block, |of, _, out, _| {
+                    self.load(of, out)?;
+                    if !native {
+                        array::swap_bytes(out, size);
+                    }
+                    Ok(())
+                })
+            }
             _ => {
                 let stored_row = self.row_len() * size;
                 let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
