@@ -15,8 +15,11 @@ use rustix::fs::{Advice, fadvise};
 
 /// Rows of a batch.
 pub(crate) const BATCH: usize = 64;
-/// How many batches behind the one that is read are asked for, by every way that asks.
-pub(crate) const AHEAD: usize = 2;
+/// How many batches behind the one that is read every way asks for: as many as we find best, so that nobody has a
+/// deeper queue than another.
+pub(crate) fn ahead(row_bytes: usize) -> usize {
+    ((16 << 20) / row_bytes).min(512).div_ceil(BATCH)
+}
 
 /// The ways to read a file that is not in memory; the rivals, which use none of our code, come last.
 pub(crate) const WAYS: &[&str] = &[
@@ -52,7 +55,8 @@ pub(crate) fn open(way: &str, path: &Path, row_bytes: usize) -> Result<Box<dyn R
 
 struct Ours {
     column: Column,
-    announces: bool,
+    /// How many batches behind the one that is gathered are announced, if any.
+    ahead: Option<usize>,
     /// The first batch that was not announced.
     announced: usize,
     out: Buffer,
@@ -68,8 +72,8 @@ impl Ours {
         column.advise(random);
         Ok(Self {
             out: Buffer::zeroed(BATCH * column.row_bytes())?,
+            ahead: announces.then(|| column.rows_ahead().div_ceil(BATCH)),
             column,
-            announces,
             announced: 0,
         })
     }
@@ -77,8 +81,8 @@ impl Ours {
 
 impl Reader for Ours {
     fn read(&mut self, batches: &[Vec<usize>], at: usize) -> &[u8] {
-        if self.announces {
-            let soon = batches.len().min(at + 1 + AHEAD);
+        if let Some(ahead) = self.ahead {
+            let soon = batches.len().min(at + 1 + ahead);
             for rows in &batches[self.announced..soon] {
                 self.column.announce(rows);
             }
@@ -122,7 +126,7 @@ impl Pread {
 
 impl Reader for Pread {
     fn read(&mut self, batches: &[Vec<usize>], at: usize) -> &[u8] {
-        let soon = batches.len().min(at + 1 + AHEAD);
+        let soon = batches.len().min(at + 1 + ahead(self.row_bytes));
         for row in batches[self.advised..soon].iter().flatten() {
             let len = std::num::NonZeroU64::new(self.row_bytes as u64);
             fadvise(&self.file, self.offset(*row), len, Advice::WillNeed).expect("advice");
@@ -173,10 +177,7 @@ pub(crate) fn write(path: &Path, size: usize, row_bytes: usize) -> Result<()> {
 /// The whole batches of an epoch.
 pub(crate) fn shuffled(rows: usize, epoch: u64) -> Vec<Vec<usize>> {
     let order = Permutation::new(rows as u64, 1, epoch);
-    let rows: Vec<usize> = order
-        .rows(0..rows as u64)
-        .map(|row| row as usize)
-        .collect();
+    let rows: Vec<usize> = order.rows(0..rows as u64).map(|row| row as usize).collect();
     rows.chunks_exact(BATCH).map(<[_]>::to_vec).collect()
 }
 

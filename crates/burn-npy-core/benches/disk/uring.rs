@@ -7,10 +7,7 @@ use std::path::Path;
 
 use io_uring::{IoUring, opcode, types};
 
-use super::{AHEAD, BATCH, Reader};
-
-/// Batches in flight, with the one that is looked at.
-const SLOTS: usize = AHEAD + 1;
+use super::{BATCH, Reader};
 
 pub(crate) struct Uring {
     ring: IoUring,
@@ -19,23 +16,25 @@ pub(crate) struct Uring {
     row_bytes: usize,
     /// The first batch that was not asked for.
     asked: usize,
-    slots: [Vec<u8>; SLOTS],
+    /// Batches in flight, and the one that is looked at.
+    slots: Vec<Vec<u8>>,
     /// How many reads of each slot are in flight.
-    left: [usize; SLOTS],
+    left: Vec<usize>,
 }
 
 impl Uring {
     pub(crate) fn open(path: &Path, row_bytes: usize) -> Self {
         let file = File::open(path).expect("the file was just written");
-        let entries = (SLOTS * BATCH).next_power_of_two() as u32;
+        let slots = super::ahead(row_bytes) + 1;
+        let entries = (slots * BATCH).next_power_of_two() as u32;
         Self {
             ring: IoUring::new(entries).expect("a ring"),
             data: super::data_offset(&file),
             file,
             row_bytes,
             asked: 0,
-            slots: std::array::from_fn(|_| vec![0; BATCH * row_bytes]),
-            left: [0; SLOTS],
+            slots: vec![vec![0; BATCH * row_bytes]; slots],
+            left: vec![0; slots],
         }
     }
 
@@ -73,18 +72,19 @@ impl Uring {
 
 impl Reader for Uring {
     fn read(&mut self, batches: &[Vec<usize>], at: usize) -> &[u8] {
-        while self.asked < batches.len().min(at + 1 + AHEAD) {
-            self.ask(&batches[self.asked], self.asked % SLOTS);
+        let slots = self.slots.len();
+        while self.asked < batches.len().min(at + slots) {
+            self.ask(&batches[self.asked], self.asked % slots);
             self.asked += 1;
         }
         self.ring.submit().expect("the ring");
-        self.wait(at % SLOTS);
-        &self.slots[at % SLOTS]
+        self.wait(at % slots);
+        &self.slots[at % slots]
     }
 }
 
 impl Drop for Uring {
     fn drop(&mut self) {
-        (0..SLOTS).for_each(|slot| self.wait(slot));
+        (0..self.slots.len()).for_each(|slot| self.wait(slot));
     }
 }
