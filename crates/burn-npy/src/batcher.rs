@@ -308,9 +308,10 @@ impl Bound {
         self.files().for_each(|bound| bound.column.advise(random));
     }
 
-    /// Whether a column is in a file of which not all will be in memory anyway.
-    pub(crate) fn wants_announcements(&self) -> bool {
-        self.files().any(|bound| bound.column.is_announced())
+    /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
+    pub(crate) fn rows_ahead(&self) -> usize {
+        let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
+        of_each.max().unwrap_or(0)
     }
 
     /// Tells the system which rows will be gathered soon.

@@ -17,7 +17,7 @@ use super::state::{Identity, State};
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
 
-/// How many batches behind the next one are announced, without workers.
+/// How many batches behind the next one are announced at least, without workers.
 const AHEAD: u64 = 2;
 
 /// The batches of one epoch, or of the rest of one, in order.
@@ -111,7 +111,7 @@ impl<O: Send + 'static> LoaderIter<O> {
         let Made { loaded, info, lost } = match &mut self.workers {
             Some(workers) => workers.take()?,
             None => {
-                let soon = self.end.min(self.next + 1 + AHEAD);
+                let soon = self.pass.soon(self.next + 1, AHEAD);
                 let source = &*self.pass.source;
                 let start = Instant::now();
                 let watch = Stopwatch::start(source.waits_for_storage());

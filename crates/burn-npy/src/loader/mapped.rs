@@ -40,8 +40,8 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         self.source.advise(random);
     }
 
-    fn wants_announcements(&self) -> bool {
-        self.source.wants_announcements()
+    fn rows_ahead(&self) -> usize {
+        self.source.rows_ahead()
     }
 
     fn announce(&self, info: &BatchInfo) {

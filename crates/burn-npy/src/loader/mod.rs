@@ -170,7 +170,13 @@ impl<O: Send + 'static> Loader<O> {
             seed: self.settings.sampler.seed().unwrap_or(0),
             limit: self.settings.limit,
             // What is read in its own order is read ahead by the system.
-            announces: self.settings.sampler.is_random() && self.source.wants_announcements(),
+            announced_ahead: match self.source.rows_ahead() {
+                0 => None,
+                rows if self.settings.sampler.is_random() => {
+                    Some(rows.div_ceil(self.cutter.batch_size) as u64)
+                }
+                _ => None,
+            },
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) struct Pass<O> {
     pub(crate) seed: u64,
     /// How many rows may be skipped in all; none if a failure ends the pass.
     pub(crate) limit: Option<u64>,
-    /// Whether the source wants to know what is coming.
-    pub(crate) announces: bool,
+    /// How many batches ahead the source wants to know what is coming; none if it does not.
+    pub(crate) announced_ahead: Option<u64>,
 }
 
 /// A batch as a worker leaves it.
@@ -43,9 +43,15 @@ impl<O> Pass<O> {
         draw.info(self, batch)
     }
 
+    /// The batch before which all should be announced when `window` batches from `end` on are under way.
+    pub(crate) fn soon(&self, end: u64, window: u64) -> u64 {
+        let ahead = self.announced_ahead.unwrap_or(0).max(window);
+        end.saturating_add(ahead).min(self.cut.batches().end)
+    }
+
     /// Tells the source which batches are coming.
     pub(crate) fn announce(&self, batches: Range<u64>) {
-        if self.announces {
+        if self.announced_ahead.is_some() {
             batches.for_each(|batch| self.source.announce(&self.info(batch)));
         }
     }

@@ -37,9 +37,9 @@ pub(crate) trait Source<O>: Send + Sync {
     /// Prepares for a pass, in a random order or in that of the files.
     fn advise(&self, random: bool);
 
-    /// Whether [`announce`](Self::announce) does anything.
-    fn wants_announcements(&self) -> bool {
-        false
+    /// How many rows before they are loaded [`announce`](Self::announce) should know of them; 0 if it does nothing.
+    fn rows_ahead(&self) -> usize {
+        0
     }
 
     /// Says that a batch will be loaded soon.
@@ -139,8 +139,8 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         self.bound.advise(random);
     }
 
-    fn wants_announcements(&self) -> bool {
-        self.bound.wants_announcements()
+    fn rows_ahead(&self) -> usize {
+        self.bound.rows_ahead()
     }
 
     fn announce(&self, info: &BatchInfo) {
@@ -150,7 +150,7 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
     }
 
     fn waits_for_storage(&self) -> bool {
-        self.bound.wants_announcements()
+        self.bound.rows_ahead() > 0
     }
 
     fn is_gather(&self) -> bool {

@@ -287,7 +287,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         state.next = end;
         state.slots.extend((first..end).map(|_| None));
         // A disk needs time, so what it must read is said a window before it is wanted.
-        let soon = (end + window as u64).min(pass.cut.batches().end);
+        let soon = pass.soon(end, window as u64);
         let announced = std::mem::replace(&mut state.announced, soon);
         drop(state);
 
