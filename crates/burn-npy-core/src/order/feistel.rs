@@ -6,6 +6,8 @@
 //! turns are expected.
 
 mod bulk;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::order::feistel::bulk::Rounds;
 use crate::order::keys::Keys;
@@ -61,6 +63,10 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
             for (position, row) in (start..).zip(rows) {
                 *row = self.row(position);
             }
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if x86::fill(self, start, rows) {
             return;
         }
         Rounds::new(self).fill(start, rows);

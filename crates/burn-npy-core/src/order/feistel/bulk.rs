@@ -287,6 +287,10 @@ mod tests {
                 Rounds::new(network).fill(start, rows);
                 true
             }),
+            #[cfg(target_arch = "x86_64")]
+            ("AVX-512", super::super::x86::fill_avx512),
+            #[cfg(target_arch = "x86_64")]
+            ("AVX2", super::super::x86::fill_avx2),
         ];
         let filled = fills.iter().filter_map(|(name, fill)| {
             let mut rows = vec![u64::MAX; len];
