@@ -1,6 +1,6 @@
 //! Where the bytes of arrays are: a mapped file, a file read by position, or memory.
 //!
-//! This is one of the three files with unsafe code. A mapped file can be changed by anyone at any
+//! This is one of the four files with unsafe code. A mapped file can be changed by anyone at any
 //! time, so no reference into a map leaves this crate: rows are copied out. [`Storage::check`]
 //! finds a file that was truncated, overwritten or replaced, and is called before each gather. What
 //! remains is the race between that check and the copy, in which a file that is truncated kills

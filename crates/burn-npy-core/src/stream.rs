@@ -1,6 +1,6 @@
 //! Copies that go past the caches.
 //!
-//! This is one of the three files with unsafe code: the instructions that do it. A large batch is
+//! This is one of the four files with unsafe code: the instructions that do it. A large batch is
 //! written once and read much later, if by this processor at all. Ordinary stores fetch each line of it from
 //! memory first, only to overwrite it, and drive out of the cache what is still needed; streaming stores do
 //! neither, and make a gather of large batches up to twice as fast.
