@@ -68,13 +68,18 @@ impl Workload {
                 let ahead = Ahead {
                     rows: rest,
                     columns: &[&self.labels],
+                    asked: false,
+                };
+                let asked = Ahead {
+                    asked: true,
+                    ..Ahead::default()
                 };
                 let [features, labels] = &mut *out;
                 features.set_len(of.len() * self.features.row_bytes());
                 labels.set_len(of.len() * 8);
                 self.features
                     .gather_ahead(of, ahead, features.as_mut_slice())?;
-                self.labels.gather(of, labels.as_mut_slice())?;
+                self.labels.gather_ahead(of, asked, labels.as_mut_slice())?;
                 black_box(&mut *out);
             }
         }

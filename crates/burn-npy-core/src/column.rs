@@ -33,6 +33,8 @@ pub struct Ahead<'a> {
     pub rows: &'a [usize],
     /// Other columns of which the same rows are gathered.
     pub columns: &'a [&'a Column],
+    /// Whether these rows were asked for already, since this column was one of those [`columns`](Self::columns).
+    pub asked: bool,
 }
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
@@ -330,7 +332,7 @@ impl Column {
             "not aligned"
         );
         // The largest first: that is one pass without a branch for each.
-        if rows.iter().fold(0, |max, row| max.max(*row)) >= self.rows()
+        if gather::largest(rows) >= self.rows()
             && let Some(row) = rows.iter().find(|row| **row >= self.rows())
         {
             return Err(self.array.locate(Error::new(
@@ -387,6 +389,7 @@ impl Column {
                         of,
                         ahead: if rest.is_empty() { behind } else { rest },
                         also: &also[..count],
+                        asked: ahead.asked,
                     };
                     self.run_stages(source, wanted, out, scratch);
                     Ok(())

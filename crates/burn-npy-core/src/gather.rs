@@ -74,6 +74,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) ahead: &'a [usize],
     /// Places that have something for the same rows, which is copied next.
     pub(crate) also: &'a [Rows<'a>],
+    /// Whether the rows were asked for before.
+    pub(crate) asked: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -82,6 +84,7 @@ impl<'a> Wanted<'a> {
             of,
             ahead: &[],
             also: &[],
+            asked: false,
         }
     }
 
@@ -150,10 +153,30 @@ fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
 
 fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
     let out = out.as_chunks_mut::<N>().0;
+    if wanted.asked {
+        for (out, &row) in out.iter_mut().zip(wanted.of) {
+            out.copy_from_slice(rows.row(row));
+        }
+        return;
+    }
     for (i, (out, &row)) in out.iter_mut().zip(wanted.of).enumerate() {
         wanted.prefetch(rows, i, AHEAD);
         out.copy_from_slice(rows.row(row));
     }
+}
+
+/// The largest of some row numbers, 0 of none.
+pub(crate) fn largest(rows: &[usize]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if Level::of_machine() == Level::Avx512 {
+        #[target_feature(enable = "avx512f")]
+        fn largest_avx512(rows: &[usize]) -> usize {
+            rows.iter().fold(0, |largest, row| largest.max(*row))
+        }
+        // SAFETY: the machine has just been seen to have AVX-512.
+        return unsafe { largest_avx512(rows) };
+    }
+    rows.iter().fold(0, |largest, row| largest.max(*row))
 }
 
 /// Runs a stage over rows, which become one after the other `out`.

@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, Device, Shape, TensorData};
 use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
 
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
-use crate::pool::Pool;
+use crate::pool::{Pool, PooledBuffer};
 use crate::row::{Columns, Row};
 use crate::tensors::{Batch, TensorSpec, Tensors};
 
@@ -261,6 +261,18 @@ struct BoundColumn {
 }
 
 impl BoundColumn {
+    /// The tensor data of so many rows.
+    fn tensor(&self, bytes: bytes::Bytes, rows: usize) -> Result<TensorData> {
+        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
+        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
+        let dtype = tensor_dtype(self.column.dtype())?;
+        Ok(TensorData::from_bytes(
+            bytes,
+            shape.collect::<Shape>(),
+            dtype,
+        ))
+    }
+
     fn gather_into(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         self.column
             .gather_ahead(rows, ahead, out)
@@ -279,28 +291,64 @@ impl Bound {
 
     /// The tensor data of rows of the files, which were [checked](Self::check). The rows ahead are wanted next.
     pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<TensorData>> {
-        let mut buffers = self.buffers(rows.len())?;
-        let columns = self.columns.iter().zip(&mut buffers).enumerate();
-        for (index, (bound, buffer)) in columns {
-            // What comes after the first column has been asked for by then.
-            let others: [&Column; MOST_OTHERS];
-            let ahead = match index {
-                0 => {
-                    others = std::array::from_fn(|other| {
-                        let other = self.columns.get(other + 1).unwrap_or(bound);
-                        &other.column
-                    });
-                    let count = MOST_OTHERS.min(self.columns.len() - 1);
-                    Ahead {
-                        rows: ahead,
-                        columns: &others[..count],
-                    }
-                }
-                _ => Ahead::default(),
-            };
-            bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
-        }
+        let buffers = self.gathered(rows, ahead)?;
         self.tensors(buffers, rows.len())
+    }
+
+    /// As [`gather`](Self::gather), for several batches at once, which share memory: rows up to the first of the ends
+    /// are those of the first batch, and so on. To pass each small batch through the gather costs more than its rows.
+    pub(crate) fn gather_run(
+        &self,
+        rows: &[usize],
+        ahead: &[usize],
+        ends: impl Iterator<Item = usize>,
+    ) -> Result<impl Iterator<Item = Result<Vec<TensorData>>>> {
+        let gathered: Vec<_> = self
+            .gathered(rows, ahead)?
+            .into_iter()
+            .map(PooledBuffer::into_shared)
+            .collect();
+        let mut start = 0;
+        Ok(ends.map(move |end| {
+            let rows = std::mem::replace(&mut start, end)..end;
+            let columns = self.columns.iter().zip(&gathered);
+            let tensors = columns.map(|(bound, bytes)| {
+                let row_bytes = bound.column.row_bytes();
+                bound.tensor(
+                    bytes.slice(rows.start * row_bytes..rows.end * row_bytes),
+                    rows.len(),
+                )
+            });
+            tensors.collect()
+        }))
+    }
+
+    fn gathered(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<PooledBuffer>> {
+        let mut buffers = self.buffers(rows.len())?;
+        let (first, others) = match &*self.columns {
+            [] => return Ok(buffers),
+            [first, others @ ..] => (first, others),
+        };
+        // While the first column is gathered, memory is asked for the others.
+        let count = others.len().min(MOST_OTHERS);
+        let mut columns = [&first.column; MOST_OTHERS];
+        for (slot, other) in columns.iter_mut().zip(others) {
+            *slot = &other.column;
+        }
+        let mut ahead = Ahead {
+            rows: ahead,
+            columns: &columns[..count],
+            asked: false,
+        };
+        for (index, (bound, buffer)) in self.columns.iter().zip(&mut buffers).enumerate() {
+            bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
+            ahead = Ahead {
+                rows: ahead.rows,
+                columns: &[],
+                asked: index < count,
+            };
+        }
+        Ok(buffers)
     }
 
     /// Tells the system in what order rows will be gathered.
@@ -336,7 +384,7 @@ impl Bound {
         })
     }
 
-    fn buffers(&self, rows: usize) -> Result<Vec<crate::pool::PooledBuffer>> {
+    fn buffers(&self, rows: usize) -> Result<Vec<PooledBuffer>> {
         self.columns
             .iter()
             .map(|bound| {
@@ -349,20 +397,11 @@ impl Bound {
             .collect()
     }
 
-    fn tensors(
-        &self,
-        buffers: Vec<crate::pool::PooledBuffer>,
-        rows: usize,
-    ) -> Result<Vec<TensorData>> {
+    fn tensors(&self, buffers: Vec<PooledBuffer>, rows: usize) -> Result<Vec<TensorData>> {
         self.columns
             .iter()
             .zip(buffers)
-            .map(|(bound, buffer)| {
-                let mut shape = vec![rows];
-                shape.extend(bound.column.row_shape());
-                let dtype = tensor_dtype(bound.column.dtype())?;
-                Ok(TensorData::from_bytes(buffer.into_bytes(), shape, dtype))
-            })
+            .map(|(bound, buffer)| bound.tensor(buffer.into_shared(), rows))
             .collect()
     }
 

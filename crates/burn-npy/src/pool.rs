@@ -4,8 +4,8 @@
 //! again. In the steady state nothing is allocated but the few words that share a buffer.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
-use burn::tensor::{AllocationProperty, Bytes};
 use burn_npy_core::{Buffer, Result};
 
 /// How much memory may lie unused, in bytes.
@@ -14,19 +14,33 @@ const MAX_IDLE_BYTES: usize = 256 << 20;
 /// Buffers that wait for their next batch.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Buffer>>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// Each with the thread that filled it last. The last one back is at the end.
+    buffers: Vec<(ThreadId, Buffer)>,
+    bytes: usize,
 }
 
 impl Pool {
     /// A buffer of `len` bytes, which hold anything.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Result<PooledBuffer> {
+        let taker = thread::current().id();
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            // The last one back is the one that is still in the cache. A much larger one would be
-            // wasted on a short last batch's label.
+            // A much larger one would be wasted on a short last batch's label.
             let fits = |buffer: &Buffer| (len..=2 * len + 4096).contains(&buffer.capacity());
-            let found = idle.iter().rposition(fits);
-            found.map(|index| idle.remove(index))
+            // The last one back is the one that is still in the cache, in that of this core if this thread has filled it.
+            let own = |(owner, buffer): &(_, Buffer)| *owner == taker && fits(buffer);
+            let found = idle.buffers.iter().rposition(own);
+            let found = found.or_else(|| idle.buffers.iter().position(|(_, b)| fits(b)));
+            found.map(|index| {
+                let (_, buffer) = idle.buffers.remove(index);
+                idle.bytes -= buffer.capacity();
+                buffer
+            })
         };
         let buffer = match idle {
             Some(mut buffer) => {
@@ -36,16 +50,16 @@ impl Pool {
             None => Buffer::zeroed(len)?,
         };
         Ok(PooledBuffer {
-            buffer: Some(buffer),
+            buffer: Some((taker, buffer)),
             pool: self.clone(),
         })
     }
 
-    fn give_back(&self, buffer: Buffer) {
+    fn give_back(&self, owner: ThreadId, buffer: Buffer) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = idle.iter().map(Buffer::capacity).sum::<usize>() + buffer.capacity();
-        if bytes <= MAX_IDLE_BYTES {
-            idle.push(buffer);
+        if idle.bytes + buffer.capacity() <= MAX_IDLE_BYTES {
+            idle.bytes += buffer.capacity();
+            idle.buffers.push((owner, buffer));
         }
     }
 }
@@ -53,7 +67,7 @@ impl Pool {
 /// A buffer that goes back to its pool when it is dropped.
 pub(crate) struct PooledBuffer {
     /// There until the drop.
-    buffer: Option<Buffer>,
+    buffer: Option<(ThreadId, Buffer)>,
     pool: Arc<Pool>,
 }
 
@@ -61,25 +75,27 @@ impl PooledBuffer {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         self.buffer
             .as_mut()
-            .map_or(&mut [], |buffer| buffer.as_mut_slice())
+            .map_or(&mut [], |(_, buffer)| buffer.as_mut_slice())
     }
 
-    /// The bytes of a tensor; the buffer goes back when the last tensor that shares them is gone.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        Bytes::from_shared(bytes::Bytes::from_owner(self), AllocationProperty::Other)
+    /// The bytes of one tensor or several; the buffer goes back when the last tensor that shares them is gone.
+    pub(crate) fn into_shared(self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(self)
     }
 }
 
 impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
-        self.buffer.as_ref().map_or(&[], |buffer| buffer.as_slice())
+        self.buffer
+            .as_ref()
+            .map_or(&[], |(_, buffer)| buffer.as_slice())
     }
 }
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.give_back(buffer);
+        if let Some((owner, buffer)) = self.buffer.take() {
+            self.pool.give_back(owner, buffer);
         }
     }
 }
@@ -94,7 +110,7 @@ mod tests {
         let mut buffer = pool.take(1000).unwrap();
         buffer.as_mut_slice().fill(7);
         let address = buffer.as_ref().as_ptr();
-        let bytes = buffer.into_bytes();
+        let bytes = buffer.into_shared();
         let other = pool.take(1000).unwrap();
         assert_ne!(other.as_ref().as_ptr(), address);
         drop(bytes);
@@ -109,6 +125,6 @@ mod tests {
         drop(pool.take(1 << 20).unwrap());
         let small = pool.take(10).unwrap();
         assert_eq!(small.as_ref().len(), 10);
-        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+        assert_eq!(pool.idle.lock().unwrap().buffers.len(), 1);
     }
 }

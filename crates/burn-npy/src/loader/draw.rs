@@ -67,6 +67,11 @@ impl Draw {
         BatchInfo::new(pass.epoch, batch, pass.seed, rows, padding)
     }
 
+    /// The rows of all batches that were drawn, and where those of each end.
+    pub(crate) fn all(&self) -> (&[u64], impl Iterator<Item = usize>) {
+        (&self.rows, self.ends.iter().map(|(end, _)| *end))
+    }
+
     /// The rows that come after those of a batch, of which the next ones are at the front.
     pub(crate) fn after(&self, batch: u64) -> &[u64] {
         &self.rows[self.range(batch).end..]

@@ -63,6 +63,15 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         }
     }
 
+    fn load_run(&self, draw: &mut Draw) -> Option<Vec<Loaded<P>>> {
+        // A source that does this leaves its batches in the memory of the host.
+        let host = |loaded| match loaded {
+            Loaded::Host(data) => Some(Loaded::Host(data)),
+            Loaded::Batch(_) => None,
+        };
+        self.source.load_run(draw)?.into_iter().map(host).collect()
+    }
+
     fn finish(
         &self,
         loaded: Loaded<P>,

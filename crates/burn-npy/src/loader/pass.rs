@@ -64,6 +64,35 @@ impl<O> Pass<O> {
         guarded("loader", || self.make(batch, draw))?
     }
 
+    /// Draws and loads some batches, one after the other or all at once, until one fails or `stop` says so.
+    pub(crate) fn load_run(
+        &self,
+        batches: Range<u64>,
+        draw: &mut Draw,
+        stop: impl Fn() -> bool,
+        made: &mut Vec<Result<Made<O>, Failure>>,
+    ) {
+        draw.draw(self, batches.clone());
+        if batches.end - batches.start > 1
+            && let Some(loaded) = self.source.load_run(draw)
+        {
+            made.extend(batches.zip(loaded).map(|(batch, loaded)| {
+                Ok(Made {
+                    loaded: Some(loaded),
+                    info: draw.info(self, batch),
+                    lost: Vec::new(),
+                })
+            }));
+            return;
+        }
+        for batch in batches {
+            made.push(self.load(batch, draw));
+            if made.last().is_some_and(Result::is_err) || stop() {
+                return;
+            }
+        }
+    }
+
     /// Draws a batch and loads it.
     pub(crate) fn load_alone(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
         draw.draw(self, batch..batch + 1);

@@ -58,6 +58,12 @@ pub(crate) trait Source<O>: Send + Sync {
     /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
 
+    /// All batches that were drawn at once, in their order, if this source does that and none of them fails; what came of
+    /// a failure is left to [`load`](Self::load).
+    fn load_run(&self, _draw: &mut Draw) -> Option<Vec<Loaded<O>>> {
+        None
+    }
+
     /// The part that the consumer does, and what of it was spent on code of the user.
     fn finish(
         &self,
@@ -166,6 +172,21 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         let loaded = self.load_rows(info, &rows, &mut draw.checked);
         draw.items = rows;
         loaded
+    }
+
+    fn load_run(&self, draw: &mut Draw) -> Option<Vec<Loaded<O>>> {
+        let mut rows = std::mem::take(&mut draw.items);
+        rows.clear();
+        let (items, ends) = draw.all();
+        self.rows(items, &mut rows);
+        let gather = || {
+            self.bound.check()?;
+            let batches = self.bound.gather_run(&rows, &[], ends)?;
+            batches.map(|batch| batch.map(Loaded::Host)).collect()
+        };
+        let loaded = guarded("gather", gather).and_then(|loaded: Result<_>| Ok(loaded?));
+        draw.items = rows;
+        loaded.ok()
     }
 
     fn finish(

@@ -293,13 +293,8 @@ fn work<O>(shared: &Shared<O>, index: usize) {
 
         let watch = Stopwatch::start(waits);
         pass.announce(announced..soon);
-        draw.draw(pass, first..end);
-        for batch in first..end {
-            made.push(pass.load(batch, &mut draw));
-            if made.last().is_some_and(Result::is_err) || shared.stopped.load(Ordering::Relaxed) {
-                break;
-            }
-        }
+        let stop = || shared.stopped.load(Ordering::Relaxed);
+        pass.load_run(first..end, &mut draw, stop, &mut made);
         watch.stop(meter, is_gather);
         state = shared.lock();
         hand_over(shared, &mut state, first, &mut made);
