@@ -60,6 +60,22 @@ pub struct Column {
     /// The shape of a row as it leaves.
     row_shape: Vec<usize>,
     stages: Stages,
+    /// Whether the user vouches that the file stays as it is.
+    unchanging: bool,
+}
+
+/// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
+#[derive(Clone, Debug)]
+pub struct SharedRows {
+    storage: Storage,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for SharedRows {
+    fn as_ref(&self) -> &[u8] {
+        let bytes = self.storage.bytes().unwrap_or(&[]);
+        bytes.get(self.range.clone()).unwrap_or(&[])
+    }
 }
 
 impl Column {
@@ -105,6 +121,7 @@ impl Column {
             row_shape: axes.iter().map(|(len, _)| *len).collect(),
             axes,
             stages: Stages::new(numbers.dtype),
+            unchanging: false,
             array,
         })
     }
@@ -272,6 +289,39 @@ impl Column {
             .extend(convert, &self.row_shape)
             .map_err(|error| self.array.locate(error))?;
         Ok(self)
+    }
+
+    /// Vouches that the file behind the column stays as it is, so that its rows can be [borrowed](Self::borrow).
+    ///
+    /// # Safety
+    ///
+    /// Nobody may change the file, and nobody may truncate it, while this column, a clone of it, or rows that were
+    /// borrowed of them live: the bytes are given to safe code, and a truncated map kills the process.
+    #[allow(unsafe_code)]
+    pub unsafe fn assume_unchanged(mut self) -> Self {
+        self.unchanging = true;
+        self
+    }
+
+    /// Rows that lie one after the other in memory, without a copy: if the array is in memory, or in a mapped file that
+    /// somebody [vouches for](Self::assume_unchanged), its numbers are in the byte order of the machine and aligned, and
+    /// nothing is to happen to them. None otherwise, and for rows that are not there.
+    pub fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
+        let storage = self.array.storage();
+        let stays = storage.owned_bytes().is_some() || self.unchanging;
+        let source = self.rows_in_memory().filter(|_| stays)?;
+        let whole = self.stages.stages.is_empty() && source.stride == source.row_bytes;
+        if !whole || rows.start > rows.end || rows.end > self.rows {
+            return None;
+        }
+        let first = self.array.data_offset() as usize + source.first;
+        let at = |row: usize| first + row * source.row_bytes;
+        let shared = SharedRows {
+            storage: storage.clone(),
+            range: at(rows.start)..at(rows.end),
+        };
+        let start = shared.as_ref().as_ptr();
+        (start.align_offset(self.dtype().size()) == 0).then_some(shared)
     }
 
     /// Checks that the file behind the column is still the one that was opened.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -291,8 +292,11 @@ impl Bound {
 
     /// The tensor data of rows of the files, which were [checked](Self::check). The rows ahead are wanted next.
     pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<TensorData>> {
-        let buffers = self.gathered(rows, ahead)?;
-        self.tensors(buffers, rows.len())
+        let gathered = self.gathered(rows, ahead)?;
+        let columns = self.columns.iter().zip(gathered);
+        columns
+            .map(|(bound, bytes)| bound.tensor(bytes, rows.len()))
+            .collect()
     }
 
     /// As [`gather`](Self::gather), for several batches at once, which share memory: rows up to the first of the ends
@@ -303,11 +307,7 @@ impl Bound {
         ahead: &[usize],
         ends: impl Iterator<Item = usize>,
     ) -> Result<impl Iterator<Item = Result<Vec<TensorData>>>> {
-        let gathered: Vec<_> = self
-            .gathered(rows, ahead)?
-            .into_iter()
-            .map(PooledBuffer::into_shared)
-            .collect();
+        let gathered = self.gathered(rows, ahead)?;
         let mut start = 0;
         Ok(ends.map(move |end| {
             let rows = std::mem::replace(&mut start, end)..end;
@@ -323,32 +323,40 @@ impl Bound {
         }))
     }
 
-    fn gathered(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<PooledBuffer>> {
-        let mut buffers = self.buffers(rows.len())?;
-        let (first, others) = match &*self.columns {
-            [] => return Ok(buffers),
-            [first, others @ ..] => (first, others),
-        };
+    /// The rows of each column, one after the other: gathered, or borrowed where they lie like that.
+    fn gathered(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<bytes::Bytes>> {
+        let range = range_of(rows);
         // While the first column is gathered, memory is asked for the others.
+        let others = self.columns.get(1..).unwrap_or(&[]);
         let count = others.len().min(MOST_OTHERS);
-        let mut columns = [&first.column; MOST_OTHERS];
-        for (slot, other) in columns.iter_mut().zip(others) {
-            *slot = &other.column;
-        }
+        let mut columns: [&Column; MOST_OTHERS];
         let mut ahead = Ahead {
             rows: ahead,
-            columns: &columns[..count],
-            asked: false,
+            ..Ahead::default()
         };
-        for (index, (bound, buffer)) in self.columns.iter().zip(&mut buffers).enumerate() {
-            bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
-            ahead = Ahead {
-                rows: ahead.rows,
-                columns: &[],
-                asked: index < count,
-            };
+        if let Some(first) = self.columns.first() {
+            columns = [&first.column; MOST_OTHERS];
+            for (slot, other) in columns.iter_mut().zip(others) {
+                *slot = &other.column;
+            }
+            ahead.columns = &columns[..count];
         }
-        Ok(buffers)
+        let mut gathered = Vec::with_capacity(self.columns.len());
+        for (index, bound) in self.columns.iter().enumerate() {
+            let borrowed = range.clone().and_then(|range| bound.column.borrow(range));
+            gathered.push(match borrowed {
+                Some(shared) => bytes::Bytes::from_owner(shared),
+                None => {
+                    let mut buffer = self.buffer(bound, rows.len())?;
+                    bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
+                    // What was asked for meanwhile is on its way.
+                    ahead.asked = index < count;
+                    ahead.columns = &[];
+                    buffer.into_shared()
+                }
+            });
+        }
+        Ok(gathered)
     }
 
     /// Tells the system in what order rows will be gathered.
@@ -385,16 +393,16 @@ impl Bound {
     }
 
     fn buffers(&self, rows: usize) -> Result<Vec<PooledBuffer>> {
-        self.columns
-            .iter()
-            .map(|bound| {
-                let len = rows.checked_mul(bound.column.row_bytes());
-                let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
-                self.pool
-                    .take(len.ok_or_else(too_large)?)
-                    .map_err(|error| error.in_array(&bound.name))
-            })
-            .collect()
+        let columns = self.columns.iter();
+        columns.map(|bound| self.buffer(bound, rows)).collect()
+    }
+
+    fn buffer(&self, bound: &BoundColumn, rows: usize) -> Result<PooledBuffer> {
+        let len = rows.checked_mul(bound.column.row_bytes());
+        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
+        self.pool
+            .take(len.ok_or_else(too_large)?)
+            .map_err(|error| error.in_array(&bound.name))
     }
 
     fn tensors(&self, buffers: Vec<PooledBuffer>, rows: usize) -> Result<Vec<TensorData>> {
@@ -421,6 +429,15 @@ impl Bound {
         }
         Ok(())
     }
+}
+
+/// The rows as a range, if each follows the one before it.
+fn range_of(rows: &[usize]) -> Option<Range<usize>> {
+    let (first, last) = (*rows.first()?, *rows.last()?);
+    // Most batches that are shuffled are told by their ends.
+    let may_be = last.checked_sub(first) == Some(rows.len() - 1);
+    let follow = || rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    (may_be && follow()).then(|| first..last + 1)
 }
 
 /// The batcher, if a batcher of any type is one of ours.

@@ -315,6 +315,30 @@ impl NpyDataset {
         self.replace(name, |column| column.convert(convert))
     }
 
+    /// Vouches that the files behind the columns stay as they are: batches whose rows lie one after the other, as those of
+    /// an order that is not shuffled do, then borrow the mapped pages on the CPU backends instead of copying them, if
+    /// nothing is converted. Columns in memory are borrowed without this word. A tensor that is changed in place becomes a
+    /// copy; the file never changes.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may change the files, and nobody may truncate them, while the dataset, a loader of it, or a tensor of one
+    /// lives. `np.save` truncates the file that it overwrites, and a tensor over a file that was truncated kills the
+    /// process.
+    #[allow(unsafe_code)]
+    pub unsafe fn assume_unchanged(&self) -> Self {
+        let mut columns = Columns::default();
+        for (name, column) in self.columns.iter() {
+            // SAFETY: the caller promises what the column asks for.
+            let column = unsafe { column.clone().assume_unchanged() };
+            columns.push(name.to_owned(), column);
+        }
+        Self {
+            columns: Arc::new(columns),
+            ..self.clone()
+        }
+    }
+
     /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i * stride` on, in all
     /// columns, along a new first axis. Nothing is copied before a batch is gathered.
     ///

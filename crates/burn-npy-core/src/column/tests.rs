@@ -213,7 +213,7 @@ fn windows_are_rows_of_rows() {
 /// Large batches take another way, past the caches.
 #[test]
 fn large_batches_are_those_of_small_ones() {
-    let values = Array2::from_shape_fn((700, 5003), |(i, j)| (i * 31 + j * 7) as u8);
+    let values = Array2::from_shape_fn((1300, 5003), |(i, j)| (i * 31 + j * 7) as u8);
     let bytes = Column::new(values.clone().into()).unwrap();
     let floats = Column::new(values.mapv(f32::from).into()).unwrap();
     let divided = Convert::to(DType::F32).divide(255.0);
@@ -228,7 +228,7 @@ fn large_batches_are_those_of_small_ones() {
         floats.clone(),
         floats.slice(3..5002).unwrap(),
     ] {
-        let rows: Vec<usize> = (0..700).map(|i| i * 397 % 700).collect();
+        let rows: Vec<usize> = (0..1300).map(|i| i * 397 % 1300).collect();
         assert!(rows.len() * column.row_bytes() > crate::stream::MIN_BYTES);
         let large = gather::<f32>(&column, &rows);
         let small: Vec<f32> = rows
@@ -236,6 +236,116 @@ fn large_batches_are_those_of_small_ones() {
             .flat_map(|rows| gather::<f32>(&column, rows))
             .collect();
         assert!(large == small);
+    }
+}
+
+/// Rows of every short length, whose vectors overlap, and every divisor, with which a quotient may be computed in another way.
+#[test]
+fn bytes_are_divided_as_by_a_division() {
+    for len in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 784] {
+        let rows = 256_usize.div_ceil(len) + 3;
+        let values = Array2::from_shape_fn((rows, len), |(i, j)| (i * len + j) as u8);
+        let picks: Vec<usize> = (0..rows).rev().collect();
+        let bytes = Column::new(values.clone().into()).unwrap();
+        let signed = Column::new(values.mapv(|x| x as i8).into()).unwrap();
+        for divisor in [255.0, 127.5, -3.0, 0.1, 1e-38, 3e38, 7.0, 256.0] {
+            let convert = |to| Convert::to(to).divide(divisor);
+            let column = |column: &Column, to| column.clone().convert(&convert(to)).unwrap();
+            let values = picks.iter().flat_map(|row| values.row(*row).to_vec());
+            let (found, expected): (Vec<f32>, Vec<f32>) = (
+                gather(&column(&bytes, DType::F32), &picks),
+                values
+                    .clone()
+                    .map(|x| f32::from(x) / divisor as f32)
+                    .collect(),
+            );
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&expected), "{len} / {divisor}");
+            let (found, expected): (Vec<f64>, Vec<f64>) = (
+                gather(&column(&signed, DType::F64), &picks),
+                values.map(|x| f64::from(x as i8) / divisor).collect(),
+            );
+            let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&expected), "{len} / {divisor}");
+        }
+    }
+}
+
+/// What is asked for ahead changes nothing, wherever it is.
+#[test]
+fn what_comes_next_changes_no_result() {
+    let features = Column::new(
+        Array2::from_shape_fn((50, 10), |(i, j)| i * 10 + j)
+            .mapv(|x| x as f64)
+            .into(),
+    );
+    let features = features.unwrap().convert(&Convert::to(DType::F32)).unwrap();
+    let labels = Column::new((0..50_i64).collect::<Vec<_>>().into()).unwrap();
+    let other = Column::new((0..5_i64).collect::<Vec<_>>().into()).unwrap();
+    let rows = [49, 0, 7, 7, 31];
+    for ahead in [&[][..], &[3, 4], &[49; 40], &[50, usize::MAX]] {
+        for asked in [false, true] {
+            let columns = [&labels, &other, &features, &labels, &labels, &labels];
+            let ahead = Ahead {
+                rows: ahead,
+                columns: &columns,
+                asked,
+            };
+            let mut out = Buffer::zeroed(5 * features.row_bytes()).unwrap();
+            features
+                .gather_ahead(&rows, ahead, out.as_mut_slice())
+                .unwrap();
+            assert_eq!(
+                bytemuck::cast_slice::<u8, f32>(out.as_slice()),
+                gather::<f32>(&features, &rows)
+            );
+            let mut out = Buffer::zeroed(5 * 8).unwrap();
+            labels
+                .gather_ahead(&rows, ahead, out.as_mut_slice())
+                .unwrap();
+            assert_eq!(
+                bytemuck::cast_slice::<u8, i64>(out.as_slice()),
+                [49, 0, 7, 7, 31]
+            );
+        }
+    }
+}
+
+#[test]
+fn only_rows_as_they_are_and_that_stay_are_borrowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npy");
+    let values = Array2::from_shape_fn((9, 3), |(i, j)| (i * 3 + j) as f32);
+    write_npy(&path, &values).unwrap();
+    let owned = Column::new(values.clone().into()).unwrap();
+    let shared = owned.borrow(2..5).unwrap();
+    let expected: Vec<f32> = values
+        .rows()
+        .into_iter()
+        .skip(2)
+        .take(3)
+        .flatten()
+        .copied()
+        .collect();
+    assert_eq!(bytemuck::cast_slice::<u8, f32>(shared.as_ref()), expected);
+    assert_eq!(owned.borrow(9..9).unwrap().as_ref().len(), 0);
+    for range in [5..10, 10..10, 0..usize::MAX] {
+        assert!(owned.borrow(range).is_none());
+    }
+    let converted = owned.clone().convert(&Convert::to(DType::F64)).unwrap();
+    assert!(converted.borrow(0..1).is_none());
+    assert!(owned.slice(0..2).unwrap().borrow(0..1).is_none());
+    for access in [Access::Mapped, Access::Positioned] {
+        let options = OpenOptions {
+            access,
+            ..Default::default()
+        };
+        let column = Column::new(Array::open_with(&path, options).unwrap()).unwrap();
+        assert!(column.borrow(0..1).is_none());
+        // SAFETY: the folder is this test's own.
+        #[allow(unsafe_code)]
+        let column = unsafe { column.assume_unchanged() };
+        assert_eq!(column.borrow(2..5).is_some(), access == Access::Mapped);
     }
 }
 

@@ -63,13 +63,21 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         }
     }
 
-    fn load_run(&self, draw: &mut Draw) -> Option<Vec<Loaded<P>>> {
-        // A source that does this leaves its batches in the memory of the host.
-        let host = |loaded| match loaded {
-            Loaded::Host(data) => Some(Loaded::Host(data)),
-            Loaded::Batch(_) => None,
-        };
-        self.source.load_run(draw)?.into_iter().map(host).collect()
+    fn load_run(
+        &self,
+        draw: &Draw,
+        items: &mut Vec<usize>,
+        give: &mut dyn FnMut(Loaded<P>),
+    ) -> bool {
+        // Where whole batches are made, each goes through the map by itself.
+        let mut all_host = true;
+        let loaded = self
+            .source
+            .load_run(draw, items, &mut |loaded| match loaded {
+                Loaded::Host(data) => give(Loaded::Host(data)),
+                Loaded::Batch(_) => all_host = false,
+            });
+        loaded && all_host
     }
 
     fn finish(

@@ -73,17 +73,23 @@ impl<O> Pass<O> {
         made: &mut Vec<Result<Made<O>, Failure>>,
     ) {
         draw.draw(self, batches.clone());
-        if batches.end - batches.start > 1
-            && let Some(loaded) = self.source.load_run(draw)
-        {
-            made.extend(batches.zip(loaded).map(|(batch, loaded)| {
-                Ok(Made {
+        if batches.end - batches.start > 1 {
+            let before = made.len();
+            let mut batch = batches.start;
+            let mut items = std::mem::take(&mut draw.items);
+            let loaded = self.source.load_run(draw, &mut items, &mut |loaded| {
+                made.push(Ok(Made {
                     loaded: Some(loaded),
                     info: draw.info(self, batch),
                     lost: Vec::new(),
-                })
-            }));
-            return;
+                }));
+                batch += 1;
+            });
+            draw.items = items;
+            if loaded {
+                return;
+            }
+            made.truncate(before);
         }
         for batch in batches {
             made.push(self.load(batch, draw));

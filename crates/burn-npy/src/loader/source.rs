@@ -58,10 +58,16 @@ pub(crate) trait Source<O>: Send + Sync {
     /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
 
-    /// All batches that were drawn at once, in their order, if this source does that and none of them fails; what came of
-    /// a failure is left to [`load`](Self::load).
-    fn load_run(&self, _draw: &mut Draw) -> Option<Vec<Loaded<O>>> {
-        None
+    /// Gives all batches that were drawn, in their order, at once. False if this source does not do that or one of them
+    /// fails; then those that were given do not count, and what is wrong is left to [`load`](Self::load) to find. The
+    /// items are memory to work with.
+    fn load_run(
+        &self,
+        _draw: &Draw,
+        _items: &mut Vec<usize>,
+        _give: &mut dyn FnMut(Loaded<O>),
+    ) -> bool {
+        false
     }
 
     /// The part that the consumer does, and what of it was spent on code of the user.
@@ -174,19 +180,23 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         loaded
     }
 
-    fn load_run(&self, draw: &mut Draw) -> Option<Vec<Loaded<O>>> {
-        let mut rows = std::mem::take(&mut draw.items);
+    fn load_run(
+        &self,
+        draw: &Draw,
+        rows: &mut Vec<usize>,
+        give: &mut dyn FnMut(Loaded<O>),
+    ) -> bool {
         rows.clear();
         let (items, ends) = draw.all();
-        self.rows(items, &mut rows);
-        let gather = || {
+        self.rows(items, rows);
+        let gather = || -> Result<()> {
             self.bound.check()?;
-            let batches = self.bound.gather_run(&rows, &[], ends)?;
-            batches.map(|batch| batch.map(Loaded::Host)).collect()
+            for batch in self.bound.gather_run(rows, &[], ends)? {
+                give(Loaded::Host(batch?));
+            }
+            Ok(())
         };
-        let loaded = guarded("gather", gather).and_then(|loaded: Result<_>| Ok(loaded?));
-        draw.items = rows;
-        loaded.ok()
+        matches!(guarded("gather", gather), Ok(Ok(())))
     }
 
     fn finish(

@@ -3,8 +3,8 @@
 //! The order and the content of batches depend on neither, so to try is always safe. Each time that the consumer
 //! has waited noticeably, one of two things is changed, and kept only if it helped:
 //!
-//! * the workers were idle now and then, so batches come unevenly: the window is doubled, within its bytes;
-//! * they were not: one more worker is tried, and kept if batches come 5 % faster. A machine whose cores the
+//! * the workers were idle now and then, so batches come unevenly: a window twice as long is tried, within its bytes;
+//! * they were not: one more worker is tried. The one is kept if batches come 3 % faster, the other at 5 %. A machine whose cores the
 //!   training needs does not get faster, so there it is taken back.
 //!
 //! If nobody waits and the workers are mostly idle, one fewer is tried, and kept if nothing gets slower. A setting
@@ -17,8 +17,9 @@ use std::time::Duration;
 const NOTICED: f64 = 0.02;
 /// The share of the time for which workers are idle if the window holds them up.
 const IDLE: f64 = 0.1;
-/// How much faster it must get by one more worker.
+/// How much faster it must get by one more worker, which takes a core, and by a longer window, which takes memory.
 const GAIN: f64 = 1.05;
+const WINDOW_GAIN: f64 = 1.03;
 /// How much slower it may get by one fewer.
 const LOSS: f64 = 0.98;
 /// A change of speed that makes former trials worthless.
@@ -60,11 +61,12 @@ pub(crate) struct Seen {
 pub(crate) struct Tuner {
     setting: Setting,
     bounds: Bounds,
-    /// The number of workers before one more or one fewer is tried, and the speed with it.
-    trial: Option<(usize, f64)>,
-    /// As many workers as were too many, or too few, and the speed when that was found.
+    /// The setting before another is tried, and the speed with it.
+    trial: Option<(Setting, f64)>,
+    /// What was found to be of no use, and the speed by then.
     too_many: Option<usize>,
     too_few: Option<usize>,
+    too_long: Option<usize>,
     settled: f64,
     /// How often nothing had to change.
     calm: u32,
@@ -78,6 +80,7 @@ impl Tuner {
             trial: None,
             too_many: None,
             too_few: None,
+            too_long: None,
             settled: 0.0,
             calm: 0,
         }
@@ -103,36 +106,45 @@ impl Tuner {
         let wall = seen.wall.as_secs_f64().max(1e-9);
         let speed = seen.batches as f64 / wall;
         if let Some((before, old_speed)) = self.trial.take() {
-            let now = self.setting.workers;
-            let (kept, bound) = match now > before {
-                true => (speed >= GAIN * old_speed, &mut self.too_many),
-                false => (speed >= LOSS * old_speed, &mut self.too_few),
+            let now = self.setting;
+            let (kept, bound) = if now.window > before.window {
+                (speed >= WINDOW_GAIN * old_speed, &mut self.too_long)
+            } else if now.workers > before.workers {
+                (speed >= GAIN * old_speed, &mut self.too_many)
+            } else {
+                (speed >= LOSS * old_speed, &mut self.too_few)
             };
             if !kept {
-                *bound = Some(now);
-                self.setting.workers = before;
+                *bound = Some(if now.window > before.window {
+                    now.window
+                } else {
+                    now.workers
+                });
+                self.setting = before;
                 self.settled = old_speed;
             }
             self.calm = 0;
             return;
         }
         if self.settled > 0.0 && !(1.0 / CHANGE..CHANGE).contains(&(speed / self.settled)) {
-            (self.too_many, self.too_few, self.settled) = (None, None, 0.0);
+            (self.too_many, self.too_few, self.too_long) = (None, None, None);
+            self.settled = 0.0;
             self.calm = 0;
         }
         let waits = seen.waited.as_secs_f64() / wall > NOTICED;
         let workers = self.setting.workers;
         let idle = seen.idle.as_secs_f64() / (wall * workers as f64);
-        if waits && idle > IDLE && self.setting.window < self.bounds.most_window {
-            self.setting.window = (2 * self.setting.window).min(self.bounds.most_window);
-            self.calm = 0;
+        let longer = (2 * self.setting.window).min(self.bounds.most_window);
+        let may_be_longer =
+            longer > self.setting.window && self.too_long.is_none_or(|long| longer < long);
+        let before = Some((self.setting, speed));
+        if waits && idle > IDLE && may_be_longer {
+            (self.trial, self.setting.window) = (before, longer);
         } else if waits && self.may_be(workers + 1) {
-            self.trial = Some((workers, speed));
-            self.setting.workers += 1;
+            (self.trial, self.setting.workers) = (before, workers + 1);
         } else if !waits && idle * workers as f64 > 1.5 && self.may_be(workers.saturating_sub(1)) {
             // The others had the time for what one of them did, and half of that again.
-            self.trial = Some((workers, speed));
-            self.setting.workers -= 1;
+            (self.trial, self.setting.workers) = (before, workers - 1);
         } else {
             self.calm += 1;
         }

@@ -1,0 +1,106 @@
+//! AUTOTUNE, and the report of where the time goes.
+
+use std::time::{Duration, Instant};
+
+use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::InMemDataset;
+use burn::tensor::Device;
+use burn_npy::{AUTOTUNE, DataLoaderBuilder};
+
+/// A batcher that takes its time.
+#[derive(Clone)]
+struct Slow(Duration);
+
+impl Batcher<usize, Vec<usize>> for Slow {
+    fn batch(&self, items: Vec<usize>, _: &Device) -> Vec<usize> {
+        std::thread::sleep(self.0);
+        items
+    }
+}
+
+fn items(count: usize) -> InMemDataset<usize> {
+    InMemDataset::new((0..count).collect())
+}
+
+#[test]
+fn what_is_tuned_never_changes_a_batch() {
+    let builder = || crate::builder().batch_size(3).shuffle(5);
+    let fixed = builder().build(crate::numbered(1000));
+    let tuned = builder()
+        .num_workers(AUTOTUNE)
+        .prefetch(AUTOTUNE)
+        .build(crate::numbered(1000));
+    for epoch in 0..20 {
+        let expected: Vec<_> = fixed.iter().map(|b| crate::numbers(b.unwrap())).collect();
+        let found: Vec<_> = tuned.iter().map(|b| crate::numbers(b.unwrap())).collect();
+        assert_eq!(found, expected, "epoch {epoch}");
+    }
+}
+
+#[test]
+fn workers_are_added_while_they_help() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // Sleeping takes no core, so another worker always helps.
+    let loader = DataLoaderBuilder::new(Slow(Duration::from_millis(4)))
+        .batch_size(2)
+        .num_workers(AUTOTUNE)
+        .set_device(crate::cpu())
+        .build(items(200));
+    assert_eq!(loader.report().setting().0, 1);
+    let start = Instant::now();
+    // The bound only keeps a failure from hanging.
+    while loader.report().setting().0 < cores && start.elapsed().as_secs() < 60 {
+        assert_eq!(loader.iter().count(), 100);
+    }
+    assert_eq!(loader.report().setting().0, cores);
+    let report = loader.report();
+    assert!(report.user() > report.gather(), "{report}");
+    assert!(report.verdict().starts_with("code of your own"), "{report}");
+    assert_eq!(report.uploaded_bytes(), 0);
+}
+
+#[test]
+fn a_slow_model_is_called_the_limit() {
+    let loader = crate::builder()
+        .batch_size(10)
+        .shuffle(1)
+        .num_workers(1)
+        .build(crate::numbered(200));
+    for batch in loader.iter() {
+        batch.unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let report = loader.report();
+    assert!(
+        report.verdict().starts_with("the model is the limit"),
+        "{report}"
+    );
+    assert!(report.headroom() < 1.1, "{report}");
+    assert_eq!((report.batches(), report.rows()), (20, 200));
+    // The times of the consumer are all of its time.
+    let parts = report.waited() + report.upload() + report.map() + report.consumer();
+    assert_eq!(parts, report.wall());
+    // Another pass is counted on top, and by itself.
+    assert_eq!(loader.iter().count(), 20);
+    assert_eq!(loader.report().since(&report).batches(), 20);
+}
+
+#[test]
+fn headroom_is_one_batch_over_and_over() {
+    let loader = crate::builder()
+        .batch_size(8)
+        .shuffle(1)
+        .build(crate::numbered(20));
+    let first = crate::numbers(loader.batch_at(0, 0).unwrap());
+    let headroom = loader.headroom().unwrap();
+    let batches: Vec<_> = headroom
+        .iter()
+        .map(|b| crate::numbers(b.unwrap()))
+        .collect();
+    assert_eq!(batches, vec![first; 3]);
+    assert_eq!(headroom.num_items(), 20);
+    assert_eq!(headroom.slice(0, 10).iter().count(), 2);
+    // The loader has not moved.
+    assert_eq!(loader.next_epoch(), 0);
+}
