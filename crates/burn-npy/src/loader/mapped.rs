@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 
 use super::BatchInfo;
 use super::error::Failure;
 use super::source::{Loaded, Source, guarded};
 use crate::Result;
+use crate::upload::Upload;
 
 /// What a user does to a batch.
 pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
@@ -53,7 +54,7 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
     }
 
     fn finish(&self, loaded: Loaded<P>, info: &BatchInfo) -> std::result::Result<P, Failure> {
-        let data: Vec<TensorData> = match loaded {
+        let data: Vec<Upload> = match loaded {
             Loaded::Batch(batch) => return Ok(batch),
             Loaded::Host(data) => data,
         };

@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use burn_npy_core::Error;
 
 use super::BatchInfo;
 use super::error::{Cause, Failure, SharedError};
 use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
+use crate::upload::Upload;
 use crate::{NpyDataset, Result};
 
 /// What a worker makes of the rows of a batch.
 pub(crate) enum Loaded<O> {
     /// Memory of the host, which the consumer's thread turns into tensors: a CubeCL stream with its
     /// memory pool belongs to a thread, so uploads come from one.
-    Host(Vec<TensorData>),
+    Host(Vec<Upload>),
     /// A whole batch, made by a batcher that we know nothing of.
     Batch(O),
 }
