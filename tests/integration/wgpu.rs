@@ -1,6 +1,7 @@
 //! The same batches on wgpu, with whatever Vulkan driver there is; Mesa's works without a GPU.
 
 use std::panic::catch_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Bool, Device, DeviceKind, Int, Tensor, TensorData};
@@ -9,7 +10,10 @@ use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset}
 
 use crate::skip;
 
-fn device() -> Option<Device> {
+/// The device, for one test at a time: its memory is measured.
+fn device() -> Option<(Device, MutexGuard<'static, ()>)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Without a driver, the first use of the device panics.
     let found = catch_unwind(|| {
         let device = Device::wgpu(DeviceKind::DefaultDevice);
@@ -20,7 +24,7 @@ fn device() -> Option<Device> {
     if found.is_err() {
         skip("there is no Vulkan driver");
     }
-    found.ok()
+    found.ok().map(|device| (device, alone))
 }
 
 type Batch = (Tensor<3>, Tensor<1, Int>, Tensor<2, Bool>);
@@ -56,7 +60,9 @@ fn batches(device: &Device, workers: usize) -> Vec<[TensorData; 3]> {
 
 #[test]
 fn wgpu_gets_the_batches_of_the_cpu() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let cpu = batches(&crate::cpu(), 0);
     assert_eq!(cpu.len(), 14);
     for workers in [0, 2] {
@@ -77,7 +83,9 @@ fn wgpu_gets_the_batches_of_the_cpu() {
 
 #[test]
 fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     if device.supports_dtype(burn::tensor::DType::F64) {
         return;
     }
@@ -144,7 +152,9 @@ fn bits(dataset: &NpyDataset, batcher: NpyBatcher<Tensor<4>>, device: &Device) -
 
 #[test]
 fn bytes_become_on_the_device_what_they_would_on_the_host() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     for (stored, convert) in [images(|i| i as u8), images(|i| i as i8)]
         .into_iter()
         .flat_map(|stored| conversions().into_iter().map(move |c| (stored.clone(), c)))
@@ -167,7 +177,9 @@ fn bytes_become_on_the_device_what_they_would_on_the_host() {
 
 #[test]
 fn integers_of_bytes_go_up_as_bytes() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let tokens = Array2::from_shape_fn((6, 65), |(i, j)| (i * 65 + j) as u8);
     let dataset = NpyDataset::from_tensor_slices(tokens.clone()).unwrap();
     let batcher = NpyBatcher::<Tensor<2, Int>>::all().device_dtypes();
@@ -183,7 +195,9 @@ fn integers_of_bytes_go_up_as_bytes() {
 /// Two datasets that convert in their own ways, in one batch and in turns.
 #[test]
 fn each_dataset_is_widened_in_its_own_way() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let dataset = |divisor: f64| {
         NpyDataset::from_tensor_slices(Array2::from_elem((3, 64), 6_u8))
             .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(divisor)))
@@ -207,7 +221,9 @@ fn each_dataset_is_widened_in_its_own_way() {
 
 #[test]
 fn uploads_of_bytes_are_a_quarter() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let dataset = NpyDataset::from_arrays([("images", images(|i| i as u8))])
         .and_then(|dataset| dataset.convert("images", &Convert::to(DType::F32)))
         .unwrap();
@@ -222,7 +238,9 @@ fn uploads_of_bytes_are_a_quarter() {
 
 #[test]
 fn the_memory_of_the_device_is_flat_over_epochs() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let images = Array4::from_shape_fn((200, 3, 32, 32), |(i, c, y, x)| (i + c + y * x) as u8);
     let dataset = NpyDataset::from_arrays([
         ("images", Array::from(images)),
@@ -242,7 +260,7 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
             .set_device(device.clone())
             .try_build(dataset.clone())
             .unwrap();
-        let mut reserved = Vec::new();
+        let mut memory = Vec::new();
         for _ in 0..50 {
             let mut sum = Tensor::<1>::zeros([1], &device);
             for batch in loader.iter() {
@@ -251,10 +269,9 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
             }
             assert!(sum.into_scalar::<f32>().is_finite());
             device.sync().unwrap();
-            let usage = device.memory_pool_usage().expect("wgpu reports its memory");
-            reserved.push((usage.bytes_reserved, usage.bytes_in_use));
+            let usage = device.memory_pool_usage().unwrap();
+            memory.push((usage.bytes_reserved, usage.bytes_in_use));
         }
-        eprintln!("{narrow} {reserved:?}");
-        assert_eq!(reserved[9].0, reserved[49].0, "{narrow}: {reserved:?}");
+        assert_eq!(memory[9], memory[49], "narrow: {narrow}, {memory:?}");
     }
 }

@@ -24,13 +24,15 @@ use crate::row::Columns;
 const MIN_ROW_BYTES: usize = 64;
 /// How many bytes are packed into one integer.
 const PACKED: usize = 4;
+/// How many values a byte has.
+const BYTES: usize = 256;
 
 /// The memory of one tensor of a batch, on its way to the device.
 #[derive(Debug)]
 pub struct Upload {
     data: TensorData,
     /// What becomes of the data on the device, and in which shape; nothing if it is the tensor already.
-    widen: Option<(Arc<Widen>, Vec<usize>)>,
+    widen: Option<(Arc<Widen>, Shape)>,
 }
 
 impl Upload {
@@ -114,7 +116,7 @@ impl Widen {
         };
         Upload {
             data: TensorData::from_bytes(buffer.into_bytes(), [len], dtype),
-            widen: Some((self.clone(), shape)),
+            widen: Some((self.clone(), shape.into())),
         }
     }
 
@@ -128,34 +130,27 @@ impl Widen {
 
 /// What lies on the device as long as the batcher is bound to it.
 struct OnDevice<K: Basic + TensorKind> {
-    /// The results for each byte, channel after channel.
-    values: Tensor<1, K>,
+    /// The results for each byte, channel by channel.
+    values: Tensor<2, K>,
     /// By how much a packed integer is shifted for each of its bytes.
     shifts: Option<Tensor<2, Int>>,
-    /// Where the values of each channel begin, if there are several.
-    channels: Option<Tensor<3, Int>>,
+    /// How many neighbours belong to the same channel.
     inner: usize,
 }
 
 impl<K: Basic + TensorKind> OnDevice<K> {
     fn new(widen: &Widen, device: &Device) -> Self {
         let table = &widen.table;
-        let bytes = table.values.as_slice().to_vec();
-        let values = TensorData::from_bytes_vec(bytes, [table.channels * 256], widen.dtype);
-        let indices = |values: Vec<i32>| {
-            let len = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [len]), (device, TensorDType::I32))
-        };
+        let values = TensorData::from_bytes_vec(
+            table.values.as_slice().to_vec(),
+            [table.channels, BYTES],
+            widen.dtype,
+        );
         // The first byte is the lowest: no device is big-endian.
-        let shifts = || indices(vec![0, 8, 16, 24]).reshape([1, PACKED]);
-        let channels = || {
-            let starts = (0..table.channels as i32).map(|channel| channel * 256);
-            indices(starts.collect()).reshape([1, table.channels, 1])
-        };
+        let shifts = || Tensor::from_data([[0, 8, 16, 24]], (device, TensorDType::I32));
         Self {
             values: Tensor::from_data(values, (device, widen.dtype)),
             shifts: widen.packed.then(shifts),
-            channels: (table.channels > 1).then(channels),
             inner: table.inner,
         }
     }
@@ -163,36 +158,36 @@ impl<K: Basic + TensorKind> OnDevice<K> {
     fn widen<const D: usize>(
         &self,
         data: TensorData,
-        shape: Vec<usize>,
+        shape: Shape,
         device: &Device,
     ) -> Tensor<D, K> {
-        let count: usize = shape.iter().product();
-        let mut indices = match &self.shifts {
+        let dtype = data.dtype();
+        let uploaded = Tensor::<1, Int>::from_data(data, (device, dtype));
+        let count = shape.num_elements();
+        let bytes = match &self.shifts {
             Some(shifts) => {
-                let words = Tensor::<1, Int>::from_data(data, (device, TensorDType::I32));
-                let len = words.dims()[0];
-                let bytes = words.reshape([len, 1]).bitwise_right_shift(shifts.clone());
-                let bytes = bytes.bitwise_and_scalar(0xff).reshape([len * PACKED]);
-                match len * PACKED > count {
-                    true => bytes.slice([0..count]),
-                    false => bytes,
+                let [words] = uploaded.dims();
+                let words = uploaded.reshape([words, 1]);
+                let bytes = words.bitwise_right_shift(shifts.clone());
+                let bytes = bytes.bitwise_and_scalar(0xff).flatten(0, 1);
+                match bytes.dims() == [count] {
+                    true => bytes,
+                    false => bytes.slice([0..count]),
                 }
             }
-            None => {
-                let bytes = Tensor::<1, Int>::from_data(data, (device, TensorDType::U8));
-                bytes.cast(IntDType::I32)
-            }
+            None => uploaded.cast(IntDType::I32),
         };
-        if let Some(channels) = &self.channels {
-            let run = channels.dims()[1] * self.inner;
-            let by_channel = [count / run, channels.dims()[1], self.inner];
-            let at = indices.reshape(by_channel).add(channels.clone());
-            indices = at.reshape([count]);
+        let values = self.values.clone();
+        match values.dims()[0] {
+            1 => values.flatten::<1>(0, 1).select(0, bytes).reshape(shape),
+            channels => {
+                let runs = count / (channels * self.inner);
+                let bytes = bytes.reshape([runs, channels, self.inner]);
+                // Nothing is copied: the table is seen once for each run.
+                let values = values.unsqueeze::<3>().expand([runs, channels, BYTES]);
+                values.gather(2, bytes).reshape(shape)
+            }
         }
-        self.values
-            .clone()
-            .select(0, indices)
-            .reshape(Shape::from(shape))
     }
 }
 
