@@ -183,7 +183,6 @@ fn integers_of_bytes_go_up_as_bytes() {
     let tokens = Array2::from_shape_fn((6, 65), |(i, j)| (i * 65 + j) as u8);
     let dataset = NpyDataset::from_tensor_slices(tokens.clone()).unwrap();
     let batcher = NpyBatcher::<Tensor<2, Int>>::all().device_dtypes();
-    assert_eq!(batcher.row_bytes(&dataset, &device).unwrap(), 65);
     let rows = [4, 0, 5].map(|row| dataset.row(row));
     let batch = batcher.try_batch(&rows, &device).unwrap();
     assert_eq!(batch.dtype(), device.settings().int_dtype.into());
@@ -224,16 +223,27 @@ fn uploads_of_bytes_are_a_quarter() {
     let Some((device, _alone)) = device() else {
         return;
     };
-    let dataset = NpyDataset::from_arrays([("images", images(|i| i as u8))])
-        .and_then(|dataset| dataset.convert("images", &Convert::to(DType::F32)))
+    let dataset = NpyDataset::from_tensor_slices(Array3::from_elem((10, 8, 24), 7_u8))
+        .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(255.0)))
         .unwrap();
-    let narrow = NpyBatcher::<Tensor<4>>::all();
-    let wide = narrow.clone().narrow_upload(false);
-    let row_bytes = |batcher: &NpyBatcher<_>, device| batcher.row_bytes(&dataset, device).unwrap();
-    assert_eq!(row_bytes(&wide, &device), 4 * 105);
-    assert_eq!(row_bytes(&narrow, &device), 105);
+    let uploaded_bytes = |batcher: NpyBatcher<Tensor<3>>, device: &Device| {
+        let loader = DataLoaderBuilder::new(batcher)
+            .batch_size(4)
+            .num_workers(1)
+            .set_device(device.clone())
+            .try_build(dataset.clone())
+            .unwrap();
+        assert_eq!(loader.iter().count(), 3);
+        loader.report().uploaded_bytes()
+    };
+    let wide = NpyBatcher::all().narrow_upload(false);
+    assert_eq!(uploaded_bytes(wide, &device), 4 * 10 * 192);
+    assert_eq!(uploaded_bytes(NpyBatcher::all(), &device), 10 * 192);
     // The host's memory needs no upload, and so no second step.
-    assert_eq!(row_bytes(&narrow, &crate::cpu()), 4 * 105);
+    assert_eq!(
+        uploaded_bytes(NpyBatcher::all(), &crate::cpu()),
+        4 * 10 * 192
+    );
 }
 
 #[test]

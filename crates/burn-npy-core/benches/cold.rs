@@ -2,126 +2,115 @@
 //!
 //! `cargo bench -p burn-npy-core --bench cold [-- --quick]`
 //!
-//! The ids are `cold/<row>/<way>`. Before each round the file is dropped from the page cache. A way reads
-//! batches of rows that nobody has read before, for a fixed time, in turn with the others.
+//! The ids are `cold/<row>/<way>`. In each round every way in turn reads the same batches in the same order, and the
+//! file is dropped from the page cache before. The naive way stops after some time: it reads
+//! megabytes around each row, so of a file that fits into memory it would soon have everything.
+//!
+//! `warm/<row>/<way>`: the same file in memory, to see what announcements cost where they gain nothing.
 #![cfg(unix)]
+
+#[allow(dead_code, reason = "each bench uses its part")]
+mod disk;
 
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn_npy_core::{
-    Access, Array, Buffer, Column, OpenOptions, Permutation, Result, append_npy, write_npy,
-};
-use ndarray::Array2;
+use burn_npy_core::Result;
+use disk::{BATCH, WAYS};
 
-const BATCH: usize = 64;
-/// How many batches are announced before the one that is gathered.
-const AHEAD: usize = 2;
-
-/// Name, access, whether the order is said to be random, whether batches are announced.
-const WAYS: [(&str, Access, bool, bool); 5] = [
-    ("mapped-naive", Access::Mapped, false, false),
-    ("mapped-random", Access::Mapped, true, false),
-    ("mapped-announced", Access::Mapped, true, true),
-    ("positioned", Access::Positioned, true, false),
-    ("positioned-announced", Access::Positioned, true, true),
+/// Ways to read a file that is in memory, in pairs without and with announcements.
+const WARM: [&str; 4] = [
+    "mapped",
+    "mapped-announced",
+    "positioned",
+    "positioned-announced",
 ];
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    let (size, time, rounds) = match quick {
-        true => (400 << 20, Duration::from_millis(300), 1),
-        false => (3 << 30, Duration::from_secs(2), 3),
+    // Bytes of the file, how long the naive way may take, rounds.
+    let (size, naive, rounds) = match quick {
+        true => (320 << 20, Duration::from_millis(30), 1),
+        false => (3 << 30, Duration::from_secs(1), 7),
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");
-    for row_bytes in [4 << 10, 150 << 10] {
+    for (row_bytes, part) in [(4 << 10, 8), (150 << 10, 2)] {
         let path = dir.path().join(format!("{row_bytes}.npy"));
-        write(&path, size, row_bytes)?;
+        disk::write(&path, size, row_bytes)?;
+        let rows = size / (64 << 20) * ((64 << 20) / row_bytes);
+        let per_round = rows / BATCH / part;
+
         let mut rates = vec![Vec::new(); WAYS.len()];
         for round in 0..rounds {
-            for (way, rates) in WAYS.iter().zip(&mut rates) {
-                drop_from_cache(&path);
-                rates.push(run(&path, way, time, round)?);
+            let batches = &disk::shuffled(rows, round as u64)[..per_round];
+            // Each is the first one in its turn.
+            for way in (0..WAYS.len()).map(|way| (way + round) % WAYS.len()) {
+                disk::drop_from_cache(&path);
+                rates[way].push(rate(WAYS[way], &path, row_bytes, batches, naive)?);
             }
         }
-        let median = |rates: &mut Vec<f64>| {
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        };
-        let medians: Vec<f64> = rates.iter_mut().map(median).collect();
-        println!("{:40} {:>10} {:>8}", "id", "rows/s", "x naive");
-        for ((name, ..), rate) in WAYS.iter().zip(&medians) {
-            let id = format!("cold/{}-KiB/{name}", row_bytes >> 10);
-            println!("{id:40} {rate:>10.0} {:>8.1}", rate / medians[0]);
+        let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
+        let best = medians[3..]
+            .iter()
+            .fold(0.0, |best: f64, rate| best.max(*rate));
+        println!(
+            "{:40} {:>10} {:>17} {:>8} {:>13}",
+            "id", "rows/s", "slowest-fastest", "x naive", "x best rival"
+        );
+        for ((way, rate), all) in WAYS.iter().zip(&medians).zip(&rates) {
+            println!(
+                "{:40} {rate:>10.0} {:>17} {:>8.1} {:>13.2}",
+                format!("cold/{}-KiB/{way}", row_bytes >> 10),
+                format!("{:.0}-{:.0}", all[0], all[all.len() - 1]),
+                rate / medians[0],
+                rate / best
+            );
+        }
+
+        let mut rates = vec![Vec::new(); WARM.len()];
+        let batches = disk::shuffled(rows, 0);
+        std::io::copy(&mut File::open(&path).unwrap(), &mut std::io::sink()).expect("all of it");
+        for _ in 0..rounds {
+            for (way, rates) in WARM.iter().zip(&mut rates) {
+                rates.push(rate(way, &path, row_bytes, &batches, naive)?);
+            }
+        }
+        let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
+        println!("{:40} {:>10} {:>17}", "id", "rows/s", "x not announced");
+        for (i, (way, rate)) in WARM.iter().zip(&medians).enumerate() {
+            let id = format!("warm/{}-KiB/{way}", row_bytes >> 10);
+            println!("{id:40} {rate:>10.0} {:>17.2}", rate / medians[i - i % 2]);
         }
         let _ = std::fs::remove_file(&path);
     }
     Ok(())
 }
 
-/// Bytes that no file system makes smaller.
-fn write(path: &Path, size: usize, row_bytes: usize) -> Result<()> {
-    let rows = (64 << 20) / row_bytes;
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as u8
-    };
-    let chunk = Array2::from_shape_simple_fn((rows, row_bytes), &mut next);
-    write_npy(path, &chunk)?;
-    for _ in 1..size / (64 << 20) {
-        append_npy(path, &chunk)?;
-    }
-    Ok(())
-}
-
-fn drop_from_cache(path: &Path) {
-    let file = File::open(path).expect("the file was just written");
-    let _ = file.sync_all();
-    let dropped = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-    assert!(dropped.is_ok(), "the page cache cannot be told");
-}
-
 /// Rows a second.
-fn run(
+fn rate(
+    way: &str,
     path: &Path,
-    &(_, access, random, announce): &(&str, Access, bool, bool),
-    time: Duration,
-    round: u64,
+    row_bytes: usize,
+    batches: &[Vec<usize>],
+    naive: Duration,
 ) -> Result<f64> {
-    let options = OpenOptions {
-        access,
-        ..OpenOptions::default()
-    };
-    let column = Column::new(Array::open_with(path, options)?)?;
-    column.advise(random);
-    let order = Permutation::new(column.rows() as u64, 1, round);
-    let batches = column.rows() / BATCH;
-    let rows = |batch: usize| -> Vec<usize> {
-        let start = (batch * BATCH) as u64;
-        let positions = start..start + BATCH as u64;
-        order.rows(positions).map(|row| row as usize).collect()
-    };
-    let mut out = Buffer::zeroed(BATCH * column.row_bytes())?;
+    let mut reader = disk::open(way, path, row_bytes)?;
     let start = Instant::now();
     let mut done = 0;
-    for batch in 0..batches {
-        if announce {
-            let first = if batch == 0 { 0 } else { batch + AHEAD };
-            for ahead in (first..=batch + AHEAD).filter(|ahead| *ahead < batches) {
-                column.announce(&rows(ahead));
-            }
-        }
-        column.check()?;
-        column.gather(&rows(batch), out.as_mut_slice())?;
-        done += BATCH;
-        if start.elapsed() > time {
+    for (at, rows) in batches.iter().enumerate() {
+        disk::check(rows, reader.read(batches, at));
+        done += rows.len();
+        if way == "mapped-naive" && start.elapsed() > naive {
             break;
         }
     }
     Ok(done as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Sorts, too.
+fn median(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }

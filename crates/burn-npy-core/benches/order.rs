@@ -24,8 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // 65,537 is the worst of all lengths: almost half of the network's domain is outside.
     for len in [60_000, 65_537, 1_000_000, BILLION] {
         let sampler = Sampler::shuffled(42);
-        let time = least(runs, || epochs(&sampler, len, indices));
-        println!("order/shuffled/{len}/fill         {time:6.2} ns an index");
+        for batch in [16, 64, BATCH, 4096] {
+            let time = least(runs, || epochs(&sampler, len, batch, indices));
+            println!("order/shuffled/{len}/fill of {batch:<4} {time:6.2} ns an index");
+        }
         let order = sampler.order(len, 0);
         let time = least(runs, || one_by_one(len, indices, |at| order.row(at)));
         println!("order/shuffled/{len}/row          {time:6.2} ns an index");
@@ -57,19 +59,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("balanced", Sampler::balanced(42, &labels)?),
     ] {
         // The order's making included, an epoch at a time.
-        let time = least(runs, || epochs(&sampler, len, indices));
+        let time = least(runs, || epochs(&sampler, len, BATCH, indices));
         println!("order/{name}/{len}    {time:6.2} ns an index");
     }
     Ok(())
 }
 
 /// Draws whole epochs, batch by batch.
-fn epochs(sampler: &Sampler, len: u64, indices: u64) -> u64 {
-    let mut rows = [0; BATCH];
+fn epochs(sampler: &Sampler, len: u64, batch: usize, indices: u64) -> u64 {
+    let mut rows = vec![0; batch];
     let mut done = 0;
     for epoch in 0.. {
         let order = sampler.order(len, epoch);
-        let plan = Plan::new(0..order.len(), BATCH, false);
+        let plan = Plan::new(0..order.len(), batch, false);
         for batch in 0..plan.num_batches() {
             done += fill(&order, &plan, batch, &mut rows);
             if done >= indices {
@@ -80,11 +82,11 @@ fn epochs(sampler: &Sampler, len: u64, indices: u64) -> u64 {
     done
 }
 
-fn fill(order: &Order, plan: &Plan, batch: u64, rows: &mut [u64; BATCH]) -> u64 {
+fn fill(order: &Order, plan: &Plan, batch: u64, rows: &mut [u64]) -> u64 {
     let positions = plan.batch(batch);
     let count = positions.end - positions.start;
     order.fill(positions, &mut rows[..count as usize]);
-    black_box(rows);
+    black_box(&rows);
     count
 }
 

@@ -363,6 +363,7 @@ impl Column {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
+        let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
         match self.rows_in_memory() {
             Some(source) => {
                 let mut also = [source; MOST_ALSO];
@@ -395,8 +396,18 @@ impl Column {
                     Ok(())
                 })
             }
+            // Nothing happens to the rows but their byte order, so they are loaded where they belong.
+            None if self.stages.stages.is_empty() => {
+                let per_block = (READ_BYTES / self.row_bytes()).max(1);
+                self.blocks(rows, out, per_block, |of, _, out, _| {
+                    self.load(of, out)?;
+                    if !native {
+                        array::swap_bytes(out, size);
+                    }
+                    Ok(())
+                })
+            }
             None => {
-                let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
                 let stored_row = self.row_len() * size;
                 let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
                 let mut loaded = vec![0_u64; (per_block.min(rows.len()) * stored_row).div_ceil(8)];

@@ -1,6 +1,6 @@
 //! The loops that take rows from one place to another, and the arithmetic in between.
 //!
-//! This is one of the three files with unsafe code: the call of a function that was compiled for
+//! This is one of the four files with unsafe code: the call of a function that was compiled for
 //! instructions that the machine has been seen to have, and the hint to fetch a cache line.
 //!
 //! A shuffled gather waits for memory, so each loop asks for rows that come later than the

@@ -1,6 +1,6 @@
 //! Where the bytes of arrays are: a mapped file, a file read by position, or memory.
 //!
-//! This is one of the three files with unsafe code. A mapped file can be changed by anyone at any
+//! This is one of the four files with unsafe code. A mapped file can be changed by anyone at any
 //! time, so no reference into a map leaves this crate: rows are copied out. [`Storage::check`]
 //! finds a file that was truncated, overwritten or replaced, and is called before each gather. What
 //! remains is the race between that check and the copy, in which a file that is truncated kills
@@ -11,11 +11,15 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::SystemTime;
 
 use memmap2::Mmap;
 
 use crate::{Error, ErrorClass, Result};
+
+/// Of a file of this size or less, whatever is read ahead is soon asked for.
+const SMALL: u64 = 256 << 20;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,26 +165,33 @@ impl Storage {
         }
     }
 
-    /// Tells the system how a mapped file will be read. Reading ahead of a random row fetches what
+    /// Tells the system how a file will be read. Reading ahead of a random row fetches what
     /// nobody asked for, which for a large file costs far more than the row.
     pub(crate) fn advise(&self, random: bool) {
-        /// Of a file of this size or less, whatever is read ahead is soon asked for.
-        const SMALL: usize = 256 << 20;
+        // Only hints: a system that does not take them is slower, not wrong.
         #[cfg(unix)]
         if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
-            let advice = match random && map.len() > SMALL {
+            let advice = match random && map.len() as u64 > SMALL {
                 true => memmap2::Advice::Random,
                 false => memmap2::Advice::Normal,
             };
-            // Only a hint: a system that does not take it is slower, not wrong.
             let _ = map.advise(advice);
+        }
+        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks like a reader that
+        // goes forward.
+        #[cfg(all(unix, not(target_vendor = "apple")))]
+        if let Repr::Mapped(_, file) | Repr::Positioned(file) = &*self.0 {
+            use rustix::fs::{Advice, fadvise};
+            let advice = match random && file.state.len > SMALL {
+                true => Advice::Random,
+                false => Advice::Normal,
+            };
+            let _ = fadvise(&file.file, 0, None, advice);
         }
     }
 
     /// Whether it is a file of which not all will be read ahead anyway.
     pub(crate) fn is_large_file(&self) -> bool {
-        /// Of a file of this size or less, whatever is read ahead is soon asked for.
-        const SMALL: u64 = 256 << 20;
         matches!(&*self.0, Repr::Mapped(..) | Repr::Positioned(_)) && self.len() > SMALL
     }
 
@@ -200,28 +211,33 @@ impl Storage {
         }
     }
 
+    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were asked for; for who asks to count.
+    pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
+        match &*self.0 {
+            Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
+            Repr::Memory(_) | Repr::Unnamed(_) => None,
+        }
+    }
+
     /// Asks the system to read bytes of a file soon, without waiting for them. Only a hint.
     pub(crate) fn will_need(&self, range: std::ops::Range<u64>) {
         let (start, len) = (range.start, range.end - range.start);
-        #[cfg(unix)]
         match &*self.0 {
+            // The same for a map, but that it does not lock the addresses of the whole process.
+            #[cfg(all(unix, not(target_vendor = "apple")))]
+            Repr::Mapped(_, file) | Repr::Positioned(file) => {
+                use rustix::fs::{Advice, fadvise};
+                let len = std::num::NonZeroU64::new(len);
+                let _ = fadvise(&file.file, start, len, Advice::WillNeed);
+            }
+            #[cfg(target_vendor = "apple")]
             Repr::Mapped(map, _) => {
                 let _ = map.advise_range(memmap2::Advice::WillNeed, start as usize, len as usize);
             }
-            #[cfg(not(target_vendor = "apple"))]
-            Repr::Positioned(file) => {
-                use rustix::fs::{Advice, fadvise};
-                let _ = fadvise(
-                    &file.file,
-                    start,
-                    std::num::NonZeroU64::new(len),
-                    Advice::WillNeed,
-                );
+            _ => {
+                let _ = (start, len);
             }
-            _ => {}
         }
-        #[cfg(not(unix))]
-        let _ = (start, len);
     }
 
     /// Whether two storages are the same, so that one check is enough.
@@ -246,6 +262,7 @@ struct OpenFile {
     path: PathBuf,
     file: File,
     state: FileState,
+    cached_streak: AtomicU32,
 }
 
 impl OpenFile {
@@ -266,6 +283,7 @@ impl OpenFile {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             file,
             state,
+            cached_streak: AtomicU32::new(0),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Copies that go past the caches.
 //!
-//! This is one of the three files with unsafe code: the instructions that do it. A large batch is
+//! This is one of the four files with unsafe code: the instructions that do it. A large batch is
 //! written once and read much later, if by this processor at all. Ordinary stores fetch each line of it from
 //! memory first, only to overwrite it, and drive out of the cache what is still needed; streaming stores do
 //! neither, and make a gather of large batches up to twice as fast.
@@ -9,7 +9,7 @@
 /// From this size of a batch on it is worth it. Several batches are on their way at a time, and smaller ones
 /// stay in the last cache from one time to the next: measured, streaming made batches of 3 MiB slower by a
 /// third, and those of 12 and 48 MiB faster by two thirds.
-pub(crate) const MIN_BYTES: usize = 8 << 20;
+pub(crate) const MIN_BYTES: usize = 24 << 20;
 
 /// What is converted at a time before it is streamed; a few of them fit into the first cache.
 #[derive(Clone, Copy)]

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, TensorData};
-use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
+use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
 
-use crate::NpyDataset;
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::{Columns, Row};
@@ -111,27 +110,26 @@ impl<B: Batch> NpyBatcher<B> {
         self.change(|gather| gather.device_dtypes = true)
     }
 
-    /// Whether columns of bytes go to a GPU as bytes, and are converted there; they do unless told otherwise.
+    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by default.
     ///
     /// A column that is stored in 8 bits and becomes something wider, such as images that become `f32`, is then gathered
     /// as it is, which takes a quarter of the memory and of the bus. The batches are the same, bit for bit: the device does no
-    /// arithmetic, it looks the results up in a table that the host has made. In exchange it holds a second and a third copy of
-    /// the tensor while the batch is made.
+    /// arithmetic, it looks the results up in a table that the host has made. In exchange it needs memory for up to three such
+    /// tensors while it makes one.
     ///
     /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are not touched by
-    /// this.
+    /// this. For a GPU that is software, and so has no bus, `false` is faster.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::Tensor;
+    /// use burn_npy::NpyBatcher;
+    ///
+    /// let batcher = NpyBatcher::<Tensor<4>>::new(["images"]).narrow_upload(false);
+    /// ```
     pub fn narrow_upload(self, narrow: bool) -> Self {
         self.change(|gather| gather.narrow_upload = narrow)
-    }
-
-    /// How many bytes a row of a dataset takes on its way to a device, over all columns of the batch.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`try_batch`](Self::try_batch) about columns.
-    pub fn row_bytes(&self, dataset: &NpyDataset, device: &Device) -> Result<usize> {
-        let bound = self.gather.bind(dataset.shared_columns(), device)?;
-        Ok(bound.row_bytes())
     }
 
     /// A batch of rows, which may come from several datasets with the same columns.
@@ -268,7 +266,9 @@ impl Gather {
         };
         let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
         if first.len() == rows.len() {
-            return self.bind(&first[0].columns, device)?.gather(&indices(rows));
+            let bound = self.bind(&first[0].columns, device)?;
+            bound.check()?;
+            return bound.gather(&indices(rows), &[]);
         }
         // Each dataset may convert in its own way, so there is no table for all rows.
         let bound = self.bind_converted(&first[0].columns, device)?;
@@ -285,7 +285,7 @@ impl Gather {
                     &mut buffer.as_mut_slice()[start * row_bytes..][..group.len() * row_bytes];
                 // A part of a buffer may start at any row; the kernels want aligned memory.
                 let mut aligned = self.pool.take(part.len())?;
-                bound.gather_into(&indices, aligned.as_mut_slice())?;
+                bound.gather_into(&indices, Ahead::default(), aligned.as_mut_slice())?;
                 part.copy_from_slice(aligned.as_ref());
             }
             start += group.len();
@@ -293,6 +293,9 @@ impl Gather {
         bound.uploads(buffers, rows.len())
     }
 }
+
+/// How many columns are asked for together with the first.
+const MOST_OTHERS: usize = 4;
 
 /// Columns that are known to fit their tensors.
 #[derive(Debug)]
@@ -313,9 +316,9 @@ struct BoundColumn {
 }
 
 impl BoundColumn {
-    fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+    fn gather_into(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         self.column
-            .gather(rows, out)
+            .gather_ahead(rows, ahead, out)
             .map_err(|error| error.in_array(&self.name))
     }
 
@@ -344,13 +347,29 @@ impl Bound {
             .sum()
     }
 
-    /// Rows of the files, to be uploaded.
-    pub(crate) fn gather(&self, rows: &[usize]) -> Result<Vec<Upload>> {
-        self.check()?;
+    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
+    pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<Upload>> {
         let mut buffers = self.buffers(rows.len())?;
-        for (bound, buffer) in self.columns.iter().zip(&mut buffers) {
+        let columns = self.columns.iter().zip(&mut buffers).enumerate();
+        for (index, (bound, buffer)) in columns {
+            // What comes after the first column has been asked for by then.
+            let others: [&Column; MOST_OTHERS];
+            let ahead = match index {
+                0 => {
+                    others = std::array::from_fn(|other| {
+                        let other = self.columns.get(other + 1).unwrap_or(bound);
+                        &other.column
+                    });
+                    let count = MOST_OTHERS.min(self.columns.len() - 1);
+                    Ahead {
+                        rows: ahead,
+                        columns: &others[..count],
+                    }
+                }
+                _ => Ahead::default(),
+            };
             let len = rows.len() * bound.column.row_bytes();
-            bound.gather_into(rows, &mut buffer.as_mut_slice()[..len])?;
+            bound.gather_into(rows, ahead, &mut buffer.as_mut_slice()[..len])?;
         }
         self.uploads(buffers, rows.len())
     }
@@ -360,9 +379,10 @@ impl Bound {
         self.files().for_each(|bound| bound.column.advise(random));
     }
 
-    /// Whether a column is in a file of which not all will be in memory anyway.
-    pub(crate) fn wants_announcements(&self) -> bool {
-        self.files().any(|bound| bound.column.is_announced())
+    /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
+    pub(crate) fn rows_ahead(&self) -> usize {
+        let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
+        of_each.max().unwrap_or(0)
     }
 
     /// Tells the system which rows will be gathered soon.
@@ -377,7 +397,8 @@ impl Bound {
         self.columns.iter().filter(|bound| bound.new_file)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Looks whether the files are still those that were opened.
+    pub(crate) fn check(&self) -> Result<()> {
         self.files().try_for_each(|bound| {
             bound
                 .column

@@ -82,7 +82,8 @@ mod upload;
 pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, Part};
 pub use loader::{
-    BatchInfo, DataLoaderBuilder, LoadError, Loader, LoaderIter, OnError, Skipped, State,
+    AUTOTUNE, BatchInfo, DataLoaderBuilder, Headroom, LoadError, Loader, LoaderIter, OnError,
+    Report, Skipped, State,
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;

@@ -1,7 +1,8 @@
 //! How a loader is described: Burn's builder, and what Burn's does not have.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
@@ -14,6 +15,7 @@ use super::fingerprint::Fingerprint;
 use super::mapped::Mapped;
 use super::source::{Direct, General, Source};
 use super::state::Identity;
+use super::tune::{Bounds, Setting, Tuner};
 use super::{BatchInfo, Loader, OnError, Settings, State};
 use crate::NpyDataset;
 use crate::batcher::as_npy;
@@ -22,9 +24,21 @@ use crate::batcher::as_npy;
 const PREFETCH_BYTES: usize = 128 << 20;
 
 /// How many bytes of small batches a worker makes before it hands them over.
-const RUN_BYTES: usize = 256 << 10;
+const RUN_BYTES: usize = 2 << 20;
 /// How many batches those are at the most.
 const MOST_IN_RUN: usize = 64;
+/// How many bytes of batches are under way at first, if they are large: what the last cache may hold, so that a batch
+/// is still there when it is used, and its memory when it comes back.
+const CACHE_BYTES: usize = 24 << 20;
+/// How many batches may be under way at the most, however small.
+const MOST_AHEAD: usize = 4096;
+
+/// As a number of workers or of batches ahead: found by the loader, while it works. Batches are the same, and come in the
+/// same order, whatever it finds.
+///
+/// It starts with one worker and adds others only as long as the consumer waits and batches come faster by them, up to the
+/// number of cores. Once settled it stays quiet.
+pub const AUTOTUNE: usize = usize::MAX;
 
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of the
 /// same name: changing the `use` line moves a project over.
@@ -85,32 +99,48 @@ struct Given<I> {
     npy: Option<NpyDataset>,
 }
 
-/// How far the workers are ahead of the consumer, in batches.
-struct Ahead {
-    window: usize,
-    run: usize,
-}
-
-impl Ahead {
-    fn new(
-        num_workers: usize,
-        prefetch: Option<usize>,
-        prefetch_bytes: usize,
-        batch_bytes: Option<usize>,
-    ) -> Self {
-        let most = match batch_bytes {
-            Some(bytes) => (prefetch_bytes / bytes).max(1),
-            None => usize::MAX,
-        };
-        // So many small batches that it is worth to wake a thread for them.
-        let run = batch_bytes.map_or(1, |bytes| (RUN_BYTES / bytes).clamp(1, MOST_IN_RUN));
-        let default = (2 * num_workers).saturating_mul(run).saturating_add(2);
-        let window = prefetch.unwrap_or(default).min(most).max(1);
-        Self {
-            window,
-            run: run.min(window / (2 * num_workers).max(1)).max(1),
+/// How many workers there are and how far they are ahead at first, what of it may change, and how many batches a worker
+/// makes at a time.
+fn ahead(
+    num_workers: usize,
+    prefetch: Option<usize>,
+    prefetch_bytes: usize,
+    batch_bytes: Option<usize>,
+) -> (Setting, Bounds, usize) {
+    let (workers, most_workers) = match num_workers {
+        AUTOTUNE => (1, thread::available_parallelism().map_or(1, usize::from)),
+        fixed => (fixed, fixed),
+    };
+    let least_workers = workers;
+    let fits = |bytes: usize| batch_bytes.map_or(MOST_AHEAD, |batch| bytes / batch);
+    let most = fits(prefetch_bytes).clamp(1, MOST_AHEAD);
+    // So many small batches that it is worth to wake a thread for them.
+    let run = batch_bytes.map_or(1, |bytes| (RUN_BYTES / bytes).clamp(1, MOST_IN_RUN));
+    let usual = (2 * workers).saturating_mul(run).saturating_add(2);
+    let (window, most_window) = match prefetch.filter(|batches| *batches != AUTOTUNE) {
+        Some(batches) => {
+            let window = match batch_bytes {
+                Some(_) => batches.min(most).max(1),
+                None => batches.max(1),
+            };
+            (window, window)
         }
-    }
+        // Nobody knows what more of them would take.
+        None if batch_bytes.is_none() => {
+            let most = (2 * most_workers).saturating_add(2);
+            (usual, most.max(usual))
+        }
+        None => {
+            let cached = fits(CACHE_BYTES).max(workers);
+            (usual.min(cached).min(most).max(1), most)
+        }
+    };
+    let bounds = Bounds {
+        least_workers,
+        most_workers,
+        most_window,
+    };
+    (Setting { workers, window }, bounds, run)
 }
 
 /// Where a loader begins.
@@ -273,15 +303,16 @@ where
     }
 
     /// How many threads load batches ahead of the consumer. With 0, each batch is loaded when it is
-    /// asked for.
+    /// asked for. With [`AUTOTUNE`], as many as make batches come faster.
     pub fn num_workers(mut self, num_workers: usize) -> Self {
         self.num_workers = num_workers;
         self
     }
 
-    /// How many batches may be loaded or being loaded before they are asked for; unless set, two more than
-    /// twice the number of workers, or so many more small ones that they come to some 256 KiB for each of
-    /// those. At least one always is, if there are workers.
+    /// How many batches may be loaded or being loaded before they are asked for. Unless set, or with [`AUTOTUNE`], the
+    /// loader begins with a few, of small batches with so many that they are worth waking a thread for, and
+    /// doubles that while the consumer waits although workers are idle, within
+    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = Some(batches);
         self
@@ -336,7 +367,7 @@ where
         let batch_bytes = source
             .item_bytes()
             .map(|bytes| bytes.saturating_mul(self.batch_size).max(1));
-        let ahead = Ahead::new(
+        let (setting, bounds, run) = ahead(
             self.num_workers,
             self.prefetch,
             self.prefetch_bytes,
@@ -358,10 +389,10 @@ where
             source,
             settings: Settings {
                 sampler: self.sampler,
-                num_workers: self.num_workers,
-                window: ahead.window,
-                run: ahead.run,
-                streams: (0..self.num_workers)
+                tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
+                run,
+                meter: Arc::default(),
+                streams: (0..bounds.most_workers)
                     .map(|_| StreamId::allocate())
                     .collect(),
                 limit,

@@ -119,20 +119,19 @@ impl Cut {
         self.slice.as_ref().unwrap_or(&self.plan)
     }
 
-    /// The rows of a batch, and how many of the last of them are padding.
-    pub(crate) fn rows(&self, batch: u64, order: &Order) -> (Vec<u64>, usize) {
+    /// Puts the rows of a batch behind what is there, and tells how many of the last of them are padding.
+    pub(crate) fn rows(&self, batch: u64, order: &Order, rows: &mut Vec<u64>) -> usize {
         let own = self.own().batch(batch);
-        let mut rows = vec![0; (own.end - own.start) as usize];
+        let start = rows.len();
+        let end = start + (own.end - own.start) as usize;
+        rows.resize(end, 0);
         if self.slice.is_none() {
-            order.fill(own, &mut rows);
-            let padding = self.plan.padding(batch).map(|position| order.row(position));
-            let count = rows.len();
-            rows.extend(padding);
-            let padding = rows.len() - count;
-            return (rows, padding);
+            order.fill(own, &mut rows[start..]);
+            rows.extend(self.plan.padding(batch).map(|position| order.row(position)));
+            return rows.len() - end;
         }
         // Of one or two batches of the shard.
-        let (mut at, mut left) = (own.start, &mut rows[..]);
+        let (mut at, mut left) = (own.start, &mut rows[start..]);
         while !left.is_empty() {
             let positions = self.plan.batch(at / self.batch_size);
             let start = positions.start + at % self.batch_size;
@@ -142,7 +141,7 @@ impl Cut {
             order.fill(start..start + count, now);
             (at, left) = (at + count, then);
         }
-        (rows, 0)
+        0
     }
 
     /// Where a position is.
@@ -163,9 +162,11 @@ mod tests {
     use super::*;
 
     fn rows(cut: &Cut, order: &Order) -> Vec<u64> {
-        cut.batches()
-            .flat_map(|batch| cut.rows(batch, order).0)
-            .collect()
+        let mut rows = Vec::new();
+        for batch in cut.batches() {
+            cut.rows(batch, order, &mut rows);
+        }
+        rows
     }
 
     /// Everything small, combined: slices have the rows of their shard, in its order, each once.

@@ -1,6 +1,7 @@
 //! What a batch is made of: its rows by number, and what a random transform of them may draw.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn_npy_core::RowRng;
@@ -10,22 +11,38 @@ use burn_npy_core::RowRng;
 /// [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) hands it to a transform together with the
 /// batch, and [`LoaderIter::info`](crate::LoaderIter::info) gives that of the last batch. A clone
 /// shares the row numbers.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct BatchInfo {
     epoch: u64,
     batch: u64,
     seed: u64,
-    rows: Arc<[u64]>,
+    /// Those of several batches, and which of them are of this one.
+    rows: (Arc<Vec<u64>>, Range<usize>),
     padding: usize,
 }
 
+impl PartialEq for BatchInfo {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |info: &Self| (info.epoch, info.batch, info.seed, info.padding);
+        of(self) == of(other) && self.rows() == other.rows()
+    }
+}
+
+impl Eq for BatchInfo {}
+
 impl BatchInfo {
-    pub(crate) fn new(epoch: u64, batch: u64, seed: u64, rows: Vec<u64>, padding: usize) -> Self {
+    pub(crate) fn new(
+        epoch: u64,
+        batch: u64,
+        seed: u64,
+        rows: (Arc<Vec<u64>>, Range<usize>),
+        padding: usize,
+    ) -> Self {
         Self {
             epoch,
             batch,
             seed,
-            rows: rows.into(),
+            rows,
             padding,
         }
     }
@@ -44,7 +61,8 @@ impl BatchInfo {
     /// The rows of the batch in its order: their numbers in the dataset that the loader was built from. Those
     /// at the end may be [`padding`](Self::padding). Rows that were skipped are not among them.
     pub fn rows(&self) -> &[u64] {
-        &self.rows
+        let (rows, range) = &self.rows;
+        &rows[range.clone()]
     }
 
     /// How many of the last rows only fill up the batch, so that all shards have as many: other batches
@@ -61,7 +79,7 @@ impl BatchInfo {
     ///
     /// Panics if there are not so many rows.
     pub fn rng(&self, index: usize) -> RowRng {
-        RowRng::new(self.seed, self.epoch, self.rows[index])
+        RowRng::new(self.seed, self.epoch, self.rows()[index])
     }
 
     /// The same batch with one of its rows.
@@ -72,11 +90,14 @@ impl BatchInfo {
     /// The same batch with the rows at some of the places.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
         let kept = |places: std::ops::Range<usize>| places.filter(|index| keep(*index));
-        let own = self.rows.len() - self.padding;
-        let padding = kept(own..self.rows.len());
+        let rows = self.rows();
+        let own = rows.len() - self.padding;
+        let padding = kept(own..rows.len()).count();
+        let rows: Vec<u64> = kept(0..rows.len()).map(|i| rows[i]).collect();
+        let all = 0..rows.len();
         Self {
-            padding: padding.count(),
-            rows: kept(0..self.rows.len()).map(|i| self.rows[i]).collect(),
+            padding,
+            rows: (Arc::new(rows), all),
             ..*self
         }
     }
@@ -87,7 +108,7 @@ impl fmt::Debug for BatchInfo {
         f.debug_struct("BatchInfo")
             .field("epoch", &self.epoch)
             .field("batch", &self.batch)
-            .field("rows", &self.rows)
+            .field("rows", &self.rows())
             .field("padding", &self.padding)
             .finish()
     }
@@ -99,7 +120,8 @@ mod tests {
 
     #[test]
     fn padding_is_counted_among_the_rows_that_stay() {
-        let info = BatchInfo::new(1, 2, 3, vec![10, 11, 12, 13, 14], 2);
+        let rows = Arc::new(vec![9, 10, 11, 12, 13, 14, 15]);
+        let info = BatchInfo::new(1, 2, 3, (rows, 1..6), 2);
         let rest = info.filtered(|index| index != 1 && index != 4);
         assert_eq!((rest.rows(), rest.padding()), (&[10, 12, 13][..], 1));
         assert_eq!(

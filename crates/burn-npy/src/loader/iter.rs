@@ -1,19 +1,24 @@
 //! One pass over a loader.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
 use super::cursor::{At, Cursor, Ticket};
+use super::draw::Draw;
 use super::error::{Failure, LoadError};
+use super::meter::{Meter, Spent, Stopwatch};
 use super::on_error::Skipped;
 use super::pass::{Made, Pass};
+use super::source::Loaded;
 use super::state::{Identity, State};
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
+use crate::upload::Upload;
 
-/// How many batches behind the next one are announced, without workers.
+/// How many batches behind the next one are announced at least, without workers.
 const AHEAD: u64 = 2;
 
 /// The batches of one epoch, or of the rest of one, in order.
@@ -23,6 +28,11 @@ const AHEAD: u64 = 2;
 pub struct LoaderIter<O> {
     pass: Arc<Pass<O>>,
     workers: Option<Workers<O>>,
+    /// What the consumer makes batches with, without workers.
+    draw: Draw,
+    meter: Arc<Meter>,
+    /// Until when the time is counted.
+    counted: Instant,
     /// Why the workers could not start.
     failure: Option<Failure>,
     /// The next batch.
@@ -52,6 +62,9 @@ impl<O: Send + 'static> LoaderIter<O> {
         let pass = Arc::new(pass);
         let mut new = Self {
             workers: None,
+            draw: Draw::default(),
+            meter: settings.meter.clone(),
+            counted: Instant::now(),
             failure: None,
             next: batches.start,
             end: batches.end,
@@ -63,9 +76,8 @@ impl<O: Send + 'static> LoaderIter<O> {
             positions: pass.order.len(),
             pass,
         };
-        if settings.num_workers > 0 && !batches.is_empty() {
-            let (window, run) = (settings.window, settings.run);
-            match Workers::start(new.pass.clone(), window, run, &settings.streams) {
+        if !settings.streams.is_empty() && !batches.is_empty() {
+            match Workers::start(new.pass.clone(), settings) {
                 Ok(workers) => new.workers = Some(workers),
                 Err(failure) => new.failure = Some(failure),
             }
@@ -100,20 +112,52 @@ impl<O: Send + 'static> LoaderIter<O> {
         let Made { loaded, info, lost } = match &mut self.workers {
             Some(workers) => workers.take()?,
             None => {
-                let soon = self.end.min(self.next + 1 + AHEAD);
+                let soon = self.pass.soon(self.next + 1, AHEAD);
+                let source = &*self.pass.source;
+                let start = Instant::now();
+                let watch = Stopwatch::start(source.waits_for_storage());
                 self.pass.announce(self.announced..soon);
                 self.announced = soon;
-                self.pass.load(self.next)?
+                let made = self.pass.load_alone(self.next, &mut self.draw);
+                watch.stop(&self.meter, source.is_gather());
+                Meter::add(&self.meter.waited, start.elapsed());
+                made?
             }
         };
         let (epoch, limit) = (self.pass.epoch, self.pass.limit.unwrap_or(0));
         let skipped = self.at.skipped.admit(lost, limit, epoch, self.next)?;
-        let batch = loaded.map(|loaded| self.pass.source.finish(loaded, &info));
-        let batch = batch.transpose()?;
+        let batch = loaded
+            .map(|loaded| self.finish(loaded, &info))
+            .transpose()?;
         self.next += 1;
         self.advance(skipped);
         self.info = Some(info);
         Ok(batch)
+    }
+
+    fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> Result<O, Failure> {
+        let meter = &*self.meter;
+        let Loaded::Host(data) = &loaded else {
+            return self.pass.source.finish(loaded, info, &mut Spent::default());
+        };
+        let bytes: usize = data.iter().map(Upload::bytes).sum();
+        let (start, mut spent) = (Instant::now(), Spent::default());
+        let batch = self.pass.source.finish(loaded, info, &mut spent);
+        let upload = start.elapsed().saturating_sub(spent.user);
+        Meter::add(&meter.upload, upload);
+        Meter::add(&meter.map, spent.user);
+        Meter::count(&meter.uploaded_bytes, bytes as u64);
+        batch
+    }
+
+    /// Counts the time up to now, and a batch.
+    fn count(&mut self) {
+        let now = Instant::now();
+        Meter::add(&self.meter.wall, now.duration_since(self.counted));
+        self.counted = now;
+        Meter::count(&self.meter.batches, 1);
+        let rows = self.info.as_ref().map_or(0, |info| info.rows().len());
+        Meter::count(&self.meter.rows, rows as u64);
     }
 
     /// Moves the cursor behind the batches that are done.
@@ -142,7 +186,10 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                 self.workers = None;
             }
             match loaded {
-                Ok(Some(loaded)) => return Some(Ok(loaded)),
+                Ok(Some(loaded)) => {
+                    self.count();
+                    return Some(Ok(loaded));
+                }
                 Ok(None) => {}
                 Err(failure) => {
                     let error = LoadError::new(self.pass.epoch, batch, failure);

@@ -1,11 +1,14 @@
 //! A source whose batches go through a function of the user.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::tensor::Device;
 
 use super::BatchInfo;
+use super::draw::Draw;
 use super::error::Failure;
+use super::meter::Spent;
 use super::source::{Loaded, Source, guarded};
 use crate::Result;
 use crate::upload::Upload;
@@ -38,28 +41,44 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         self.source.advise(random);
     }
 
-    fn wants_announcements(&self) -> bool {
-        self.source.wants_announcements()
+    fn rows_ahead(&self) -> usize {
+        self.source.rows_ahead()
     }
 
     fn announce(&self, info: &BatchInfo) {
         self.source.announce(info);
     }
 
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<P>, Failure> {
-        match self.source.load(info)? {
+    fn waits_for_storage(&self) -> bool {
+        self.source.waits_for_storage()
+    }
+
+    fn is_gather(&self) -> bool {
+        self.source.is_gather()
+    }
+
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<P>, Failure> {
+        match self.source.load(info, draw)? {
             Loaded::Host(data) => Ok(Loaded::<P>::Host(data)),
             Loaded::Batch(batch) => self.apply(batch, info).map(Loaded::Batch),
         }
     }
 
-    fn finish(&self, loaded: Loaded<P>, info: &BatchInfo) -> std::result::Result<P, Failure> {
+    fn finish(
+        &self,
+        loaded: Loaded<P>,
+        info: &BatchInfo,
+        spent: &mut Spent,
+    ) -> std::result::Result<P, Failure> {
         let data: Vec<Upload> = match loaded {
             Loaded::Batch(batch) => return Ok(batch),
             Loaded::Host(data) => data,
         };
-        let batch = self.source.finish(Loaded::Host(data), info)?;
-        self.apply(batch, info)
+        let batch = self.source.finish(Loaded::Host(data), info, spent)?;
+        let start = Instant::now();
+        let mapped = self.apply(batch, info);
+        spent.user += start.elapsed();
+        mapped
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<P>>> {

@@ -13,37 +13,46 @@
 mod builder;
 mod cursor;
 mod cut;
+mod draw;
 mod error;
 mod fingerprint;
+mod headroom;
 mod hex;
 mod info;
 mod iter;
 mod mapped;
+mod meter;
 mod on_error;
 mod pass;
 mod replay;
+mod report;
 mod source;
 mod state;
+mod tune;
 mod workers;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Order, Sampler};
 
-pub use builder::DataLoaderBuilder;
+pub use builder::{AUTOTUNE, DataLoaderBuilder};
 pub use error::LoadError;
+pub use headroom::Headroom;
 pub use info::BatchInfo;
 pub use iter::LoaderIter;
 pub use on_error::{OnError, Skipped};
+pub use report::Report;
 pub use state::State;
 
 use cursor::{At, Cursor};
 use cut::Cutter;
+use meter::Meter;
 use pass::Pass;
 use source::{Failed, Source};
 use state::Identity;
+use tune::{Setting, Tuner};
 
 /// A Burn `DataLoader` whose order is a pure function of the seed and the epoch.
 ///
@@ -67,11 +76,11 @@ pub struct Loader<O> {
 #[derive(Clone)]
 struct Settings {
     sampler: Sampler,
-    num_workers: usize,
-    /// How many batches may be loaded or being loaded before they are asked for.
-    window: usize,
-    /// How many batches a worker makes at a time.
+    /// How many workers there are and how far ahead; the same for all passes, so that what was found out stays known.
+    tuner: Arc<Mutex<Tuner>>,
+    /// How many batches a worker makes at a time, if the window has room for them.
     run: usize,
+    meter: Arc<Meter>,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
@@ -79,7 +88,48 @@ struct Settings {
     limit: Option<u64>,
 }
 
+impl Settings {
+    fn setting(&self) -> Setting {
+        self.lock().setting()
+    }
+
+    /// What finds the setting, unless that is fixed.
+    fn tuner(&self) -> Option<MutexGuard<'_, Tuner>> {
+        let tuner = self.lock();
+        (!tuner.is_fixed()).then_some(tuner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tuner> {
+        self.tuner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many batches a worker makes at a time: each should have two runs in the window.
+    fn run(&self, setting: Setting) -> usize {
+        let room = setting.window / (2 * setting.workers).max(1);
+        self.run.min(room).max(1)
+    }
+
+    /// The same for another loader, which counts for itself.
+    fn fork(&self) -> Self {
+        Self {
+            tuner: Arc::new(Mutex::new(self.lock().clone())),
+            meter: Arc::default(),
+            ..self.clone()
+        }
+    }
+}
+
 impl<O: Send + 'static> Loader<O> {
+    /// Where the time of all passes so far went.
+    pub fn report(&self) -> Report {
+        let setting = self.settings.setting();
+        Report {
+            reading: self.settings.meter.read(),
+            workers: setting.workers,
+            window: setting.window,
+        }
+    }
+
     /// How many batches a whole epoch has, for this shard; batches that are all padding count.
     pub fn num_batches(&self) -> usize {
         self.cutter.cut(0).batches().end as usize
@@ -120,7 +170,13 @@ impl<O: Send + 'static> Loader<O> {
             seed: self.settings.sampler.seed().unwrap_or(0),
             limit: self.settings.limit,
             // What is read in its own order is read ahead by the system.
-            announces: self.settings.sampler.is_random() && self.source.wants_announcements(),
+            announced_ahead: match self.source.rows_ahead() {
+                0 => None,
+                rows if self.settings.sampler.is_random() => {
+                    Some(rows.div_ceil(self.cutter.batch_size) as u64)
+                }
+                _ => None,
+            },
         }
     }
 
@@ -131,7 +187,7 @@ impl<O: Send + 'static> Loader<O> {
     fn with(&self, source: Arc<dyn Source<O>>, cutter: Cutter) -> Self {
         Self {
             source,
-            settings: self.settings.clone(),
+            settings: self.settings.fork(),
             cutter,
             // A copy goes on where the original is.
             cursor: Arc::new(self.cursor.fork()),
@@ -179,8 +235,8 @@ impl<O> std::fmt::Debug for Loader<O> {
             .field("sampler", &self.settings.sampler)
             .field("cutter", &self.cutter)
             .field("next_epoch", &self.next_epoch())
-            .field("num_workers", &self.settings.num_workers)
-            .field("window", &self.settings.window)
+            .field("num_workers", &self.settings.setting().workers)
+            .field("window", &self.settings.setting().window)
             .finish()
     }
 }

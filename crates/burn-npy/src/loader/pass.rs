@@ -7,6 +7,7 @@ use burn_npy_core::Order;
 
 use super::BatchInfo;
 use super::cut::Cut;
+use super::draw::Draw;
 use super::error::Failure;
 use super::source::{Loaded, Source, guarded};
 
@@ -20,8 +21,8 @@ pub(crate) struct Pass<O> {
     pub(crate) seed: u64,
     /// How many rows may be skipped in all; none if a failure ends the pass.
     pub(crate) limit: Option<u64>,
-    /// Whether the source wants to know what is coming.
-    pub(crate) announces: bool,
+    /// How many batches ahead the source wants to know what is coming; none if it does not.
+    pub(crate) announced_ahead: Option<u64>,
 }
 
 /// A batch as a worker leaves it.
@@ -37,46 +38,65 @@ pub(crate) struct Made<O> {
 impl<O> Pass<O> {
     /// The rows of a batch.
     pub(crate) fn info(&self, batch: u64) -> BatchInfo {
-        let (rows, padding) = self.cut.rows(batch, &self.order);
-        BatchInfo::new(self.epoch, batch, self.seed, rows, padding)
+        let mut draw = Draw::default();
+        draw.draw(self, batch..batch + 1);
+        draw.info(self, batch)
+    }
+
+    /// The batch before which all should be announced when `window` batches from `end` on are under way.
+    pub(crate) fn soon(&self, end: u64, window: u64) -> u64 {
+        let ahead = self.announced_ahead.unwrap_or(0).max(window);
+        end.saturating_add(ahead).min(self.cut.batches().end)
     }
 
     /// Tells the source which batches are coming.
     pub(crate) fn announce(&self, batches: Range<u64>) {
-        if self.announces {
+        if self.announced_ahead.is_some() {
             batches.for_each(|batch| self.source.announce(&self.info(batch)));
         }
     }
 
-    /// Loads a batch. What comes of it depends on the batch alone.
+    /// Loads a batch of those that were drawn. What comes of it depends on the batch alone.
     ///
     /// Code of the user has a guard of its own. This one is for a bug of ours, which must not make the
     /// consumer wait for a worker that is gone.
-    pub(crate) fn load(&self, batch: u64) -> Result<Made<O>, Failure> {
-        guarded("loader", || self.make(batch))?
+    pub(crate) fn load(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
+        guarded("loader", || self.make(batch, draw))?
     }
 
-    fn make(&self, batch: u64) -> Result<Made<O>, Failure> {
-        let info = self.info(batch);
-        match (self.source.load(&info), self.limit) {
+    /// Draws a batch and loads it.
+    pub(crate) fn load_alone(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
+        draw.draw(self, batch..batch + 1);
+        self.load(batch, draw)
+    }
+
+    fn make(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
+        let info = draw.info(self, batch);
+        match (self.source.load(&info, draw), self.limit) {
             (Ok(loaded), _) => Ok(Made {
                 loaded: Some(loaded),
                 info,
                 lost: Vec::new(),
             }),
             (Err(failure), Some(limit)) if failure.cause.may_be_of_a_row() => {
-                self.salvage(&info, limit, failure)
+                self.salvage(&info, limit, failure, draw)
             }
             (Err(failure), _) => Err(failure),
         }
     }
 
     /// Tries the rows one by one, and makes a batch of those that can be had.
-    fn salvage(&self, info: &BatchInfo, limit: u64, failure: Failure) -> Result<Made<O>, Failure> {
+    fn salvage(
+        &self,
+        info: &BatchInfo,
+        limit: u64,
+        failure: Failure,
+        draw: &mut Draw,
+    ) -> Result<Made<O>, Failure> {
         let mut lost: Vec<(u64, Failure)> = Vec::new();
         let mut keep = vec![true; info.rows().len()];
         for (index, &row) in info.rows().iter().enumerate() {
-            let Err(failure) = self.source.load(&info.only(index)) else {
+            let Err(failure) = self.source.load(&info.only(index), draw) else {
                 continue;
             };
             if !failure.cause.may_be_of_a_row() {
@@ -96,7 +116,7 @@ impl<O> Pass<O> {
             0 => return Err(failure),
             count if count > limit => None,
             _ if rest.rows().is_empty() => None,
-            _ => Some(self.source.load(&rest)?),
+            _ => Some(self.source.load(&rest, draw)?),
         };
         Ok(Made {
             loaded,

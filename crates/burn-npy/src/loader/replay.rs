@@ -2,7 +2,9 @@
 
 use burn_npy_core::Place;
 
+use super::draw::Draw;
 use super::error::LoadError;
+use super::meter::Spent;
 use super::pass::Pass;
 use super::{BatchInfo, Loader};
 
@@ -43,9 +45,11 @@ impl<O: Send + 'static> Loader<O> {
     pub fn batch_at(&self, epoch: u64, batch: u64) -> Result<O, LoadError> {
         let pass = self.whole(epoch, batch);
         let load = || {
-            let mut made = pass.load(batch)?;
+            let mut made = pass.load_alone(batch, &mut Draw::default())?;
             match (made.loaded, made.lost.pop()) {
-                (Some(loaded), _) => pass.source.finish(loaded, &made.info),
+                (Some(loaded), _) => pass
+                    .source
+                    .finish(loaded, &made.info, &mut Spent::default()),
                 (None, Some((row, failure))) => Err(failure.of_row(row)),
                 (None, None) => unreachable!("a batch that is not there has lost a row"),
             }

@@ -10,7 +10,9 @@ use burn::tensor::Device;
 use burn_npy_core::Error;
 
 use super::BatchInfo;
+use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
+use super::meter::Spent;
 use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
 use crate::upload::Upload;
@@ -36,23 +38,41 @@ pub(crate) trait Source<O>: Send + Sync {
     /// Prepares for a pass, in a random order or in that of the files.
     fn advise(&self, random: bool);
 
-    /// Whether [`announce`](Self::announce) does anything.
-    fn wants_announcements(&self) -> bool {
-        false
+    /// How many rows before they are loaded [`announce`](Self::announce) should know of them; 0 if it does nothing.
+    fn rows_ahead(&self) -> usize {
+        0
     }
 
     /// Says that a batch will be loaded soon.
     fn announce(&self, _info: &BatchInfo) {}
 
-    /// The part that a worker does.
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure>;
+    /// Whether [`load`](Self::load) may wait for a disk.
+    fn waits_for_storage(&self) -> bool {
+        false
+    }
 
-    /// The part that the consumer does.
-    fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> std::result::Result<O, Failure>;
+    /// Whether [`load`](Self::load) is our gather; else it runs code of the user.
+    fn is_gather(&self) -> bool {
+        false
+    }
+
+    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
+
+    /// The part that the consumer does, and what of it was spent on code of the user.
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        info: &BatchInfo,
+        spent: &mut Spent,
+    ) -> std::result::Result<O, Failure>;
 
     /// The same source with another device.
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
 }
+
+/// How many of the rows that come after a batch the gather is told.
+const LOOK_AHEAD: usize = 16;
 
 /// The items of a batch, as indices of the dataset.
 fn items(info: &BatchInfo) -> Vec<usize> {
@@ -97,14 +117,13 @@ impl<O: 'static> Direct<O> {
         })
     }
 
-    /// The rows of the files that a batch has.
-    fn rows(&self, info: &BatchInfo) -> Vec<usize> {
-        let mut rows = items(info);
+    /// Puts the rows of the files behind what is there.
+    fn rows(&self, items: &[u64], rows: &mut Vec<usize>) {
         let map = self.dataset.row_map();
-        if !map.is_identity() {
-            rows.iter_mut().for_each(|row| *row = map.map(*row));
+        match map.is_identity() {
+            true => rows.extend(items.iter().map(|item| *item as usize)),
+            false => rows.extend(items.iter().map(|item| map.map(*item as usize))),
         }
-        rows
     }
 }
 
@@ -121,41 +140,79 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         self.bound.advise(random);
     }
 
-    fn wants_announcements(&self) -> bool {
-        self.bound.wants_announcements()
+    fn rows_ahead(&self) -> usize {
+        self.bound.rows_ahead()
     }
 
     fn announce(&self, info: &BatchInfo) {
-        self.bound.announce(&self.rows(info));
+        let mut rows = Vec::new();
+        self.rows(info.rows(), &mut rows);
+        self.bound.announce(&rows);
     }
 
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
-        let rows = self.rows(info);
-        let gather = |rows: &[usize]| -> std::result::Result<_, Failure> {
-            guarded("gather", || self.bound.gather(rows))?.map_err(Failure::from)
-        };
-        let failure = match gather(&rows) {
-            Ok(data) => return Ok(Loaded::Host(data)),
-            Err(failure) => failure,
-        };
-        if failure.cause.may_be_of_a_row() {
-            // Which one was it?
-            for (item, row) in info.rows().iter().zip(&rows) {
-                if let Err(failure) = gather(&[*row]) {
-                    return Err(failure.of_row(*item));
-                }
-            }
-        }
-        Err(failure)
+    fn waits_for_storage(&self) -> bool {
+        self.bound.rows_ahead() > 0
     }
 
-    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn is_gather(&self) -> bool {
+        true
+    }
+
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
+        let mut rows = std::mem::take(&mut draw.items);
+        rows.clear();
+        self.rows(info.rows(), &mut rows);
+        let after = draw.after(info.batch());
+        self.rows(&after[..after.len().min(LOOK_AHEAD)], &mut rows);
+        let loaded = self.load_rows(info, &rows, &mut draw.checked);
+        draw.items = rows;
+        loaded
+    }
+
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         assemble(&*self.batcher.assemble, loaded, &self.device)
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
         let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
         Ok(Arc::new(Self::new(dataset, batcher, device.clone())?))
+    }
+}
+
+impl<O: Send + 'static> Direct<O> {
+    /// The first of the rows are those of the batch, the others come after it.
+    fn load_rows(
+        &self,
+        info: &BatchInfo,
+        rows: &[usize],
+        checked: &mut bool,
+    ) -> std::result::Result<Loaded<O>, Failure> {
+        let (rows, ahead) = rows.split_at(info.rows().len());
+        // The files are looked at before each run of batches, which are made in one go.
+        if !std::mem::replace(checked, true) {
+            self.bound.check().map_err(Failure::from)?;
+        }
+        let gather = |rows: &[usize], ahead: &[usize]| -> std::result::Result<_, Failure> {
+            guarded("gather", || self.bound.gather(rows, ahead))?.map_err(Failure::from)
+        };
+        let failure = match gather(rows, ahead) {
+            Ok(data) => return Ok(Loaded::Host(data)),
+            Err(failure) => failure,
+        };
+        if failure.cause.may_be_of_a_row() {
+            // Which one was it?
+            for (item, row) in info.rows().iter().zip(rows) {
+                if let Err(failure) = gather(&[*row], &[]) {
+                    return Err(failure.of_row(*item));
+                }
+            }
+        }
+        Err(failure)
     }
 }
 
@@ -232,7 +289,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn load(&self, info: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, info: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
         let count = info.rows().len();
         let items = self.items(items(info))?;
         if items.len() != count {
@@ -256,7 +313,12 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         }
     }
 
-    fn finish(&self, loaded: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn finish(
+        &self,
+        loaded: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         match (&self.npy, loaded) {
             (_, Loaded::Batch(batch)) => Ok(batch),
             (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
@@ -288,11 +350,16 @@ impl<O: Send + 'static> Source<O> for Failed {
 
     fn advise(&self, _: bool) {}
 
-    fn load(&self, _: &BatchInfo) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, _: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 
-    fn finish(&self, _: Loaded<O>, _: &BatchInfo) -> std::result::Result<O, Failure> {
+    fn finish(
+        &self,
+        _: Loaded<O>,
+        _: &BatchInfo,
+        _: &mut Spent,
+    ) -> std::result::Result<O, Failure> {
         Err(Cause::error(SharedError(self.error.clone())).into())
     }
 

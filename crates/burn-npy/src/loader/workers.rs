@@ -14,13 +14,17 @@
 //!
 //! To pass one small batch costs more than to load it, so they are passed in runs: a worker claims a run of
 //! neighbours and fills their slots at once, and the consumer fetches all that are ready, but no more
-//! than half of the window, so that the workers can go on meanwhile. A consumer that waits is *hungry*:
-//! then a worker hands over what it has so far.
+//! than half of the window, so that the workers can go on meanwhile. Runs are short at the begin of a pass, where the
+//! consumer has nothing yet.
 //!
 //! Who waits, and who wakes: a worker waits on `room` while no batch may be claimed; the consumer wakes
-//! all when it fetches, and when it stops. The consumer waits on `loaded` until slot 0 is full;
+//! all that wait when it fetches, and when it stops. The consumer waits on `loaded` until slot 0 is full;
 //! a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
 //! consumer waits for is always being loaded, and nobody waits for ever.
+//!
+//! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start more threads, or say
+//! that fewer are to go on. A worker that is not to go on leaves before it claims, and marks itself as gone under the
+//! lock, so that its place can be filled again.
 //!
 //! How it stops: a worker leaves when `stopped` is set, or when every batch is claimed. A batch that
 //! failed sets `end` behind itself, so nothing after it is claimed. Dropping [`Workers`] sets
@@ -31,11 +35,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use burn::tensor::StreamId;
-
+use super::Settings;
+use super::draw::Draw;
 use super::error::{Cause, Failure};
+use super::meter::{Meter, Reading, Stopwatch};
 use super::pass::{Made, Pass};
+use super::tune::{Seen, Setting};
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
 
@@ -51,16 +58,21 @@ struct State<O> {
     /// Behind the last batch that may be claimed.
     end: u64,
     slots: VecDeque<Slot<O>>,
+    setting: Setting,
+    /// How many batches a worker claims at a time.
+    run: u64,
+    /// Which workers have a thread that goes on.
+    alive: Vec<bool>,
+    /// How many workers wait for room.
+    waiting: usize,
+    /// Whether the consumer waits.
+    hungry: bool,
     stopped: bool,
 }
 
 struct Shared<O> {
     pass: Arc<Pass<O>>,
-    window: u64,
-    /// How many batches a worker claims at a time.
-    run: u64,
-    /// Whether the consumer waits. Only a hint: it is read without the lock.
-    hungry: AtomicBool,
+    settings: Settings,
     /// Whether the workers should leave what they have not begun; set with `State::stopped`.
     stopped: AtomicBool,
     state: Mutex<State<O>>,
@@ -75,6 +87,23 @@ impl<O> Shared<O> {
         // No code of a user runs under the lock, and ours keeps the invariants at every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait<'a>(
+        &self,
+        on: &Condvar,
+        state: MutexGuard<'a, State<O>>,
+    ) -> (MutexGuard<'a, State<O>>, Duration) {
+        let start = Instant::now();
+        let state = on.wait(state).unwrap_or_else(PoisonError::into_inner);
+        (state, start.elapsed())
+    }
+
+    fn wake_workers(&self, state: &State<O>) {
+        // To wake nobody is a system call, too.
+        if state.waiting > 0 {
+            self.room.notify_all();
+        }
+    }
 }
 
 /// The threads of a pass.
@@ -83,23 +112,20 @@ pub(crate) struct Workers<O> {
     /// Batches that were fetched and not yet given away.
     fetched: VecDeque<Result<Made<O>, Failure>>,
     threads: Vec<JoinHandle<()>>,
+    /// When the setting was last looked at, and what the meter showed.
+    looked: (Instant, Reading),
 }
 
 impl<O: Send + 'static> Workers<O> {
-    /// Starts a thread for each stream.
-    pub(crate) fn start(
-        pass: Arc<Pass<O>>,
-        window: usize,
-        run: usize,
-        streams: &[StreamId],
-    ) -> Result<Self, Failure> {
+    /// Starts the threads.
+    pub(crate) fn start(pass: Arc<Pass<O>>, settings: &Settings) -> Result<Self, Failure> {
         let Range { start, end } = pass.cut.batches();
+        let setting = settings.setting();
         let mut workers = Self {
+            looked: (Instant::now(), settings.meter.read()),
             shared: Arc::new(Shared {
                 pass,
-                window: window as u64,
-                run: run.max(1) as u64,
-                hungry: AtomicBool::new(false),
+                settings: settings.clone(),
                 stopped: AtomicBool::new(false),
                 state: Mutex::new(State {
                     next: start,
@@ -107,28 +133,50 @@ impl<O: Send + 'static> Workers<O> {
                     fetched: start,
                     yielded: start,
                     end,
-                    slots: VecDeque::with_capacity(window),
+                    slots: VecDeque::with_capacity(setting.window),
+                    run: settings.run(setting) as u64,
+                    setting,
+                    alive: vec![false; settings.streams.len()],
+                    waiting: 0,
+                    hungry: false,
                     stopped: false,
                 }),
                 room: Condvar::new(),
                 loaded: Condvar::new(),
             }),
             fetched: VecDeque::new(),
-            threads: Vec::with_capacity(streams.len()),
+            threads: Vec::with_capacity(settings.streams.len()),
         };
-        for (index, stream) in streams.iter().copied().enumerate() {
-            let shared = workers.shared.clone();
+        // Fewer threads do the same work, but there must be one.
+        match workers.staff() {
+            Err(error) if workers.threads.is_empty() => Err(Cause::error(error).into()),
+            _ => Ok(workers),
+        }
+    }
+
+    /// Starts a thread for each worker that should go on and has none.
+    fn staff(&mut self) -> std::io::Result<()> {
+        let mut state = self.shared.lock();
+        for index in 0..state.setting.workers {
+            if state.alive[index] {
+                continue;
+            }
+            let shared = self.shared.clone();
+            let stream = shared.settings.streams[index];
             let thread = thread::Builder::new()
                 .name(format!("burn-npy-{index}"))
-                .spawn(move || stream.executes(|| work(&shared)));
-            match thread {
-                Ok(thread) => workers.threads.push(thread),
-                // Fewer threads do the same work.
-                Err(_) if index > 0 => break,
-                Err(error) => return Err(Cause::error(error).into()),
+                .spawn(move || stream.executes(|| work(&shared, index)))?;
+            state.alive[index] = true;
+            self.threads.push(thread);
+        }
+        drop(state);
+        // Those who are gone are joined at once, so that their number does not grow.
+        for index in (0..self.threads.len()).rev() {
+            if self.threads[index].is_finished() {
+                let _ = self.threads.swap_remove(index).join();
             }
         }
-        Ok(workers)
+        Ok(())
     }
 
     /// The next batch in order. It must not be called more often than there are batches, nor after a
@@ -136,6 +184,7 @@ impl<O: Send + 'static> Workers<O> {
     pub(crate) fn take(&mut self) -> Result<Made<O>, Failure> {
         if self.fetched.is_empty() {
             self.fetch();
+            self.tune();
         }
         let batch = self.fetched.pop_front();
         batch.unwrap_or_else(|| unreachable!("at least one batch was fetched"))
@@ -147,20 +196,19 @@ impl<O: Send + 'static> Workers<O> {
         let mut state = shared.lock();
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
-        shared.room.notify_all();
+        shared.wake_workers(&state);
         while !matches!(state.slots.front(), Some(Some(_))) {
-            shared.hungry.store(true, Ordering::Relaxed);
-            state = shared
-                .loaded
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state.hungry = true;
+            let waited;
+            (state, waited) = shared.wait(&shared.loaded, state);
+            Meter::add(&shared.settings.meter.waited, waited);
         }
-        shared.hungry.store(false, Ordering::Relaxed);
-        let most = match shared.run {
+        state.hungry = false;
+        let most = match state.run {
             1 => 1,
-            _ => (shared.window / 2).max(1),
+            _ => (state.setting.window / 2).max(1),
         };
-        while (self.fetched.len() as u64) < most
+        while self.fetched.len() < most
             && let Some(Some(_)) = state.slots.front()
         {
             self.fetched.extend(state.slots.pop_front().flatten());
@@ -168,77 +216,113 @@ impl<O: Send + 'static> Workers<O> {
         }
         // The first of them is given away at once.
         state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
-        drop(state);
-        shared.room.notify_all();
+        shared.wake_workers(&state);
+    }
+
+    /// Changes the setting if it is time to.
+    fn tune(&mut self) {
+        let settings = &self.shared.settings;
+        let (since, before) = &self.looked;
+        let Some(mut tuner) = settings.tuner() else {
+            return;
+        };
+        let wall = since.elapsed();
+        let now = settings.meter.read();
+        let seen = now.since(before);
+        if !tuner.is_enough(wall, seen.batches) {
+            return;
+        }
+        let old = tuner.setting();
+        tuner.look(Seen {
+            wall,
+            waited: Duration::from_nanos(seen.waited),
+            idle: Duration::from_nanos(seen.idle),
+            batches: seen.batches,
+        });
+        let setting = tuner.setting();
+        drop(tuner);
+        if setting != old {
+            let mut state = self.shared.lock();
+            state.setting = setting;
+            state.run = settings.run(setting) as u64;
+            // Some may have to leave.
+            self.shared.wake_workers(&state);
+            drop(state);
+            // If there are no more threads to be had, the trial will show that it gains nothing.
+            let _ = self.staff();
+        }
+        self.looked = (Instant::now(), self.shared.settings.meter.read());
     }
 }
 
-fn work<O>(shared: &Shared<O>) {
+fn work<O>(shared: &Shared<O>, index: usize) {
+    let (pass, meter) = (&*shared.pass, &*shared.settings.meter);
+    let source = &*pass.source;
+    let (waits, is_gather) = (source.waits_for_storage(), source.is_gather());
+    let first_of_all = pass.cut.batches().start;
     let mut made: Vec<Result<Made<O>, Failure>> = Vec::new();
+    let mut draw = Draw::default();
     let mut state = shared.lock();
     loop {
-        if state.stopped || state.next >= state.end {
+        if state.stopped || state.next >= state.end || index >= state.setting.workers {
+            state.alive[index] = false;
             return;
         }
-        let room = shared.window.saturating_sub(state.next - state.yielded);
+        let Setting { workers, window } = state.setting;
+        // The first batches are wanted at once.
+        let begun = (state.next - first_of_all) / (2 * workers as u64);
+        let run = state.run.min(begun.max(1)).min(state.end - state.next);
+        let room = (window as u64).saturating_sub(state.next - state.yielded);
         // A worker that takes the last place for one batch would pass them one by one for ever.
-        if room < shared.run.min(state.end - state.next) {
-            state = shared
-                .room
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        if room < run {
+            state.waiting += 1;
+            let idle;
+            (state, idle) = shared.wait(&shared.room, state);
+            state.waiting -= 1;
+            Meter::add(&meter.idle, idle);
             continue;
         }
         let first = state.next;
-        let end = state.end.min(first + shared.run);
+        let end = first + run;
         state.next = end;
         state.slots.extend((first..end).map(|_| None));
         // A disk needs time, so what it must read is said a window before it is wanted.
-        let soon = (end + shared.window).min(shared.pass.cut.batches().end);
+        let soon = pass.soon(end, window as u64);
         let announced = std::mem::replace(&mut state.announced, soon);
         drop(state);
 
-        shared.pass.announce(announced..soon);
-        // The first batch that is still in hand.
-        let mut in_hand = first;
+        let watch = Stopwatch::start(waits);
+        pass.announce(announced..soon);
+        draw.draw(pass, first..end);
         for batch in first..end {
-            let loaded = shared.pass.load(batch);
-            let failed = loaded.is_err();
-            made.push(loaded);
-            let stopped = shared.stopped.load(Ordering::Relaxed);
-            let hungry = shared.hungry.load(Ordering::Relaxed);
-            if failed || stopped || hungry && batch + 1 < end {
-                in_hand = hand_over(shared, &mut shared.lock(), in_hand, &mut made);
-            }
-            if failed || stopped {
+            made.push(pass.load(batch, &mut draw));
+            if made.last().is_some_and(Result::is_err) || shared.stopped.load(Ordering::Relaxed) {
                 break;
             }
         }
+        watch.stop(meter, is_gather);
         state = shared.lock();
-        hand_over(shared, &mut state, in_hand, &mut made);
+        hand_over(shared, &mut state, first, &mut made);
     }
 }
 
-/// Fills the slots of the batches from `first` on; gives the batch behind them.
+/// Fills the slots of the batches from `first` on.
 fn hand_over<O>(
     shared: &Shared<O>,
     state: &mut State<O>,
     first: u64,
     made: &mut Vec<Result<Made<O>, Failure>>,
-) -> u64 {
-    let mut batch = first;
-    for loaded in made.drain(..) {
+) {
+    for (batch, loaded) in (first..).zip(made.drain(..)) {
         if loaded.is_err() {
             state.end = state.end.min(batch + 1);
         }
         let slot = (batch - state.fetched) as usize;
         state.slots[slot] = Some(loaded);
-        if slot == 0 {
+        if slot == 0 && state.hungry {
             shared.loaded.notify_one();
         }
-        batch += 1;
     }
-    batch
 }
 
 impl<O> Drop for Workers<O> {
