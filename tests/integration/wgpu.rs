@@ -1,15 +1,19 @@
 //! The same batches on wgpu, with whatever Vulkan driver there is; Mesa's works without a GPU.
 
 use std::panic::catch_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Bool, Device, DeviceKind, Int, Tensor, TensorData};
-use burn_npy::ndarray::{Array1, Array2, Array3};
+use burn_npy::ndarray::{Array1, Array2, Array3, Array4};
 use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 use crate::skip;
 
-fn device() -> Option<Device> {
+/// The device, for one test at a time: its memory is measured.
+fn device() -> Option<(Device, MutexGuard<'static, ()>)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Without a driver, the first use of the device panics.
     let found = catch_unwind(|| {
         let device = Device::wgpu(DeviceKind::DefaultDevice);
@@ -20,7 +24,7 @@ fn device() -> Option<Device> {
     if found.is_err() {
         skip("there is no Vulkan driver");
     }
-    found.ok()
+    found.ok().map(|device| (device, alone))
 }
 
 type Batch = (Tensor<3>, Tensor<1, Int>, Tensor<2, Bool>);
@@ -56,7 +60,9 @@ fn batches(device: &Device, workers: usize) -> Vec<[TensorData; 3]> {
 
 #[test]
 fn wgpu_gets_the_batches_of_the_cpu() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     let cpu = batches(&crate::cpu(), 0);
     assert_eq!(cpu.len(), 14);
     for workers in [0, 2] {
@@ -77,7 +83,9 @@ fn wgpu_gets_the_batches_of_the_cpu() {
 
 #[test]
 fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
-    let Some(device) = device() else { return };
+    let Some((device, _alone)) = device() else {
+        return;
+    };
     if device.supports_dtype(burn::tensor::DType::F64) {
         return;
     }
@@ -99,4 +107,181 @@ fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
     let moved = loader.to_device(&device);
     let error = moved.iter().next().unwrap().unwrap_err().to_string();
     assert!(error.contains("has no float64 tensors"), "{error}");
+}
+
+/// Rows of 105 bytes, which no integer of four bytes divides.
+fn images<T>(of: fn(usize) -> T) -> Array
+where
+    T: burn_npy::Element + Clone,
+{
+    Array4::from_shape_fn((11, 3, 5, 7), |(i, c, y, x)| {
+        of(i * 41 + c * 89 + y * 13 + x * 3)
+    })
+    .into()
+}
+
+fn conversions() -> Vec<Convert> {
+    let float = || Convert::to(DType::F32);
+    vec![
+        float().divide(255.0),
+        float().scale(0.1).offset(-3.0),
+        // Channels first, and last.
+        float()
+            .divide(255.0)
+            .normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
+        float().normalize_axis(2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], &[0.3; 7]),
+    ]
+}
+
+/// The bits of all batches of an epoch, whose last is short.
+fn bits(dataset: &NpyDataset, batcher: NpyBatcher<Tensor<4>>, device: &Device) -> Vec<Vec<u32>> {
+    let loader = DataLoaderBuilder::new(batcher)
+        .batch_size(4)
+        .shuffle(5)
+        .num_workers(2)
+        .set_device(device.clone())
+        .try_build(dataset.clone())
+        .unwrap();
+    let bits = |batch: Tensor<4>| {
+        let data = batch.into_data();
+        let values = data.as_slice::<f32>().unwrap();
+        values.iter().map(|x| x.to_bits()).collect()
+    };
+    loader.iter().map(|batch| bits(batch.unwrap())).collect()
+}
+
+#[test]
+fn bytes_become_on_the_device_what_they_would_on_the_host() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    for (stored, convert) in [images(|i| i as u8), images(|i| i as i8)]
+        .into_iter()
+        .flat_map(|stored| conversions().into_iter().map(move |c| (stored.clone(), c)))
+    {
+        let dataset = NpyDataset::from_arrays([("images", stored)])
+            .and_then(|dataset| dataset.convert("images", &convert))
+            .unwrap();
+        let cpu = bits(&dataset, NpyBatcher::all(), &crate::cpu());
+        assert_eq!(cpu.iter().map(Vec::len).sum::<usize>(), 11 * 105);
+        for device in [device.clone(), device.clone().autodiff()] {
+            assert!(
+                bits(&dataset, NpyBatcher::all(), &device) == cpu,
+                "{convert:?}"
+            );
+        }
+        let wide = NpyBatcher::all().narrow_upload(false);
+        assert!(bits(&dataset, wide, &device) == cpu, "{convert:?}");
+    }
+}
+
+#[test]
+fn integers_of_bytes_go_up_as_bytes() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let tokens = Array2::from_shape_fn((6, 65), |(i, j)| (i * 65 + j) as u8);
+    let dataset = NpyDataset::from_tensor_slices(tokens.clone()).unwrap();
+    let batcher = NpyBatcher::<Tensor<2, Int>>::all().device_dtypes();
+    let rows = [4, 0, 5].map(|row| dataset.row(row));
+    let batch = batcher.try_batch(&rows, &device).unwrap();
+    assert_eq!(batch.dtype(), device.settings().int_dtype.into());
+    let expected = [4, 0, 5].map(|row| tokens.row(row).to_vec()).concat();
+    let found = batch.into_data();
+    assert!(found.iter::<i64>().map(|x| x as u8).eq(expected));
+}
+
+/// Two datasets that convert in their own ways, in one batch and in turns.
+#[test]
+fn each_dataset_is_widened_in_its_own_way() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let dataset = |divisor: f64| {
+        NpyDataset::from_tensor_slices(Array2::from_elem((3, 64), 6_u8))
+            .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(divisor)))
+            .unwrap()
+    };
+    let (halves, thirds) = (dataset(2.0), dataset(3.0));
+    let batcher = NpyBatcher::<Tensor<2>>::all();
+    let firsts = |rows: &[burn_npy::Row]| -> Vec<f32> {
+        let batch = batcher.try_batch(rows, &device).unwrap();
+        batch
+            .slice([0..rows.len(), 63..64])
+            .into_data()
+            .iter()
+            .collect()
+    };
+    assert_eq!(firsts(&[halves.row(0)]), [3.0]);
+    assert_eq!(firsts(&[thirds.row(1), thirds.row(2)]), [2.0, 2.0]);
+    assert_eq!(firsts(&[halves.row(0), thirds.row(1)]), [3.0, 2.0]);
+    assert_eq!(firsts(&[halves.row(2)]), [3.0]);
+}
+
+#[test]
+fn uploads_of_bytes_are_a_quarter() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let dataset = NpyDataset::from_tensor_slices(Array3::from_elem((10, 8, 24), 7_u8))
+        .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(255.0)))
+        .unwrap();
+    let uploaded_bytes = |batcher: NpyBatcher<Tensor<3>>, device: &Device| {
+        let loader = DataLoaderBuilder::new(batcher)
+            .batch_size(4)
+            .num_workers(1)
+            .set_device(device.clone())
+            .try_build(dataset.clone())
+            .unwrap();
+        assert_eq!(loader.iter().count(), 3);
+        loader.report().uploaded_bytes()
+    };
+    let wide = NpyBatcher::all().narrow_upload(false);
+    assert_eq!(uploaded_bytes(wide, &device), 4 * 10 * 192);
+    assert_eq!(uploaded_bytes(NpyBatcher::all(), &device), 10 * 192);
+    // The host's memory needs no upload, and so no second step.
+    assert_eq!(
+        uploaded_bytes(NpyBatcher::all(), &crate::cpu()),
+        4 * 10 * 192
+    );
+}
+
+#[test]
+fn the_memory_of_the_device_is_flat_over_epochs() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let images = Array4::from_shape_fn((200, 3, 32, 32), |(i, c, y, x)| (i + c + y * x) as u8);
+    let dataset = NpyDataset::from_arrays([
+        ("images", Array::from(images)),
+        ("labels", Array1::from_shape_fn(200, |i| i as u8).into()),
+    ])
+    .and_then(|dataset| {
+        let convert = Convert::to(DType::F32).divide(255.0);
+        dataset.convert("images", &convert.normalize(&[0.5; 3], &[0.3; 3]))
+    })
+    .unwrap();
+    for narrow in [true, false] {
+        let batcher = NpyBatcher::<(Tensor<4>, Tensor<1, Int>)>::all().device_dtypes();
+        let loader = DataLoaderBuilder::new(batcher.narrow_upload(narrow))
+            .batch_size(32)
+            .shuffle(1)
+            .num_workers(2)
+            .set_device(device.clone())
+            .try_build(dataset.clone())
+            .unwrap();
+        let mut memory = Vec::new();
+        for _ in 0..50 {
+            let mut sum = Tensor::<1>::zeros([1], &device);
+            for batch in loader.iter() {
+                let (images, labels) = batch.unwrap();
+                sum = sum + images.mean() * labels.float().mean();
+            }
+            assert!(sum.into_scalar::<f32>().is_finite());
+            device.sync().unwrap();
+            let usage = device.memory_pool_usage().unwrap();
+            memory.push((usage.bytes_reserved, usage.bytes_in_use));
+        }
+        assert_eq!(memory[9], memory[49], "narrow: {narrow}, {memory:?}");
+    }
 }

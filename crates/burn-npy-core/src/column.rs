@@ -1,5 +1,7 @@
 //! A column: an array seen as rows, with what happens to a row on its way out.
 
+mod bytes;
+
 use std::ops::Range;
 
 use ndarray::ArrayD;
@@ -9,6 +11,8 @@ use crate::format::item::Numbers;
 use crate::gather::{self, Rows, Wanted};
 use crate::storage::Storage;
 use crate::{Array, ByteOrder, Convert, DType, Element, Error, ErrorClass, Result, array};
+
+pub use bytes::ByteTable;
 
 /// How many bytes of rows are worked on at a time, so that they are still in the cache for the
 /// next step.

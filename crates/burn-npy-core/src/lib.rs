@@ -73,7 +73,7 @@ mod zip;
 
 pub use array::{Array, OpenOptions};
 pub use buffer::Buffer;
-pub use column::{Ahead, Column, SharedRows};
+pub use column::{Ahead, ByteTable, Column, SharedRows};
 pub use convert::Convert;
 pub use dtype::{ByteOrder, DType, Layout};
 pub use element::Element;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{AllocationProperty, Bytes, Device, Shape, TensorData};
-use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
+use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result, SharedRows};
 
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::{Columns, Row};
 use crate::tensors::{Batch, TensorSpec, Tensors};
+use crate::upload::{Upload, Widen, Widens};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
 ///
@@ -62,6 +63,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
             .field("columns", &self.gather.names)
             .field("tensors", &self.gather.specs)
             .field("device_dtypes", &self.gather.device_dtypes)
+            .field("narrow_upload", &self.gather.narrow_upload)
             .finish()
     }
 }
@@ -83,22 +85,52 @@ impl<B: Batch> NpyBatcher<B> {
                 names,
                 specs: B::Tensors::SPECS,
                 device_dtypes: false,
+                narrow_upload: true,
                 pool: Arc::default(),
+                widens: Widens::default(),
             }),
             assemble: Arc::new(Assembler(PhantomData)),
         }
     }
 
+    fn change(mut self, change: impl FnOnce(&mut Gather)) -> Self {
+        let mut gather = Gather {
+            names: self.gather.names.clone(),
+            pool: self.gather.pool.clone(),
+            widens: Widens::default(),
+            ..*self.gather
+        };
+        change(&mut gather);
+        self.gather = Arc::new(gather);
+        self
+    }
+
     /// Casts float and integer columns to the default dtypes of the device, as Burn's
     /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect.
-    pub fn device_dtypes(mut self) -> Self {
-        self.gather = Arc::new(Gather {
-            device_dtypes: true,
-            names: self.gather.names.clone(),
-            specs: self.gather.specs,
-            pool: self.gather.pool.clone(),
-        });
-        self
+    pub fn device_dtypes(self) -> Self {
+        self.change(|gather| gather.device_dtypes = true)
+    }
+
+    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by default.
+    ///
+    /// A column that is stored in 8 bits and becomes something wider, such as images that become `f32`, is then gathered
+    /// as it is, which takes a quarter of the memory and of the bus. The batches are the same, bit for bit: the device does no
+    /// arithmetic, it looks the results up in a table that the host has made. In exchange it needs memory for up to three such
+    /// tensors while it makes one.
+    ///
+    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are not touched by
+    /// this. For a GPU that is software, and so has no bus, `false` is faster.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::Tensor;
+    /// use burn_npy::NpyBatcher;
+    ///
+    /// let batcher = NpyBatcher::<Tensor<4>>::new(["images"]).narrow_upload(false);
+    /// ```
+    pub fn narrow_upload(self, narrow: bool) -> Self {
+        self.change(|gather| gather.narrow_upload = narrow)
     }
 
     /// A batch of rows, which may come from several datasets with the same columns.
@@ -109,8 +141,8 @@ impl<B: Batch> NpyBatcher<B> {
     /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
     /// changed; [`ErrorClass::Usage`] if there are no rows; and what the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
-        let data = self.gather.rows(rows, device)?;
-        Ok(self.assemble.assemble(data, device))
+        let uploads = self.gather.rows(rows, device)?;
+        Ok(self.assemble.assemble(uploads, device))
     }
 }
 
@@ -127,14 +159,14 @@ impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
 
 /// The last step, for a type that only [`NpyBatcher::new`] knows to be a batch.
 pub(crate) trait Assemble<B>: Send + Sync {
-    fn assemble(&self, data: Vec<TensorData>, device: &Device) -> B;
+    fn assemble(&self, uploads: Vec<Upload>, device: &Device) -> B;
 }
 
 struct Assembler<B>(PhantomData<fn() -> B>);
 
 impl<B: Batch> Assemble<B> for Assembler<B> {
-    fn assemble(&self, data: Vec<TensorData>, device: &Device) -> B {
-        B::from_tensors(B::Tensors::from_data(&mut data.into_iter(), device))
+    fn assemble(&self, uploads: Vec<Upload>, device: &Device) -> B {
+        B::from_tensors(B::Tensors::from_uploads(&mut uploads.into_iter(), device))
     }
 }
 
@@ -145,12 +177,29 @@ pub(crate) struct Gather {
     names: Option<Vec<String>>,
     specs: &'static [TensorSpec],
     device_dtypes: bool,
+    narrow_upload: bool,
     pool: Arc<Pool>,
+    widens: Widens,
 }
 
 impl Gather {
-    /// Looks the columns up and checks that they fit.
-    pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Bound> {
+    /// Looks the columns up and checks that they fit, and sees how they are uploaded.
+    pub(crate) fn bind(&self, columns: &Arc<Columns>, device: &Device) -> Result<Bound> {
+        let mut bound = self.bind_converted(columns, device)?;
+        if self.narrow_upload {
+            let chosen = bound.columns.iter().map(|bound| &bound.column);
+            let widens = self.widens.of(columns, device, chosen)?;
+            for (bound, widen) in bound.columns.iter_mut().zip(widens) {
+                if widen.is_some() {
+                    bound.column = bound.column.clone().unconverted();
+                    bound.widen = widen;
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Bound> {
         let names = self.names.as_deref().unwrap_or(columns.names());
         if names.len() != self.specs.len() {
             return Err(Error::new(
@@ -178,6 +227,7 @@ impl Gather {
             bound.columns.push(BoundColumn {
                 name: name.clone(),
                 column,
+                widen: None,
                 new_file,
             });
         }
@@ -210,21 +260,23 @@ impl Gather {
     }
 
     /// Gathers rows of any datasets that have the columns.
-    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Vec<TensorData>> {
+    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Vec<Upload>> {
         let mut groups = rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns));
         let Some(first) = groups.next() else {
             return Err(Error::new(ErrorClass::Usage, "a batch without rows"));
         };
         let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
-        let bound = self.bind(&first[0].columns, device)?;
         if first.len() == rows.len() {
+            let bound = self.bind(&first[0].columns, device)?;
             bound.check()?;
             return bound.gather(&indices(rows), &[]);
         }
+        // Each dataset may convert in its own way, so there is no table for all rows.
+        let bound = self.bind_converted(&first[0].columns, device)?;
         let mut buffers = bound.buffers(rows.len())?;
         let mut start = 0;
         for group in rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns)) {
-            let other = self.bind(&group[0].columns, device)?;
+            let other = self.bind_converted(&group[0].columns, device)?;
             other.expect_like(&bound)?;
             other.check()?;
             let indices = indices(group);
@@ -239,7 +291,7 @@ impl Gather {
             }
             start += group.len();
         }
-        bound.tensors(buffers, rows.len())
+        bound.uploads(buffers, rows.len())
     }
 }
 
@@ -256,33 +308,47 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 struct BoundColumn {
     name: String,
+    /// The column as it is gathered.
     column: Column,
+    /// What is left to the device.
+    widen: Option<Arc<Widen>>,
     /// Whether no column before this one is in the same file.
     new_file: bool,
 }
 
 impl BoundColumn {
-    /// The tensor data of so many rows.
-    fn tensor(&self, bytes: bytes::Bytes, rows: usize) -> Result<TensorData> {
-        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
-        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
-        let dtype = tensor_dtype(self.column.dtype())?;
-        Ok(TensorData::from_bytes(
-            bytes,
-            shape.collect::<Shape>(),
-            dtype,
-        ))
-    }
-
     fn gather_into(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
         self.column
             .gather_ahead(rows, ahead, out)
             .map_err(|error| error.in_array(&self.name))
     }
+
+    fn buffer_len(&self, rows: usize) -> Option<usize> {
+        let bytes = rows.checked_mul(self.column.row_bytes())?;
+        Some(self.widen.as_ref().map_or(bytes, |w| w.buffer_len(bytes)))
+    }
+
+    /// Rows as they lie in memory, if that is how they are uploaded.
+    fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
+        let shared = self.column.borrow(rows)?;
+        let fits = |widen: &Arc<Widen>| widen.takes(shared.as_ref());
+        self.widen.as_ref().is_none_or(fits).then_some(shared)
+    }
+
+    fn upload(&self, bytes: bytes::Bytes, rows: usize) -> Result<Upload> {
+        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
+        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
+        let shape: Shape = shape.collect();
+        if let Some(widen) = &self.widen {
+            return Ok(widen.upload(bytes, shape));
+        }
+        let dtype = tensor_dtype(self.column.dtype())?;
+        Ok(TensorData::from_bytes(bytes, shape, dtype).into())
+    }
 }
 
 impl Bound {
-    /// The size of a row in bytes, over all columns.
+    /// The size of a row in bytes as it is uploaded, over all columns.
     pub(crate) fn row_bytes(&self) -> usize {
         self.columns
             .iter()
@@ -290,13 +356,21 @@ impl Bound {
             .sum()
     }
 
-    /// The tensor data of rows of the files, which were [checked](Self::check). The rows ahead are wanted next.
-    pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<TensorData>> {
+    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
+    pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<Upload>> {
         let gathered = self.gathered(rows, ahead)?;
         let columns = self.columns.iter().zip(gathered);
         columns
-            .map(|(bound, bytes)| bound.tensor(bytes, rows.len()))
+            .map(|(bound, bytes)| bound.upload(bytes, rows.len()))
             .collect()
+    }
+
+    /// Whether parts of a buffer for several batches are as good as buffers of their own.
+    pub(crate) fn has_runs(&self) -> bool {
+        self.columns.iter().all(|bound| {
+            let row_bytes = bound.column.row_bytes();
+            bound.buffer_len(1) == Some(row_bytes)
+        })
     }
 
     /// As [`gather`](Self::gather), for several batches at once, which share memory: rows up to the first of the ends
@@ -306,7 +380,7 @@ impl Bound {
         rows: &[usize],
         ahead: &[usize],
         ends: impl Iterator<Item = usize>,
-    ) -> Result<impl Iterator<Item = Result<Vec<TensorData>>>> {
+    ) -> Result<impl Iterator<Item = Result<Vec<Upload>>>> {
         let gathered = self.gathered(rows, ahead)?;
         let mut start = 0;
         Ok(ends.map(move |end| {
@@ -314,7 +388,7 @@ impl Bound {
             let columns = self.columns.iter().zip(&gathered);
             let tensors = columns.map(|(bound, bytes)| {
                 let row_bytes = bound.column.row_bytes();
-                bound.tensor(
+                bound.upload(
                     bytes.slice(rows.start * row_bytes..rows.end * row_bytes),
                     rows.len(),
                 )
@@ -343,12 +417,13 @@ impl Bound {
         }
         let mut gathered = Vec::with_capacity(self.columns.len());
         for (index, bound) in self.columns.iter().enumerate() {
-            let borrowed = range.clone().and_then(|range| bound.column.borrow(range));
+            let len = rows.len() * bound.column.row_bytes();
+            let borrowed = range.clone().and_then(|range| bound.borrow(range));
             gathered.push(match borrowed {
                 Some(shared) => bytes::Bytes::from_owner(shared),
                 None => {
                     let mut buffer = self.buffer(bound, rows.len())?;
-                    bound.gather_into(rows, ahead, buffer.as_mut_slice())?;
+                    bound.gather_into(rows, ahead, &mut buffer.as_mut_slice()[..len])?;
                     // What was asked for meanwhile is on its way.
                     ahead.asked = index < count;
                     ahead.columns = &[];
@@ -398,18 +473,17 @@ impl Bound {
     }
 
     fn buffer(&self, bound: &BoundColumn, rows: usize) -> Result<PooledBuffer> {
-        let len = rows.checked_mul(bound.column.row_bytes());
         let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
         self.pool
-            .take(len.ok_or_else(too_large)?)
+            .take(bound.buffer_len(rows).ok_or_else(too_large)?)
             .map_err(|error| error.in_array(&bound.name))
     }
 
-    fn tensors(&self, buffers: Vec<PooledBuffer>, rows: usize) -> Result<Vec<TensorData>> {
+    fn uploads(&self, buffers: Vec<PooledBuffer>, rows: usize) -> Result<Vec<Upload>> {
         self.columns
             .iter()
             .zip(buffers)
-            .map(|(bound, buffer)| bound.tensor(buffer.into_shared(), rows))
+            .map(|(bound, buffer)| bound.upload(buffer.into_shared(), rows))
             .collect()
     }
 

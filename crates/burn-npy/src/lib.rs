@@ -77,6 +77,7 @@ mod pool;
 mod row;
 mod slices;
 mod tensors;
+mod upload;
 
 pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, Part};
@@ -87,6 +88,7 @@ pub use loader::{
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
 pub use tensors::{Batch, TensorSpec, Tensors};
+pub use upload::Upload;
 
 pub use burn_npy_core::{
     self, Access, Array, Convert, DType, Element, Error, ErrorClass, Folds, Limits, Npz, NpzWriter,

@@ -1,7 +1,9 @@
 //! What a batch is made of: one tensor a column, and the user's type around them.
 
 use burn::tensor::kind::{Basic, Kind, TensorKind};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
+
+use crate::upload::Upload;
 
 /// What a tensor of a batch must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +19,13 @@ pub trait Tensors: Send + Sized + 'static {
     /// What the tensors must be, in order.
     const SPECS: &'static [TensorSpec];
 
-    /// The tensors from the data of the columns, in order.
+    /// The tensors from what was gathered of the columns, in order.
     ///
     /// # Panics
     ///
-    /// Panics if there is less data than specs, or data of another rank or kind; the batcher has
+    /// Panics if there are fewer uploads than specs, or some of another rank or kind; the batcher has
     /// checked them.
-    fn from_data(data: &mut dyn Iterator<Item = TensorData>, device: &Device) -> Self;
+    fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self;
 }
 
 impl<const D: usize, K> Tensors for Tensor<D, K>
@@ -35,12 +37,11 @@ where
         kind: K::KIND,
     }];
 
-    fn from_data(data: &mut dyn Iterator<Item = TensorData>, device: &Device) -> Self {
-        let data = data
+    fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self {
+        uploads
             .next()
-            .expect("the batcher gathers one column a tensor");
-        let dtype = data.dtype();
-        Tensor::from_data(data, (device, dtype))
+            .expect("the batcher gathers one column a tensor")
+            .into_tensor(device)
     }
 }
 
@@ -49,8 +50,8 @@ macro_rules! tuples {
         impl<$($tensor: Tensors),*> Tensors for ($($tensor,)*) {
             const SPECS: &'static [TensorSpec] = &[$($tensor::SPECS[0]),*];
 
-            fn from_data(data: &mut dyn Iterator<Item = TensorData>, device: &Device) -> Self {
-                ($($tensor::from_data(data, device),)*)
+            fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self {
+                ($($tensor::from_uploads(uploads, device),)*)
             }
         }
     };

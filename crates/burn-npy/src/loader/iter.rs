@@ -16,6 +16,7 @@ use super::source::Loaded;
 use super::state::{Identity, State};
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
+use crate::upload::Upload;
 
 /// How many batches behind the next one are announced at least, without workers.
 const AHEAD: u64 = 2;
@@ -139,7 +140,7 @@ impl<O: Send + 'static> LoaderIter<O> {
         let Loaded::Host(data) = &loaded else {
             return self.pass.source.finish(loaded, info, &mut Spent::default());
         };
-        let bytes: usize = data.iter().map(|data| data.bytes().len()).sum();
+        let bytes: usize = data.iter().map(Upload::bytes).sum();
         let (start, mut spent) = (Instant::now(), Spent::default());
         let batch = self.pass.source.finish(loaded, info, &mut spent);
         let upload = start.elapsed().saturating_sub(spent.user);

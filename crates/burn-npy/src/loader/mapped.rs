@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 
 use super::BatchInfo;
 use super::draw::Draw;
@@ -11,6 +11,7 @@ use super::error::Failure;
 use super::meter::Spent;
 use super::source::{Loaded, Source, guarded};
 use crate::Result;
+use crate::upload::Upload;
 
 /// What a user does to a batch.
 pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
@@ -86,7 +87,7 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         info: &BatchInfo,
         spent: &mut Spent,
     ) -> std::result::Result<P, Failure> {
-        let data: Vec<TensorData> = match loaded {
+        let data: Vec<Upload> = match loaded {
             Loaded::Batch(batch) => return Ok(batch),
             Loaded::Host(data) => data,
         };

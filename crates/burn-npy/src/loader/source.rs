@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use burn_npy_core::Error;
 
 use super::BatchInfo;
@@ -15,13 +15,14 @@ use super::error::{Cause, Failure, SharedError};
 use super::meter::Spent;
 use crate::batcher::{Assemble, Bound, NpyBatcher};
 use crate::row::Row;
+use crate::upload::Upload;
 use crate::{NpyDataset, Result};
 
 /// What a worker makes of the rows of a batch.
 pub(crate) enum Loaded<O> {
     /// Memory of the host, which the consumer's thread turns into tensors: a CubeCL stream with its
     /// memory pool belongs to a thread, so uploads come from one.
-    Host(Vec<TensorData>),
+    Host(Vec<Upload>),
     /// A whole batch, made by a batcher that we know nothing of.
     Batch(O),
 }
@@ -186,6 +187,9 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         rows: &mut Vec<usize>,
         give: &mut dyn FnMut(Loaded<O>),
     ) -> bool {
+        if !self.bound.has_runs() {
+            return false;
+        }
         rows.clear();
         let (items, ends) = draw.all();
         self.rows(items, rows);

@@ -1,0 +1,337 @@
+//! The way of a column's bytes to the device.
+//!
+//! A device with memory of its own gets rows of bytes as they are stored, a quarter of what they would be as `f32`,
+//! and converts them there. Its arithmetic need not round as ours does, so it does none: the conversion is run over the
+//! 256 values of a byte, on the host, and the device looks the results up. Where it has no 8-bit type, as with WGSL, four
+//! bytes go up as one 32-bit integer.
+//!
+//! `Device::staging` is left out: wgpu has none, and answers so only after a wait for its thread; for CUDA it is one
+//! more copy, in the consumer's thread.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use burn::backend::{Backend, Dispatch};
+use burn::tensor::kind::{Basic, TensorKind};
+use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor, TensorData};
+use burn_npy_core::{ByteTable, Column, Result};
+
+use crate::dtype::tensor_dtype;
+use crate::row::Columns;
+
+/// The smallest stored row that is worth it: labels are so few that an upload costs what it costs.
+const MIN_ROW_BYTES: usize = 64;
+/// How many bytes are packed into one integer.
+const PACKED: usize = 4;
+/// How many values a byte has.
+const BYTES: usize = 256;
+
+/// The memory of one tensor of a batch, on its way to the device.
+#[derive(Debug)]
+pub struct Upload {
+    data: TensorData,
+    /// What becomes of the data on the device, and in which shape; nothing if it is the tensor already.
+    widen: Option<(Arc<Widen>, Shape)>,
+}
+
+impl Upload {
+    /// How many bytes go to the device.
+    pub fn bytes(&self) -> usize {
+        self.data.bytes().len()
+    }
+
+    /// The tensor, on the device that the batch was gathered for.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the data has another rank or kind.
+    pub fn into_tensor<const D: usize, K>(self, device: &Device) -> Tensor<D, K>
+    where
+        K: Basic + TensorKind + 'static,
+    {
+        match self.widen {
+            Some((widen, shape)) => widen.on(device).widen(self.data, shape, device),
+            None => {
+                let dtype = self.data.dtype();
+                Tensor::from_data(self.data, (device, dtype))
+            }
+        }
+    }
+}
+
+impl From<TensorData> for Upload {
+    /// Data that is uploaded as it is.
+    fn from(data: TensorData) -> Self {
+        Self { data, widen: None }
+    }
+}
+
+/// How the bytes of a column become wider on one device.
+#[derive(Debug)]
+pub(crate) struct Widen {
+    table: ByteTable,
+    dtype: TensorDType,
+    /// Whether four bytes go up as one integer.
+    packed: bool,
+    /// An [`OnDevice`], from the first batch on.
+    on_device: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Widen {
+    /// How the rows of a column are best uploaded, if that is otherwise than converted.
+    fn of(column: &Column, device: &Device) -> Result<Option<Self>> {
+        let stored = column.clone().unconverted().row_bytes();
+        if stored < MIN_ROW_BYTES || stored >= column.row_bytes() || !has_own_memory(device) {
+            return Ok(None);
+        }
+        let packed = !device.supports_dtype(TensorDType::U8);
+        Self::new(column, packed)
+    }
+
+    fn new(column: &Column, packed: bool) -> Result<Option<Self>> {
+        let dtype = tensor_dtype(column.dtype())?;
+        Ok(column.byte_table()?.map(|table| Self {
+            table,
+            dtype,
+            packed,
+            on_device: OnceLock::new(),
+        }))
+    }
+
+    /// The size of the memory for some bytes.
+    pub(crate) fn buffer_len(&self, bytes: usize) -> usize {
+        match self.packed {
+            true => bytes.next_multiple_of(PACKED),
+            false => bytes,
+        }
+    }
+
+    /// Whether some bytes can be uploaded from where they lie.
+    pub(crate) fn takes(&self, bytes: &[u8]) -> bool {
+        let is_aligned = bytes.as_ptr().align_offset(PACKED) == 0;
+        !self.packed || is_aligned && bytes.len().is_multiple_of(PACKED)
+    }
+
+    /// The upload of rows of bytes, which become a tensor of this shape.
+    pub(crate) fn upload(self: &Arc<Self>, bytes: Bytes, shape: Shape) -> Upload {
+        let len = bytes.len();
+        let (len, dtype) = match self.packed {
+            true => (len / PACKED, TensorDType::I32),
+            false => (len, TensorDType::U8),
+        };
+        Upload {
+            data: TensorData::from_bytes(bytes, [len], dtype),
+            widen: Some((self.clone(), shape)),
+        }
+    }
+
+    fn on<K: Basic + TensorKind + 'static>(&self, device: &Device) -> &OnDevice<K> {
+        self.on_device
+            .get_or_init(|| Box::new(OnDevice::<K>::new(self, device)))
+            .downcast_ref()
+            .expect("a column is of one kind")
+    }
+}
+
+/// What lies on the device as long as the batcher is bound to it.
+struct OnDevice<K: Basic + TensorKind> {
+    /// The results for each byte, channel by channel.
+    values: Tensor<2, K>,
+    /// By how much a packed integer is shifted for each of its bytes.
+    shifts: Option<Tensor<2, Int>>,
+    /// How many neighbours belong to the same channel.
+    inner: usize,
+}
+
+impl<K: Basic + TensorKind> OnDevice<K> {
+    fn new(widen: &Widen, device: &Device) -> Self {
+        let table = &widen.table;
+        let values = TensorData::from_bytes_vec(
+            table.values.as_slice().to_vec(),
+            [table.channels, BYTES],
+            widen.dtype,
+        );
+        // The first byte is the lowest: no device is big-endian.
+        let shifts = || Tensor::from_data([[0, 8, 16, 24]], (device, TensorDType::I32));
+        Self {
+            values: Tensor::from_data(values, (device, widen.dtype)),
+            shifts: widen.packed.then(shifts),
+            inner: table.inner,
+        }
+    }
+
+    fn widen<const D: usize>(
+        &self,
+        data: TensorData,
+        shape: Shape,
+        device: &Device,
+    ) -> Tensor<D, K> {
+        let dtype = data.dtype();
+        let uploaded = Tensor::<1, Int>::from_data(data, (device, dtype));
+        let count = shape.num_elements();
+        let bytes = match &self.shifts {
+            Some(shifts) => {
+                let [words] = uploaded.dims();
+                let words = uploaded.reshape([words, 1]);
+                let bytes = words.bitwise_right_shift(shifts.clone());
+                let bytes = bytes.bitwise_and_scalar(0xff).flatten(0, 1);
+                match bytes.dims() == [count] {
+                    true => bytes,
+                    false => bytes.slice([0..count]),
+                }
+            }
+            None => uploaded.cast(IntDType::I32),
+        };
+        let values = self.values.clone();
+        match values.dims()[0] {
+            1 => values.flatten::<1>(0, 1).select(0, bytes).reshape(shape),
+            channels => {
+                let runs = count / (channels * self.inner);
+                let bytes = bytes.reshape([runs, channels, self.inner]);
+                // Nothing is copied: the table is seen once for each run.
+                let values = values.unsqueeze::<3>().expand([runs, channels, BYTES]);
+                values.gather(2, bytes).reshape(shape)
+            }
+        }
+    }
+}
+
+/// Whether what is uploaded to a device goes over a bus: all of CubeCL's, but for its CPU. The backends on the CPU take the
+/// host's memory as it is, and of others too little is known.
+///
+/// The name is what tells whichever backends are compiled in.
+fn has_own_memory(device: &Device) -> bool {
+    let name = Dispatch::name(device.as_dispatch());
+    name.contains("cubecl<") && !name.contains("cubecl<cpu")
+}
+
+/// The ways of the columns that were uploaded last: a batcher is asked with every batch, and what is on the device
+/// should stay there.
+#[derive(Debug, Default)]
+pub(crate) struct Widens {
+    last: Mutex<Option<Last>>,
+}
+
+#[derive(Debug)]
+struct Last {
+    columns: Weak<Columns>,
+    /// As text, since devices are equal with and without autodiff.
+    device: String,
+    widens: Vec<Option<Arc<Widen>>>,
+}
+
+impl Widens {
+    /// For each of the chosen and converted columns of a dataset, how it is uploaded.
+    pub(crate) fn of<'a>(
+        &self,
+        columns: &Arc<Columns>,
+        device: &Device,
+        chosen: impl Iterator<Item = &'a Column>,
+    ) -> Result<Vec<Option<Arc<Widen>>>> {
+        let name = format!("{device:?}");
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*last
+            && std::ptr::eq(last.columns.as_ptr(), Arc::as_ptr(columns))
+            && last.device == name
+        {
+            return Ok(last.widens.clone());
+        }
+        let widens: Vec<_> = chosen
+            .map(|column| Ok(Widen::of(column, device)?.map(Arc::new)))
+            .collect::<Result<_>>()?;
+        *last = Some(Last {
+            columns: Arc::downgrade(columns),
+            device: name,
+            widens: widens.clone(),
+        });
+        Ok(widens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::AllocationProperty;
+    use burn_npy_core::ndarray::Array3;
+    use burn_npy_core::{Array, Convert, DType};
+
+    use super::*;
+    use crate::pool::Pool;
+
+    const ROWS: [usize; 3] = [3, 0, 2];
+
+    fn column<T>(shape: (usize, usize, usize), convert: &Convert, of: fn(usize) -> T) -> Column
+    where
+        T: burn_npy_core::Element + Clone,
+    {
+        let array = Array3::from_shape_fn(shape, |(i, y, x)| of(i * 91 + y * 17 + x * 5));
+        Column::new(Array::from(array))
+            .and_then(|column| column.convert(convert))
+            .unwrap()
+    }
+
+    /// The rows by way of a device of any kind, and as they are gathered.
+    fn both_ways<K: Basic + TensorKind + 'static>(column: &Column, packed: bool) -> [Vec<u8>; 2] {
+        let pool = Arc::new(Pool::default());
+        let widen = Arc::new(Widen::new(column, packed).unwrap().unwrap());
+        let stored = column.clone().unconverted();
+        let len = ROWS.len() * stored.row_bytes();
+        let mut buffer = pool.take(widen.buffer_len(len)).unwrap();
+        // What a buffer held before must not matter.
+        buffer.as_mut_slice().fill(0xa5);
+        stored
+            .gather(&ROWS, &mut buffer.as_mut_slice()[..len])
+            .unwrap();
+        let mut shape = vec![ROWS.len()];
+        shape.extend(column.row_shape());
+        let bytes = Bytes::from_shared(buffer.into_shared(), AllocationProperty::Other);
+        let upload = widen.upload(bytes, shape.clone().into());
+        assert_eq!(upload.bytes(), widen.buffer_len(len));
+        let tensor = upload.into_tensor::<3, K>(&Device::flex());
+        assert_eq!(tensor.dims()[..], shape);
+        let mut gathered = pool.take(ROWS.len() * column.row_bytes()).unwrap();
+        column.gather(&ROWS, gathered.as_mut_slice()).unwrap();
+        let data = tensor.into_data();
+        assert_eq!(data.dtype(), tensor_dtype(column.dtype()).unwrap());
+        [data.as_bytes().to_vec(), gathered.as_ref().to_vec()]
+    }
+
+    #[test]
+    fn what_is_looked_up_is_what_would_have_been_gathered() {
+        let float = || Convert::to(DType::F32);
+        let conversions = [
+            float().divide(255.0),
+            float().scale(0.1).offset(3.0),
+            Convert::to(DType::F16).divide(7.0),
+            float().normalize(&[1.0, 2.0, 3.0], &[0.1, 0.3, 0.7]),
+            float()
+                .divide(255.0)
+                .normalize_axis(1, &[0.1, 0.2, 0.3, 0.4, 0.5], &[0.3; 5]),
+        ];
+        for (packed, convert) in [true, false]
+            .into_iter()
+            .flat_map(|packed| conversions.iter().map(move |convert| (packed, convert)))
+        {
+            let unsigned = column((5, 3, 5), convert, |i| i as u8);
+            let signed = column((5, 3, 5), convert, |i| i as i8);
+            for column in [unsigned, signed] {
+                let [looked_up, gathered] = both_ways::<burn::tensor::Float>(&column, packed);
+                assert!(looked_up == gathered, "{packed} {convert:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn integers_are_looked_up_too() {
+        for packed in [true, false] {
+            let column = column((4, 2, 7), &Convert::to(DType::I64), |i| i as i8);
+            let [looked_up, gathered] = both_ways::<Int>(&column, packed);
+            assert!(looked_up == gathered, "{packed}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_gets_what_it_always_got() {
+        let column = column((4, 16, 16), &Convert::to(DType::F32), |i| i as u8);
+        assert!(Widen::of(&column, &Device::flex()).unwrap().is_none());
+    }
+}
