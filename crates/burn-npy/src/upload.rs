@@ -177,7 +177,7 @@ impl<K: Basic + TensorKind> OnDevice<K> {
                 let bytes = bytes.bitwise_and_scalar(0xff).flatten(0, 1);
                 match bytes.dims() == [count] {
                     true => bytes,
-                    false => bytes.slice([0..count]),
+                    false => bytes.narrow(0, 0, count),
                 }
             }
             None => uploaded.cast(IntDType::I32),
