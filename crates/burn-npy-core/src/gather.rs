@@ -44,12 +44,18 @@ impl<'a> Rows<'a> {
         let start = self.bytes.as_ptr();
         let start = start.wrapping_add(self.first + row * self.stride);
         let len = self.row_bytes.min(ROW_BYTES);
-        let mut at = 0;
-        while at < len {
-            prefetch(start.wrapping_add(at));
-            at += 64;
+        // The loop itself is what costs with short rows.
+        prefetch(start);
+        if len > 128 {
+            for at in (64..len).step_by(64) {
+                prefetch(start.wrapping_add(at));
+            }
+        } else if len > 64 {
+            prefetch(start.wrapping_add(64));
         }
-        prefetch(start.wrapping_add(len - 1));
+        if len > 8 {
+            prefetch(start.wrapping_add(len - 1));
+        }
     }
 }
 

@@ -291,7 +291,10 @@ impl Gather {
             }
             start += group.len();
         }
-        bound.uploads(buffers, rows.len())
+        bound.uploads(
+            buffers.into_iter().map(PooledBuffer::into_shared),
+            rows.len(),
+        )
     }
 }
 
@@ -358,11 +361,8 @@ impl Bound {
 
     /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
     pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<Upload>> {
-        let gathered = self.gathered(rows, ahead)?;
-        let columns = self.columns.iter().zip(gathered);
-        columns
-            .map(|(bound, bytes)| bound.upload(bytes, rows.len()))
-            .collect()
+        let gathered = self.gathered(rows, ahead)?.into_iter();
+        self.uploads(gathered, rows.len())
     }
 
     /// Whether parts of a buffer for several batches are as good as buffers of their own.
@@ -386,14 +386,11 @@ impl Bound {
         Ok(ends.map(move |end| {
             let rows = std::mem::replace(&mut start, end)..end;
             let columns = self.columns.iter().zip(&gathered);
-            let tensors = columns.map(|(bound, bytes)| {
+            let parts = columns.map(|(bound, bytes)| {
                 let row_bytes = bound.column.row_bytes();
-                bound.upload(
-                    bytes.slice(rows.start * row_bytes..rows.end * row_bytes),
-                    rows.len(),
-                )
+                bytes.slice(rows.start * row_bytes..rows.end * row_bytes)
             });
-            tensors.collect()
+            self.uploads(parts, rows.len())
         }))
     }
 
@@ -479,12 +476,18 @@ impl Bound {
             .map_err(|error| error.in_array(&bound.name))
     }
 
-    fn uploads(&self, buffers: Vec<PooledBuffer>, rows: usize) -> Result<Vec<Upload>> {
-        self.columns
-            .iter()
-            .zip(buffers)
-            .map(|(bound, buffer)| bound.upload(buffer.into_shared(), rows))
-            .collect()
+    /// The bytes of each column as what is uploaded of it.
+    fn uploads(
+        &self,
+        gathered: impl Iterator<Item = bytes::Bytes>,
+        rows: usize,
+    ) -> Result<Vec<Upload>> {
+        // To collect results takes room for more than there are.
+        let mut uploads = Vec::with_capacity(self.columns.len());
+        for (bound, bytes) in self.columns.iter().zip(gathered) {
+            uploads.push(bound.upload(bytes, rows)?);
+        }
+        Ok(uploads)
     }
 
     /// Rows of several datasets go into one tensor only if they are alike.
