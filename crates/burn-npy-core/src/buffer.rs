@@ -9,10 +9,22 @@ use crate::{Error, ErrorClass, Result};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
+/// From this size on, pages of 2 MiB are asked for: to touch 38 MB of small pages for the first time takes longer than to
+/// copy the batch into them.
+#[cfg(target_os = "linux")]
+const HUGE_BYTES: usize = 4 << 20;
+
 /// Bytes that start at a multiple of [`Buffer::ALIGN`].
 pub struct Buffer {
-    lines: Box<[Line]>,
+    memory: Memory,
     len: usize,
+}
+
+enum Memory {
+    Lines(Box<[Line]>),
+    /// Pages of our own.
+    #[cfg(target_os = "linux")]
+    Pages(memmap2::MmapMut),
 }
 
 impl Buffer {
@@ -26,14 +38,28 @@ impl Buffer {
     ///
     /// [`ErrorClass::Limit`] when the allocator refuses.
     pub fn zeroed(len: usize) -> Result<Self> {
+        #[cfg(target_os = "linux")]
+        if len >= HUGE_BYTES
+            && let Ok(pages) = memmap2::MmapMut::map_anon(len)
+        {
+            // Only a hint: a system without large pages takes small ones.
+            let _ = pages.advise(memmap2::Advice::HugePage);
+            let memory = Memory::Pages(pages);
+            return Ok(Self { memory, len });
+        }
         let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(size_of::<Line>()))
             .map_err(|()| Error::new(ErrorClass::Limit, format!("no memory for {len} bytes")))?;
-        Ok(Self { lines, len })
+        let memory = Memory::Lines(lines);
+        Ok(Self { memory, len })
     }
 
     /// How many bytes the buffer could hold.
     pub fn capacity(&self) -> usize {
-        size_of_val(&*self.lines)
+        match &self.memory {
+            Memory::Lines(lines) => size_of_val(&**lines),
+            #[cfg(target_os = "linux")]
+            Memory::Pages(pages) => pages.len(),
+        }
     }
 
     /// Makes the buffer `len` bytes long; what they hold is left as it was.
@@ -48,12 +74,22 @@ impl Buffer {
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        let all = match &self.memory {
+            Memory::Lines(lines) => bytemuck::cast_slice(lines),
+            #[cfg(target_os = "linux")]
+            Memory::Pages(pages) => &**pages,
+        };
+        &all[..self.len]
     }
 
     /// The bytes, to be written.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        let all = match &mut self.memory {
+            Memory::Lines(lines) => bytemuck::cast_slice_mut(lines),
+            #[cfg(target_os = "linux")]
+            Memory::Pages(pages) => &mut **pages,
+        };
+        &mut all[..self.len]
     }
 }
 
@@ -85,6 +121,18 @@ mod tests {
         buffer.set_len(128);
         assert_eq!(buffer.as_slice()[99], 7);
         assert!(Buffer::zeroed(0).unwrap().as_slice().is_empty());
+    }
+
+    #[test]
+    fn large_buffers_are_zero_aligned_and_can_be_written() {
+        let mut buffer = Buffer::zeroed((5 << 20) + 3).unwrap();
+        assert_eq!(buffer.as_slice().as_ptr().align_offset(Buffer::ALIGN), 0);
+        assert!(buffer.as_slice().iter().all(|byte| *byte == 0));
+        buffer.as_mut_slice().fill(7);
+        let capacity = buffer.capacity();
+        buffer.set_len(capacity);
+        assert_eq!(buffer.as_slice()[5 << 20], 7);
+        assert!(buffer.as_slice().len() >= (5 << 20) + 3);
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Settings {
     /// The same for another loader, which counts for itself.
     fn fork(&self) -> Self {
         Self {
-            tuner: Arc::new(Mutex::new(self.lock().clone())),
+            tuner: Arc::new(Mutex::new(self.lock().fork())),
             meter: Arc::default(),
             ..self.clone()
         }

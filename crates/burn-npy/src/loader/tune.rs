@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use super::meter::Reading;
+
 /// The share of the time for which a consumer may wait.
 const NOTICED: f64 = 0.02;
 /// The share of the time for which workers are idle if the window holds them up.
@@ -48,13 +50,13 @@ pub(crate) struct Bounds {
 
 /// What was seen for a while.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) wall: Duration,
+struct Seen {
+    wall: Duration,
     /// How long the consumer waited.
-    pub(crate) waited: Duration,
+    waited: Duration,
     /// How long the workers were idle, all together.
-    pub(crate) idle: Duration,
-    pub(crate) batches: u64,
+    idle: Duration,
+    batches: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +72,8 @@ pub(crate) struct Tuner {
     settled: f64,
     /// How often nothing had to change.
     calm: u32,
+    /// What the meter showed at the last decision. Short passes are looked at together.
+    looked: Reading,
 }
 
 impl Tuner {
@@ -83,6 +87,15 @@ impl Tuner {
             too_long: None,
             settled: 0.0,
             calm: 0,
+            looked: Reading::default(),
+        }
+    }
+
+    /// The same for another meter, which shows nothing yet.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            looked: Reading::default(),
+            ..self.clone()
         }
     }
 
@@ -96,13 +109,26 @@ impl Tuner {
             && self.setting.window == self.bounds.most_window
     }
 
-    /// Whether enough was seen for a decision.
-    pub(crate) fn is_enough(&self, wall: Duration, batches: u64) -> bool {
-        batches >= BATCHES && wall >= LOOK * (1 << self.calm.min(DOUBLINGS))
+    /// Looks at the meter, and tells whether the setting is another now.
+    pub(crate) fn look(&mut self, now: Reading) -> bool {
+        let seen = now.since(&self.looked);
+        let wall = Duration::from_nanos(seen.wall);
+        if seen.batches < BATCHES || wall < LOOK * (1 << self.calm.min(DOUBLINGS)) {
+            return false;
+        }
+        self.looked = now;
+        let old = self.setting;
+        self.decide(Seen {
+            wall,
+            waited: Duration::from_nanos(seen.waited),
+            idle: Duration::from_nanos(seen.idle),
+            batches: seen.batches,
+        });
+        self.setting != old
     }
 
-    /// Looks at what was seen with the present setting, and sets the next.
-    pub(crate) fn look(&mut self, seen: Seen) {
+    /// Sets the next setting by what was seen with the present one.
+    fn decide(&mut self, seen: Seen) {
         let wall = seen.wall.as_secs_f64().max(1e-9);
         let speed = seen.batches as f64 / wall;
         if let Some((before, old_speed)) = self.trial.take() {
@@ -191,7 +217,7 @@ mod tests {
 
         fn settle(&self, tuner: &mut Tuner) -> Setting {
             for _ in 0..50 {
-                tuner.look(self.run(tuner.setting()));
+                tuner.decide(self.run(tuner.setting()));
             }
             assert!(tuner.calm > 20, "{tuner:?} is never calm");
             tuner.setting()

@@ -40,9 +40,9 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::draw::Draw;
 use super::error::{Cause, Failure};
-use super::meter::{Meter, Reading, Stopwatch};
+use super::meter::{Meter, Stopwatch};
 use super::pass::{Made, Pass};
-use super::tune::{Seen, Setting};
+use super::tune::Setting;
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
 
@@ -112,8 +112,6 @@ pub(crate) struct Workers<O> {
     /// Batches that were fetched and not yet given away.
     fetched: VecDeque<Result<Made<O>, Failure>>,
     threads: Vec<JoinHandle<()>>,
-    /// When the setting was last looked at, and what the meter showed.
-    looked: (Instant, Reading),
 }
 
 impl<O: Send + 'static> Workers<O> {
@@ -122,7 +120,6 @@ impl<O: Send + 'static> Workers<O> {
         let Range { start, end } = pass.cut.batches();
         let setting = settings.setting();
         let mut workers = Self {
-            looked: (Instant::now(), settings.meter.read()),
             shared: Arc::new(Shared {
                 pass,
                 settings: settings.clone(),
@@ -222,36 +219,22 @@ impl<O: Send + 'static> Workers<O> {
     /// Changes the setting if it is time to.
     fn tune(&mut self) {
         let settings = &self.shared.settings;
-        let (since, before) = &self.looked;
         let Some(mut tuner) = settings.tuner() else {
             return;
         };
-        let wall = since.elapsed();
-        let now = settings.meter.read();
-        let seen = now.since(before);
-        if !tuner.is_enough(wall, seen.batches) {
+        if !tuner.look(settings.meter.read()) {
             return;
         }
-        let old = tuner.setting();
-        tuner.look(Seen {
-            wall,
-            waited: Duration::from_nanos(seen.waited),
-            idle: Duration::from_nanos(seen.idle),
-            batches: seen.batches,
-        });
         let setting = tuner.setting();
         drop(tuner);
-        if setting != old {
-            let mut state = self.shared.lock();
-            state.setting = setting;
-            state.run = settings.run(setting) as u64;
-            // Some may have to leave.
-            self.shared.wake_workers(&state);
-            drop(state);
-            // If there are no more threads to be had, the trial will show that it gains nothing.
-            let _ = self.staff();
-        }
-        self.looked = (Instant::now(), self.shared.settings.meter.read());
+        let mut state = self.shared.lock();
+        state.setting = setting;
+        state.run = settings.run(setting) as u64;
+        // Some may have to leave.
+        self.shared.wake_workers(&state);
+        drop(state);
+        // If there are no more threads to be had, the trial will show that it gains nothing.
+        let _ = self.staff();
     }
 }
 
