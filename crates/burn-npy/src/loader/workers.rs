@@ -18,7 +18,7 @@
 //! consumer has nothing yet.
 //!
 //! Who waits, and who wakes: a worker waits on `room` while no batch may be claimed; the consumer wakes
-//! all that wait when it fetches, and when it stops. The consumer waits on `loaded` until slot 0 is full;
+//! as many as there is room for when it fetches, and all when it stops or no batch is left. The consumer waits on `loaded` until slot 0 is full;
 //! a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
 //! consumer waits for is always being loaded, and nobody waits for ever.
 //!
@@ -98,10 +98,22 @@ impl<O> Shared<O> {
         (state, start.elapsed())
     }
 
+    /// Wakes as many workers as there is room for; all, if they are to leave. One too many would take the core of the
+    /// training for nothing, and to wake nobody is a system call, too.
     fn wake_workers(&self, state: &State<O>) {
-        // To wake nobody is a system call, too.
-        if state.waiting > 0 {
-            self.room.notify_all();
+        let leaves = |alive: &[bool]| alive.iter().any(|alive| *alive);
+        if state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
+            if state.waiting > 0 {
+                self.room.notify_all();
+            }
+            return;
+        }
+        let under_way = (state.next - state.yielded) as usize;
+        let room = state.setting.window.saturating_sub(under_way);
+        // At the begin of a pass runs are shorter, so one is woken for any room.
+        let runs = (room / state.run as usize).max(room.min(1));
+        for _ in 0..runs.min(state.waiting) {
+            self.room.notify_one();
         }
     }
 }
@@ -269,8 +281,12 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         let end = first + run;
         state.next = end;
         state.slots.extend((first..end).map(|_| None));
-        // A disk needs time, so what it must read is said a window before it is wanted.
+        // A disk needs time, so what it must read is said a window before it is wanted. The first batches of a pass are wanted at
+        // once, so the others are said little by little.
         let soon = pass.soon(end, window as u64);
+        let soon = soon
+            .min(state.announced.max(end) + 2 * run)
+            .max(state.announced);
         let announced = std::mem::replace(&mut state.announced, soon);
         drop(state);
 
