@@ -160,6 +160,9 @@ def plot(records):
     shown = [(case, best(of)) for case, of in cases(records)]
     columns = list(dict.fromkeys(workload for (workload, _), _ in shown))
     lines = list(dict.fromkeys(batch for (_, batch), _ in shown))
+    # One of each workload stands side by side, whatever its batch.
+    if len(columns) == len(shown):
+        lines = [None]
     height = TITLE + max(len(of) for _, of in shown) * (BAR + GAP) + 14
     size = (max(2, len(columns)) * WIDTH, len(lines) * height + 20)
     parts = [
@@ -168,7 +171,8 @@ def plot(records):
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for (workload, batch), of in shown:
-        x, y = columns.index(workload) * WIDTH, lines.index(batch) * height
+        line = lines.index(batch) if batch in lines else 0
+        x, y = columns.index(workload) * WIDTH, line * height
         parts += [f'<g transform="translate({x} {y})">', *panel((workload, batch), of), "</g>"]
     note = "rows a second of one shuffled epoch, the best idiom of each; medians, from the slowest round to the fastest"
     if "over_compute" in records[0]:
