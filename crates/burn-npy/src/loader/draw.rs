@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::BatchInfo;
-use super::pass::Pass;
+use burn_npy_core::Order;
+
+use super::cut::Cut;
 
 /// How many lists of row numbers wait for those who still look at them.
 const MOST_SPARE: usize = 64;
@@ -27,7 +28,7 @@ pub(crate) struct Draw {
 
 impl Draw {
     /// Draws the rows of some batches.
-    pub(crate) fn draw<O>(&mut self, pass: &Pass<O>, batches: Range<u64>) {
+    pub(crate) fn draw(&mut self, cut: &Cut, order: &Order, batches: Range<u64>) {
         self.first = batches.start;
         self.checked = false;
         self.ends.clear();
@@ -40,7 +41,7 @@ impl Draw {
         let rows = Arc::make_mut(&mut self.rows);
         rows.clear();
         for batch in batches {
-            let padding = pass.cut.rows(batch, &pass.order, rows);
+            let padding = cut.rows(batch, order, rows);
             self.ends.push((rows.len(), padding));
         }
     }
@@ -60,11 +61,10 @@ impl Draw {
         start..self.ends[index].0
     }
 
-    /// One of the batches that were drawn.
-    pub(crate) fn info<O>(&self, pass: &Pass<O>, batch: u64) -> BatchInfo {
+    /// The rows of one of the batches that were drawn, as a part of all, and how many of the last are padding.
+    pub(crate) fn rows(&self, batch: u64) -> ((Arc<Vec<u64>>, Range<usize>), usize) {
         let (_, padding) = self.ends[(batch - self.first) as usize];
-        let rows = (self.rows.clone(), self.range(batch));
-        BatchInfo::new(pass.epoch, batch, pass.seed, rows, padding)
+        ((self.rows.clone(), self.range(batch)), padding)
     }
 
     /// The rows of all batches that were drawn, and where those of each end.

@@ -39,8 +39,14 @@ impl<O> Pass<O> {
     /// The rows of a batch.
     pub(crate) fn info(&self, batch: u64) -> BatchInfo {
         let mut draw = Draw::default();
-        draw.draw(self, batch..batch + 1);
-        draw.info(self, batch)
+        draw.draw(&self.cut, &self.order, batch..batch + 1);
+        self.drawn(&draw, batch)
+    }
+
+    /// A batch of those that were drawn.
+    fn drawn(&self, draw: &Draw, batch: u64) -> BatchInfo {
+        let (rows, padding) = draw.rows(batch);
+        BatchInfo::new(self.epoch, batch, self.seed, rows, padding)
     }
 
     /// The batch before which all should be announced when `window` batches from `end` on are under way.
@@ -72,7 +78,7 @@ impl<O> Pass<O> {
         stop: impl Fn() -> bool,
         made: &mut Vec<Result<Made<O>, Failure>>,
     ) {
-        draw.draw(self, batches.clone());
+        draw.draw(&self.cut, &self.order, batches.clone());
         if batches.end - batches.start > 1 {
             let before = made.len();
             let mut batch = batches.start;
@@ -80,7 +86,7 @@ impl<O> Pass<O> {
             let loaded = self.source.load_run(draw, &mut items, &mut |loaded| {
                 made.push(Ok(Made {
                     loaded: Some(loaded),
-                    info: draw.info(self, batch),
+                    info: self.drawn(draw, batch),
                     lost: Vec::new(),
                 }));
                 batch += 1;
@@ -101,12 +107,12 @@ impl<O> Pass<O> {
 
     /// Draws a batch and loads it.
     pub(crate) fn load_alone(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
-        draw.draw(self, batch..batch + 1);
+        draw.draw(&self.cut, &self.order, batch..batch + 1);
         self.load(batch, draw)
     }
 
     fn make(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
-        let info = draw.info(self, batch);
+        let info = self.drawn(draw, batch);
         match (self.source.load(&info, draw), self.limit) {
             (Ok(loaded), _) => Ok(Made {
                 loaded: Some(loaded),
