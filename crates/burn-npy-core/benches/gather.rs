@@ -3,7 +3,7 @@
 //! `cargo bench -p burn-npy-core --bench gather [-- --quick]`
 //!
 //! The ids are `gather/<workload>/<who>`: `column` is [`Column::gather_ahead`] with the order given, `order` the same with
-//! the order drawn, `naive` a plain loop over the rows with the same values. They run in turn.
+//! the order drawn. They run in turn.
 
 use std::hint::black_box;
 use std::path::Path;
