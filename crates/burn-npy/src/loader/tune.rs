@@ -107,6 +107,7 @@ impl Tuner {
     pub(crate) fn is_fixed(&self) -> bool {
         self.bounds.least_workers == self.bounds.most_workers
             && self.setting.window == self.bounds.most_window
+            && self.trial.is_none()
     }
 
     /// Looks at the meter, and tells whether the setting is another now.
