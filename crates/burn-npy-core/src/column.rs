@@ -21,7 +21,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 const READ_BYTES: usize = 1 << 20;
 
 /// How many rows of the next batch are asked for.
-const LOOK_AHEAD: usize = 16;
+const LOOK_AHEAD: usize = 32;
 /// Up to which size of a row other columns are asked for together with it.
 const SMALL_ROW: usize = 512;
 /// How many such columns there can be.

@@ -15,10 +15,17 @@ use crate::convert::{Arith, Cast, Stage};
 use crate::element::{Scalar, with_made, with_stored};
 use crate::stream;
 
-/// How many rows ahead of the copy the memory is asked for, at most.
-const AHEAD: usize = 16;
-/// How many bytes are asked for ahead of the copy, so that they are still in the nearest cache when their turn comes.
-const AHEAD_BYTES: usize = 16 << 10;
+/// How many rows ahead of the copy the memory is asked for, at most: into the second cache. A core waits for more lines of
+/// that one than of the nearest, so this gains up to two times over asking for the nearest at once.
+const FAR: usize = 32;
+/// How many bytes that may be, so that they are still there when their turn comes.
+const FAR_BYTES: usize = 16 << 10;
+/// At which part of the way a row is asked for again, into the nearest cache.
+const NEAR: usize = 4;
+/// The size of a cache line.
+const LINE: usize = 64;
+/// In how many lines a short row is at the most.
+const SHORT: usize = 3;
 /// How much of a row is asked for; the hardware sees the pattern of what follows.
 const ROW_BYTES: usize = 1 << 10;
 
@@ -37,35 +44,55 @@ impl<'a> Rows<'a> {
         &self.bytes[self.first + row * self.stride..][..self.row_bytes]
     }
 
-    /// Asks for the first cache lines of a row. To ask once more for the last of them, which a row that is not aligned
-    /// reaches into, gains a tenth with short rows; to count the lines exactly instead does not.
     #[inline(always)]
-    fn prefetch(&self, row: usize) {
+    fn start(&self, row: usize) -> *const u8 {
         let start = self.bytes.as_ptr();
-        let start = start.wrapping_add(self.first + row * self.stride);
-        let len = self.row_bytes.min(ROW_BYTES);
-        // The loop itself is what costs with short rows.
-        prefetch(start);
-        if len > 128 {
-            for at in (64..len).step_by(64) {
-                prefetch(start.wrapping_add(at));
-            }
-        } else if len > 64 {
-            prefetch(start.wrapping_add(64));
+        start.wrapping_add(self.first + row * self.stride)
+    }
+
+    /// Asks for the first cache lines of a row, into a cache of some level. To ask once more for the last of them, which a row
+    /// that is not aligned reaches into, gains a tenth with short rows; to count the lines exactly instead does not.
+    #[inline(always)]
+    fn prefetch<const LEVEL: u8>(&self, row: usize) {
+        let (start, len) = (self.start(row), self.row_bytes.min(ROW_BYTES));
+        for at in (0..len).step_by(LINE) {
+            prefetch::<LEVEL>(start.wrapping_add(at));
         }
-        if len > 8 {
-            prefetch(start.wrapping_add(len - 1));
+        prefetch::<LEVEL>(start.wrapping_add(len.saturating_sub(1)));
+    }
+
+    /// As [`prefetch`](Self::prefetch), for a row in so few lines: without a loop, which would cost more than the lines.
+    #[inline(always)]
+    fn prefetch_short<const LEVEL: u8>(&self, row: usize, lines: usize) {
+        let start = self.start(row);
+        prefetch::<LEVEL>(start);
+        if lines > 2 {
+            prefetch::<LEVEL>(start.wrapping_add(LINE));
         }
+        prefetch::<LEVEL>(start.wrapping_add(self.row_bytes.saturating_sub(1)));
+    }
+
+    /// In how many cache lines a row is at the most.
+    fn lines(&self) -> usize {
+        // Rows begin at all places of a line that are so far apart.
+        let apart = 1 << self.stride.trailing_zeros().min(LINE.trailing_zeros());
+        let last = LINE - apart + self.start(0) as usize % apart;
+        (last + self.row_bytes).div_ceil(LINE)
     }
 }
 
 #[inline(always)]
-fn prefetch(line: *const u8) {
+fn prefetch<const LEVEL: u8>(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch is a hint that faults on no address, and SSE is part of x86_64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+        unsafe {
+            match LEVEL {
+                1 => _mm_prefetch::<_MM_HINT_T0>(line.cast()),
+                _ => _mm_prefetch::<_MM_HINT_T1>(line.cast()),
+            }
+        };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = line;
@@ -94,24 +121,80 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Asks for a row that comes later than the one at `i`.
+    /// Asks for rows that come later than the one at `i`.
     #[inline(always)]
-    fn prefetch(&self, rows: Rows<'_>, i: usize, distance: usize) {
-        let later = i + distance;
+    fn prefetch(&self, rows: Rows<'_>, i: usize, far: usize) {
+        let later = i + far;
         let of = self.of.get(later);
         if let Some(&row) = of.or_else(|| self.ahead.get(later - self.of.len())) {
-            rows.prefetch(row);
-            for also in self.also {
-                also.prefetch(row);
-            }
+            self.ask::<2>(rows, row);
+        }
+        if let Some(&row) = self.of.get(i + far / NEAR) {
+            self.ask::<1>(rows, row);
         }
     }
 
-    /// How many rows later.
     #[inline(always)]
-    fn distance(&self, rows: Rows<'_>) -> usize {
-        (AHEAD_BYTES / rows.row_bytes.max(1)).clamp(1, AHEAD)
+    fn ask<const LEVEL: u8>(&self, rows: Rows<'_>, row: usize) {
+        rows.prefetch::<LEVEL>(row);
+        for also in self.also {
+            also.prefetch::<LEVEL>(row);
+        }
     }
+
+    /// How many rows later is far.
+    #[inline(always)]
+    fn far(&self, rows: Rows<'_>) -> usize {
+        (FAR_BYTES / rows.row_bytes.max(1)).clamp(NEAR, FAR)
+    }
+
+    /// If the rows are short, in how many lines they are, and the other place that is asked for, a line each; the rows
+    /// if there is none.
+    fn short(&self, rows: Rows<'a>) -> Option<(usize, Rows<'a>)> {
+        let also = match self.also {
+            [] => rows,
+            [also] if also.lines() == 1 => *also,
+            _ => return None,
+        };
+        let lines = rows.lines();
+        (lines <= SHORT).then_some((lines, also))
+    }
+}
+
+/// Runs something for every row and its place, so many elements of `out`, and asks for the rows that come later.
+///
+/// A core looks only so many instructions ahead. Of short rows it should find several there, so that it looks up their pages
+/// side by side: hence a loop of its own for those, with nothing in it that can be left out. A macro, since the body of
+/// a closure is not compiled for the instructions that its caller may use.
+macro_rules! for_each_row {
+    ($rows:expr, $wanted:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {
+        let (rows, wanted): (Rows<'_>, Wanted<'_>) = ($rows, $wanted);
+        let (out, len) = ($out, $len);
+        let (far, of) = (wanted.far(rows), wanted.of);
+        let short = wanted.short(rows);
+        let most = short.map_or(0, |_| of.len().saturating_sub(far));
+        let (places, last_places) = out.split_at_mut(most * len);
+        if let Some((lines, also)) = short
+            && most > 0
+        {
+            let later = of[far / NEAR..].iter().zip(&of[far..]);
+            let places = places.chunks_exact_mut(len);
+            for (($place, &row), (&near, &far)) in places.zip(of).zip(later) {
+                rows.prefetch_short::<2>(far, lines);
+                prefetch::<2>(also.start(far));
+                rows.prefetch_short::<1>(near, lines);
+                prefetch::<1>(also.start(near));
+                let $row = rows.row(row);
+                $do;
+            }
+        }
+        let last_places = last_places.chunks_exact_mut(len);
+        for ((i, $place), &row) in (most..).zip(last_places).zip(&of[most..]) {
+            wanted.prefetch(rows, i, far);
+            let $row = rows.row(row);
+            $do;
+        }
+    };
 }
 
 /// Copies rows one after the other to `out`.
@@ -123,15 +206,20 @@ pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
         2 => copy_sized::<2>(rows, wanted, out),
         4 => copy_sized::<4>(rows, wanted, out),
         8 => copy_sized::<8>(rows, wanted, out),
+        9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
+            for_each_row!(rows, wanted, out, rows.row_bytes, |row, out| copy_row(
+                row, out
+            ));
+        }
         _ => {
             let streamed = out.len() >= stream::MIN_BYTES;
-            let distance = wanted.distance(rows);
+            let far = wanted.far(rows);
             let mut out = out;
             let mut at = 0;
             while at < of.len() {
                 let run = run_len(rows, &of[at..]);
                 for i in at..at + run {
-                    wanted.prefetch(rows, i, distance);
+                    wanted.prefetch(rows, i, far);
                 }
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
@@ -158,16 +246,38 @@ fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
 }
 
 fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
-    let out = out.as_chunks_mut::<N>().0;
     if wanted.asked {
-        for (out, &row) in out.iter_mut().zip(wanted.of) {
+        for (out, &row) in out.as_chunks_mut::<N>().0.iter_mut().zip(wanted.of) {
             out.copy_from_slice(rows.row(row));
         }
         return;
     }
-    for (i, (out, &row)) in out.iter_mut().zip(wanted.of).enumerate() {
-        wanted.prefetch(rows, i, AHEAD);
-        out.copy_from_slice(rows.row(row));
+    for_each_row!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
+}
+
+/// The longest row that is copied in pieces of fixed lengths, of which the last overlaps the one before it: less than the
+/// call of a function that finds out the length.
+const MOST_IN_PIECES: usize = 128;
+
+#[inline(always)]
+fn copy_row(row: &[u8], out: &mut [u8]) {
+    #[inline(always)]
+    fn pieces<const N: usize>(row: &[u8], out: &mut [u8]) {
+        let last = row.len() - N;
+        let (head, tail): ([u8; N], [u8; N]) = (
+            row[..N].try_into().expect("N bytes"),
+            row[last..].try_into().expect("N bytes"),
+        );
+        out[..N].copy_from_slice(&head);
+        out[last..].copy_from_slice(&tail);
+    }
+    match row.len() {
+        0..8 => out.copy_from_slice(row),
+        8..16 => pieces::<8>(row, out),
+        16..32 => pieces::<16>(row, out),
+        32..64 => pieces::<32>(row, out),
+        64..=MOST_IN_PIECES => pieces::<64>(row, out),
+        _ => out.copy_from_slice(row),
     }
 }
 
@@ -347,9 +457,9 @@ fn stream_rows<S: Scalar + Cast<T>, T: Pod>(
     let mut tile = stream::Tile::default();
     let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile.0);
     let row_len = rows.row_bytes / size_of::<S>();
-    let distance = wanted.distance(rows);
+    let far = wanted.far(rows);
     for (i, (out, &row)) in out.chunks_exact_mut(row_len).zip(wanted.of).enumerate() {
-        wanted.prefetch(rows, i, distance);
+        wanted.prefetch(rows, i, far);
         let row = rows.row(row).chunks(tile.len() * size_of::<S>());
         for (out, row) in out.chunks_mut(tile.len()).zip(row) {
             let tile = &mut tile[..out.len()];
@@ -368,11 +478,9 @@ fn convert_rows<S: Scalar + Cast<T>, T: Pod>(
     f: impl Fn(T) -> T + Copy,
 ) {
     let row_len = rows.row_bytes / size_of::<S>();
-    let distance = wanted.distance(rows);
-    for (i, (out, &row)) in out.chunks_exact_mut(row_len).zip(wanted.of).enumerate() {
-        wanted.prefetch(rows, i, distance);
-        convert_row::<S, T>(rows.row(row), out, f);
-    }
+    for_each_row!(rows, wanted, out, row_len, |row, out| convert_row::<S, T>(
+        row, out, f
+    ));
 }
 
 /// A row, in pieces of fixed lengths that the compiler makes vectors of. The last piece overlaps the one before it

@@ -2,18 +2,18 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
-use burn::tensor::{AllocationProperty, Bytes, Device, Shape, TensorData};
-use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result, SharedRows};
+use burn::tensor::Device;
+use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
 
+use crate::bound::{Bound, BoundColumn, Gathered};
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::{Columns, Row};
 use crate::tensors::{Batch, TensorSpec, Tensors};
-use crate::upload::{Upload, Widen, Widens};
+use crate::upload::{Upload, Widens};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
 ///
@@ -141,8 +141,8 @@ impl<B: Batch> NpyBatcher<B> {
     /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
     /// changed; [`ErrorClass::Usage`] if there are no rows; and what the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
-        let uploads = self.gather.rows(rows, device)?;
-        Ok(self.assemble.assemble(uploads, device))
+        let gathered = self.gather.rows(rows, device)?;
+        Ok(self.assemble.assemble(&mut gathered.uploads(), device))
     }
 }
 
@@ -159,14 +159,14 @@ impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
 
 /// The last step, for a type that only [`NpyBatcher::new`] knows to be a batch.
 pub(crate) trait Assemble<B>: Send + Sync {
-    fn assemble(&self, uploads: Vec<Upload>, device: &Device) -> B;
+    fn assemble(&self, uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> B;
 }
 
 struct Assembler<B>(PhantomData<fn() -> B>);
 
 impl<B: Batch> Assemble<B> for Assembler<B> {
-    fn assemble(&self, uploads: Vec<Upload>, device: &Device) -> B {
-        B::from_tensors(B::Tensors::from_uploads(&mut uploads.into_iter(), device))
+    fn assemble(&self, uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> B {
+        B::from_tensors(B::Tensors::from_uploads(uploads, device))
     }
 }
 
@@ -226,6 +226,7 @@ impl Gather {
                 .any(|b| b.column.shares_file_with(&column));
             bound.columns.push(BoundColumn {
                 name: name.clone(),
+                dtype: tensor_dtype(column.dtype())?,
                 column,
                 widen: None,
                 new_file,
@@ -260,14 +261,14 @@ impl Gather {
     }
 
     /// Gathers rows of any datasets that have the columns.
-    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Vec<Upload>> {
+    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Gathered> {
         let mut groups = rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns));
         let Some(first) = groups.next() else {
             return Err(Error::new(ErrorClass::Usage, "a batch without rows"));
         };
         let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
         if first.len() == rows.len() {
-            let bound = self.bind(&first[0].columns, device)?;
+            let bound = Arc::new(self.bind(&first[0].columns, device)?);
             bound.check()?;
             return bound.gather(&indices(rows), &[]);
         }
@@ -291,230 +292,13 @@ impl Gather {
             }
             start += group.len();
         }
-        bound.uploads(
-            buffers.into_iter().map(PooledBuffer::into_shared),
+        let columns = buffers.into_iter().map(PooledBuffer::into_shared);
+        Ok(Gathered::new(
+            Arc::new(bound),
+            columns.collect(),
             rows.len(),
-        )
+        ))
     }
-}
-
-/// How many columns are asked for together with the first.
-const MOST_OTHERS: usize = 4;
-
-/// Columns that are known to fit their tensors.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    columns: Vec<BoundColumn>,
-    pool: Arc<Pool>,
-}
-
-#[derive(Debug)]
-struct BoundColumn {
-    name: String,
-    /// The column as it is gathered.
-    column: Column,
-    /// What is left to the device.
-    widen: Option<Arc<Widen>>,
-    /// Whether no column before this one is in the same file.
-    new_file: bool,
-}
-
-impl BoundColumn {
-    fn gather_into(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
-        self.column
-            .gather_ahead(rows, ahead, out)
-            .map_err(|error| error.in_array(&self.name))
-    }
-
-    fn buffer_len(&self, rows: usize) -> Option<usize> {
-        let bytes = rows.checked_mul(self.column.row_bytes())?;
-        Some(self.widen.as_ref().map_or(bytes, |w| w.buffer_len(bytes)))
-    }
-
-    /// Rows as they lie in memory, if that is how they are uploaded.
-    fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
-        let shared = self.column.borrow(rows)?;
-        let fits = |widen: &Arc<Widen>| widen.takes(shared.as_ref());
-        self.widen.as_ref().is_none_or(fits).then_some(shared)
-    }
-
-    fn upload(&self, bytes: bytes::Bytes, rows: usize) -> Result<Upload> {
-        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
-        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
-        let shape: Shape = shape.collect();
-        if let Some(widen) = &self.widen {
-            return Ok(widen.upload(bytes, shape));
-        }
-        let dtype = tensor_dtype(self.column.dtype())?;
-        Ok(TensorData::from_bytes(bytes, shape, dtype).into())
-    }
-}
-
-impl Bound {
-    /// The size of a row in bytes as it is uploaded, over all columns.
-    pub(crate) fn row_bytes(&self) -> usize {
-        self.columns
-            .iter()
-            .map(|bound| bound.column.row_bytes())
-            .sum()
-    }
-
-    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
-    pub(crate) fn gather(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<Upload>> {
-        let gathered = self.gathered(rows, ahead)?.into_iter();
-        self.uploads(gathered, rows.len())
-    }
-
-    /// Whether parts of a buffer for several batches are as good as buffers of their own.
-    pub(crate) fn has_runs(&self) -> bool {
-        self.columns.iter().all(|bound| {
-            let row_bytes = bound.column.row_bytes();
-            bound.buffer_len(1) == Some(row_bytes)
-        })
-    }
-
-    /// As [`gather`](Self::gather), for several batches at once, which share memory: rows up to the first of the ends
-    /// are those of the first batch, and so on. To pass each small batch through the gather costs more than its rows.
-    pub(crate) fn gather_run(
-        &self,
-        rows: &[usize],
-        ahead: &[usize],
-        ends: impl Iterator<Item = usize>,
-    ) -> Result<impl Iterator<Item = Result<Vec<Upload>>>> {
-        let gathered = self.gathered(rows, ahead)?;
-        let mut start = 0;
-        Ok(ends.map(move |end| {
-            let rows = std::mem::replace(&mut start, end)..end;
-            let columns = self.columns.iter().zip(&gathered);
-            let parts = columns.map(|(bound, bytes)| {
-                let row_bytes = bound.column.row_bytes();
-                bytes.slice(rows.start * row_bytes..rows.end * row_bytes)
-            });
-            self.uploads(parts, rows.len())
-        }))
-    }
-
-    /// The rows of each column, one after the other: gathered, or borrowed where they lie like that.
-    fn gathered(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<bytes::Bytes>> {
-        let range = range_of(rows);
-        // While the first column is gathered, memory is asked for the others.
-        let others = self.columns.get(1..).unwrap_or(&[]);
-        let count = others.len().min(MOST_OTHERS);
-        let mut columns: [&Column; MOST_OTHERS];
-        let mut ahead = Ahead {
-            rows: ahead,
-            ..Ahead::default()
-        };
-        if let Some(first) = self.columns.first() {
-            columns = [&first.column; MOST_OTHERS];
-            for (slot, other) in columns.iter_mut().zip(others) {
-                *slot = &other.column;
-            }
-            ahead.columns = &columns[..count];
-        }
-        let mut gathered = Vec::with_capacity(self.columns.len());
-        for (index, bound) in self.columns.iter().enumerate() {
-            let len = rows.len() * bound.column.row_bytes();
-            let borrowed = range.clone().and_then(|range| bound.borrow(range));
-            gathered.push(match borrowed {
-                Some(shared) => bytes::Bytes::from_owner(shared),
-                None => {
-                    let mut buffer = self.buffer(bound, rows.len())?;
-                    bound.gather_into(rows, ahead, &mut buffer.as_mut_slice()[..len])?;
-                    // What was asked for meanwhile is on its way.
-                    ahead.asked = index < count;
-                    ahead.columns = &[];
-                    buffer.into_shared()
-                }
-            });
-        }
-        Ok(gathered)
-    }
-
-    /// Tells the system in what order rows will be gathered.
-    pub(crate) fn advise(&self, random: bool) {
-        self.files().for_each(|bound| bound.column.advise(random));
-    }
-
-    /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
-    pub(crate) fn rows_ahead(&self) -> usize {
-        let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
-        of_each.max().unwrap_or(0)
-    }
-
-    /// Tells the system which rows will be gathered soon.
-    pub(crate) fn announce(&self, rows: &[usize]) {
-        for bound in &self.columns {
-            bound.column.announce(rows);
-        }
-    }
-
-    /// The first column of each file.
-    fn files(&self) -> impl Iterator<Item = &BoundColumn> {
-        self.columns.iter().filter(|bound| bound.new_file)
-    }
-
-    /// Looks whether the files are still those that were opened.
-    pub(crate) fn check(&self) -> Result<()> {
-        self.files().try_for_each(|bound| {
-            bound
-                .column
-                .check()
-                .map_err(|error| error.in_array(&bound.name))
-        })
-    }
-
-    fn buffers(&self, rows: usize) -> Result<Vec<PooledBuffer>> {
-        let columns = self.columns.iter();
-        columns.map(|bound| self.buffer(bound, rows)).collect()
-    }
-
-    fn buffer(&self, bound: &BoundColumn, rows: usize) -> Result<PooledBuffer> {
-        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
-        self.pool
-            .take(bound.buffer_len(rows).ok_or_else(too_large)?)
-            .map_err(|error| error.in_array(&bound.name))
-    }
-
-    /// The bytes of each column as what is uploaded of it.
-    fn uploads(
-        &self,
-        gathered: impl Iterator<Item = bytes::Bytes>,
-        rows: usize,
-    ) -> Result<Vec<Upload>> {
-        // To collect results takes room for more than there are.
-        let mut uploads = Vec::with_capacity(self.columns.len());
-        for (bound, bytes) in self.columns.iter().zip(gathered) {
-            uploads.push(bound.upload(bytes, rows)?);
-        }
-        Ok(uploads)
-    }
-
-    /// Rows of several datasets go into one tensor only if they are alike.
-    fn expect_like(&self, first: &Self) -> Result<()> {
-        for (ours, theirs) in self.columns.iter().zip(&first.columns) {
-            let describe =
-                |bound: &BoundColumn| (bound.column.dtype(), bound.column.row_shape().to_vec());
-            let (found, expected) = (describe(ours), describe(theirs));
-            if found != expected {
-                return Err(Error::new(
-                    ErrorClass::Shape,
-                    format!("rows of {found:?} and of {expected:?} in one batch"),
-                )
-                .in_array(&ours.name));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The rows as a range, if each follows the one before it.
-fn range_of(rows: &[usize]) -> Option<Range<usize>> {
-    let (first, last) = (*rows.first()?, *rows.last()?);
-    // Most batches that are shuffled are told by their ends.
-    let may_be = last.checked_sub(first) == Some(rows.len() - 1);
-    let follow = || rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-    (may_be && follow()).then(|| first..last + 1)
 }
 
 /// The batcher, if a batcher of any type is one of ours.

@@ -70,6 +70,7 @@
 //! Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
+mod bound;
 mod dataset;
 mod dtype;
 mod loader;

@@ -1,7 +1,7 @@
 //! The gather against a naive twin that converts element by element.
 
 use half::{bf16, f16};
-use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, ShapeBuilder};
+use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, ShapeBuilder, s};
 use proptest::prelude::*;
 
 use super::*;
@@ -267,6 +267,39 @@ fn bytes_are_divided_as_by_a_division() {
             );
             let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&found), bits(&expected), "{len} / {divisor}");
+        }
+    }
+}
+
+/// Short rows go through loops of their own, by the number of cache lines and of bytes; so do the last of many.
+#[test]
+fn short_rows_of_every_length() {
+    let rows = 150;
+    let picks: Vec<usize> = (0..rows).map(|i| i * 67 % rows).collect();
+    let labels = Column::new(Array::from((0..rows as i64).collect::<Vec<_>>())).unwrap();
+    for stride in [1, 3, 8, 16, 40, 64, 80, 104, 128, 136, 200] {
+        let values = Array2::from_shape_fn((rows, stride), |(i, j)| (i * 7 + j * 3) as u8);
+        let bytes = Column::new(values.clone().into()).unwrap();
+        for len in 1..=stride {
+            let part = stride - len..stride;
+            let column = bytes.clone().slice(part.clone()).unwrap();
+            let wide = column.clone().convert(&Convert::to(DType::I16)).unwrap();
+            let of = |row: &usize| values.slice(s![*row, part.clone()]).to_vec();
+            let expected: Vec<u8> = picks.iter().flat_map(of).collect();
+            assert!(
+                gather::<u8>(&column, &picks) == expected,
+                "{len} of {stride}"
+            );
+            let expected: Vec<i16> = expected.into_iter().map(i16::from).collect();
+            let mut out = Buffer::zeroed(rows * wide.row_bytes()).unwrap();
+            let ahead = Ahead {
+                columns: &[&labels],
+                ..Ahead::default()
+            };
+            wide.gather_ahead(&picks, ahead, out.as_mut_slice())
+                .unwrap();
+            let found = bytemuck::cast_slice::<u8, i16>(out.as_slice());
+            assert!(found == expected, "{len} of {stride}");
         }
     }
 }

@@ -16,7 +16,6 @@ use super::source::Loaded;
 use super::state::{Identity, State};
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
-use crate::upload::Upload;
 
 /// How many batches behind the next one are announced at least, without workers.
 const AHEAD: u64 = 2;
@@ -137,10 +136,10 @@ impl<O: Send + 'static> LoaderIter<O> {
 
     fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> Result<O, Failure> {
         let meter = &*self.meter;
-        let Loaded::Host(data) = &loaded else {
+        let Loaded::Host(gathered) = &loaded else {
             return self.pass.source.finish(loaded, info, &mut Spent::default());
         };
-        let bytes: usize = data.iter().map(Upload::bytes).sum();
+        let bytes = gathered.bytes();
         let (start, mut spent) = (Instant::now(), Spent::default());
         let batch = self.pass.source.finish(loaded, info, &mut spent);
         let upload = start.elapsed().saturating_sub(spent.user);

@@ -11,7 +11,6 @@ use super::error::Failure;
 use super::meter::Spent;
 use super::source::{Loaded, Source, guarded};
 use crate::Result;
-use crate::upload::Upload;
 
 /// What a user does to a batch.
 pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
@@ -59,8 +58,8 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
 
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<P>, Failure> {
         match self.source.load(info, draw)? {
-            Loaded::Host(data) => Ok(Loaded::<P>::Host(data)),
-            Loaded::Batch(batch) => self.apply(batch, info).map(Loaded::Batch),
+            Loaded::Host(gathered) => Ok(Loaded::<P>::Host(gathered)),
+            Loaded::Batch(batch) => Ok(Loaded::Batch(Box::new(self.apply(*batch, info)?))),
         }
     }
 
@@ -75,7 +74,7 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         let loaded = self
             .source
             .load_run(draw, items, &mut |loaded| match loaded {
-                Loaded::Host(data) => give(Loaded::Host(data)),
+                Loaded::Host(gathered) => give(Loaded::Host(gathered)),
                 Loaded::Batch(_) => all_host = false,
             });
         loaded && all_host
@@ -87,11 +86,11 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         info: &BatchInfo,
         spent: &mut Spent,
     ) -> std::result::Result<P, Failure> {
-        let data: Vec<Upload> = match loaded {
-            Loaded::Batch(batch) => return Ok(batch),
-            Loaded::Host(data) => data,
+        let gathered = match loaded {
+            Loaded::Batch(batch) => return Ok(*batch),
+            Loaded::Host(gathered) => gathered,
         };
-        let batch = self.source.finish(Loaded::Host(data), info, spent)?;
+        let batch = self.source.finish(Loaded::Host(gathered), info, spent)?;
         let start = Instant::now();
         let mapped = self.apply(batch, info);
         spent.user += start.elapsed();

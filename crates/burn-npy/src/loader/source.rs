@@ -13,18 +13,18 @@ use super::BatchInfo;
 use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
 use super::meter::Spent;
-use crate::batcher::{Assemble, Bound, NpyBatcher};
+use crate::batcher::{Assemble, NpyBatcher};
+use crate::bound::{Bound, Gathered};
 use crate::row::Row;
-use crate::upload::Upload;
 use crate::{NpyDataset, Result};
 
 /// What a worker makes of the rows of a batch.
 pub(crate) enum Loaded<O> {
     /// Memory of the host, which the consumer's thread turns into tensors: a CubeCL stream with its
     /// memory pool belongs to a thread, so uploads come from one.
-    Host(Vec<Upload>),
-    /// A whole batch, made by a batcher that we know nothing of.
-    Batch(O),
+    Host(Gathered),
+    /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is moved several times.
+    Batch(Box<O>),
 }
 
 /// Makes batches of the items at given indices of a dataset.
@@ -84,7 +84,7 @@ pub(crate) trait Source<O>: Send + Sync {
 }
 
 /// How many of the rows that come after a batch the gather is told.
-const LOOK_AHEAD: usize = 16;
+const LOOK_AHEAD: usize = 32;
 
 /// The items of a batch, as indices of the dataset.
 fn items(info: &BatchInfo) -> Vec<usize> {
@@ -106,8 +106,10 @@ fn assemble<O>(
     device: &Device,
 ) -> std::result::Result<O, Failure> {
     match loaded {
-        Loaded::Batch(batch) => Ok(batch),
-        Loaded::Host(data) => guarded("batch type", || assemble.assemble(data, device)),
+        Loaded::Batch(batch) => Ok(*batch),
+        Loaded::Host(gathered) => guarded("batch type", || {
+            assemble.assemble(&mut gathered.uploads(), device)
+        }),
     }
 }
 
@@ -115,14 +117,14 @@ fn assemble<O>(
 pub(crate) struct Direct<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
-    bound: Bound,
+    bound: Arc<Bound>,
     device: Device,
 }
 
 impl<O: 'static> Direct<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         Ok(Self {
-            bound: batcher.gather.bind(dataset.shared_columns(), &device)?,
+            bound: Arc::new(batcher.gather.bind(dataset.shared_columns(), &device)?),
             dataset,
             batcher,
             device,
@@ -195,8 +197,11 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         self.rows(items, rows);
         let gather = || -> Result<()> {
             self.bound.check()?;
-            for batch in self.bound.gather_run(rows, &[], ends)? {
-                give(Loaded::Host(batch?));
+            let all = self.bound.gather(rows, &[])?;
+            let mut start = 0;
+            for end in ends {
+                give(Loaded::Host(all.part(start..end)));
+                start = end;
             }
             Ok(())
         };
@@ -342,7 +347,8 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
                     .map_err(Failure::from)
             }
             None => {
-                guarded("batcher", || self.batcher.batch(items, &self.device)).map(Loaded::Batch)
+                let batch = guarded("batcher", || self.batcher.batch(items, &self.device))?;
+                Ok(Loaded::Batch(Box::new(batch)))
             }
         }
     }
@@ -354,7 +360,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         _: &mut Spent,
     ) -> std::result::Result<O, Failure> {
         match (&self.npy, loaded) {
-            (_, Loaded::Batch(batch)) => Ok(batch),
+            (_, Loaded::Batch(batch)) => Ok(*batch),
             (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
             (None, Loaded::Host(_)) => unreachable!("only our batcher loads into host memory"),
         }

@@ -1,0 +1,303 @@
+//! Columns that fit the tensors of a batch, and what is gathered of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
+use burn_npy_core::{Ahead, Column, Error, ErrorClass, Result, SharedRows};
+
+use crate::pool::{Pool, PooledBuffer};
+use crate::upload::{Upload, Widen};
+
+/// How many columns are asked for together with the first.
+const MOST_OTHERS: usize = 4;
+
+/// How many rows a column gathers before it is the turn of the next, and up to which size of a row in bytes.
+const ROWS_PER_TURN: usize = 1024;
+const SHORT_ROW: usize = 512;
+
+/// The memory of one column of a batch.
+enum Filled {
+    Borrowed(SharedRows),
+    Copied(PooledBuffer),
+}
+
+impl Filled {
+    fn into_shared(self) -> bytes::Bytes {
+        match self {
+            Self::Borrowed(shared) => bytes::Bytes::from_owner(shared),
+            Self::Copied(buffer) => buffer.into_shared(),
+        }
+    }
+}
+
+/// Columns that are known to fit their tensors.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) columns: Vec<BoundColumn>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+pub(crate) struct BoundColumn {
+    pub(crate) name: String,
+    /// The column as it is gathered.
+    pub(crate) column: Column,
+    /// That of the tensor.
+    pub(crate) dtype: TensorDType,
+    /// What is left to the device.
+    pub(crate) widen: Option<Arc<Widen>>,
+    /// Whether no column before this one is in the same file.
+    pub(crate) new_file: bool,
+}
+
+impl BoundColumn {
+    pub(crate) fn gather_into(
+        &self,
+        rows: &[usize],
+        ahead: Ahead<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.column
+            .gather_ahead(rows, ahead, out)
+            .map_err(|error| error.in_array(&self.name))
+    }
+
+    fn buffer_len(&self, rows: usize) -> Option<usize> {
+        let bytes = rows.checked_mul(self.column.row_bytes())?;
+        Some(self.widen.as_ref().map_or(bytes, |w| w.buffer_len(bytes)))
+    }
+
+    /// Rows as they lie in memory, if that is how they are uploaded.
+    fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
+        let shared = self.column.borrow(rows)?;
+        let fits = |widen: &Arc<Widen>| widen.takes(shared.as_ref());
+        self.widen.as_ref().is_none_or(fits).then_some(shared)
+    }
+
+    fn upload(&self, bytes: bytes::Bytes, rows: usize) -> Upload {
+        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
+        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
+        let shape: Shape = shape.collect();
+        match &self.widen {
+            Some(widen) => widen.upload(bytes, shape),
+            None => TensorData::from_bytes(bytes, shape, self.dtype).into(),
+        }
+    }
+}
+
+impl Bound {
+    /// The size of a row in bytes as it is uploaded, over all columns.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.columns
+            .iter()
+            .map(|bound| bound.column.row_bytes())
+            .sum()
+    }
+
+    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
+    pub(crate) fn gather(self: &Arc<Self>, rows: &[usize], ahead: &[usize]) -> Result<Gathered> {
+        let columns = self.columns_of(rows, ahead)?;
+        Ok(Gathered::new(self.clone(), columns, rows.len()))
+    }
+
+    /// Whether parts of a buffer for several batches are as good as buffers of their own.
+    pub(crate) fn has_runs(&self) -> bool {
+        self.columns.iter().all(|bound| {
+            let row_bytes = bound.column.row_bytes();
+            bound.buffer_len(1) == Some(row_bytes)
+        })
+    }
+
+    /// The rows of each column, one after the other: gathered, or borrowed where they lie like that.
+    fn columns_of(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<bytes::Bytes>> {
+        let range = range_of(rows);
+        let mut filled = Vec::with_capacity(self.columns.len());
+        for bound in &self.columns {
+            let borrowed = range.clone().and_then(|range| bound.borrow(range));
+            filled.push(match borrowed {
+                Some(shared) => Filled::Borrowed(shared),
+                None => Filled::Copied(self.buffer(bound, rows.len())?),
+            });
+        }
+        self.copy(rows, ahead, &mut filled)?;
+        Ok(filled.into_iter().map(Filled::into_shared).collect())
+    }
+
+    /// Gathers the columns that are copied. Those of short rows take turns, so that what the first asks for on behalf of the
+    /// others is still in a near cache when it is theirs.
+    fn copy(&self, rows: &[usize], ahead: &[usize], filled: &mut [Filled]) -> Result<()> {
+        let columns = self.columns.iter().zip(&*filled);
+        let mut copied = columns.filter_map(|(bound, filled)| match filled {
+            Filled::Borrowed(_) => None,
+            Filled::Copied(_) => Some(&bound.column),
+        });
+        let Some(first) = copied.next() else {
+            return Ok(());
+        };
+        let mut others = [first; MOST_OTHERS];
+        let mut count = 0;
+        for (slot, column) in others.iter_mut().zip(copied) {
+            (*slot, count) = (column, count + 1);
+        }
+        let per_turn = match first.row_bytes() <= SHORT_ROW {
+            true => ROWS_PER_TURN,
+            false => rows.len().max(1),
+        };
+        for (start, of) in (0..).step_by(per_turn).zip(rows.chunks(per_turn)) {
+            let rest = &rows[start + of.len()..];
+            let mut turn = 0;
+            for (bound, filled) in self.columns.iter().zip(&mut *filled) {
+                let Filled::Copied(buffer) = filled else {
+                    continue;
+                };
+                let ahead = Ahead {
+                    rows: if rest.is_empty() { ahead } else { rest },
+                    columns: if turn == 0 { &others[..count] } else { &[] },
+                    asked: (1..=count).contains(&turn),
+                };
+                let row_bytes = bound.column.row_bytes();
+                let out = &mut buffer.as_mut_slice()[start * row_bytes..][..of.len() * row_bytes];
+                bound.gather_into(of, ahead, out)?;
+                turn += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the system in what order rows will be gathered.
+    pub(crate) fn advise(&self, random: bool) {
+        self.files().for_each(|bound| bound.column.advise(random));
+    }
+
+    /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
+    pub(crate) fn rows_ahead(&self) -> usize {
+        let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
+        of_each.max().unwrap_or(0)
+    }
+
+    /// Tells the system which rows will be gathered soon.
+    pub(crate) fn announce(&self, rows: &[usize]) {
+        for bound in &self.columns {
+            bound.column.announce(rows);
+        }
+    }
+
+    /// The first column of each file.
+    fn files(&self) -> impl Iterator<Item = &BoundColumn> {
+        self.columns.iter().filter(|bound| bound.new_file)
+    }
+
+    /// Looks whether the files are still those that were opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.files().try_for_each(|bound| {
+            bound
+                .column
+                .check()
+                .map_err(|error| error.in_array(&bound.name))
+        })
+    }
+
+    pub(crate) fn buffers(&self, rows: usize) -> Result<Vec<PooledBuffer>> {
+        let columns = self.columns.iter();
+        columns.map(|bound| self.buffer(bound, rows)).collect()
+    }
+
+    fn buffer(&self, bound: &BoundColumn, rows: usize) -> Result<PooledBuffer> {
+        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
+        self.pool
+            .take(bound.buffer_len(rows).ok_or_else(too_large)?)
+            .map_err(|error| error.in_array(&bound.name))
+    }
+
+    /// Rows of several datasets go into one tensor only if they are alike.
+    pub(crate) fn expect_like(&self, first: &Self) -> Result<()> {
+        for (ours, theirs) in self.columns.iter().zip(&first.columns) {
+            let describe =
+                |bound: &BoundColumn| (bound.column.dtype(), bound.column.row_shape().to_vec());
+            let (found, expected) = (describe(ours), describe(theirs));
+            if found != expected {
+                return Err(Error::new(
+                    ErrorClass::Shape,
+                    format!("rows of {found:?} and of {expected:?} in one batch"),
+                )
+                .in_array(&ours.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a batch in the memory of the host, or those of one of several batches that were gathered together.
+///
+/// It becomes uploads only where tensors are made: what is made on one thread and dropped on another costs more.
+#[derive(Clone, Debug)]
+pub(crate) struct Gathered {
+    of: Arc<Together>,
+    rows: Range<usize>,
+}
+
+#[derive(Debug)]
+struct Together {
+    bound: Arc<Bound>,
+    columns: Vec<bytes::Bytes>,
+    rows: usize,
+}
+
+impl Gathered {
+    /// All of so many rows.
+    pub(crate) fn new(bound: Arc<Bound>, columns: Vec<bytes::Bytes>, rows: usize) -> Self {
+        let of = Together {
+            bound,
+            columns,
+            rows,
+        };
+        Self {
+            of: Arc::new(of),
+            rows: 0..rows,
+        }
+    }
+
+    /// Some of the rows. To pass each small batch through the gather costs more than its rows.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        Self {
+            of: self.of.clone(),
+            rows,
+        }
+    }
+
+    /// How many bytes go to the device.
+    pub(crate) fn bytes(&self) -> usize {
+        let columns = self.of.bound.columns.iter().zip(&self.of.columns);
+        columns
+            .map(|(bound, bytes)| self.range(bound, bytes).len())
+            .sum()
+    }
+
+    /// What is uploaded of each column.
+    pub(crate) fn uploads(&self) -> impl Iterator<Item = Upload> {
+        let columns = self.of.bound.columns.iter().zip(&self.of.columns);
+        columns.map(|(bound, bytes)| {
+            let part = bytes.slice(self.range(bound, bytes));
+            bound.upload(part, self.rows.len())
+        })
+    }
+
+    fn range(&self, bound: &BoundColumn, bytes: &bytes::Bytes) -> Range<usize> {
+        // A buffer may be longer than its rows.
+        if self.rows == (0..self.of.rows) {
+            return 0..bytes.len();
+        }
+        let row_bytes = bound.column.row_bytes();
+        self.rows.start * row_bytes..self.rows.end * row_bytes
+    }
+}
+
+/// The rows as a range, if each follows the one before it.
+fn range_of(rows: &[usize]) -> Option<Range<usize>> {
+    let (first, last) = (*rows.first()?, *rows.last()?);
+    // Most batches that are shuffled are told by their ends.
+    let may_be = last.checked_sub(first) == Some(rows.len() - 1);
+    let follow = || rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    (may_be && follow()).then(|| first..last + 1)
+}
