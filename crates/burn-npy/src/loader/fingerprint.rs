@@ -118,17 +118,22 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let len = dataset.len();
     let affordable = BYTES / column.row_bytes().max(1);
     let count = affordable.clamp(2, ROWS).min(len);
+    // In 128 bits, since the product may be beyond 64.
+    let place = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
+    let rows = (0..count).map(|i| dataset.row_map().map(place(i) as usize));
+    let rows: Vec<_> = rows.collect();
     let mut row_bytes = Buffer::zeroed(column.row_bytes())?;
     let mut hash = FNV_START;
     column.check()?;
-    for i in 0..count {
-        // In 128 bits, since the product may be beyond 64.
-        let row = i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
-        let row = dataset.row_map().map(row as usize);
+    // Of a large file, nothing around these rows is wanted: to read ahead of each took 150 ms.
+    column.advise(true);
+    column.announce(&rows);
+    for row in rows {
         // One at a time: a row may be large.
         column.gather(&[row], row_bytes.as_mut_slice())?;
         hash = fnv(hash, row_bytes.as_slice());
     }
+    column.advise(false);
     Ok(hash)
 }
 
