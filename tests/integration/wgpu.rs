@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::data::dataloader::DataLoader;
+use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::{Bool, Device, DeviceKind, Int, Tensor, TensorData};
 use burn_npy::ndarray::{Array1, Array2, Array3, Array4};
 use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
@@ -283,5 +283,52 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
             memory.push((usage.bytes_reserved, usage.bytes_in_use));
         }
         assert_eq!(memory[9], memory[49], "narrow: {narrow}, {memory:?}");
+    }
+}
+
+/// With workers, the tensors of a batch are made while the consumer has the one before it; nobody can tell but by the report.
+#[test]
+fn batches_are_uploaded_ahead_of_the_consumer() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..40_i32)).unwrap();
+    let loader = |workers| {
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+            .map(|batch, info| {
+                assert_ne!(info.batch(), 7, "not this one");
+                batch + 1
+            })
+            .batch_size(4)
+            .num_workers(workers)
+            .set_device(device.clone())
+            .try_build(dataset.clone())
+            .unwrap()
+    };
+    for workers in [0, 1, 3] {
+        let loader = loader(workers);
+        let mut pass = loader.pass();
+        for batch in 0..7 {
+            let expected: Vec<i32> = (4 * batch + 1..4 * batch + 5).collect();
+            let found = pass.next().unwrap().unwrap().into_data();
+            assert_eq!(found.iter::<i32>().collect::<Vec<_>>(), expected);
+            // What is ready ahead was not yielded.
+            let rows: Vec<_> = pass
+                .info()
+                .unwrap()
+                .rows()
+                .iter()
+                .map(|row| *row as i32)
+                .collect();
+            assert_eq!(rows, (4 * batch..4 * batch + 4).collect::<Vec<_>>());
+            assert_eq!(pass.progress().items_processed, 4 * (batch as usize + 1));
+        }
+        let error = pass.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("not this one"), "{error}");
+        assert!(pass.next().is_none());
+        assert_eq!(loader.report().is_ahead(), workers > 0);
+        // With a batch in its hands, and with none yet, the thread leaves when it is not needed.
+        drop(loader.pass().next());
+        drop(loader.pass());
     }
 }

@@ -200,7 +200,7 @@ impl<K: Basic + TensorKind> OnDevice<K> {
 /// host's memory as it is, and of others too little is known.
 ///
 /// The name is what tells whichever backends are compiled in.
-fn has_own_memory(device: &Device) -> bool {
+pub(crate) fn has_own_memory(device: &Device) -> bool {
     let name = Dispatch::name(device.as_dispatch());
     name.contains("cubecl<") && !name.contains("cubecl<cpu")
 }

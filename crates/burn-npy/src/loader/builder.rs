@@ -184,8 +184,9 @@ where
 
     /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are, in which
     /// epoch, which of them are padding, and a generator of random numbers for each row, the same whichever
-    /// worker has it. With an [`NpyBatcher`](crate::NpyBatcher) the function runs on the consumer's thread, where the
-    /// tensors are made; with any other batcher, also one around an `NpyBatcher`, on the workers'.
+    /// worker has it. With an [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
+    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch ahead of it; with any
+    /// other batcher, also one around an `NpyBatcher`, on the workers'.
     ///
     /// A panic in it is an error of the batch.
     ///
@@ -312,7 +313,8 @@ where
     /// How many batches may be loaded or being loaded before they are asked for. Unless set, or with [`AUTOTUNE`], the
     /// loader begins with a few, of small batches with so many that they are worth waking a thread for, and
     /// doubles that while the consumer waits although workers are idle, within
-    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers.
+    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers. On a GPU one more is ready as
+    /// tensors.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = Some(batches);
         self
@@ -395,6 +397,7 @@ where
                 streams: (0..bounds.most_workers)
                     .map(|_| StreamId::allocate())
                     .collect(),
+                upload_stream: StreamId::allocate(),
                 limit,
             },
             cutter: Cutter {

@@ -9,11 +9,11 @@ use burn::data::dataset::DatasetError;
 use super::cursor::{At, Cursor, Ticket};
 use super::draw::Draw;
 use super::error::{Failure, LoadError};
-use super::meter::{Meter, Spent, Stopwatch};
+use super::meter::{Meter, Stopwatch};
 use super::on_error::Skipped;
 use super::pass::{Made, Pass};
-use super::source::Loaded;
 use super::state::{Identity, State};
+use super::uploader::Uploader;
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
 
@@ -26,7 +26,7 @@ const AHEAD: u64 = 2;
 /// threads and waits for them.
 pub struct LoaderIter<O> {
     pass: Arc<Pass<O>>,
-    workers: Option<Workers<O>>,
+    threads: Option<Threads<O>>,
     /// What the consumer makes batches with, without workers.
     draw: Draw,
     meter: Arc<Meter>,
@@ -49,6 +49,24 @@ pub struct LoaderIter<O> {
     positions: u64,
 }
 
+/// Who makes the batches, other than the consumer.
+enum Threads<O> {
+    Workers(Workers<O>),
+    /// Has workers of its own.
+    Uploader(Uploader<O>),
+}
+
+impl<O: Send + 'static> Threads<O> {
+    fn start(pass: &Arc<Pass<O>>, settings: &Settings) -> Result<Self, Failure> {
+        let uploads = pass.source.uploads();
+        let workers = Workers::start(pass.clone(), settings, !uploads)?;
+        Ok(match uploads {
+            true => Self::Uploader(Uploader::start(workers, pass.clone(), settings)?),
+            false => Self::Workers(workers),
+        })
+    }
+}
+
 impl<O: Send + 'static> LoaderIter<O> {
     pub(super) fn new(
         pass: Pass<O>,
@@ -60,7 +78,7 @@ impl<O: Send + 'static> LoaderIter<O> {
         let batches = pass.cut.batches();
         let pass = Arc::new(pass);
         let mut new = Self {
-            workers: None,
+            threads: None,
             draw: Draw::default(),
             meter: settings.meter.clone(),
             counted: Instant::now(),
@@ -76,8 +94,8 @@ impl<O: Send + 'static> LoaderIter<O> {
             pass,
         };
         if !settings.streams.is_empty() && !batches.is_empty() {
-            match Workers::start(new.pass.clone(), settings) {
-                Ok(workers) => new.workers = Some(workers),
+            match Threads::start(&new.pass, settings) {
+                Ok(threads) => new.threads = Some(threads),
                 Err(failure) => new.failure = Some(failure),
             }
         }
@@ -108,8 +126,9 @@ impl<O: Send + 'static> LoaderIter<O> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let Made { loaded, info, lost } = match &mut self.workers {
-            Some(workers) => workers.take()?,
+        let Made { loaded, info, lost } = match &mut self.threads {
+            Some(Threads::Workers(workers)) => workers.take()?,
+            Some(Threads::Uploader(uploader)) => uploader.take()?,
             None => {
                 let soon = self.pass.soon(self.next + 1, AHEAD);
                 let source = &*self.pass.source;
@@ -126,27 +145,12 @@ impl<O: Send + 'static> LoaderIter<O> {
         let (epoch, limit) = (self.pass.epoch, self.pass.limit.unwrap_or(0));
         let skipped = self.at.skipped.admit(lost, limit, epoch, self.next)?;
         let batch = loaded
-            .map(|loaded| self.finish(loaded, &info))
+            .map(|loaded| self.pass.finish(loaded, &info, &self.meter))
             .transpose()?;
         self.next += 1;
         self.advance(skipped);
         self.info = Some(info);
         Ok(batch)
-    }
-
-    fn finish(&self, loaded: Loaded<O>, info: &BatchInfo) -> Result<O, Failure> {
-        let meter = &*self.meter;
-        let Loaded::Host(gathered) = &loaded else {
-            return self.pass.source.finish(loaded, info, &mut Spent::default());
-        };
-        let bytes = gathered.bytes();
-        let (start, mut spent) = (Instant::now(), Spent::default());
-        let batch = self.pass.source.finish(loaded, info, &mut spent);
-        let upload = start.elapsed().saturating_sub(spent.user);
-        Meter::add(&meter.upload, upload);
-        Meter::add(&meter.map, spent.user);
-        Meter::count(&meter.uploaded_bytes, bytes as u64);
-        batch
     }
 
     /// Counts the time up to now, and a batch.
@@ -182,7 +186,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                 self.end = self.next;
             }
             if self.next == self.end {
-                self.workers = None;
+                self.threads = None;
             }
             match loaded {
                 Ok(Some(loaded)) => {
@@ -228,7 +232,7 @@ impl<O> std::fmt::Debug for LoaderIter<O> {
             .field("epoch", &self.pass.epoch)
             .field("next", &self.next)
             .field("end", &self.end)
-            .field("threads", &self.workers.is_some())
+            .field("threads", &self.threads.is_some())
             .finish()
     }
 }

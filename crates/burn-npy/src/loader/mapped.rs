@@ -15,7 +15,7 @@ use crate::Result;
 /// What a user does to a batch.
 pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
 
-/// Batches of another source, changed: by the worker where it makes whole batches, else by the consumer.
+/// Batches of another source, changed: by the worker where it makes whole batches, else where tensors are made.
 pub(crate) struct Mapped<O, P> {
     pub(crate) source: Arc<dyn Source<O>>,
     pub(crate) map: Map<O, P>,
@@ -54,6 +54,10 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
 
     fn is_gather(&self) -> bool {
         self.source.is_gather()
+    }
+
+    fn uploads(&self) -> bool {
+        self.source.uploads()
     }
 
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<P>, Failure> {

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a consumer's step spent, beside the upload.
+/// What making tensors spent, beside the upload.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     /// In code of the user.
@@ -46,10 +46,12 @@ counters! {
     wall,
     /// The consumer waited for a batch; without workers, it made it.
     waited,
-    /// The consumer made tensors of host memory.
+    /// Tensors were made of host memory, by the consumer or ahead of it.
     upload,
-    /// The consumer ran code of the user on its way to a batch.
+    /// Code of the user ran on them, in the same place.
     map,
+    /// What of those two was done ahead of the consumer, by a thread of its own.
+    ahead,
     /// All workers together, or the consumer without workers: made batches.
     busy,
     /// Of that: in datasets and batchers of the user.

@@ -29,6 +29,7 @@ mod report;
 mod source;
 mod state;
 mod tune;
+mod uploader;
 mod workers;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,6 +85,8 @@ struct Settings {
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
+    /// The same for who uploads.
+    upload_stream: StreamId,
     /// How many rows may be skipped; none if a failure ends the pass.
     limit: Option<u64>,
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn_npy_core::Order;
 
@@ -9,6 +10,7 @@ use super::BatchInfo;
 use super::cut::Cut;
 use super::draw::Draw;
 use super::error::Failure;
+use super::meter::{Meter, Spent};
 use super::source::{Loaded, Source, guarded};
 
 /// One pass over a source: everything that decides what its batches are.
@@ -103,6 +105,26 @@ impl<O> Pass<O> {
                 return;
             }
         }
+    }
+
+    /// Makes a batch of what was loaded, and counts the time.
+    pub(crate) fn finish(
+        &self,
+        loaded: Loaded<O>,
+        info: &BatchInfo,
+        meter: &Meter,
+    ) -> Result<O, Failure> {
+        let Loaded::Host(gathered) = &loaded else {
+            return self.source.finish(loaded, info, &mut Spent::default());
+        };
+        let bytes = gathered.bytes();
+        let (start, mut spent) = (Instant::now(), Spent::default());
+        let batch = self.source.finish(loaded, info, &mut spent);
+        let upload = start.elapsed().saturating_sub(spent.user);
+        Meter::add(&meter.upload, upload);
+        Meter::add(&meter.map, spent.user);
+        Meter::count(&meter.uploaded_bytes, bytes as u64);
+        batch
     }
 
     /// Draws a batch and loads it.

@@ -9,7 +9,8 @@ use super::meter::Reading;
 ///
 /// The time of the consumer, [`wall`](Self::wall), is the sum of what it [waited](Self::waited) for batches, what it
 /// took to make tensors of them ([`upload`](Self::upload)), code of yours on that way ([`map`](Self::map)), and
-/// everything else, which is the training ([`consumer`](Self::consumer)). What workers do goes on at the same time:
+/// everything else, which is the training ([`consumer`](Self::consumer)). With workers and a GPU, upload and map are done
+/// [ahead](Self::is_ahead) of the consumer, at the same time. So is what workers do:
 /// [`gather`](Self::gather), [`storage`](Self::storage), [`user`](Self::user) and [`idle`](Self::idle) are sums over
 /// all of them. `Display` says it in words.
 ///
@@ -53,20 +54,26 @@ impl Report {
         Duration::from_nanos(self.reading.waited)
     }
 
-    /// How long the consumer made tensors out of what workers had gathered.
+    /// How long tensors were made out of what workers had gathered.
     pub fn upload(&self) -> Duration {
         Duration::from_nanos(self.reading.upload)
     }
 
-    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran on the consumer's thread.
+    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran there.
     pub fn map(&self) -> Duration {
         Duration::from_nanos(self.reading.map)
     }
 
+    /// Whether [`upload`](Self::upload) and [`map`](Self::map) were done by a thread of their own, ahead of the consumer.
+    pub fn is_ahead(&self) -> bool {
+        self.reading.ahead > 0
+    }
+
     /// What is left of the [`wall`](Self::wall): the training.
     pub fn consumer(&self) -> Duration {
-        let ours = self.waited() + self.upload() + self.map();
-        self.wall().saturating_sub(ours)
+        let ahead = Duration::from_nanos(self.reading.ahead);
+        let made = (self.upload() + self.map()).saturating_sub(ahead);
+        self.wall().saturating_sub(self.waited() + made)
     }
 
     /// How long rows were gathered and converted, on all threads together, waits for storage not included.
@@ -144,7 +151,8 @@ impl Report {
             share(self.upload()),
             share(self.map()),
         );
-        let ours = waited + upload + map;
+        // Ahead of the consumer, they cost it what it waits for them.
+        let ours = share(self.wall().saturating_sub(self.consumer()));
         let gain = 100.0 * (self.headroom() - 1.0);
         if ours < 0.05 {
             return format!(
@@ -156,10 +164,14 @@ impl Report {
             true => format!("batches that cost nothing would gain {gain:.0} %"),
             false => "the consumer does next to nothing with its batches".to_owned(),
         };
-        if map >= waited.max(upload) {
+        let is_made_too_slowly = match self.is_ahead() {
+            true => upload + map > 0.8,
+            false => upload.max(map) >= waited,
+        };
+        if is_made_too_slowly && map >= upload {
             return format!("the function given to map is the limit: {would_gain}");
         }
-        if upload >= waited {
+        if is_made_too_slowly {
             return format!("the upload to the device is the limit: {would_gain}");
         }
         let busy = [
@@ -285,6 +297,21 @@ mod tests {
             ..reading
         };
         assert!(verdict(map, 1).starts_with("the function given to map"));
+        // Ahead of the consumer, they are in the way only if it waits for them.
+        let ahead = Reading {
+            waited: 7 * second,
+            upload: 9 * second,
+            ahead: 9 * second,
+            busy: 4 * second,
+            ..reading
+        };
+        assert!(verdict(ahead, 1).starts_with("the upload to the device"));
+        assert_eq!(report(ahead, 1).consumer().as_secs(), 3);
+        let hidden = Reading {
+            waited: second / 10,
+            ..ahead
+        };
+        assert!(verdict(hidden, 1).starts_with("the model is the limit"));
         assert!(verdict(Reading::default(), 1).starts_with("no batch"));
     }
 

@@ -16,12 +16,13 @@ use super::meter::Spent;
 use crate::batcher::{Assemble, NpyBatcher};
 use crate::bound::{Bound, Gathered};
 use crate::row::Row;
+use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
 
 /// What a worker makes of the rows of a batch.
 pub(crate) enum Loaded<O> {
-    /// Memory of the host, which the consumer's thread turns into tensors: a CubeCL stream with its
-    /// memory pool belongs to a thread, so uploads come from one.
+    /// Memory of the host, which one thread turns into tensors, the consumer's or an uploader: a CubeCL stream with its
+    /// memory pool belongs to a thread.
     Host(Gathered),
     /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is moved several times.
     Batch(Box<O>),
@@ -56,6 +57,11 @@ pub(crate) trait Source<O>: Send + Sync {
         false
     }
 
+    /// Whether [`finish`](Self::finish) takes memory of the host to that of a device, which is worth a thread of its own.
+    fn uploads(&self) -> bool {
+        false
+    }
+
     /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
 
@@ -71,7 +77,7 @@ pub(crate) trait Source<O>: Send + Sync {
         false
     }
 
-    /// The part that the consumer does, and what of it was spent on code of the user.
+    /// The part that one thread does in order, and what of it was spent on code of the user.
     fn finish(
         &self,
         loaded: Loaded<O>,
@@ -170,6 +176,10 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
 
     fn is_gather(&self) -> bool {
         true
+    }
+
+    fn uploads(&self) -> bool {
+        has_own_memory(&self.device)
     }
 
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
@@ -326,6 +336,10 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         if let Some(first) = &self.first {
             first.advise(random);
         }
+    }
+
+    fn uploads(&self) -> bool {
+        self.npy.is_some() && has_own_memory(&self.device)
     }
 
     fn load(&self, info: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {

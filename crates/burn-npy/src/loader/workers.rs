@@ -123,12 +123,18 @@ pub(crate) struct Workers<O> {
     shared: Arc<Shared<O>>,
     /// Batches that were fetched and not yet given away.
     fetched: VecDeque<Result<Made<O>, Failure>>,
+    /// Whether who takes them is the consumer, whose waiting is counted.
+    by_consumer: bool,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<O: Send + 'static> Workers<O> {
     /// Starts the threads.
-    pub(crate) fn start(pass: Arc<Pass<O>>, settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        pass: Arc<Pass<O>>,
+        settings: &Settings,
+        by_consumer: bool,
+    ) -> Result<Self, Failure> {
         let Range { start, end } = pass.cut.batches();
         let setting = settings.setting();
         let mut workers = Self {
@@ -154,6 +160,7 @@ impl<O: Send + 'static> Workers<O> {
                 loaded: Condvar::new(),
             }),
             fetched: VecDeque::new(),
+            by_consumer,
             threads: Vec::with_capacity(settings.streams.len()),
         };
         // Fewer threads do the same work, but there must be one.
@@ -210,7 +217,9 @@ impl<O: Send + 'static> Workers<O> {
             state.hungry = true;
             let waited;
             (state, waited) = shared.wait(&shared.loaded, state);
-            Meter::add(&shared.settings.meter.waited, waited);
+            if self.by_consumer {
+                Meter::add(&shared.settings.meter.waited, waited);
+            }
         }
         state.hungry = false;
         let most = match state.run {
