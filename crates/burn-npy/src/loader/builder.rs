@@ -27,9 +27,9 @@ const PREFETCH_BYTES: usize = 128 << 20;
 const RUN_BYTES: usize = 2 << 20;
 /// How many batches those are at the most.
 const MOST_IN_RUN: usize = 32;
-/// How many bytes of batches are under way at first, if they are large: what the last cache may hold, so that a batch
-/// is still there when it is used, and its memory when it comes back.
-const CACHE_BYTES: usize = 24 << 20;
+/// How many bytes of batches are under way at first, if they are large: what the last cache may hold beside what others
+/// have there, so that a batch is still there when it is used, and its memory when it comes back.
+const CACHE_BYTES: usize = 12 << 20;
 /// How many batches may be under way at the most, however small.
 const MOST_AHEAD: usize = 4096;
 
