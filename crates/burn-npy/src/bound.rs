@@ -140,7 +140,7 @@ impl Bound {
         for (slot, column) in others.iter_mut().zip(copied) {
             (*slot, count) = (column, count + 1);
         }
-        let per_turn = match first.row_bytes() <= SHORT_ROW {
+        let per_turn = match count > 0 && first.row_bytes() <= SHORT_ROW {
             true => ROWS_PER_TURN,
             false => rows.len().max(1),
         };

@@ -6,7 +6,7 @@
 //! bytes go up as one 32-bit integer.
 //!
 //! `Device::staging` is left out: wgpu has none, and answers so only after a wait for its thread; for CUDA it is one
-//! more copy, in the consumer's thread.
+//! more copy, in the thread that uploads.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};

@@ -1,5 +1,7 @@
 //! The threads of one pass, and the window between them and the consumer.
 //!
+//! Who takes the batches is called the consumer here; on a GPU that is the `uploader`, which stands between.
+//!
 //! One mutex guards the [`State`]. A batch is in one of five states:
 //!
 //! * *open*: its number is not below `next`;
