@@ -13,6 +13,9 @@ struct Line([u8; 64]);
 /// copy the batch into them.
 #[cfg(target_os = "linux")]
 const HUGE_BYTES: usize = 4 << 20;
+/// The size of such a page.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes that start at a multiple of [`Buffer::ALIGN`].
 pub struct Buffer {
@@ -40,10 +43,15 @@ impl Buffer {
     pub fn zeroed(len: usize) -> Result<Self> {
         #[cfg(target_os = "linux")]
         if len >= HUGE_BYTES
-            && let Ok(pages) = memmap2::MmapMut::map_anon(len)
+            && let Ok(pages) = memmap2::MmapMut::map_anon(len.next_multiple_of(HUGE_PAGE))
         {
-            // Only a hint: a system without large pages takes small ones.
-            let _ = pages.advise(memmap2::Advice::HugePage);
+            // Only hints: a system without large pages takes small ones. Of a length of whole large pages, it also begins at
+            // one. The rest behind the last of them takes another, unless that would take an eighth more memory.
+            let large = match pages.len() - len <= len / 8 {
+                true => pages.len(),
+                false => len / HUGE_PAGE * HUGE_PAGE,
+            };
+            let _ = pages.advise_range(memmap2::Advice::HugePage, 0, large);
             let memory = Memory::Pages(pages);
             return Ok(Self { memory, len });
         }

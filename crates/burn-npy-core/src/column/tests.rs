@@ -304,6 +304,26 @@ fn short_rows_of_every_length() {
     }
 }
 
+/// Long rows that become wider are converted piece by piece; what is left of them is not.
+#[test]
+fn long_rows_of_every_length() {
+    fn check<T: Element + Clone + Into<f64>>(of: fn(usize) -> T) {
+        let size = size_of::<T>();
+        for len in (1000 / size..1800 / size).chain([12_288 / size, 12_345 / size]) {
+            let values = Array2::from_shape_fn((3, len), |(i, j)| of(i * 7 + j * 3));
+            let column = Column::new(values.clone().into()).unwrap();
+            let column = column.convert(&Convert::to(DType::F64)).unwrap();
+            let rows = [2, 0, 2, 1];
+            let of = |row: &usize| values.row(*row).mapv(|value| value.into()).to_vec();
+            let expected: Vec<f64> = rows.iter().flat_map(of).collect();
+            assert!(gather::<f64>(&column, &rows) == expected, "{len}");
+        }
+    }
+    check(|i| i as u8);
+    check(|i| i as i16);
+    check(|i| i as f32);
+}
+
 /// What is asked for ahead changes nothing, wherever it is.
 #[test]
 fn what_comes_next_changes_no_result() {

@@ -19,7 +19,8 @@
 //! than half of the window, so that the workers can go on meanwhile. Runs are short at the begin of a pass, where the
 //! consumer has nothing yet.
 //!
-//! Who waits, and who wakes: a worker waits on `room` while no batch may be claimed; the consumer wakes
+//! Who waits, and who wakes: a worker waits on `room` while no batch may be claimed, unless the consumer is about to fetch,
+//! when it only lets others run for a moment; the consumer wakes
 //! as many as there is room for when it fetches, and all when it stops or no batch is left. The consumer waits on `loaded` until slot 0 is full;
 //! a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
 //! consumer waits for is always being loaded, and nobody waits for ever.
@@ -46,6 +47,10 @@ use super::meter::{Meter, Stopwatch};
 use super::pass::{Made, Pass};
 use super::tune::Setting;
 
+/// How often a worker looks again for the room that a consumer makes who was woken and has only to run. To sleep meanwhile
+/// and to be woken takes longer than that, a tenth of the time of a batch of 12 MB.
+const MOST_YIELDS: u32 = 100;
+
 type Slot<O> = Option<Result<Made<O>, Failure>>;
 
 struct State<O> {
@@ -70,6 +75,13 @@ struct State<O> {
     /// Whether the consumer waits.
     hungry: bool,
     stopped: bool,
+}
+
+impl<O> State<O> {
+    /// Whether the consumer was woken and will make room as soon as it runs.
+    fn is_about_to_be_fetched(&self) -> bool {
+        self.hungry && matches!(self.slots.front(), Some(Some(_)))
+    }
 }
 
 struct Shared<O> {
@@ -268,6 +280,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
     let first_of_all = pass.cut.batches().start;
     let mut made: Vec<Result<Made<O>, Failure>> = Vec::new();
     let mut draw = Draw::default();
+    let mut yields = 0;
     let mut state = shared.lock();
     loop {
         if state.stopped || state.next >= state.end || index >= state.setting.workers {
@@ -281,6 +294,13 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         let room = (window as u64).saturating_sub(state.next - state.yielded);
         // A worker that takes the last place for one batch would pass them one by one for ever.
         if room < run {
+            if yields < MOST_YIELDS && state.is_about_to_be_fetched() {
+                yields += 1;
+                drop(state);
+                thread::yield_now();
+                state = shared.lock();
+                continue;
+            }
             state.waiting += 1;
             let idle;
             (state, idle) = shared.wait(&shared.room, state);
@@ -288,6 +308,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
             Meter::add(&meter.idle, idle);
             continue;
         }
+        yields = 0;
         let first = state.next;
         let end = first + run;
         state.next = end;
