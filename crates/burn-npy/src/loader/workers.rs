@@ -19,10 +19,10 @@
 //! than half of the window, so that the workers can go on meanwhile. Runs are short at the begin of a pass, where the
 //! consumer has nothing yet.
 //!
-//! Who waits, and who wakes: a worker waits on `room` while no batch may be claimed, unless the consumer is about to fetch,
-//! when it only lets others run for a moment; the consumer wakes
-//! as many as there is room for when it fetches, and all when it stops or no batch is left. The consumer waits on `loaded` until slot 0 is full;
-//! a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
+//! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
+//! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
+//! that ran on another processor, and all when it stops or no batch is left. The consumer waits for `loaded` until
+//! slot 0 is full; a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
 //! consumer waits for is always being loaded, and nobody waits for ever.
 //!
 //! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start more threads, or say
@@ -70,8 +70,8 @@ struct State<O> {
     run: u64,
     /// Which workers have a thread that goes on.
     alive: Vec<bool>,
-    /// How many workers wait for room.
-    waiting: usize,
+    /// Which workers wait for room, and on which processor each of them ran last.
+    waiting: Vec<(usize, Option<usize>)>,
     /// Whether the consumer waits.
     hungry: bool,
     stopped: bool,
@@ -90,8 +90,8 @@ struct Shared<O> {
     /// Whether the workers should leave what they have not begun; set with `State::stopped`.
     stopped: AtomicBool,
     state: Mutex<State<O>>,
-    /// There may be a batch to claim.
-    room: Condvar,
+    /// There may be a batch to claim, for each worker.
+    room: Vec<Condvar>,
     /// Slot 0 is full.
     loaded: Condvar,
 }
@@ -114,22 +114,38 @@ impl<O> Shared<O> {
 
     /// Wakes as many workers as there is room for; all, if they are to leave. One too many would take the core of the
     /// training for nothing, and to wake nobody is a system call, too.
-    fn wake_workers(&self, state: &State<O>) {
+    fn wake_workers(&self, state: &mut State<O>) {
         let leaves = |alive: &[bool]| alive.iter().any(|alive| *alive);
-        if state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
-            if state.waiting > 0 {
-                self.room.notify_all();
+        let most = match state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
+            true => state.waiting.len(),
+            false => {
+                let under_way = (state.next - state.yielded) as usize;
+                let room = state.setting.window.saturating_sub(under_way);
+                // At the begin of a pass runs are shorter, so one is woken for any room.
+                (room / state.run as usize).max(room.min(1))
             }
-            return;
-        }
-        let under_way = (state.next - state.yielded) as usize;
-        let room = state.setting.window.saturating_sub(under_way);
-        // At the begin of a pass runs are shorter, so one is woken for any room.
-        let runs = (room / state.run as usize).max(room.min(1));
-        for _ in 0..runs.min(state.waiting) {
-            self.room.notify_one();
+        };
+        for _ in 0..most.min(state.waiting.len()) {
+            // A busy system often leaves a thread on the processor where it was. On that of the consumer it would wait until
+            // the consumer waits for it.
+            let here = processor();
+            let elsewhere = state.waiting.iter().rposition(|(_, last)| *last != here);
+            let chosen = elsewhere.unwrap_or(state.waiting.len() - 1);
+            let (worker, _) = state.waiting.swap_remove(chosen);
+            self.room[worker].notify_one();
         }
     }
+}
+
+/// The processor that this thread runs on, where that is known.
+#[cfg(target_os = "linux")]
+fn processor() -> Option<usize> {
+    Some(rustix::thread::sched_getcpu())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn processor() -> Option<usize> {
+    None
 }
 
 /// The threads of a pass.
@@ -166,11 +182,11 @@ impl<O: Send + 'static> Workers<O> {
                     run: settings.run(setting) as u64,
                     setting,
                     alive: vec![false; settings.streams.len()],
-                    waiting: 0,
+                    waiting: Vec::with_capacity(settings.streams.len()),
                     hungry: false,
                     stopped: false,
                 }),
-                room: Condvar::new(),
+                room: settings.streams.iter().map(|_| Condvar::new()).collect(),
                 loaded: Condvar::new(),
             }),
             fetched: VecDeque::new(),
@@ -226,7 +242,7 @@ impl<O: Send + 'static> Workers<O> {
         let mut state = shared.lock();
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
-        shared.wake_workers(&state);
+        shared.wake_workers(&mut state);
         while !matches!(state.slots.front(), Some(Some(_))) {
             state.hungry = true;
             let waited;
@@ -248,7 +264,7 @@ impl<O: Send + 'static> Workers<O> {
         }
         // The first of them is given away at once.
         state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
-        shared.wake_workers(&state);
+        shared.wake_workers(&mut state);
     }
 
     /// Changes the setting if it is time to.
@@ -266,7 +282,7 @@ impl<O: Send + 'static> Workers<O> {
         state.setting = setting;
         state.run = settings.run(setting) as u64;
         // Some may have to leave.
-        self.shared.wake_workers(&state);
+        self.shared.wake_workers(&mut state);
         drop(state);
         // If there are no more threads to be had, the trial will show that it gains nothing.
         let _ = self.staff();
@@ -301,10 +317,11 @@ fn work<O>(shared: &Shared<O>, index: usize) {
                 state = shared.lock();
                 continue;
             }
-            state.waiting += 1;
+            state.waiting.push((index, processor()));
             let idle;
-            (state, idle) = shared.wait(&shared.room, state);
-            state.waiting -= 1;
+            (state, idle) = shared.wait(&shared.room[index], state);
+            // Who was woken for no reason is still there.
+            state.waiting.retain(|(waiting, _)| *waiting != index);
             Meter::add(&meter.idle, idle);
             continue;
         }
@@ -355,7 +372,7 @@ impl<O> Drop for Workers<O> {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.shared.lock().stopped = true;
-        self.shared.room.notify_all();
+        self.shared.room.iter().for_each(Condvar::notify_one);
         for thread in self.threads.drain(..) {
             // Code of the user runs under a guard, so there is no panic to pass on.
             let _ = thread.join();
