@@ -79,7 +79,7 @@ struct State<O> {
 
 impl<O> State<O> {
     /// Whether the consumer was woken and will make room as soon as it runs.
-    fn is_about_to_be_fetched(&self) -> bool {
+    fn consumer_is_coming(&self) -> bool {
         self.hungry && matches!(self.slots.front(), Some(Some(_)))
     }
 }
@@ -125,16 +125,22 @@ impl<O> Shared<O> {
                 (room / state.run as usize).max(room.min(1))
             }
         };
-        for _ in 0..most.min(state.waiting.len()) {
-            // A busy system often leaves a thread on the processor where it was. On that of the consumer it would wait until
-            // the consumer waits for it.
-            let here = processor();
-            let elsewhere = state.waiting.iter().rposition(|(_, last)| *last != here);
-            let chosen = elsewhere.unwrap_or(state.waiting.len() - 1);
-            let (worker, _) = state.waiting.swap_remove(chosen);
+        let here = processor();
+        for _ in 0..most {
+            let Some(place) = first_to_wake(&state.waiting, here) else {
+                return;
+            };
+            let (worker, _) = state.waiting.swap_remove(place);
             self.room[worker].notify_one();
         }
     }
+}
+
+/// Whom of those that wait, each with the processor where it was last, a thread should wake that runs here: a busy system
+/// leaves a thread where it was, and on the processor of the consumer it would run when the consumer waits for it.
+fn first_to_wake(waiting: &[(usize, Option<usize>)], here: Option<usize>) -> Option<usize> {
+    let elsewhere = waiting.iter().rposition(|(_, last)| *last != here);
+    elsewhere.or(waiting.len().checked_sub(1))
 }
 
 /// The processor that this thread runs on, where that is known.
@@ -310,7 +316,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         let room = (window as u64).saturating_sub(state.next - state.yielded);
         // A worker that takes the last place for one batch would pass them one by one for ever.
         if room < run {
-            if yields < MOST_YIELDS && state.is_about_to_be_fetched() {
+            if yields < MOST_YIELDS && state.consumer_is_coming() {
                 yields += 1;
                 drop(state);
                 thread::yield_now();
@@ -377,5 +383,21 @@ impl<O> Drop for Workers<O> {
             // Code of the user runs under a guard, so there is no panic to pass on.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ran_on_another_processor_is_woken_first() {
+        let waiting = [(3, Some(0)), (1, Some(1)), (2, Some(0))];
+        assert_eq!(first_to_wake(&waiting, Some(0)), Some(1));
+        assert_eq!(first_to_wake(&waiting, Some(1)), Some(2));
+        assert_eq!(first_to_wake(&waiting[..1], Some(0)), Some(0));
+        assert_eq!(first_to_wake(&waiting, None), Some(2));
+        assert_eq!(first_to_wake(&[(0, None)], None), Some(0));
+        assert_eq!(first_to_wake(&[], Some(0)), None);
     }
 }
