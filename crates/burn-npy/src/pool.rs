@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 
 use burn_npy_core::{Buffer, Result};
 
-/// How much memory may lie unused, in bytes.
+/// From how much unused memory on no more of it is kept, in bytes.
 const MAX_IDLE_BYTES: usize = 256 << 20;
 
 /// Buffers that wait for their next batch.
@@ -57,7 +57,8 @@ impl Pool {
 
     fn give_back(&self, owner: ThreadId, buffer: Buffer) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.bytes + buffer.capacity() <= MAX_IDLE_BYTES {
+        // One buffer may be larger than that: to clear a new one for each batch takes longer than to fill it.
+        if idle.bytes < MAX_IDLE_BYTES {
             idle.bytes += buffer.capacity();
             idle.buffers.push((owner, buffer));
         }
@@ -117,6 +118,17 @@ mod tests {
         let again = pool.take(990).unwrap();
         assert_eq!(again.as_ref().as_ptr(), address);
         assert_eq!(again.as_ref(), [7; 990]);
+    }
+
+    #[test]
+    fn a_buffer_of_any_size_is_kept_but_not_many() {
+        let pool = Arc::new(Pool::default());
+        // Untouched pages take no memory.
+        let buffers: Vec<_> = (0..3)
+            .map(|_| pool.take(MAX_IDLE_BYTES + 1).unwrap())
+            .collect();
+        drop(buffers);
+        assert_eq!(pool.idle.lock().unwrap().buffers.len(), 1);
     }
 
     #[test]
