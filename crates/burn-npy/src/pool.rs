@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 
 use burn_npy_core::{Buffer, Result};
 
-/// From how much unused memory on no more of it is kept, in bytes.
+/// No more memory is kept once so many bytes of it lie unused.
 const MAX_IDLE_BYTES: usize = 256 << 20;
 
 /// Buffers that wait for their next batch.

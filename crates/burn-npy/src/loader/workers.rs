@@ -48,7 +48,7 @@ use super::pass::{Made, Pass};
 use super::tune::Setting;
 
 /// How often a worker looks again for the room that a consumer makes who was woken and has only to run. To sleep meanwhile
-/// and to be woken takes longer than that, a tenth of the time of a batch of 12 MB.
+/// and to be woken takes longer: with batches of 12 MB, two workers were idle for 12 % of one's time, and so for 7 %.
 const MOST_YIELDS: u32 = 100;
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
