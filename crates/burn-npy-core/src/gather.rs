@@ -7,6 +7,9 @@
 //! one that it copies. That gains 1.4 to 2 times for rows of up to a few KiB.
 #![allow(unsafe_code)]
 
+mod arithmetic;
+mod copy;
+
 use bytemuck::Pod;
 use half::{bf16, f16};
 
@@ -14,6 +17,9 @@ use crate::DType;
 use crate::convert::{Arith, Cast, Stage};
 use crate::element::{Scalar, with_made, with_stored};
 use crate::stream;
+use arithmetic::{Fused, arithmetic};
+
+pub(crate) use copy::copy;
 
 /// How many rows ahead of the copy the memory is asked for, at most: into the second cache. A core waits for more lines of
 /// that one than of the nearest, so this gains up to two times over asking for the nearest at once.
@@ -200,89 +206,7 @@ macro_rules! for_each_row {
     };
 }
 
-/// Copies rows one after the other to `out`.
-pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
-    let of = wanted.of;
-    match rows.row_bytes {
-        0 => {}
-        1 => copy_sized::<1>(rows, wanted, out),
-        2 => copy_sized::<2>(rows, wanted, out),
-        4 => copy_sized::<4>(rows, wanted, out),
-        8 => copy_sized::<8>(rows, wanted, out),
-        9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
-            for_each_row!(rows, wanted, out, rows.row_bytes, |row, out| copy_row(
-                row, out
-            ));
-        }
-        _ => {
-            let streamed = out.len() >= stream::MIN_BYTES;
-            let far = wanted.far(rows);
-            let mut out = out;
-            let mut at = 0;
-            while at < of.len() {
-                let run = run_len(rows, &of[at..]);
-                for i in at..at + run {
-                    wanted.prefetch(rows, i, far);
-                }
-                let (head, rest) = out.split_at_mut(run * rows.row_bytes);
-                let start = rows.first + of[at] * rows.stride;
-                let from = &rows.bytes[start..][..head.len()];
-                match streamed {
-                    true => stream::copy(from, head),
-                    false => head.copy_from_slice(from),
-                }
-                out = rest;
-                at += run;
-            }
-            stream::fence();
-        }
-    }
-}
-
-/// How many of the first rows follow each other in memory without a gap.
-#[inline(always)]
-fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
-    if rows.stride != rows.row_bytes {
-        return 1;
-    }
-    1 + of.windows(2).take_while(|w| w[0] + 1 == w[1]).count()
-}
-
-fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
-    if wanted.asked {
-        for (out, &row) in out.as_chunks_mut::<N>().0.iter_mut().zip(wanted.of) {
-            out.copy_from_slice(rows.row(row));
-        }
-        return;
-    }
-    for_each_row!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
-}
-
-/// The longest row that is copied in pieces of fixed lengths, of which the last overlaps the one before it: less than the
-/// call of a function that finds out the length.
-const MOST_IN_PIECES: usize = 128;
-
-#[inline(always)]
-fn copy_row(row: &[u8], out: &mut [u8]) {
-    #[inline(always)]
-    fn pieces<const N: usize>(row: &[u8], out: &mut [u8]) {
-        let last = row.len() - N;
-        let (head, tail): ([u8; N], [u8; N]) = (
-            row[..N].try_into().expect("N bytes"),
-            row[last..].try_into().expect("N bytes"),
-        );
-        out[..N].copy_from_slice(&head);
-        out[last..].copy_from_slice(&tail);
-    }
-    match row.len() {
-        0..8 => out.copy_from_slice(row),
-        8..16 => pieces::<8>(row, out),
-        16..32 => pieces::<16>(row, out),
-        32..64 => pieces::<32>(row, out),
-        64..=MOST_IN_PIECES => pieces::<64>(row, out),
-        _ => out.copy_from_slice(row),
-    }
-}
+use for_each_row;
 
 /// The largest of some row numbers, 0 of none.
 pub(crate) fn largest(rows: &[usize]) -> usize {
@@ -562,95 +486,4 @@ fn convert_piece<const N: usize, S: Scalar + Cast<T>, T: Pod>(
         *to = f(from.cast());
     }
     out[at..][..N].copy_from_slice(&to);
-}
-
-/// A float that arithmetic steps run in.
-trait Float:
-    Pod
-    + std::ops::Add<Output = Self>
-    + std::ops::Sub<Output = Self>
-    + std::ops::Mul<Output = Self>
-    + std::ops::Div<Output = Self>
-{
-    fn from_f64(value: f64) -> Self;
-}
-
-/// A float that a cast is fused with.
-trait Fused: Float + std::ops::Neg<Output = Self> {
-    const ONE: Self;
-
-    /// `self * a + b`, rounded once.
-    fn mul_add(self, a: Self, b: Self) -> Self;
-}
-
-macro_rules! fused {
-    ($($float:ty),*) => {$(
-        impl Fused for $float {
-            const ONE: Self = 1.0;
-
-            #[inline(always)]
-            fn mul_add(self, a: Self, b: Self) -> Self {
-                <$float>::mul_add(self, a, b)
-            }
-        }
-    )*};
-}
-
-fused!(f32, f64);
-
-impl Float for f16 {
-    fn from_f64(value: f64) -> Self {
-        crate::convert::f16_from_f64(value)
-    }
-}
-
-impl Float for bf16 {
-    fn from_f64(value: f64) -> Self {
-        crate::convert::bf16_from_f64(value)
-    }
-}
-
-impl Float for f32 {
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Float for f64 {
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-}
-
-/// One step over whole rows, in place.
-fn arithmetic<T: Float>(arith: &Arith, out: &mut [T]) {
-    match arith {
-        Arith::Multiply(a) => {
-            let a = T::from_f64(*a);
-            out.iter_mut().for_each(|x| *x = *x * a);
-        }
-        Arith::Add(a) => {
-            let a = T::from_f64(*a);
-            out.iter_mut().for_each(|x| *x = *x + a);
-        }
-        Arith::Divide(a) => {
-            let a = T::from_f64(*a);
-            out.iter_mut().for_each(|x| *x = *x / a);
-        }
-        Arith::Normalize { inner, channels } => {
-            let inner = *inner;
-            if inner == 0 {
-                return;
-            }
-            let channels: Vec<_> = channels
-                .iter()
-                .map(|(mean, std)| (T::from_f64(*mean), T::from_f64(*std)))
-                .collect();
-            for pixels in out.chunks_exact_mut(inner * channels.len()) {
-                for (run, &(mean, std)) in pixels.chunks_exact_mut(inner).zip(&channels) {
-                    run.iter_mut().for_each(|x| *x = (*x - mean) / std);
-                }
-            }
-        }
-    }
 }

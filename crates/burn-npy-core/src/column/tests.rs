@@ -5,7 +5,8 @@ use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, ShapeBuilder, s};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Access, Buffer, OpenOptions, write_npy};
+use crate::array::swap_bytes;
+use crate::{Access, Buffer, ByteOrder, OpenOptions, write_npy};
 
 fn gather<T: bytemuck::Pod>(column: &Column, rows: &[usize]) -> Vec<T> {
     let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
@@ -568,7 +569,7 @@ fn file(
         });
     }
     if (order == ByteOrder::Big) != (ByteOrder::NATIVE == ByteOrder::Big) {
-        array::swap_bytes(&mut bytes[data_at..], dtype.size());
+        swap_bytes(&mut bytes[data_at..], dtype.size());
     }
     let path = dir.join("x.npy");
     std::fs::write(&path, bytes).unwrap();

@@ -1,0 +1,90 @@
+//! Rows that stay as they are.
+
+#![deny(unsafe_code)]
+
+use super::{NEAR, Rows, Wanted, for_each_row, prefetch};
+use crate::stream;
+
+/// Copies rows one after the other to `out`.
+pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
+    let of = wanted.of;
+    match rows.row_bytes {
+        0 => {}
+        1 => copy_sized::<1>(rows, wanted, out),
+        2 => copy_sized::<2>(rows, wanted, out),
+        4 => copy_sized::<4>(rows, wanted, out),
+        8 => copy_sized::<8>(rows, wanted, out),
+        9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
+            for_each_row!(rows, wanted, out, rows.row_bytes, |row, out| copy_row(
+                row, out
+            ));
+        }
+        _ => {
+            let streamed = out.len() >= stream::MIN_BYTES;
+            let far = wanted.far(rows);
+            let mut out = out;
+            let mut at = 0;
+            while at < of.len() {
+                let run = run_len(rows, &of[at..]);
+                for i in at..at + run {
+                    wanted.prefetch(rows, i, far);
+                }
+                let (head, rest) = out.split_at_mut(run * rows.row_bytes);
+                let start = rows.first + of[at] * rows.stride;
+                let from = &rows.bytes[start..][..head.len()];
+                match streamed {
+                    true => stream::copy(from, head),
+                    false => head.copy_from_slice(from),
+                }
+                out = rest;
+                at += run;
+            }
+            stream::fence();
+        }
+    }
+}
+
+/// How many of the first rows follow each other in memory without a gap.
+#[inline(always)]
+fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
+    if rows.stride != rows.row_bytes {
+        return 1;
+    }
+    1 + of.windows(2).take_while(|w| w[0] + 1 == w[1]).count()
+}
+
+fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
+    if wanted.asked {
+        for (out, &row) in out.as_chunks_mut::<N>().0.iter_mut().zip(wanted.of) {
+            out.copy_from_slice(rows.row(row));
+        }
+        return;
+    }
+    for_each_row!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
+}
+
+/// The longest row that is copied in pieces of fixed lengths, of which the last overlaps the one before it: less than the
+/// call of a function that finds out the length.
+const MOST_IN_PIECES: usize = 128;
+
+#[inline(always)]
+fn copy_row(row: &[u8], out: &mut [u8]) {
+    #[inline(always)]
+    fn pieces<const N: usize>(row: &[u8], out: &mut [u8]) {
+        let last = row.len() - N;
+        let (head, tail): ([u8; N], [u8; N]) = (
+            row[..N].try_into().expect("N bytes"),
+            row[last..].try_into().expect("N bytes"),
+        );
+        out[..N].copy_from_slice(&head);
+        out[last..].copy_from_slice(&tail);
+    }
+    match row.len() {
+        0..8 => out.copy_from_slice(row),
+        8..16 => pieces::<8>(row, out),
+        16..32 => pieces::<16>(row, out),
+        32..64 => pieces::<32>(row, out),
+        64..=MOST_IN_PIECES => pieces::<64>(row, out),
+        _ => out.copy_from_slice(row),
+    }
+}
