@@ -7,6 +7,7 @@ drawn when the epoch is. What is timed is a consumer that takes the batches and 
 
 import argparse
 import json
+import os
 import sys
 import time
 
@@ -148,3 +149,5 @@ def main(who, idioms):
         return
     names = {"workload": args.workload, "batch": args.batch, "who": who, "idiom": f"{args.idiom}-{args.threads}"}
     print(json.dumps(names | measure(job, idiom, args)), flush=True)
+    # Threads of a library that are still at work when the interpreter ends can abort the process.
+    os._exit(0)
