@@ -1,12 +1,13 @@
 // What the memory allows: an epoch of copies, with nothing around them.
 //
 //     cc -O3 -march=native -pthread limits.c -o limits
-//     limits --data FOLDER --workload mnist --batch 256 --idiom copy|prefetch --threads 1
-//            [--mode check|epoch|cold] [--seconds 0.4]
+//     limits --data FOLDER --workload mnist --batch 256 --idiom copy|prefetch|stream
+//            --threads 1 [--mode check|epoch|cold] [--seconds 0.4]
 //
 // The files are mapped. Each thread makes every so many'th batch, in a buffer of its own that it reuses: the rows
 // of the features, converted to float, and their labels. Nobody waits for anybody within an epoch. The idiom
-// `prefetch` asks the processor for the row that comes 16 later. A permutation is given before the clock starts.
+// `prefetch` asks the processor for the row that comes 16 later; `stream`, for floats that stay as they are, stores them past
+// the caches, which leaves nothing to wait for but the memory. A permutation is given before the clock starts.
 #include <assert.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,6 +19,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { AHEAD = 16, LINE = 64, PREFETCH_BYTES = 256, MAX_THREADS = 64 };
 
@@ -26,7 +30,7 @@ static const int64_t *labels;
 static char kind;                              // of an element: u(nsigned 8 bits), d(ouble), f(loat)
 static size_t rows, row_len, row_bytes, batch; // row_len counts elements
 static size_t threads = 1;
-static int prefetch, checking, epochs_per_go;
+static int prefetch, stream, checking, epochs_per_go;
 static uint32_t *order, *seen;
 static pthread_barrier_t barrier;
 static double first_batch; // When the first thread had its first batch.
@@ -64,6 +68,22 @@ static const void *map(const char *data, const char *workload, const char *part,
     return bytes + start;
 }
 
+static void copy_past_caches(float *out, const void *row) {
+#ifdef __SSE2__
+    const __m128i *in = row;
+    __m128i *to = (__m128i *)out;
+    for (size_t i = 0; i < row_bytes / LINE * 4; i += 4) {
+        __m128i a = _mm_loadu_si128(in + i), b = _mm_loadu_si128(in + i + 1);
+        __m128i c = _mm_loadu_si128(in + i + 2), d = _mm_loadu_si128(in + i + 3);
+        _mm_stream_si128(to + i, a), _mm_stream_si128(to + i + 1, b);
+        _mm_stream_si128(to + i + 2, c), _mm_stream_si128(to + i + 3, d);
+    }
+    _mm_sfence();
+#else
+    memcpy(out, row, row_bytes);
+#endif
+}
+
 static void convert(float *restrict out, const void *row) {
     if (kind == 'u') {
         const uint8_t *restrict in = row;
@@ -71,6 +91,8 @@ static void convert(float *restrict out, const void *row) {
     } else if (kind == 'd') {
         const double *restrict in = row;
         for (size_t i = 0; i < row_len; i++) out[i] = (float)in[i];
+    } else if (stream) {
+        copy_past_caches(out, row);
     } else {
         memcpy(out, row, row_bytes);
     }
@@ -171,9 +193,10 @@ int main(int argc, char **argv) {
         else if (!strcmp(name, "--seconds")) seconds = strtod(value, 0);
     }
     prefetch = !strcmp(idiom, "prefetch");
+    stream = !strcmp(idiom, "stream");
     checking = !strcmp(mode, "check");
-    if (!batch || !threads || threads > MAX_THREADS || !(prefetch || !strcmp(idiom, "copy"))) {
-        fputs("limits --data FOLDER --workload W --batch N --idiom copy|prefetch [--threads N]\n", stderr);
+    if (!batch || !threads || threads > MAX_THREADS || !(prefetch || stream || !strcmp(idiom, "copy"))) {
+        fputs("limits --data FOLDER --workload W --batch N --idiom copy|prefetch|stream [--threads N]\n", stderr);
         return 2;
     }
 
@@ -184,6 +207,10 @@ int main(int argc, char **argv) {
     labels = map(data, workload, "labels", &label_rows, &label_len, &label_kind);
     assert(label_rows == rows && label_len == 1 && label_kind == 'i' && kind != 'i');
     row_bytes = row_len * (kind == 'u' ? 1 : kind == 'd' ? 8 : 4);
+    if (stream && (kind != 'f' || row_bytes % LINE)) {
+        fputs("only whole cache lines of float are streamed\n", stderr);
+        return 2;
+    }
     shuffle();
     seen = calloc(rows, sizeof *seen);
 
