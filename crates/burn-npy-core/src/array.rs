@@ -167,7 +167,7 @@ impl Array {
 
     /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers, the
     /// length of fixed-width bytes and text. They stand along a last axis of what
-    /// [`read`](Self::read) and a [`Column`] give.
+    /// [`read`](Self::read) and a [`Column`](crate::Column) give.
     pub fn number_axis(&self) -> Option<usize> {
         self.numbers.and_then(|numbers| numbers.axis)
     }

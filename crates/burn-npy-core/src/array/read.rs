@@ -96,8 +96,8 @@ impl Array {
     /// # Errors
     ///
     /// [`ErrorClass::Usage`] if the array is in a file, which another process could change under the
-    /// view: [`read`](Self::read) it, open it with [`Access::Memory`], or vouch for the file with
-    /// [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is not the type of the items, or
+    /// view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory), or vouch for the
+    /// file with [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is not the type of the items, or
     /// their bytes are in the other order, not aligned, or not values of `T`.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         match self.storage.owned_bytes() {
