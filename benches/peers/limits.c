@@ -80,6 +80,7 @@ static void copy_past_caches(float *out, const void *row) {
     }
     _mm_sfence();
 #else
+    // Without such stores it is what `copy` does.
     memcpy(out, row, row_bytes);
 #endif
 }
