@@ -146,8 +146,8 @@ def main(who, idioms):
     job, idiom = Job(args), idioms[args.idiom]
     if args.mode == "check":
         check(job, idiom(job))
-        return
-    names = {"workload": args.workload, "batch": args.batch, "who": who, "idiom": f"{args.idiom}-{args.threads}"}
-    print(json.dumps(names | measure(job, idiom, args)), flush=True)
+    else:
+        names = {"workload": args.workload, "batch": args.batch, "who": who, "idiom": f"{args.idiom}-{args.threads}"}
+        print(json.dumps(names | measure(job, idiom, args)), flush=True)
     # Threads of a library that are still at work when the interpreter ends can abort the process.
     os._exit(0)
