@@ -128,8 +128,11 @@ impl Contender<'_> {
         black_box(batches.next().ok_or("no batch")??);
         let first_batch = opened.elapsed();
 
+        let num_batches = loader.num_items().div_ceil(self.batch);
         let mut epochs = 1;
         let mut taken = 1;
+        // What a step takes alone, measured after each epoch: the machine is faster in one second than in the next.
+        let mut alone = Vec::new();
         let seconds = if mode == "cold" {
             for batch in batches {
                 black_box(batch?);
@@ -146,8 +149,9 @@ impl Contender<'_> {
             }
             let at_least = Duration::from_secs_f64(self.args.number("--seconds", 0.4)?);
             (epochs, taken) = (0, 0);
-            let start = Instant::now();
-            while epochs == 0 || start.elapsed() < at_least {
+            let mut seconds = Duration::ZERO;
+            while epochs == 0 || seconds < at_least {
+                let start = Instant::now();
                 for batch in loader.iter() {
                     black_box(batch?);
                     taken += 1;
@@ -156,23 +160,26 @@ impl Contender<'_> {
                     }
                 }
                 epochs += 1;
+                seconds += start.elapsed();
+                if let Some(step) = &step {
+                    alone.push(step.alone(1 + num_batches as u32 / 4));
+                }
             }
-            start.elapsed().as_secs_f64()
+            seconds.as_secs_f64()
         };
-        let rows = loader.num_items();
-        assert_eq!(taken, epochs * rows.div_ceil(self.batch));
+        assert_eq!(taken, epochs * num_batches);
 
         let mut record = json!({
             "workload": self.args.get("--workload", ""),
             "batch": self.batch,
             "who": self.args.get("--who", "ours"),
             "idiom": self.id(),
-            "samples_s": (epochs * rows) as f64 / seconds,
+            "samples_s": (epochs * loader.num_items()) as f64 / seconds,
             "first_batch_ms": first_batch.as_secs_f64() * 1e3,
             "rss_mb": status("VmHWM") as f64 / 1e6,
         });
-        if let Some(step) = step {
-            let alone = step.alone(1 + (500.0 / step_ms) as u32);
+        if step.is_some() {
+            let alone = alone.iter().sum::<f64>() / alone.len() as f64;
             record["over_compute"] = json!(seconds / (taken as f64 * alone));
         }
         Ok(record)
@@ -221,7 +228,9 @@ struct Step {
 impl Step {
     fn new(ms: f64) -> Self {
         let mut step = Self { rounds: 100_000 };
-        step.rounds = (ms / 1e3 / step.alone(3) * f64::from(step.rounds)) as u32;
+        // The processor is slower at first.
+        step.alone(30);
+        step.rounds = (ms / 1e3 / step.alone(30) * f64::from(step.rounds)) as u32;
         step
     }
 
