@@ -2,14 +2,15 @@
 //!
 //! `cargo bench -p burn-npy-core --bench cold [-- --quick]`
 //!
-//! The ids are `cold/<row>/<way>`. In each round every way in turn reads the same batches in the same order, and the
-//! file is dropped from the page cache before. A disk that is shared, or that gives a burst after each
+//! The ids are `cold/<file>/<row>/<way>`: of a file of 512 MiB every row is read, so that later rows share pages with
+//! those that came before; of one of 3 GiB the first of an epoch. In each round every way in turn reads the same batches in
+//! the same order, and the file is dropped from the page cache before. A disk that is shared, or that gives a burst after each
 //! pause, is twice as fast in one second as in the next: the turns are short and many, and drawn anew
 //! in each round, so that no way always follows the same other one. The naive way comes after all rounds and stops
 //! after some time: it reads megabytes around each row, which the next turn would have to wait for, and of a
 //! file that fits into memory it would soon have everything.
 //!
-//! `warm/<row>/<way>`: the same file in memory, to see what announcements cost where they gain nothing.
+//! `warm/<file>/<row>/<way>`: the same file in memory, to see what announcements cost where they gain nothing.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 use burn_npy_core::{Permutation, Result};
 use disk::{BATCH, WAYS};
 
-/// What a way reads in one turn, at most: a third of a second of a fast disk, and many times what is asked for ahead.
-const TURN: usize = 384 << 20;
+/// What a way reads in one turn, at most.
+const TURN: usize = 512 << 20;
 
 /// Ways to read a file that is in memory, in pairs without and with announcements.
 const WARM: [&str; 4] = [
@@ -35,14 +36,18 @@ const WARM: [&str; 4] = [
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    // Bytes of the file, how long the naive way may take, rounds, and those of what needs few.
-    let (size, naive, rounds, few) = match quick {
-        true => (320 << 20, Duration::from_millis(30), 1, 1),
-        false => (3 << 30, Duration::from_millis(200), 31, 7),
+    // Bytes of the files, how long the naive way may take, rounds, and those of what needs few.
+    let (sizes, naive, rounds, few) = match quick {
+        true => (&[320 << 20][..], Duration::from_millis(30), 1, 1),
+        false => (&[512 << 20, 3 << 30][..], Duration::from_millis(200), 21, 5),
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");
-    for row_bytes in [4 << 10, 150 << 10] {
+    let cases = sizes
+        .iter()
+        .flat_map(|size| [(*size, 4 << 10), (*size, 150 << 10)]);
+    for (size, row_bytes) in cases {
+        let case = format!("{}-MiB/{}-KiB", size >> 20, row_bytes >> 10);
         let path = dir.path().join(format!("{row_bytes}.npy"));
         disk::write(&path, size, row_bytes)?;
         let rows = size / (64 << 20) * ((64 << 20) / row_bytes);
@@ -74,7 +79,7 @@ fn main() -> Result<()> {
         for ((way, rate), all) in WAYS.iter().zip(&medians).zip(&rates) {
             println!(
                 "{:40} {rate:>10.0} {:>17} {:>8.1} {:>13.2}",
-                format!("cold/{}-KiB/{way}", row_bytes >> 10),
+                format!("cold/{case}/{way}"),
                 format!("{:.0}-{:.0}", all[0], all[all.len() - 1]),
                 rate / medians[0],
                 rate / best
@@ -92,7 +97,7 @@ fn main() -> Result<()> {
         let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
         println!("{:40} {:>10} {:>17}", "id", "rows/s", "x not announced");
         for (i, (way, rate)) in WARM.iter().zip(&medians).enumerate() {
-            let id = format!("warm/{}-KiB/{way}", row_bytes >> 10);
+            let id = format!("warm/{case}/{way}");
             println!("{id:40} {rate:>10.0} {:>17.2}", rate / medians[i - i % 2]);
         }
         let _ = std::fs::remove_file(&path);
