@@ -44,36 +44,52 @@ impl Column {
     /// Tells the system that these rows will be gathered soon, so that it reads those that are not in memory
     /// meanwhile. It does not wait, and it may do nothing: for small files, which are read ahead
     /// anyway, and for rows that are in memory, of which some are looked at.
+    ///
+    /// Small rows of a file for which there is memory make it read the rest of the file in order, too: slowly at first,
+    /// and all of it before the end of an epoch.
     pub fn announce(&self, rows: &[usize]) {
         if !self.is_announced() {
             return;
         }
         let storage = self.array().storage();
-        let Some(source) = self.contiguous_rows() else {
+        let (Some(source), Some(streak)) = (self.contiguous_rows(), storage.cached_streak()) else {
             return;
         };
         let start = self.array().data_offset() + source.first as u64;
-        let range = |row: &usize| {
-            let start = start + *row as u64 * source.stride as u64;
-            start..start + source.row_bytes as u64
+        let ranges = || {
+            let inside = rows.iter().filter(|row| **row < self.rows());
+            inside
+                .map(|row| start + *row as u64 * source.stride as u64)
+                .map(|start| start..start + source.row_bytes as u64)
+                .filter(|range| !range.is_empty())
         };
-        let inside = |row: &&usize| **row < self.rows() && source.row_bytes > 0;
-        let Some(streak) = storage.cached_streak() else {
-            return;
+        let small = source.row_bytes < LARGE_ROW;
+        let len = self.rows() as u64 * source.stride as u64;
+        let swept = match small {
+            true => self.sweep().reached(len),
+            false => 0,
         };
-        let probes = match source.row_bytes < LARGE_ROW {
-            true => PROBES,
-            false => rows.len(),
-        };
-        let mut ranges = rows.iter().filter(inside).map(range);
-        if are_cached(streak, rows.len(), probes, &mut ranges, |at| {
+        // What a sweep has not come to, a few of its neighbours cannot tell.
+        let sweeping = 0 < swept && swept < len;
+        let unread = |range: &Range<u64>| sweeping && range.end > start + swept;
+        let probes = if small { PROBES } else { rows.len() };
+        let mut doubtful = ranges().filter(|range| !unread(range));
+        let cached = are_cached(streak, rows.len(), probes, &mut doubtful, |at| {
             storage.is_cached(at)
-        }) {
+        });
+        if cached && !sweeping {
             return;
         }
-        let mut ranges: Vec<_> = rows.iter().filter(inside).map(range).collect();
-        for range in merge(&mut ranges) {
+        let mut wanted: Vec<_> = ranges().filter(|range| !cached || unread(range)).collect();
+        for range in merge(&mut wanted) {
             storage.will_need(range);
+        }
+        if small {
+            let pages = rows.len() as u64 * (source.row_bytes as u64 + PAGE);
+            let next = self.sweep().advance(pages, len);
+            if !next.is_empty() {
+                storage.will_need(start + next.start..start + next.end);
+            }
         }
     }
 }
@@ -140,6 +156,8 @@ mod tests {
 
     use super::*;
     use crate::format::header;
+    #[cfg(target_os = "linux")]
+    use crate::sweep::Sweep;
     use crate::{Access, Array, Buffer, OpenOptions};
 
     #[test]
@@ -213,19 +231,57 @@ mod tests {
         column.announce(&[0, 7, 8]);
     }
 
+    /// A file of 320 MB that begins with those bytes; the rest is zero, and takes no space.
+    #[cfg(unix)]
+    fn large_file(path: &std::path::Path, first: &[u8]) -> usize {
+        let rows = 80_000;
+        let head = header::encode("'|u1'", crate::Layout::C, &[rows, 4000]);
+        let file = File::create(path).unwrap();
+        file.set_len((head.len() + rows * 4000) as u64).unwrap();
+        let bytes = [&head, first].concat();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        rows
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_fits_into_memory_is_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large.npy");
+        // Bytes that are on the disk: of the others the system knows that they are zero.
+        let rows = large_file(&path, &vec![0; 80_000 * 4000]);
+        for fits in [true, false] {
+            let file = File::open(&path).unwrap();
+            file.sync_all().unwrap();
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+            let mut column = Column::new(Array::open(&path).unwrap()).unwrap();
+            column.set_sweep(Sweep::with_memory(fits));
+            column.advise(true);
+            // To look at a page asks the system for it, so each is looked at once; they are no neighbours.
+            let mut looks = (1..80).map(|i| {
+                let offset = (rows - i * 200) * 4000;
+                column.array().storage().is_cached(offset as u64)
+            });
+            if looks.next() == Some(true) {
+                eprintln!("not tested: the file system is in memory itself");
+                return;
+            }
+            let asked: Vec<usize> = (0..rows / 2).collect();
+            asked.chunks(64).for_each(|rows| column.announce(rows));
+            let is_read = (0..50).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                looks.next().unwrap()
+            });
+            assert_eq!(is_read, fits);
+        }
+    }
+
     #[test]
     #[cfg(unix)]
     fn announced_rows_are_the_same_rows() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large.npy");
-        // Large enough to be announced; a sparse file takes no space.
-        let rows = 80_000;
-        let head = header::encode("'|u1'", crate::Layout::C, &[rows, 4000]);
-        let file = File::create(&path).unwrap();
-        file.set_len((head.len() + rows * 4000) as u64).unwrap();
-        let mut bytes = head.clone();
-        bytes.resize(head.len() + 4000, 7);
-        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        let rows = large_file(&path, &[7; 4000]);
         for access in [Access::Mapped, Access::Positioned] {
             let options = OpenOptions {
                 access,

@@ -4,12 +4,14 @@ mod bytes;
 mod gather;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 
 use crate::convert::Stages;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
+use crate::sweep::Sweep;
 use crate::{Array, Convert, DType, Element, Error, ErrorClass, Result};
 
 pub use bytes::ByteTable;
@@ -40,6 +42,7 @@ pub struct Column {
     stages: Stages,
     /// Whether the user vouches that the file stays as it is.
     unchanging: bool,
+    sweep: Arc<Sweep>,
 }
 
 /// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
@@ -84,6 +87,15 @@ impl Column {
         Self::of_axes(array.clone(), 1, 0, array.axes())
     }
 
+    pub(crate) fn sweep(&self) -> &Sweep {
+        &self.sweep
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_sweep(&mut self, sweep: Sweep) {
+        self.sweep = Arc::new(sweep);
+    }
+
     fn of_axes(
         array: Array,
         rows: usize,
@@ -100,6 +112,7 @@ impl Column {
             axes,
             stages: Stages::new(numbers.dtype),
             unchanging: false,
+            sweep: Arc::default(),
             array,
         })
     }

@@ -68,6 +68,7 @@ mod npz;
 mod order;
 mod storage;
 mod stream;
+mod sweep;
 mod write;
 mod zip;
 
