@@ -69,7 +69,7 @@ impl Column {
             true => self.sweep().reached(len),
             false => 0,
         };
-        // What a sweep has not come to, a few of its neighbours cannot tell.
+        // Of the rows that a sweep has come to some are looked at, as without one; the others are announced anyway.
         let sweeping = 0 < swept && swept < len;
         let unread = |range: &Range<u64>| sweeping && range.end > start + swept;
         let probes = if small { PROBES } else { rows.len() };

@@ -9,6 +9,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -20,6 +21,9 @@ use crate::{Error, ErrorClass, Result};
 
 /// Of a file of this size or less, whatever is read ahead is soon asked for.
 const SMALL: u64 = 256 << 20;
+/// Of a longer range that is advised, the system may read the begin alone: as much as it reads ahead of a stream, 128 KiB unless
+/// somebody has said otherwise, or as a disk takes at once.
+const ADVISED: u64 = 128 << 10;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,22 +224,24 @@ impl Storage {
     }
 
     /// Asks the system to read bytes of a file soon, without waiting for them. Only a hint.
-    pub(crate) fn will_need(&self, range: std::ops::Range<u64>) {
-        let (start, len) = (range.start, range.end - range.start);
-        match &*self.0 {
-            // The same for a map, but that it does not lock the addresses of the whole process.
-            #[cfg(all(unix, not(target_vendor = "apple")))]
-            Repr::Mapped(_, file) | Repr::Positioned(file) => {
-                use rustix::fs::{Advice, fadvise};
-                let len = std::num::NonZeroU64::new(len);
-                let _ = fadvise(&file.file, start, len, Advice::WillNeed);
-            }
-            #[cfg(target_vendor = "apple")]
-            Repr::Mapped(map, _) => {
-                let _ = map.advise_range(memmap2::Advice::WillNeed, start as usize, len as usize);
-            }
-            _ => {
-                let _ = (start, len);
+    pub(crate) fn will_need(&self, range: Range<u64>) {
+        for Range { start, end } in pieces(range) {
+            match &*self.0 {
+                // The same for a map, but that it does not lock the addresses of the whole process.
+                #[cfg(all(unix, not(target_vendor = "apple")))]
+                Repr::Mapped(_, file) | Repr::Positioned(file) => {
+                    use rustix::fs::{Advice, fadvise};
+                    let len = std::num::NonZeroU64::new(end - start);
+                    let _ = fadvise(&file.file, start, len, Advice::WillNeed);
+                }
+                #[cfg(target_vendor = "apple")]
+                Repr::Mapped(map, _) => {
+                    let (start, len) = (start as usize, (end - start) as usize);
+                    let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
+                }
+                _ => {
+                    let _ = (start, end);
+                }
             }
         }
     }
@@ -255,6 +261,14 @@ impl std::fmt::Debug for Storage {
             Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
         }
     }
+}
+
+/// A range in pieces, each of which the system reads whole.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    range
+        .step_by(ADVISED as usize)
+        .map(move |start| start..end.min(start.saturating_add(ADVISED)))
 }
 
 /// An open file and what it looked like when it was opened.
@@ -372,6 +386,24 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, bytes).unwrap();
         (dir, path)
+    }
+
+    #[test]
+    fn a_long_range_is_advised_whole() {
+        for (start, len) in [
+            (0, 0),
+            (5, 1),
+            (5, ADVISED),
+            (7, ADVISED + 1),
+            (0, 10 * ADVISED - 3),
+        ] {
+            let all: Vec<_> = pieces(start..start + len).collect();
+            let sum: u64 = all.iter().map(|piece| piece.end - piece.start).sum();
+            assert_eq!(sum, len);
+            assert!(all.iter().all(|piece| piece.end - piece.start <= ADVISED));
+            assert!(all.is_sorted_by(|a, b| a.end == b.start));
+            assert_eq!(all.first().map_or(start, |piece| piece.start), start);
+        }
     }
 
     #[test]
