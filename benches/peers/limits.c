@@ -1,12 +1,13 @@
 // What the memory allows: an epoch of copies, with nothing around them.
 //
 //     cc -O3 -march=native -pthread limits.c -o limits
-//     limits --data FOLDER --workload mnist --batch 256 --idiom copy|prefetch|stream
+//     limits --data FOLDER --workload mnist --batch 256 --idiom copy|prefetch|rotate|stream
 //            --threads 1 [--mode check|epoch|cold] [--seconds 0.4]
 //
 // The files are mapped. Each thread makes every so many'th batch, in a buffer of its own that it reuses: the rows
 // of the features, converted to float, and their labels. Nobody waits for anybody within an epoch. The idiom
-// `prefetch` asks the processor for the row that comes 16 later; `stream`, for floats that stay as they are, stores them past
+// `prefetch` asks the processor for the row that comes 16 later; `rotate` does so too, and fills two buffers by turns, as who passes
+// batches on must: one may stay in the cache of a core where two do not. `stream`, for floats that stay as they are, stores them past
 // the caches, which leaves nothing to wait for but the memory. A permutation is given before the clock starts.
 #include <assert.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ static const uint8_t *features;
 static const int64_t *labels;
 static char kind;                              // of an element: u(nsigned 8 bits), d(ouble), f(loat)
 static size_t rows, row_len, row_bytes, batch; // row_len counts elements
-static size_t threads = 1;
+static size_t threads = 1, buffers = 1; // buffers of each thread
 static int prefetch, stream, checking, epochs_per_go;
 static uint32_t *order, *seen;
 static pthread_barrier_t barrier;
@@ -115,9 +116,11 @@ static void check(const float *out, const int64_t *out_labels, size_t count) {
     }
 }
 
-static void epoch(size_t thread, float *out, int64_t *out_labels) {
+static void epoch(size_t thread, float *first_out, int64_t *out_labels) {
+    size_t turn = 0;
     for (size_t start = thread * batch; start < rows; start += threads * batch) {
         size_t end = start + batch < rows ? start + batch : rows;
+        float *out = first_out + turn++ % buffers * batch * row_len;
         for (size_t i = start; i < end; i++) {
             if (prefetch && i + AHEAD < rows) {
                 const uint8_t *next = features + order[i + AHEAD] * row_bytes;
@@ -137,7 +140,7 @@ static void epoch(size_t thread, float *out, int64_t *out_labels) {
 
 // Runs epochs between two barriers, until there are none to run.
 static void *work(void *arg) {
-    size_t bytes = (batch * row_len * sizeof(float) + 4095) / 4096 * 4096;
+    size_t bytes = (buffers * batch * row_len * sizeof(float) + 4095) / 4096 * 4096;
     float *out = aligned_alloc(4096, bytes);
     int64_t *out_labels = calloc(batch, sizeof *out_labels);
     if (!out || !out_labels) die("memory");
@@ -193,11 +196,12 @@ int main(int argc, char **argv) {
         else if (!strcmp(name, "--threads")) threads = strtoull(value, 0, 10);
         else if (!strcmp(name, "--seconds")) seconds = strtod(value, 0);
     }
-    prefetch = !strcmp(idiom, "prefetch");
+    if (!strcmp(idiom, "rotate")) buffers = 2;
+    prefetch = !strcmp(idiom, "prefetch") || buffers > 1;
     stream = !strcmp(idiom, "stream");
     checking = !strcmp(mode, "check");
     if (!batch || !threads || threads > MAX_THREADS || !(prefetch || stream || !strcmp(idiom, "copy"))) {
-        fputs("limits --data FOLDER --workload W --batch N --idiom copy|prefetch|stream [--threads N]\n", stderr);
+        fputs("limits --data FOLDER --workload W --batch N --idiom copy|prefetch|rotate|stream [--threads N]\n", stderr);
         return 2;
     }
 
