@@ -351,7 +351,7 @@ fn convert_avx512<S: Scalar + Cast<T>, T: Pod>(
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
 ) {
-    match size_of_val(out) >= stream::MIN_BYTES {
+    match size_of_val(out) >= stream::min_bytes() {
         true => stream_rows::<S, T>(rows, wanted, out, f),
         false => convert_rows::<S, T>(rows, wanted, out, f),
     }
@@ -365,7 +365,7 @@ fn convert_avx2<S: Scalar + Cast<T>, T: Pod>(
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
 ) {
-    match size_of_val(out) >= stream::MIN_BYTES {
+    match size_of_val(out) >= stream::min_bytes() {
         true => stream_rows::<S, T>(rows, wanted, out, f),
         false => convert_rows::<S, T>(rows, wanted, out, f),
     }

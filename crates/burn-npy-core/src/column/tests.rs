@@ -230,10 +230,10 @@ fn large_batches_are_those_of_small_ones() {
         floats.slice(3..5002).unwrap(),
     ] {
         let rows: Vec<usize> = (0..1300).map(|i| i * 397 % 1300).collect();
-        assert!(rows.len() * column.row_bytes() > crate::stream::MIN_BYTES);
+        assert!(rows.len() * column.row_bytes() > crate::stream::min_bytes());
         let large = gather::<f32>(&column, &rows);
         let small: Vec<f32> = rows
-            .chunks(100)
+            .chunks(50)
             .flat_map(|rows| gather::<f32>(&column, rows))
             .collect();
         assert!(large == small);

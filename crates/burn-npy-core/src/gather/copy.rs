@@ -20,7 +20,7 @@ pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
             ));
         }
         _ => {
-            let streamed = out.len() >= stream::MIN_BYTES;
+            let streamed = out.len() >= stream::min_bytes();
             let far = wanted.far(rows);
             let mut out = out;
             let mut at = 0;
