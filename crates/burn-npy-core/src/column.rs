@@ -11,6 +11,7 @@ use ndarray::ArrayD;
 use crate::convert::Stages;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
+use crate::stores::Stores;
 use crate::sweep::Sweep;
 use crate::{Array, Convert, DType, Element, Error, ErrorClass, Result};
 
@@ -43,6 +44,8 @@ pub struct Column {
     /// Whether the user vouches that the file stays as it is.
     unchanging: bool,
     sweep: Arc<Sweep>,
+    /// How batches are stored; shared by clones as well.
+    stores: Arc<Stores>,
 }
 
 /// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
@@ -92,6 +95,11 @@ impl Column {
     }
 
     #[cfg(test)]
+    pub(crate) fn set_stores(&mut self, stores: Stores) {
+        self.stores = Arc::new(stores);
+    }
+
+    #[cfg(test)]
     pub(crate) fn set_sweep(&mut self, sweep: Sweep) {
         self.sweep = Arc::new(sweep);
     }
@@ -113,6 +121,7 @@ impl Column {
             stages: Stages::new(numbers.dtype),
             unchanging: false,
             sweep: Arc::default(),
+            stores: Arc::default(),
             array,
         })
     }

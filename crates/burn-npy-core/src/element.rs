@@ -127,8 +127,16 @@ macro_rules! with_made {
                 type $stored = $type;
                 $body
             })*
-            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 => $other,
+            _ => $other,
         }
     };
 }
-pub(crate) use {with_made, with_stored};
+
+/// As [`with_stored`], for the dtypes whose numbers are measurements, with which batches are computed; `$other` for the rest.
+macro_rules! with_measured {
+    ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
+        $crate::element::with_made!(@each $dtype, $stored, $body, $other,
+            I8 i8, I16 i16, I32 i32, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+    };
+}
+pub(crate) use {with_made, with_measured, with_stored};

@@ -8,17 +8,12 @@
 #![allow(unsafe_code)]
 
 mod arithmetic;
+mod convert;
 mod copy;
 
-use bytemuck::Pod;
-use half::{bf16, f16};
+use convert::{Cast, Pod, Scalar};
 
-use crate::DType;
-use crate::convert::{Arith, Cast, Stage};
-use crate::element::{Scalar, with_made, with_stored};
-use crate::stream;
-use arithmetic::{Fused, arithmetic};
-
+pub(crate) use convert::convert;
 pub(crate) use copy::copy;
 
 /// How many rows ahead of the copy the memory is asked for, at most: into the second cache. A core waits for more lines of
@@ -35,8 +30,6 @@ const SHORT: usize = 3;
 /// How much of a row is asked for before its turn. The hardware sees what follows, unless it is
 /// [read slowly](reads_slowly).
 const ROW_BYTES: usize = 1 << 10;
-/// How much of a row is converted before more of it is asked for.
-const PIECE: usize = 256;
 
 /// Rows that lie in memory: row `i` is the `row_bytes` bytes at `first + i * stride`.
 #[derive(Clone, Copy)]
@@ -118,6 +111,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) also: &'a [Rows<'a>],
     /// Whether the rows were asked for before.
     pub(crate) asked: bool,
+    /// Whether what becomes of them is stored past the caches.
+    pub(crate) past_caches: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -127,6 +122,7 @@ impl<'a> Wanted<'a> {
             ahead: &[],
             also: &[],
             asked: false,
+            past_caches: false,
         }
     }
 
@@ -170,24 +166,23 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Runs something for every row and its place, so many elements of `out`, and asks for the rows that come later.
+/// Runs something for short rows and their places, so many elements of `out` each, and asks for the rows that come later;
+/// gives how many rows are done with, from the first on: none if rows are not short.
 ///
 /// A core looks only so many instructions ahead. Of short rows it should find several there, so that it looks up their pages
 /// side by side: hence a loop of its own for those, with nothing in it that can be left out. A macro, since the body of
 /// a closure is not compiled for the instructions that its caller may use.
-macro_rules! for_each_row {
-    ($rows:expr, $wanted:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {
+macro_rules! for_short_rows {
+    ($rows:expr, $wanted:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {{
         let (rows, wanted): (Rows<'_>, Wanted<'_>) = ($rows, $wanted);
-        let (out, len) = ($out, $len);
         let (far, of) = (wanted.far(rows), wanted.of);
         let short = wanted.short(rows);
         let most = short.map_or(0, |_| of.len().saturating_sub(far));
-        let (places, last_places) = out.split_at_mut(most * len);
         if let Some((lines, also)) = short
             && most > 0
         {
             let later = of[far / NEAR..].iter().zip(&of[far..]);
-            let places = places.chunks_exact_mut(len);
+            let places = $out[..most * $len].chunks_exact_mut($len);
             for (($place, &row), (&near, &far)) in places.zip(of).zip(later) {
                 rows.prefetch_short::<2>(far, lines);
                 prefetch::<2>(also.start(far));
@@ -197,99 +192,41 @@ macro_rules! for_each_row {
                 $do;
             }
         }
-        let last_places = last_places.chunks_exact_mut(len);
-        for ((i, $place), &row) in (most..).zip(last_places).zip(&of[most..]) {
-            wanted.prefetch(rows, i, far);
-            let $row = rows.row(row);
-            $do;
-        }
-    };
+        most
+    }};
 }
 
-use for_each_row;
+use for_short_rows;
 
-/// The largest of some row numbers, 0 of none.
-pub(crate) fn largest(rows: &[usize]) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if Level::of_machine() == Level::Avx512 {
-        #[target_feature(enable = "avx512f")]
-        fn largest_avx512(rows: &[usize]) -> usize {
-            rows.iter().fold(0, |largest, row| largest.max(*row))
-        }
-        // SAFETY: the machine has just been seen to have AVX-512.
-        return unsafe { largest_avx512(rows) };
-    }
-    rows.iter().fold(0, |largest, row| largest.max(*row))
-}
-
-/// Runs a stage over rows, which become one after the other `out`.
-pub(crate) fn convert(rows: Rows<'_>, wanted: Wanted<'_>, stage: &Stage, out: &mut [u8]) {
-    if rows.row_bytes == 0 {
-        return;
-    }
-    let fused = with_stored!(stage.from, From => match stage.to {
-        DType::F32 => {
-            let out = bytemuck::cast_slice_mut(out);
-            convert_float::<From, f32>(rows, wanted, stage, out)
-        }
-        DType::F64 => {
-            let out = bytemuck::cast_slice_mut(out);
-            convert_float::<From, f64>(rows, wanted, stage, out)
-        }
-        to => with_made!(to, To => {
-            let out = bytemuck::cast_slice_mut(out);
-            dispatch::<From, To>(rows, wanted, out, |x| x);
-            0
-        }, unreachable!("a stage makes what can be made")),
-    });
-    for arith in &stage.arith[fused..] {
-        match stage.to {
-            DType::F16 => arithmetic::<f16>(arith, bytemuck::cast_slice_mut(out)),
-            DType::BF16 => arithmetic::<bf16>(arith, bytemuck::cast_slice_mut(out)),
-            DType::F32 => arithmetic::<f32>(arith, bytemuck::cast_slice_mut(out)),
-            _ => arithmetic::<f64>(arith, bytemuck::cast_slice_mut(out)),
-        }
-    }
-}
-
-/// Casts with the first arithmetic step fused into the loop; gives how many steps are done.
-fn convert_float<S: Scalar + Cast<T>, T: Fused>(
+/// Runs something for every row and its place from the one with number `done` on, and asks for the rows that come later.
+#[inline(always)]
+fn for_other_rows<T>(
     rows: Rows<'_>,
     wanted: Wanted<'_>,
-    stage: &Stage,
+    done: usize,
     out: &mut [T],
-) -> usize {
-    match &*stage.arith {
-        [Arith::Multiply(a), Arith::Add(b), ..] => {
-            let (a, b) = (T::from_f64(*a), T::from_f64(*b));
-            dispatch::<S, T>(rows, wanted, out, move |x| x * a + b);
-            2
-        }
-        [Arith::Multiply(a), ..] => {
-            let a = T::from_f64(*a);
-            dispatch::<S, T>(rows, wanted, out, move |x| x * a);
-            1
-        }
-        [Arith::Divide(a), ..] => {
-            let a = T::from_f64(*a);
-            match stage.reciprocal && Level::of_machine() != Level::Portable {
-                // Division by a constant, exact as `convert::divides_by_reciprocal` has seen, at a third of the cost.
-                true => {
-                    let inverse = T::ONE / a;
-                    dispatch::<S, T>(rows, wanted, out, move |x| {
-                        let near = x * inverse;
-                        (-near).mul_add(a, x).mul_add(inverse, near)
-                    });
-                }
-                false => dispatch::<S, T>(rows, wanted, out, move |x| x / a),
-            }
-            1
-        }
-        _ => {
-            dispatch::<S, T>(rows, wanted, out, |x| x);
-            0
-        }
+    len: usize,
+    mut f: impl FnMut(&[u8], &mut [T]),
+) {
+    let far = wanted.far(rows);
+    let places = out[done * len..].chunks_exact_mut(len);
+    for ((i, place), &row) in (done..).zip(places).zip(&wanted.of[done..]) {
+        wanted.prefetch(rows, i, far);
+        f(rows.row(row), place);
     }
+}
+
+/// Whether all of some row numbers are below a length, found without a branch for each. It may be false of a length beyond
+/// `isize::MAX`, which only rows of no bytes can have, when they are.
+pub(crate) fn all_below(rows: &[usize], len: usize) -> bool {
+    let Some(last) = len.checked_sub(1) else {
+        return rows.is_empty();
+    };
+    // The highest bit is set by a row beyond `isize::MAX`, or by one after the last.
+    let outside = rows
+        .iter()
+        .fold(0, |outside, row| outside | row | last.wrapping_sub(*row));
+    outside >> (usize::BITS - 1) == 0
 }
 
 /// What a machine can do, as far as the loops are compiled for it.
@@ -306,6 +243,10 @@ enum Level {
 
 impl Level {
     fn of_machine() -> Self {
+        #[cfg(test)]
+        if let Some(level) = tests::LEVEL.get() {
+            return level;
+        }
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
@@ -313,6 +254,7 @@ impl Level {
                 && has!("avx512bw")
                 && has!("avx512dq")
                 && has!("avx512vl")
+                && has!("avx2")
                 && has!("fma")
             {
                 return Self::Avx512;
@@ -325,165 +267,143 @@ impl Level {
     }
 }
 
-/// The loop, compiled for the best instructions that the machine has.
-fn dispatch<S: Scalar + Cast<T>, T: Pod>(
-    rows: Rows<'_>,
-    wanted: Wanted<'_>,
-    out: &mut [T],
-    f: impl Fn(T) -> T + Copy,
-) {
-    match Level::of_machine() {
-        // SAFETY: the machine has just been seen to have these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { convert_avx512::<S, T>(rows, wanted, out, f) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { convert_avx2::<S, T>(rows, wanted, out, f) },
-        Level::Portable => convert_rows::<S, T>(rows, wanted, out, f),
-    }
-}
-
+/// The loops, compiled for some instructions. Each has a module of its own, since that is what the compiler works on at a time.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn convert_avx512<S: Scalar + Cast<T>, T: Pod>(
-    rows: Rows<'_>,
-    wanted: Wanted<'_>,
-    out: &mut [T],
-    f: impl Fn(T) -> T + Copy,
-) {
-    match size_of_val(out) >= stream::min_bytes() {
-        true => stream_rows::<S, T>(rows, wanted, out, f),
-        false => convert_rows::<S, T>(rows, wanted, out, f),
-    }
-}
+macro_rules! compiled_for {
+    ($module:ident, $features:literal) => {
+        mod $module {
+            use super::convert::{self, Cast, Pod, Scalar};
+            use super::{Rows, Wanted};
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn convert_avx2<S: Scalar + Cast<T>, T: Pod>(
-    rows: Rows<'_>,
-    wanted: Wanted<'_>,
-    out: &mut [T],
-    f: impl Fn(T) -> T + Copy,
-) {
-    match size_of_val(out) >= stream::min_bytes() {
-        true => stream_rows::<S, T>(rows, wanted, out, f),
-        false => convert_rows::<S, T>(rows, wanted, out, f),
-    }
-}
-
-/// As [`convert_rows`], but past the caches: a tile at a time is converted in the nearest cache and
-/// streamed from there.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn stream_rows<S: Scalar + Cast<T>, T: Pod>(
-    rows: Rows<'_>,
-    wanted: Wanted<'_>,
-    out: &mut [T],
-    f: impl Fn(T) -> T + Copy,
-) {
-    let mut tile = stream::Tile::default();
-    let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile.0);
-    let row_len = rows.row_bytes / size_of::<S>();
-    let far = wanted.far(rows);
-    for (i, (out, &row)) in out.chunks_exact_mut(row_len).zip(wanted.of).enumerate() {
-        wanted.prefetch(rows, i, far);
-        let mut row = rows.row(row);
-        for out in out.chunks_mut(tile.len()) {
-            let tile = &mut tile[..out.len()];
-            let (part, behind) = row.split_at(out.len() * size_of::<S>());
-            if reads_slowly::<S, T>() && behind.len() >= ROW_BYTES {
-                prefetch_later(part);
+            #[target_feature(enable = $features)]
+            pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
+                row: &[u8],
+                out: &mut [T],
+                f: impl Fn(T) -> T + Copy,
+            ) {
+                convert::row::<S, T>(row, out, f);
             }
-            convert_row::<S, T>(part, tile, f);
-            row = behind;
-            stream::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
+
+            #[target_feature(enable = $features)]
+            pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
+                rows: Rows<'_>,
+                wanted: Wanted<'_>,
+                out: &mut [T],
+                f: impl Fn(T) -> T + Copy,
+            ) -> usize {
+                convert::short_rows::<S, T>(rows, wanted, out, f)
+            }
         }
-    }
-    stream::fence();
+    };
 }
 
-#[inline(always)]
-fn convert_rows<S: Scalar + Cast<T>, T: Pod>(
+#[cfg(target_arch = "x86_64")]
+compiled_for!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");
+#[cfg(target_arch = "x86_64")]
+compiled_for!(avx2, "avx2,fma");
+
+/// The loops for what training is fed with, compiled for the best instructions that the machine has.
+fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
     rows: Rows<'_>,
     wanted: Wanted<'_>,
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
 ) {
     let row_len = rows.row_bytes / size_of::<S>();
-    for_each_row!(rows, wanted, out, row_len, |row, out| convert_row::<S, T>(
-        row, out, f
-    ));
-}
-
-/// A row, in pieces of fixed lengths that the compiler makes vectors of. The last piece overlaps the one before it
-/// rather than going element by element.
-#[inline(always)]
-fn convert_row<S: Scalar + Cast<T>, T: Pod>(row: &[u8], out: &mut [T], f: impl Fn(T) -> T + Copy) {
-    let len = out.len();
-    assert_eq!(row.len(), len * size_of::<S>());
-    if len > 16 {
-        let pieces = match reads_slowly::<S, T>() {
-            true => row.len().saturating_sub(ROW_BYTES) / PIECE * PIECE,
-            false => 0,
-        };
-        let (row, last) = row.split_at(pieces);
-        let (out, last_out) = out.split_at_mut(pieces / size_of::<S>());
-        let out = out.chunks_exact_mut(PIECE / size_of::<S>());
-        for (piece, out) in row.chunks_exact(PIECE).zip(out) {
-            prefetch_later(piece);
-            convert_run::<S, T>(piece, out, f);
+    match Level::of_machine() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => {
+            // SAFETY: the machine has just been seen to have these instructions.
+            let done = unsafe { avx512::short_rows::<S, T>(rows, wanted, out, f) };
+            // SAFETY: as above.
+            let row = |row: &[u8], out: &mut [T]| unsafe { avx512::row::<S, T>(row, out, f) };
+            convert::other_rows(rows, wanted, done, out, row_len, &row);
         }
-        convert_run::<S, T>(last, last_out, f);
-    } else if len >= 8 {
-        convert_piece::<8, S, T>(row, out, 0, f);
-        convert_piece::<8, S, T>(row, out, len - 8, f);
-    } else if len >= 4 {
-        convert_piece::<4, S, T>(row, out, 0, f);
-        convert_piece::<4, S, T>(row, out, len - 4, f);
-    } else {
-        for at in 0..len {
-            convert_piece::<1, S, T>(row, out, at, f);
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => {
+            // SAFETY: as above.
+            let done = unsafe { avx2::short_rows::<S, T>(rows, wanted, out, f) };
+            // SAFETY: as above.
+            let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
+            convert::other_rows(rows, wanted, done, out, row_len, &row);
+        }
+        Level::Portable => {
+            // Where that is all there is.
+            let done = match cfg!(target_arch = "x86_64") {
+                true => 0,
+                false => convert::short_rows::<S, T>(rows, wanted, out, f),
+            };
+            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, f);
+            convert::other_rows(rows, wanted, done, out, row_len, &row);
         }
     }
 }
 
-/// Whether the hardware does not see in time that a row is read from front to end, since more is written meanwhile. To
-/// ask for all of it gains 10 to 30 % where bytes or 16 bits become 32.
-const fn reads_slowly<S, T>() -> bool {
-    size_of::<S>() < size_of::<T>()
-}
-
-/// Asks for what comes later in a row than one of its parts, by as much as was asked for before its turn.
-#[inline(always)]
-fn prefetch_later(part: &[u8]) {
-    for at in (0..part.len()).step_by(LINE) {
-        prefetch::<1>(part.as_ptr().wrapping_add(ROW_BYTES + at));
+/// The same for casts to what is seldom a batch of many numbers: a few nanoseconds more a row, and a quarter of the code.
+fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [T]) {
+    let row_len = rows.row_bytes / size_of::<S>();
+    match Level::of_machine() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 | Level::Avx2 => {
+            // SAFETY: the machine has just been seen to have AVX2 and FMA, of which AVX-512 is no more than a further level here.
+            let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
+            convert::other_rows(rows, wanted, 0, out, row_len, &row);
+        }
+        Level::Portable => {
+            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x);
+            convert::other_rows(rows, wanted, 0, out, row_len, &row);
+        }
     }
 }
 
-#[inline(always)]
-fn convert_run<S: Scalar + Cast<T>, T: Pod>(row: &[u8], out: &mut [T], f: impl Fn(T) -> T + Copy) {
-    for (out, element) in out.iter_mut().zip(row.chunks_exact(size_of::<S>())) {
-        *out = f(S::load(element).cast());
-    }
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Level;
+    use std::cell::Cell;
 
-#[inline(always)]
-fn convert_piece<const N: usize, S: Scalar + Cast<T>, T: Pod>(
-    row: &[u8],
-    out: &mut [T],
-    at: usize,
-    f: impl Fn(T) -> T + Copy,
-) {
-    let row = &row[at * size_of::<S>()..][..N * size_of::<S>()];
-    // All is read before anything is written, or the compiler would have to assume that the one changes the other.
-    let mut from = [S::zeroed(); N];
-    for (from, element) in from.iter_mut().zip(row.chunks_exact(size_of::<S>())) {
-        *from = S::load(element);
+    thread_local! {
+        /// The level of the thread, if it is not that of the machine.
+        pub(super) static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
     }
-    let mut to = [T::zeroed(); N];
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = f(from.cast());
+
+    /// Runs something at each level that the machine has.
+    pub(crate) fn at_each_level(mut f: impl FnMut()) {
+        let mut levels = vec![Level::of_machine()];
+        #[cfg(target_arch = "x86_64")]
+        if levels[0] == Level::Avx512 {
+            levels.push(Level::Avx2);
+        }
+        levels.push(Level::Portable);
+        for level in levels {
+            LEVEL.set(Some(level));
+            f();
+        }
+        LEVEL.set(None);
     }
-    out[at..][..N].copy_from_slice(&to);
+
+    #[test]
+    fn rows_are_below_a_length_if_each_is() {
+        let naive = |rows: &[usize], len| rows.iter().all(|row| *row < len);
+        let some = [
+            0,
+            1,
+            7,
+            isize::MAX as usize,
+            isize::MAX as usize + 1,
+            usize::MAX,
+        ];
+        for len in [0, 1, 2, 8, isize::MAX as usize] {
+            for a in some {
+                for b in some {
+                    let rows = [0, a, b, 0];
+                    assert_eq!(
+                        super::all_below(&rows, len),
+                        naive(&rows, len),
+                        "{rows:?} {len}"
+                    );
+                }
+            }
+            assert!(super::all_below(&[], len));
+        }
+    }
 }

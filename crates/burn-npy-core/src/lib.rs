@@ -67,6 +67,7 @@ mod limits;
 mod npz;
 mod order;
 mod storage;
+mod stores;
 mod stream;
 mod sweep;
 mod write;

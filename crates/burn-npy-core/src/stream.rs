@@ -6,30 +6,11 @@
 //! neither, and make a gather of large batches up to twice as fast.
 #![allow(unsafe_code)]
 
-use std::sync::LazyLock;
-
-/// From this size of a batch on, in bytes, it is worth it. Several batches are on their way at a time, and smaller ones
-/// stay in the last cache from one time to the next. Measured on Zen 4, streaming made batches of 3 MiB slower by a third, and those
-/// of 12 and 48 MiB faster by two thirds. On Emerald Rapids, where a core of many has little of a last cache that is far from it,
-/// it made those of 3 MiB faster by a fifth, and in a loop in C those of less than 1 MiB slower.
-pub(crate) fn min_bytes() -> usize {
-    static FOUND: LazyLock<usize> = LazyLock::new(|| match is_intel_server() {
-        true => 2 << 20,
-        false => 24 << 20,
-    });
-    *FOUND
-}
-
-/// Whether the processor is one of Intel that has AVX-512, which but for a few are those whose last cache lies around all cores.
-#[cfg(target_arch = "x86_64")]
-fn is_intel_server() -> bool {
-    let vendor = std::arch::x86_64::__cpuid(0);
-    let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
-    name.as_flattened() == b"GenuineIntel" && std::is_x86_feature_detected!("avx512f")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn is_intel_server() -> bool {
+/// Whether this machine has such instructions.
+pub(crate) fn is_possible() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
     false
 }
 
@@ -47,7 +28,7 @@ impl Default for Tile {
 /// Copies bytes. Other threads see them after a [`fence`].
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") {
+    if is_possible() {
         // SAFETY: the machine has just been seen to have AVX2.
         unsafe { copy_avx2(from, to) };
         return;

@@ -67,8 +67,8 @@ impl Column {
             0,
             "not aligned"
         );
-        // The largest first: that is one pass without a branch for each.
-        if gather::largest(rows) >= self.rows()
+        if !gather::all_below(rows, self.rows())
+            // Which one, if it is so.
             && let Some(row) = rows.iter().find(|row| **row >= self.rows())
         {
             return Err(self.array.locate(Error::new(
@@ -111,10 +111,13 @@ impl Column {
                     (*slot, count) = (rows, count + 1);
                 }
                 // A single step needs no blocks: nothing has to stay in the cache.
-                let per_block = match self.stages.is_single_pass() {
+                let single = self.stages.is_single_pass();
+                let per_block = match single {
                     true => rows.len(),
                     false => (BLOCK_BYTES / self.row_bytes()).max(1),
                 };
+                let making = single.then(|| self.stores.begin(out.len()));
+                let past_caches = making.as_ref().is_some_and(|making| making.past_caches);
                 let behind = &ahead.rows[..ahead.rows.len().min(LOOK_AHEAD)];
                 let behind = match behind.iter().all(|row| *row < self.rows) {
                     true => behind,
@@ -126,10 +129,15 @@ impl Column {
                         ahead: if rest.is_empty() { behind } else { rest },
                         also: &also[..count],
                         asked: ahead.asked,
+                        past_caches,
                     };
                     self.run_stages(source, wanted, out, scratch);
                     Ok(())
-                })
+                })?;
+                if let Some(making) = making {
+                    self.stores.end(making);
+                }
+                Ok(())
             }
             // Nothing happens to the rows but their byte order, so they are loaded where they belong.
             None if self.stages.stages.is_empty() => {

@@ -6,12 +6,24 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::array::swap_bytes;
+use crate::gather::tests::at_each_level;
+use crate::stores::Stores;
 use crate::{Access, Buffer, ByteOrder, OpenOptions, write_npy};
 
+/// The same at each level of instructions.
 fn gather<T: bytemuck::Pod>(column: &Column, rows: &[usize]) -> Vec<T> {
-    let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
-    column.gather(rows, out.as_mut_slice()).unwrap();
-    bytemuck::cast_slice(out.as_slice()).to_vec()
+    let mut found: Option<Vec<u8>> = None;
+    at_each_level(|| {
+        let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+        column.gather(rows, out.as_mut_slice()).unwrap();
+        let out = out.as_slice();
+        assert!(found.get_or_insert_with(|| out.to_vec()) == out);
+    });
+    let found = found.unwrap();
+    found
+        .chunks_exact(size_of::<T>())
+        .map(bytemuck::pod_read_unaligned)
+        .collect()
 }
 
 #[test]
@@ -211,7 +223,7 @@ fn windows_are_rows_of_rows() {
     }
 }
 
-/// Large batches take another way, past the caches.
+/// Large batches are stored past the caches, and those of a middle size either way.
 #[test]
 fn large_batches_are_those_of_small_ones() {
     let values = Array2::from_shape_fn((1300, 5003), |(i, j)| (i * 31 + j * 7) as u8);
@@ -230,13 +242,17 @@ fn large_batches_are_those_of_small_ones() {
         floats.slice(3..5002).unwrap(),
     ] {
         let rows: Vec<usize> = (0..1300).map(|i| i * 397 % 1300).collect();
-        assert!(rows.len() * column.row_bytes() > crate::stream::min_bytes());
-        let large = gather::<f32>(&column, &rows);
-        let small: Vec<f32> = rows
-            .chunks(50)
-            .flat_map(|rows| gather::<f32>(&column, rows))
-            .collect();
-        assert!(large == small);
+        let in_parts = |column: &Column, len| -> Vec<f32> {
+            let parts = rows.chunks(len);
+            parts.flat_map(|rows| gather::<f32>(column, rows)).collect()
+        };
+        let small = in_parts(&column, 50);
+        assert!(small == in_parts(&column, rows.len()));
+        for past_caches in [true, false] {
+            let mut column = column.clone();
+            column.set_stores(Stores::always(past_caches));
+            assert!(small == in_parts(&column, 100));
+        }
     }
 }
 

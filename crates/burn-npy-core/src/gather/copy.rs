@@ -2,7 +2,7 @@
 
 #![deny(unsafe_code)]
 
-use super::{NEAR, Rows, Wanted, for_each_row, prefetch};
+use super::{NEAR, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
 use crate::stream;
 
 /// Copies rows one after the other to `out`.
@@ -15,12 +15,11 @@ pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
         4 => copy_sized::<4>(rows, wanted, out),
         8 => copy_sized::<8>(rows, wanted, out),
         9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
-            for_each_row!(rows, wanted, out, rows.row_bytes, |row, out| copy_row(
-                row, out
-            ));
+            let len = rows.row_bytes;
+            let done = for_short_rows!(rows, wanted, out, len, |row, out| copy_row(row, out));
+            for_other_rows(rows, wanted, done, out, len, copy_row);
         }
         _ => {
-            let streamed = out.len() >= stream::min_bytes();
             let far = wanted.far(rows);
             let mut out = out;
             let mut at = 0;
@@ -32,7 +31,7 @@ pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
                 let from = &rows.bytes[start..][..head.len()];
-                match streamed {
+                match wanted.past_caches {
                     true => stream::copy(from, head),
                     false => head.copy_from_slice(from),
                 }
@@ -60,7 +59,10 @@ fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]
         }
         return;
     }
-    for_each_row!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
+    let done = for_short_rows!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
+    for_other_rows(rows, wanted, done, out, N, |row, out| {
+        out.copy_from_slice(row)
+    });
 }
 
 /// The longest row that is copied in pieces of fixed lengths, of which the last overlaps the one before it: less than the
