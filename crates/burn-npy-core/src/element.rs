@@ -132,11 +132,12 @@ macro_rules! with_made {
     };
 }
 
-/// As [`with_stored`], for the dtypes whose numbers are measurements, with which batches are computed; `$other` for the rest.
+/// As [`with_stored`], for the dtypes whose numbers are measurements, with which batches are computed (`i64` is what NumPy makes of
+/// integers if it is not told otherwise); `$other` for the rest.
 macro_rules! with_measured {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
-            I8 i8, I16 i16, I32 i32, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+            I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
     };
 }
 pub(crate) use {with_made, with_measured, with_stored};
