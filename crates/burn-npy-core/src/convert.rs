@@ -129,8 +129,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Whether the kernels do the first step together with the cast. For each dtype that takes a tenth of the time to
-    /// compile them all, so it is left out for those that are seldom computed with.
+    /// Whether the kernels do the first step together with the cast. Each dtype costs time to compile, so it is left out
+    /// for those that are seldom computed with.
     pub(crate) fn is_fused(&self) -> bool {
         matches!(self.to, DType::F32 | DType::F64)
             && with_measured!(self.from, _From => true, false)

@@ -339,7 +339,7 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
     }
 }
 
-/// The same for casts to what is seldom a batch of many numbers: a few nanoseconds more a row, and a quarter of the code.
+/// The same for casts to what is seldom a batch of many numbers: a call more a row, and less to compile.
 fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [T]) {
     let row_len = rows.row_bytes / size_of::<S>();
     match Level::of_machine() {

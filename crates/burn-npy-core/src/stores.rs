@@ -3,7 +3,7 @@
 //! A batch that is stored as usual may stay in the last cache until its buffer comes round again, and then costs no
 //! bandwidth of the memory. Whether it does depends on the processor, and in a data centre on who else uses that cache. To go past
 //! the caches made batches of 3 MiB a third slower on Zen 3 and Zen 4 and a fifth faster on Emerald Rapids, and those of 12 MiB a
-//! quarter faster on Zen 3 and Emerald Rapids (two workers). So batches of a middle size are made both ways by turns now and
+//! quarter faster on Zen 3 and Emerald Rapids and two thirds on Zen 4. So batches of a middle size are made both ways by turns now and
 //! then, and the faster way is kept.
 
 use std::sync::{Mutex, PoisonError};
@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use crate::stream;
 
-/// Below this size, in bytes, a batch, or a run of small ones, stays in the caches: past them it was slower on all three.
+/// Below this size, in bytes, a batch, or a run of small ones, stays in the caches.
 const SMALL: usize = 2 << 20;
-/// From this size on a batch does not: past the caches it was faster on all, by two thirds with 48 MiB.
+/// From this size on a batch does not: with 48 MiB, past the caches was faster by two thirds on Zen 4.
 const LARGE: usize = 24 << 20;
 /// How many batches are made one way before the other way has its turn.
 const TURN: usize = 12;
