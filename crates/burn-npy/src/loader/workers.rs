@@ -17,13 +17,15 @@
 //! To pass one small batch costs more than to load it, so they are passed in runs: a worker claims a run of
 //! neighbours and fills their slots at once, and the consumer fetches all that are ready, but no more
 //! than half of the window, so that the workers can go on meanwhile. Runs are short at the begin of a pass, where the
-//! consumer has nothing yet.
+//! consumer has nothing yet. A consumer that hardly does anything but wait is not faster for being woken early, and takes a
+//! core from the workers each time: it waits for a run of each of them.
 //!
 //! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
 //! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
-//! that ran on another processor, and all when it stops or no batch is left. The consumer waits for `loaded` until
-//! slot 0 is full; a worker wakes it when it fills slot 0. A worker waits with no batch in its hands, so a batch that the
-//! consumer waits for is always being loaded, and nobody waits for ever.
+//! that ran on another processor, and all when it stops or no batch is left. The consumer waits for `loaded` until as
+//! many slots are full as it `wanted`, or all that there will be; the worker that fills the last of them wakes it. A worker waits
+//! with no batch in its hands, and only if less than a run is left of the window, so with at least half of the window loaded or
+//! being loaded. The consumer never wants more than that, so nobody waits for ever.
 //!
 //! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start more threads, or say
 //! that fewer are to go on. A worker that is not to go on leaves before it claims, and marks itself as gone under the
@@ -50,6 +52,8 @@ use super::tune::Setting;
 /// How often a worker looks again for the room that a consumer makes who was woken and has only to run. To sleep meanwhile
 /// and to be woken takes longer: with batches of 12 MB, two workers were idle for 12 % of one's time, and so for 7 %.
 const MOST_YIELDS: u32 = 100;
+/// How much longer than it worked with them a consumer must have waited for its batches, to wait for more at a time.
+const WAITS: u32 = 8;
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
 
@@ -72,15 +76,18 @@ struct State<O> {
     alive: Vec<bool>,
     /// Which workers wait for room, and on which processor each of them ran last.
     waiting: Vec<(usize, Option<usize>)>,
-    /// Whether the consumer waits.
-    hungry: bool,
+    /// For how many loaded batches the consumer waits; none if it does not wait, or was woken.
+    wanted: Option<u64>,
+    /// Whether the consumer was woken and will make room as soon as it runs.
+    woken: bool,
     stopped: bool,
 }
 
 impl<O> State<O> {
-    /// Whether the consumer was woken and will make room as soon as it runs.
-    fn consumer_is_coming(&self) -> bool {
-        self.hungry && matches!(self.slots.front(), Some(Some(_)))
+    /// Whether the next batches are loaded, so many or all that there are.
+    fn has(&self, wanted: u64) -> bool {
+        let wanted = wanted.min(self.end - self.fetched) as usize;
+        wanted <= self.slots.len() && self.slots.range(..wanted).all(Option::is_some)
     }
 }
 
@@ -161,6 +168,10 @@ pub(crate) struct Workers<O> {
     fetched: VecDeque<Result<Made<O>, Failure>>,
     /// Whether who takes them is the consumer, whose waiting is counted.
     by_consumer: bool,
+    /// When the last batches were fetched, and how long they were waited for.
+    last: (Instant, Duration),
+    /// For how many batches the consumer is ready to wait.
+    patience: u64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -189,7 +200,8 @@ impl<O: Send + 'static> Workers<O> {
                     setting,
                     alive: vec![false; settings.streams.len()],
                     waiting: Vec::with_capacity(settings.streams.len()),
-                    hungry: false,
+                    wanted: None,
+                    woken: false,
                     stopped: false,
                 }),
                 room: settings.streams.iter().map(|_| Condvar::new()).collect(),
@@ -197,6 +209,8 @@ impl<O: Send + 'static> Workers<O> {
             }),
             fetched: VecDeque::new(),
             by_consumer,
+            last: (Instant::now(), Duration::ZERO),
+            patience: 1,
             threads: Vec::with_capacity(settings.streams.len()),
         };
         // Fewer threads do the same work, but there must be one.
@@ -249,19 +263,29 @@ impl<O: Send + 'static> Workers<O> {
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
         shared.wake_workers(&mut state);
-        while !matches!(state.slots.front(), Some(Some(_))) {
-            state.hungry = true;
-            let waited;
-            (state, waited) = shared.wait(&shared.loaded, state);
-            if self.by_consumer {
-                Meter::add(&shared.settings.meter.waited, waited);
-            }
-        }
-        state.hungry = false;
         let most = match state.run {
             1 => 1,
             _ => (state.setting.window / 2).max(1),
         };
+        let (since, waited) = &mut self.last;
+        let worked = since.elapsed();
+        self.patience = match state.run > 1 && worked * WAITS < *waited {
+            true => (2 * self.patience).min(state.run * state.setting.workers as u64),
+            false => 1,
+        };
+        *waited = Duration::ZERO;
+        if !state.has(1) {
+            while !state.has(self.patience) {
+                state.wanted = Some(self.patience);
+                let slept;
+                (state, slept) = shared.wait(&shared.loaded, state);
+                *waited += slept;
+            }
+            state.woken = false;
+            if self.by_consumer {
+                Meter::add(&shared.settings.meter.waited, *waited);
+            }
+        }
         while self.fetched.len() < most
             && let Some(Some(_)) = state.slots.front()
         {
@@ -271,6 +295,8 @@ impl<O: Send + 'static> Workers<O> {
         // The first of them is given away at once.
         state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
         shared.wake_workers(&mut state);
+        drop(state);
+        *since = Instant::now();
     }
 
     /// Changes the setting if it is time to.
@@ -316,7 +342,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         let room = (window as u64).saturating_sub(state.next - state.yielded);
         // A worker that takes the last place for one batch would pass them one by one for ever.
         if room < run {
-            if yields < MOST_YIELDS && state.consumer_is_coming() {
+            if yields < MOST_YIELDS && state.woken {
                 yields += 1;
                 drop(state);
                 thread::yield_now();
@@ -368,9 +394,10 @@ fn hand_over<O>(
         }
         let slot = (batch - state.fetched) as usize;
         state.slots[slot] = Some(loaded);
-        if slot == 0 && state.hungry {
-            shared.loaded.notify_one();
-        }
+    }
+    if state.wanted.is_some_and(|wanted| state.has(wanted)) {
+        (state.wanted, state.woken) = (None, true);
+        shared.loaded.notify_one();
     }
 }
 
@@ -389,6 +416,36 @@ impl<O> Drop for Workers<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_are_wanted_or_all_that_there_will_be() {
+        let failed = || Some(Err(Cause::panic("test", Box::new("a failure")).into()));
+        let mut state = State::<()> {
+            next: 14,
+            announced: 14,
+            fetched: 10,
+            yielded: 10,
+            end: 20,
+            slots: [failed(), failed(), None, failed()].into(),
+            setting: Setting {
+                workers: 2,
+                window: 8,
+            },
+            run: 2,
+            alive: Vec::new(),
+            waiting: Vec::new(),
+            wanted: None,
+            woken: false,
+            stopped: false,
+        };
+        let has = |state: &State<_>| (1..=6).filter(|wanted| state.has(*wanted)).count();
+        assert_eq!(has(&state), 2);
+        state.slots[2] = failed();
+        assert_eq!(has(&state), 4);
+        // What comes after a failure is never loaded.
+        state.end = 14;
+        assert_eq!(has(&state), 6);
+    }
 
     #[test]
     fn who_ran_on_another_processor_is_woken_first() {
