@@ -99,6 +99,11 @@ struct Given<I> {
     npy: Option<NpyDataset>,
 }
 
+/// How many threads can run at the same time.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// How many workers there are and how far they are ahead at first, what of it may change, and how many batches a worker
 /// makes at a time.
 fn ahead(
@@ -108,7 +113,7 @@ fn ahead(
     batch_bytes: Option<usize>,
 ) -> (Setting, Bounds, usize) {
     let (workers, most_workers) = match num_workers {
-        AUTOTUNE => (1, thread::available_parallelism().map_or(1, usize::from)),
+        AUTOTUNE => (1, cores()),
         fixed => (fixed, fixed),
     };
     let least_workers = workers;
@@ -131,7 +136,9 @@ fn ahead(
             (usual, most.max(usual))
         }
         None => {
-            let cached = fits(CACHE_BYTES).max(workers);
+            // One for each thread that loads, the consumer too if it has nothing else to do, and one that is done.
+            let loading = (workers + 1).min(cores().max(workers));
+            let cached = fits(CACHE_BYTES).max(loading + 1);
             (usual.min(cached).min(most).max(1), most)
         }
     };
@@ -393,6 +400,8 @@ where
                 sampler: self.sampler,
                 tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
                 run,
+                batch_bytes,
+                cores: cores(),
                 meter: Arc::default(),
                 streams: (0..bounds.most_workers)
                     .map(|_| StreamId::allocate())

@@ -44,7 +44,7 @@ macro_rules! counters {
 counters! {
     /// From the begin of each pass to its last batch so far.
     wall,
-    /// The consumer waited for a batch; without workers, it made it.
+    /// The consumer waited for a batch, or made batches itself: all without workers, some where it helped them.
     waited,
     /// Tensors were made of host memory, by the consumer or ahead of it.
     upload,
@@ -52,7 +52,7 @@ counters! {
     map,
     /// What of those two was done ahead of the consumer, by a thread of its own.
     ahead,
-    /// All workers together, or the consumer without workers: made batches.
+    /// All workers and the consumer together: made batches.
     busy,
     /// Of that: in datasets and batchers of the user.
     user,

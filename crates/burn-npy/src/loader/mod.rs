@@ -81,6 +81,10 @@ struct Settings {
     tuner: Arc<Mutex<Tuner>>,
     /// How many batches a worker makes at a time, if the window has room for them.
     run: usize,
+    /// The size of a batch, where it is known.
+    batch_bytes: Option<usize>,
+    /// How many threads can run at the same time.
+    cores: usize,
     meter: Arc<Meter>,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.

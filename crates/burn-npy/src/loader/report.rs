@@ -49,7 +49,8 @@ impl Report {
         Duration::from_nanos(self.reading.wall)
     }
 
-    /// How long the consumer waited for batches; without workers, how long it made them.
+    /// How long the consumer waited for batches, or made them itself: all of them without workers, some where it would
+    /// have waited long.
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.reading.waited)
     }
