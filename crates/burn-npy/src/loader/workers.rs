@@ -92,6 +92,13 @@ struct State<O> {
     stopped: bool,
 }
 
+impl<O> State<O> {
+    /// Whether the next batch is loaded.
+    fn is_ready(&self) -> bool {
+        matches!(self.slots.front(), Some(Some(_)))
+    }
+}
+
 /// Batches that one thread is to load.
 struct Claim {
     batches: Range<u64>,
@@ -176,10 +183,31 @@ impl<O> Shared<O> {
             let slot = (batch - state.fetched) as usize;
             state.slots[slot] = Some(loaded);
         }
-        if state.hungry && matches!(state.slots.front(), Some(Some(_))) {
+        if state.hungry && state.is_ready() {
             (state.hungry, state.woken) = (false, true);
             self.loaded.notify_one();
         }
+        state
+    }
+
+    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile.
+    fn wait_or_help<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<O>>,
+        mut hands: Option<&mut Hands<O>>,
+    ) -> MutexGuard<'a, State<O>> {
+        while !state.is_ready() {
+            if let Some(hands) = &mut hands
+                && let Some(claim) = self.claim(&mut state)
+            {
+                drop(state);
+                state = self.load(claim, hands);
+                continue;
+            }
+            state.hungry = true;
+            (state, _) = self.wait(&self.loaded, state);
+        }
+        (state.hungry, state.woken) = (false, false);
         state
     }
 
@@ -193,7 +221,12 @@ impl<O> Shared<O> {
         (state, start.elapsed())
     }
 
-    /// Wakes as many workers as there is room for; all, if they are to leave. One too many would take the core of the
+    /// Wakes all workers, those that pause too.
+    fn wake_all(&self) {
+        self.room.iter().for_each(Condvar::notify_one);
+    }
+
+    /// Wakes as many workers as there is room for; all that wait, if they are to leave. One too many would take the core of the
     /// training for nothing, and to wake nobody is a system call, too.
     fn wake_workers(&self, state: &mut State<O>) {
         let leaves = |alive: &[bool]| alive.iter().any(|alive| *alive);
@@ -391,29 +424,13 @@ impl<O: Send + 'static> Workers<O> {
         let helps = may_help && self.recent.waited >= self.recent.worked;
         if state.helps && !helps {
             // Those that paused.
-            shared.room.iter().for_each(Condvar::notify_one);
+            shared.wake_all();
         }
         state.helps = helps;
         let mut waited = Duration::ZERO;
-        if !matches!(state.slots.front(), Some(Some(_))) {
+        if !state.is_ready() {
             let start = Instant::now();
-            while !matches!(state.slots.front(), Some(Some(_))) {
-                let claim = match helps {
-                    true => shared.claim(&mut state),
-                    false => None,
-                };
-                match claim {
-                    Some(claim) => {
-                        drop(state);
-                        state = shared.load(claim, &mut self.hands);
-                    }
-                    None => {
-                        state.hungry = true;
-                        (state, _) = shared.wait(&shared.loaded, state);
-                    }
-                }
-            }
-            (state.hungry, state.woken) = (false, false);
+            state = shared.wait_or_help(state, helps.then_some(&mut self.hands));
             waited = start.elapsed();
             if self.by_consumer {
                 Meter::add(&shared.settings.meter.waited, waited);
@@ -448,7 +465,7 @@ impl<O: Send + 'static> Workers<O> {
         state.run = settings.run(setting) as u64;
         drop(state);
         // Some may have to leave.
-        self.shared.room.iter().for_each(Condvar::notify_one);
+        self.shared.wake_all();
         // If there are no more threads to be had, the trial will show that it gains nothing.
         let _ = self.staff();
     }
@@ -492,7 +509,7 @@ impl<O> Drop for Workers<O> {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.shared.lock().stopped = true;
-        self.shared.room.iter().for_each(Condvar::notify_one);
+        self.shared.wake_all();
         for thread in self.threads.drain(..) {
             // Code of the user runs under a guard, so there is no panic to pass on.
             let _ = thread.join();
