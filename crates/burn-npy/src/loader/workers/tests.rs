@@ -1,0 +1,197 @@
+//! Who loads which batch, with a source that says so.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use burn::tensor::{Device, StreamId};
+use burn_npy_core::{Sampler, Shard, Tail};
+
+use super::super::BatchInfo;
+use super::super::cut::Cutter;
+use super::super::draw::Draw;
+use super::super::meter::Spent;
+use super::super::source::{Loaded, Source};
+use super::super::tune::{Bounds, Setting, Tuner};
+use super::*;
+
+/// Batches that take a while, with the thread that loaded each.
+struct Slow {
+    len: usize,
+    load: Duration,
+    is_gather: bool,
+    fails: Option<u64>,
+    by: Mutex<Vec<(u64, String)>>,
+}
+
+const HERE: &str = "the consumer";
+
+impl Slow {
+    fn new(batches: usize, load: Duration) -> Self {
+        Self {
+            len: batches,
+            load,
+            is_gather: true,
+            fails: None,
+            by: Mutex::default(),
+        }
+    }
+
+    /// How many batches from one on a thread has loaded.
+    fn loaded_by(&self, thread: &str, from: u64) -> usize {
+        let by = self.by.lock().unwrap();
+        by.iter()
+            .filter(|(batch, name)| *batch >= from && name == thread)
+            .count()
+    }
+}
+
+impl Source<u64> for Slow {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn item_bytes(&self) -> Option<usize> {
+        Some(8)
+    }
+
+    fn advise(&self, _: bool) {}
+
+    fn is_gather(&self) -> bool {
+        self.is_gather
+    }
+
+    fn load(&self, info: &BatchInfo, _: &mut Draw) -> Result<Loaded<u64>, Failure> {
+        thread::sleep(self.load);
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let worker = name.starts_with("burn-npy-");
+        let name = if worker { name } else { HERE.to_owned() };
+        self.by.lock().unwrap().push((info.batch(), name));
+        match self.fails == Some(info.batch()) {
+            true => Err(Cause::panic("test", Box::new("it fails")).into()),
+            false => Ok(Loaded::Batch(Box::new(info.batch()))),
+        }
+    }
+
+    fn finish(&self, _: Loaded<u64>, _: &BatchInfo, _: &mut Spent) -> Result<u64, Failure> {
+        unreachable!("the workers only load")
+    }
+
+    fn to_device(&self, _: &Device) -> crate::Result<Arc<dyn Source<u64>>> {
+        unreachable!("nobody asks")
+    }
+}
+
+/// The workers of a pass over batches of one row.
+fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -> Workers<u64> {
+    let window = 8;
+    let setting = Setting { workers, window };
+    let bounds = Bounds {
+        least_workers: workers,
+        most_workers: workers,
+        most_window: window,
+    };
+    let sampler = Sampler::sequential();
+    let cutter = Cutter {
+        positions: source.len as u64,
+        batch_size: 1,
+        drop_last: false,
+        shard: Shard::WHOLE,
+        tail: Tail::default(),
+        slice: None,
+    };
+    let pass = Pass {
+        source: source.clone() as Arc<dyn Source<u64>>,
+        cut: cutter.cut(0),
+        order: sampler.order(source.len as u64, 0),
+        epoch: 0,
+        seed: 0,
+        limit: None,
+        announced_ahead: None,
+    };
+    let settings = Settings {
+        sampler,
+        tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
+        run: 2,
+        batch_bytes: Some(batch_bytes),
+        cores,
+        meter: Arc::default(),
+        streams: (0..workers).map(|_| StreamId::allocate()).collect(),
+        upload_stream: StreamId::allocate(),
+        limit: None,
+    };
+    Workers::start(Arc::new(pass), &settings, true).unwrap()
+}
+
+fn take(workers: &mut Workers<u64>) -> Result<u64, Failure> {
+    match workers.take()?.loaded {
+        Some(Loaded::Batch(batch)) => Ok(*batch),
+        _ => panic!("a batch"),
+    }
+}
+
+fn take_all(workers: &mut Workers<u64>, batches: Range<u64>, work: Duration) {
+    for batch in batches {
+        assert_eq!(take(workers).unwrap(), batch);
+        thread::sleep(work);
+    }
+}
+
+#[test]
+fn a_consumer_that_would_only_wait_loads_batches() {
+    let source = Arc::new(Slow::new(200, Duration::from_micros(200)));
+    take_all(&mut start(&source, 1, 8, 8), 0..200, Duration::ZERO);
+    let counts = [HERE, "burn-npy-0"].map(|who| source.loaded_by(who, 0));
+    assert_eq!(counts[0] + counts[1], 200);
+    assert!(counts.iter().all(|count| *count >= 40), "{counts:?}");
+}
+
+#[test]
+fn on_few_cores_the_consumer_takes_the_place_of_a_worker() {
+    let source = Arc::new(Slow::new(200, Duration::from_micros(500)));
+    take_all(&mut start(&source, 2, 2, 8), 0..200, Duration::ZERO);
+    let [here, first, second] =
+        [HERE, "burn-npy-0", "burn-npy-1"].map(|who| source.loaded_by(who, 0));
+    assert_eq!(here + first + second, 200);
+    assert!(here >= 40 && first >= 40, "{here} {first}");
+    assert!(second < 40, "{second}");
+}
+
+#[test]
+fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
+    let source = Arc::new(Slow::new(200, Duration::from_micros(1500)));
+    let mut workers = start(&source, 2, 2, 8);
+    take_all(&mut workers, 0..100, Duration::ZERO);
+    take_all(&mut workers, 100..200, Duration::from_millis(1));
+    // A few until that is known.
+    assert!(source.loaded_by(HERE, 120) < 20);
+    assert!(source.loaded_by("burn-npy-1", 120) >= 20);
+}
+
+#[test]
+fn nobody_helps_with_code_of_the_user_or_takes_a_place_for_large_batches() {
+    let mut source = Slow::new(50, Duration::from_micros(200));
+    source.is_gather = false;
+    let source = Arc::new(source);
+    take_all(&mut start(&source, 1, 8, 8), 0..50, Duration::ZERO);
+    assert_eq!(source.loaded_by(HERE, 0), 0);
+
+    let source = Arc::new(Slow::new(50, Duration::from_micros(200)));
+    take_all(
+        &mut start(&source, 2, 2, LARGE_BATCH),
+        0..50,
+        Duration::ZERO,
+    );
+    assert_eq!(source.loaded_by(HERE, 0), 0);
+}
+
+#[test]
+fn a_failure_comes_after_all_before_it_whoever_loads_it() {
+    for fails in 0..60 {
+        let mut source = Slow::new(100, Duration::from_micros(20 * (fails % 3)));
+        source.fails = Some(fails);
+        let source = Arc::new(source);
+        let mut workers = start(&source, 1 + fails as usize % 3, 2, 8);
+        take_all(&mut workers, 0..fails, Duration::ZERO);
+        assert!(take(&mut workers).is_err());
+    }
+}

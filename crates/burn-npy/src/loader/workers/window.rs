@@ -1,0 +1,285 @@
+//! The window of batches between the workers and the consumer: what is claimed, loaded, waited for and woken.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::Settings;
+use super::super::draw::Draw;
+use super::super::error::Failure;
+use super::super::meter::Stopwatch;
+use super::super::pass::{Made, Pass};
+use super::super::tune::Setting;
+
+/// Which part of a run is claimed at a time while the consumer helps: as many batches as stay in a near cache.
+const PART_OF_RUN: u64 = 4;
+
+type Slot<O> = Option<Result<Made<O>, Failure>>;
+
+/// What the lock guards.
+pub(super) struct State<O> {
+    /// The first batch that nobody has claimed.
+    pub(super) next: u64,
+    /// The first batch that nobody has announced.
+    announced: u64,
+    /// The first batch that the consumer has not fetched.
+    pub(super) fetched: u64,
+    /// The first batch that the consumer had not given away when it was here last.
+    pub(super) yielded: u64,
+    /// Behind the last batch that may be claimed.
+    pub(super) end: u64,
+    pub(super) slots: VecDeque<Slot<O>>,
+    pub(super) setting: Setting,
+    /// How many batches a worker claims at a time.
+    pub(super) run: u64,
+    /// Which workers have a thread that goes on.
+    pub(super) alive: Vec<bool>,
+    /// Which workers wait for room, and on which processor each of them ran last.
+    pub(super) waiting: Vec<(usize, Option<usize>)>,
+    /// Whether the consumer waits for slot 0, and was not woken yet.
+    pub(super) hungry: bool,
+    /// Whether the consumer loads batches, too.
+    pub(super) helps: bool,
+    /// Whether the consumer was woken and will make room as soon as it runs.
+    pub(super) woken: bool,
+    pub(super) stopped: bool,
+}
+
+impl<O> State<O> {
+    /// Whether the next batch is loaded.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.slots.front(), Some(Some(_)))
+    }
+}
+
+/// Batches that one thread is to load.
+pub(super) struct Claim {
+    batches: Range<u64>,
+    /// What it announces first.
+    announced: Range<u64>,
+}
+
+/// What the threads of a pass share.
+pub(super) struct Shared<O> {
+    pass: Arc<Pass<O>>,
+    pub(super) settings: Settings,
+    /// Whether the workers should leave what they have not begun; set with `State::stopped`.
+    pub(super) stopped: AtomicBool,
+    state: Mutex<State<O>>,
+    /// There may be a batch to claim, for each worker.
+    pub(super) room: Vec<Condvar>,
+    /// Slot 0 is full.
+    loaded: Condvar,
+    /// The first batch of the pass.
+    first_of_all: u64,
+}
+
+impl<O> Shared<O> {
+    pub(super) fn new(pass: Arc<Pass<O>>, settings: &Settings) -> Self {
+        let Range { start, end } = pass.cut.batches();
+        let setting = settings.setting();
+        Self {
+            pass,
+            settings: settings.clone(),
+            stopped: AtomicBool::new(false),
+            state: Mutex::new(State {
+                next: start,
+                announced: start,
+                fetched: start,
+                yielded: start,
+                end,
+                slots: VecDeque::with_capacity(setting.window),
+                run: settings.run(setting) as u64,
+                setting,
+                alive: vec![false; settings.streams.len()],
+                waiting: Vec::with_capacity(settings.streams.len()),
+                hungry: false,
+                helps: false,
+                woken: false,
+                stopped: false,
+            }),
+            room: settings.streams.iter().map(|_| Condvar::new()).collect(),
+            loaded: Condvar::new(),
+            first_of_all: start,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<O>> {
+        // No code of a user runs under the lock, and ours keeps the invariants at every step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many batches should be claimed next; 0 if none is left.
+    fn run(&self, state: &State<O>) -> u64 {
+        let run = match state.helps {
+            true => state.run.div_ceil(PART_OF_RUN),
+            false => state.run,
+        };
+        // The first batches are wanted at once.
+        let begun = (state.next - self.first_of_all) / (2 * state.setting.workers as u64);
+        // A failure may have moved the end before what was claimed.
+        run.min(begun.max(1))
+            .min(state.end.saturating_sub(state.next))
+    }
+
+    /// Claims the next batches, if some are left and the window has room for them.
+    pub(super) fn claim(&self, state: &mut State<O>) -> Option<Claim> {
+        let run = self.run(state);
+        let window = state.setting.window as u64;
+        let room = window.saturating_sub(state.next - state.yielded);
+        // A worker that takes the last place for one batch would pass them one by one for ever.
+        if run == 0 || room < run {
+            return None;
+        }
+        let first = state.next;
+        let end = first + run;
+        state.next = end;
+        state.slots.extend((first..end).map(|_| None));
+        // A disk needs time, so what it must read is said a window before it is wanted. The first batches of a pass are wanted at
+        // once, so the others are said little by little.
+        let soon = self.pass.soon(end, window);
+        let soon = soon
+            .min(state.announced.max(end) + 2 * run)
+            .max(state.announced);
+        let announced = std::mem::replace(&mut state.announced, soon);
+        Some(Claim {
+            batches: first..end,
+            announced: announced..soon,
+        })
+    }
+
+    /// Loads what was claimed, and fills its slots. It takes the lock.
+    pub(super) fn load(&self, claim: Claim, hands: &mut Hands<O>) -> MutexGuard<'_, State<O>> {
+        let (pass, meter) = (&*self.pass, &*self.settings.meter);
+        let source = &*pass.source;
+        let first = claim.batches.start;
+        let watch = Stopwatch::start(source.waits_for_storage());
+        pass.announce(claim.announced);
+        let stop = || self.stopped.load(Ordering::Relaxed);
+        pass.load_run(claim.batches, &mut hands.draw, stop, &mut hands.made);
+        watch.stop(meter, source.is_gather());
+        let mut state = self.lock();
+        for (batch, loaded) in (first..).zip(hands.made.drain(..)) {
+            if loaded.is_err() {
+                state.end = state.end.min(batch + 1);
+            }
+            let slot = (batch - state.fetched) as usize;
+            state.slots[slot] = Some(loaded);
+        }
+        if state.hungry && state.is_ready() {
+            (state.hungry, state.woken) = (false, true);
+            self.loaded.notify_one();
+        }
+        state
+    }
+
+    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile.
+    pub(super) fn wait_or_help<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<O>>,
+        mut hands: Option<&mut Hands<O>>,
+    ) -> MutexGuard<'a, State<O>> {
+        while !state.is_ready() {
+            if let Some(hands) = &mut hands
+                && let Some(claim) = self.claim(&mut state)
+            {
+                drop(state);
+                state = self.load(claim, hands);
+                continue;
+            }
+            state.hungry = true;
+            (state, _) = self.wait(&self.loaded, state);
+        }
+        (state.hungry, state.woken) = (false, false);
+        state
+    }
+
+    pub(super) fn wait<'a>(
+        &self,
+        on: &Condvar,
+        state: MutexGuard<'a, State<O>>,
+    ) -> (MutexGuard<'a, State<O>>, Duration) {
+        let start = Instant::now();
+        let state = on.wait(state).unwrap_or_else(PoisonError::into_inner);
+        (state, start.elapsed())
+    }
+
+    /// Wakes all workers, those that pause too.
+    pub(super) fn wake_all(&self) {
+        self.room.iter().for_each(Condvar::notify_one);
+    }
+
+    /// Wakes as many workers as there is room for; all that wait, if they are to leave. One too many would take the core of the
+    /// training for nothing, and to wake nobody is a system call, too.
+    pub(super) fn wake_workers(&self, state: &mut State<O>) {
+        let leaves = |alive: &[bool]| alive.iter().any(|alive| *alive);
+        let most = match state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
+            true => state.waiting.len(),
+            false => {
+                let under_way = (state.next - state.yielded) as usize;
+                let room = state.setting.window.saturating_sub(under_way);
+                // At the begin of a pass runs are shorter, so one is woken for any room.
+                (room / state.run as usize).max(room.min(1))
+            }
+        };
+        let here = processor();
+        for _ in 0..most {
+            let Some(place) = first_to_wake(&state.waiting, here) else {
+                return;
+            };
+            let (worker, _) = state.waiting.swap_remove(place);
+            self.room[worker].notify_one();
+        }
+    }
+}
+
+/// Whom of those that wait, each with the processor where it was last, a thread should wake that runs here: a busy system
+/// leaves a thread where it was, and on the processor of the consumer it would run when the consumer waits for it.
+fn first_to_wake(waiting: &[(usize, Option<usize>)], here: Option<usize>) -> Option<usize> {
+    let elsewhere = waiting.iter().rposition(|(_, last)| *last != here);
+    elsewhere.or(waiting.len().checked_sub(1))
+}
+
+/// The processor that this thread runs on, where that is known.
+#[cfg(target_os = "linux")]
+pub(super) fn processor() -> Option<usize> {
+    Some(rustix::thread::sched_getcpu())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processor() -> Option<usize> {
+    None
+}
+
+/// What a thread that loads works with, and uses again.
+pub(super) struct Hands<O> {
+    draw: Draw,
+    made: Vec<Result<Made<O>, Failure>>,
+}
+
+impl<O> Default for Hands<O> {
+    fn default() -> Self {
+        Self {
+            draw: Draw::default(),
+            made: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ran_on_another_processor_is_woken_first() {
+        let waiting = [(3, Some(0)), (1, Some(1)), (2, Some(0))];
+        assert_eq!(first_to_wake(&waiting, Some(0)), Some(1));
+        assert_eq!(first_to_wake(&waiting, Some(1)), Some(2));
+        assert_eq!(first_to_wake(&waiting[..1], Some(0)), Some(0));
+        assert_eq!(first_to_wake(&waiting, None), Some(2));
+        assert_eq!(first_to_wake(&[(0, None)], None), Some(0));
+        assert_eq!(first_to_wake(&[], Some(0)), None);
+    }
+}
