@@ -51,7 +51,7 @@ pub struct LoaderIter<O> {
 
 /// Who makes the batches, other than the consumer.
 enum Threads<O> {
-    Workers(Workers<O>),
+    Workers(Box<Workers<O>>),
     /// Has workers of its own.
     Uploader(Uploader<O>),
 }
@@ -62,7 +62,7 @@ impl<O: Send + 'static> Threads<O> {
         let workers = Workers::start(pass.clone(), settings, !uploads)?;
         Ok(match uploads {
             true => Self::Uploader(Uploader::start(workers, pass.clone(), settings)?),
-            false => Self::Workers(workers),
+            false => Self::Workers(Box::new(workers)),
         })
     }
 }
