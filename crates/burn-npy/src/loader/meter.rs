@@ -46,6 +46,8 @@ counters! {
     wall,
     /// The consumer waited for a batch, or made batches itself: all without workers, some where it helped them.
     waited,
+    /// Of that: it made batches, to help workers.
+    helped,
     /// Tensors were made of host memory, by the consumer or ahead of it.
     upload,
     /// Code of the user ran on them, in the same place.

@@ -3,7 +3,8 @@
 //! The order and the content of batches depend on neither, so to try is always safe. Each time that the consumer
 //! has waited noticeably, one of two things is changed, and kept only if it helped:
 //!
-//! * the workers were idle now and then, so batches come unevenly: a window twice as long is tried, within its bytes;
+//! * the workers were idle now and then, so batches come unevenly: a window twice as long is tried, within its bytes, unless
+//!   the consumer loaded batches meanwhile;
 //! * they were not: one more worker is tried. The one is kept if batches come 3 % faster, the other at 5 %. A machine whose cores the
 //!   training needs does not get faster, so there it is taken back.
 //!
@@ -54,6 +55,8 @@ struct Seen {
     wall: Duration,
     /// How long the consumer waited.
     waited: Duration,
+    /// How long of that it made batches.
+    helped: Duration,
     /// How long the workers were idle, all together.
     idle: Duration,
     batches: u64,
@@ -122,6 +125,7 @@ impl Tuner {
         self.decide(Seen {
             wall,
             waited: Duration::from_nanos(seen.waited),
+            helped: Duration::from_nanos(seen.helped),
             idle: Duration::from_nanos(seen.idle),
             batches: seen.batches,
         });
@@ -158,14 +162,17 @@ impl Tuner {
             self.settled = 0.0;
             self.calm = 0;
         }
-        let waits = seen.waited.as_secs_f64() / wall > NOTICED;
+        let noticed = |waited: Duration| waited.as_secs_f64() / wall > NOTICED;
+        let waits = noticed(seen.waited);
+        // A consumer that helps needs no batches that lie ready.
+        let is_idle = noticed(seen.waited.saturating_sub(seen.helped));
         let workers = self.setting.workers;
         let idle = seen.idle.as_secs_f64() / (wall * workers as f64);
         let longer = (2 * self.setting.window).min(self.bounds.most_window);
         let may_be_longer =
             longer > self.setting.window && self.too_long.is_none_or(|long| longer < long);
         let before = Some((self.setting, speed));
-        if waits && idle > IDLE && may_be_longer {
+        if is_idle && idle > IDLE && may_be_longer {
             (self.trial, self.setting.window) = (before, longer);
         } else if waits && self.may_be(workers + 1) {
             (self.trial, self.setting.workers) = (before, workers + 1);
@@ -211,6 +218,7 @@ mod tests {
             Seen {
                 wall: seconds(wall),
                 waited: seconds((each - self.model) * f64::from(batches)),
+                helped: Duration::ZERO,
                 idle: seconds((each * workers - self.load) * f64::from(batches)),
                 batches: batches as u64,
             }
@@ -222,6 +230,32 @@ mod tests {
             }
             assert!(tuner.calm > 20, "{tuner:?} is never calm");
             tuner.setting()
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_helps_gets_no_longer_window() {
+        let second = Duration::from_secs(1);
+        let seen = |helped| Seen {
+            wall: second,
+            waited: second / 2,
+            helped,
+            idle: second / 2,
+            batches: 100,
+        };
+        let bounds = Bounds {
+            least_workers: 1,
+            most_workers: 1,
+            most_window: 64,
+        };
+        let setting = Setting {
+            workers: 1,
+            window: 4,
+        };
+        for (helped, window) in [(Duration::ZERO, 8), (second / 2, 4)] {
+            let mut tuner = Tuner::new(setting, bounds);
+            tuner.decide(seen(helped));
+            assert_eq!(tuner.setting().window, window);
         }
     }
 

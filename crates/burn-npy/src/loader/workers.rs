@@ -182,10 +182,13 @@ impl<O: Send + 'static> Workers<O> {
         let mut waited = Duration::ZERO;
         if !state.is_ready() {
             let start = Instant::now();
-            state = shared.wait_or_help(state, helps.then_some(&mut self.hands));
+            let idle;
+            (state, idle) = shared.wait_or_help(state, helps.then_some(&mut self.hands));
             waited = start.elapsed();
             if self.by_consumer {
-                Meter::add(&shared.settings.meter.waited, waited);
+                let meter = &shared.settings.meter;
+                Meter::add(&meter.waited, waited);
+                Meter::add(&meter.helped, waited.saturating_sub(idle));
             }
         }
         while self.fetched.len() < most

@@ -175,12 +175,13 @@ impl<O> Shared<O> {
         state
     }
 
-    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile.
+    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile. Also gives how long it did nothing.
     pub(super) fn wait_or_help<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<O>>,
         mut hands: Option<&mut Hands<O>>,
-    ) -> MutexGuard<'a, State<O>> {
+    ) -> (MutexGuard<'a, State<O>>, Duration) {
+        let mut idle = Duration::ZERO;
         while !state.is_ready() {
             if let Some(hands) = &mut hands
                 && let Some(claim) = self.claim(&mut state)
@@ -190,10 +191,12 @@ impl<O> Shared<O> {
                 continue;
             }
             state.hungry = true;
-            (state, _) = self.wait(&self.loaded, state);
+            let slept;
+            (state, slept) = self.wait(&self.loaded, state);
+            idle += slept;
         }
         (state.hungry, state.woken) = (false, false);
-        state
+        (state, idle)
     }
 
     pub(super) fn wait<'a>(
