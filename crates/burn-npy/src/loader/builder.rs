@@ -314,7 +314,8 @@ where
     /// asked for. With [`AUTOTUNE`], as many as make batches come faster.
     ///
     /// A consumer that waits longer for batches of an [`NpyDataset`] than it works with them loads some itself, unless files of
-    /// more than 256 MiB may have to be read for them. If there are not more cores than workers, one of those pauses meanwhile.
+    /// more than 256 MiB may have to be read for them. If there are not more cores than workers, one of those pauses meanwhile;
+    /// of batches of 24 MiB or more, it then loads none.
     pub fn num_workers(mut self, num_workers: usize) -> Self {
         self.num_workers = num_workers;
         self
