@@ -270,10 +270,11 @@ impl Level {
 /// The loops, compiled for some instructions. Each has a module of its own, since that is what the compiler works on at a time.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
-    ($module:ident, $features:literal) => {
+    ($module:ident, $features:literal, $store:ident) => {
         mod $module {
             use super::convert::{self, Cast, Pod, Scalar};
             use super::{Rows, Wanted};
+            use crate::stream;
 
             #[target_feature(enable = $features)]
             pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
@@ -282,6 +283,15 @@ macro_rules! compiled_for {
                 f: impl Fn(T) -> T + Copy,
             ) {
                 convert::row::<S, T>(row, out, f);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
+                row: &[u8],
+                out: &mut [T],
+                f: impl Fn(T) -> T + Copy,
+            ) {
+                convert::stream_row::<S, T>(row, out, f, |line, to| stream::$store(line, to));
             }
 
             #[target_feature(enable = $features)]
@@ -298,9 +308,13 @@ macro_rules! compiled_for {
 }
 
 #[cfg(target_arch = "x86_64")]
-compiled_for!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");
+compiled_for!(
+    avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
+    store_avx512
+);
 #[cfg(target_arch = "x86_64")]
-compiled_for!(avx2, "avx2,fma");
+compiled_for!(avx2, "avx2,fma", store_avx2);
 
 /// The loops for what training is fed with, compiled for the best instructions that the machine has.
 fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
@@ -317,7 +331,11 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
             let done = unsafe { avx512::short_rows::<S, T>(rows, wanted, out, f) };
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx512::row::<S, T>(row, out, f) };
-            convert::other_rows(rows, wanted, done, out, row_len, &row);
+            // SAFETY: as above.
+            let past =
+                |row: &[u8], out: &mut [T]| unsafe { avx512::stream_row::<S, T>(row, out, f) };
+            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.past_caches { &past } else { &row };
+            convert::other_rows(rows, wanted, done, out, row_len, row);
         }
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
@@ -325,7 +343,10 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
             let done = unsafe { avx2::short_rows::<S, T>(rows, wanted, out, f) };
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
-            convert::other_rows(rows, wanted, done, out, row_len, &row);
+            // SAFETY: as above.
+            let past = |row: &[u8], out: &mut [T]| unsafe { avx2::stream_row::<S, T>(row, out, f) };
+            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.past_caches { &past } else { &row };
+            convert::other_rows(rows, wanted, done, out, row_len, row);
         }
         Level::Portable => {
             // Where that is all there is.
@@ -347,7 +368,10 @@ fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>
         Level::Avx512 | Level::Avx2 => {
             // SAFETY: the machine has just been seen to have AVX2 and FMA, of which AVX-512 is no more than a further level here.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
-            convert::other_rows(rows, wanted, 0, out, row_len, &row);
+            match wanted.past_caches {
+                true => convert::stream_tiles(rows, wanted, out, row_len, &row),
+                false => convert::other_rows(rows, wanted, 0, out, row_len, &row),
+            }
         }
         Level::Portable => {
             let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x);

@@ -14,14 +14,36 @@ pub(crate) fn is_possible() -> bool {
     false
 }
 
-/// What is converted at a time before it is streamed; a few of them fit into the first cache.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct Tile(pub(crate) [u8; 4096]);
+/// A line of the cache.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u8; 64]);
 
-impl Default for Tile {
-    fn default() -> Self {
-        Self([0; 4096])
+/// Stores a line. Other threads see it after a [`fence`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(crate) fn store_avx512(line: Line, to: &mut Line) {
+    use std::arch::x86_64::{_mm512_load_si512, _mm512_stream_si512};
+    // SAFETY: both are as long and aligned as the instructions want.
+    unsafe {
+        let line = _mm512_load_si512(line.0.as_ptr().cast());
+        _mm512_stream_si512(to.0.as_mut_ptr().cast(), line);
+    }
+}
+
+/// Stores a line. Other threads see it after a [`fence`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(crate) fn store_avx2(line: Line, to: &mut Line) {
+    use std::arch::x86_64::{_mm256_load_si256, _mm256_stream_si256};
+    for at in [0, 32] {
+        // SAFETY: both are twice as long as the instructions want, and aligned as they want.
+        unsafe {
+            let half = _mm256_load_si256(line.0.as_ptr().add(at).cast());
+            _mm256_stream_si256(to.0.as_mut_ptr().add(at).cast(), half);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub(super) use bytemuck::Pod;
+use bytemuck::Zeroable;
 use half::{bf16, f16};
 
 use super::arithmetic::{Fused, arithmetic};
@@ -13,7 +14,7 @@ pub(super) use crate::convert::Cast;
 use crate::convert::{Arith, Stage};
 pub(super) use crate::element::Scalar;
 use crate::element::{with_made, with_measured, with_stored};
-use crate::stream;
+use crate::stream::{self, Line};
 
 /// How much of a row is converted before more of it is asked for.
 const PIECE: usize = 256;
@@ -87,8 +88,8 @@ fn convert_float<S: Scalar + Cast<T>, T: Fused>(
     }
 }
 
-/// Converts the rows from the one with number `done` on, or stores them all past the caches. A function is given, rather than compiled
-/// in, since long rows do not notice that, nor do a few short ones.
+/// Converts the rows from the one with number `done` on, or all of them if they are stored past the caches. A function is given, rather
+/// than compiled in, since long rows do not notice that, nor do a few short ones.
 #[inline(never)]
 pub(super) fn other_rows<T: Pod>(
     rows: Rows<'_>,
@@ -98,33 +99,30 @@ pub(super) fn other_rows<T: Pod>(
     row_len: usize,
     convert_row: &dyn Fn(&[u8], &mut [T]),
 ) {
-    match wanted.past_caches {
-        true => stream_rows(rows, wanted, out, row_len, convert_row),
-        false => for_other_rows(rows, wanted, done, out, row_len, convert_row),
+    for_other_rows(rows, wanted, done, out, row_len, convert_row);
+    if wanted.past_caches {
+        stream::fence();
     }
 }
 
-/// Converts rows and stores them past the caches: a tile at a time is converted in the nearest cache and streamed
-/// from there.
-fn stream_rows<T: Pod>(
+/// Converts rows and stores them past the caches, by way of a tile in the nearest one: slower by a tenth than [`stream_row`], and nothing
+/// more to compile for a type.
+#[inline(never)]
+pub(super) fn stream_tiles<T: Pod>(
     rows: Rows<'_>,
     wanted: Wanted<'_>,
     out: &mut [T],
     row_len: usize,
     convert_row: &dyn Fn(&[u8], &mut [T]),
 ) {
-    let mut tile = stream::Tile::default();
-    let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile.0);
+    let mut tile = [Line::zeroed(); 64];
+    let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile);
     let stored = rows.row_bytes / row_len;
-    for_other_rows(rows, wanted, 0, out, row_len, |mut row, out| {
-        for out in out.chunks_mut(tile.len()) {
+    for_other_rows(rows, wanted, 0, out, row_len, |row, out| {
+        let parts = row.chunks(tile.len() * stored);
+        for (part, out) in parts.zip(out.chunks_mut(tile.len())) {
             let tile = &mut tile[..out.len()];
-            let (part, behind) = row.split_at(out.len() * stored);
-            if reads_slowly(stored, size_of::<T>()) && behind.len() >= ROW_BYTES {
-                prefetch_later(part);
-            }
             convert_row(part, tile);
-            row = behind;
             stream::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
         }
     });
@@ -182,6 +180,45 @@ pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
             convert_piece::<1, S, T>(row, out, at, f);
         }
     }
+}
+
+/// The same, stored past the caches: a line at a time, by a function for that.
+#[inline(always)]
+pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
+    row: &[u8],
+    out: &mut [T],
+    f: impl Fn(T) -> T + Copy,
+    store: impl Fn(Line, &mut Line) + Copy,
+) {
+    let stored = size_of::<S>();
+    let (head, lines, tail) = bytemuck::pod_align_to_mut::<T, Line>(out);
+    let (before, row) = row.split_at(head.len() * stored);
+    convert_run::<S, T>(before, head, f);
+    let line_bytes = LINE / size_of::<T>() * stored;
+    let (row, behind) = row.split_at(lines.len() * line_bytes);
+    let convert_lines = |row: &[u8], lines: &mut [Line]| {
+        for (from, to) in row.chunks_exact(line_bytes).zip(lines) {
+            let mut line = Line::zeroed();
+            convert_run::<S, T>(from, bytemuck::cast_slice_mut(&mut line.0), f);
+            store(line, to);
+        }
+    };
+    let piece = PIECE.div_ceil(line_bytes);
+    let pieces = match reads_slowly(stored, size_of::<T>()) {
+        true => row.len().saturating_sub(ROW_BYTES) / (piece * line_bytes),
+        false => 0,
+    };
+    let (row, last) = row.split_at(pieces * piece * line_bytes);
+    let (lines, last_lines) = lines.split_at_mut(pieces * piece);
+    for (row, lines) in row
+        .chunks_exact(piece * line_bytes)
+        .zip(lines.chunks_exact_mut(piece))
+    {
+        prefetch_later(row);
+        convert_lines(row, lines);
+    }
+    convert_lines(last, last_lines);
+    convert_run::<S, T>(behind, tail, f);
 }
 
 /// Whether the hardware does not see in time that a row is read from front to end, since more is written meanwhile. To
