@@ -28,8 +28,8 @@ const TURNS: usize = 3;
 const COUNTED: usize = (TURNS - 1) * (TURN - UNCOUNTED);
 /// How much faster another way must be.
 const GAIN: f64 = 1.05;
-/// After how many batches it is tried; four times as many the next time, up to the most. The first batches of all meet pages that are not mapped
-/// yet, and say nothing.
+/// After how many batches it is tried; four times as many the next time, up to the most. The first batches of all meet pages that
+/// are not mapped yet, and say nothing.
 const STAY: usize = 120;
 const MOST_STAY: usize = STAY << 6;
 

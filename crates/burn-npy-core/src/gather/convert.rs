@@ -107,6 +107,7 @@ pub(super) fn other_rows<T: Pod>(
 
 /// Converts rows and stores them past the caches, by way of a tile in the nearest one: slower by a tenth than [`stream_row`], and nothing
 /// more to compile for a type.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(never)]
 pub(super) fn stream_tiles<T: Pod>(
     rows: Rows<'_>,
@@ -183,6 +184,7 @@ pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
 }
 
 /// The same, stored past the caches: a line at a time, by a function for that.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(always)]
 pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
     row: &[u8],
