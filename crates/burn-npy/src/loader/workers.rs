@@ -25,6 +25,10 @@
 //! with its batches does not help, nor where loading runs code of the user, or may wait for a disk; and it takes nobody's place
 //! where batches are large.
 //!
+//! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait, no more are woken than there are other
+//! cores. If those that are awake are too few, it waits, and so is not busy any more. On two cores, batches of 0.8 MB for a step of 0.5 ms,
+//! an epoch with two workers takes 1.029 of the steps alone by this, and 1.038 without.
+//!
 //! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
 //! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
 //! that ran on another processor, and all when it stops or no batch is left; those that pause, when it helps no longer. The
@@ -59,6 +63,9 @@ use window::{Hands, Shared, processor};
 const MOST_YIELDS: u32 = 100;
 /// From this size of a batch on the memory is what bounds two threads: the consumer takes no worker's place.
 const LARGE_BATCH: usize = 24 << 20;
+
+/// A consumer that works so many times as long as it waits, or longer, is busy.
+const BUSY: u32 = 32;
 
 /// How the consumer spent its time; what is longer ago counts less.
 #[derive(Default)]
@@ -161,6 +168,10 @@ impl<O: Send + 'static> Workers<O> {
     fn fetch(&mut self) {
         let shared = &*self.shared;
         let mut state = shared.lock();
+        if let Some((since, waited)) = self.last.take() {
+            self.recent.add(since.elapsed(), waited);
+        }
+        state.busy = self.may_help && self.recent.waited * BUSY < self.recent.worked;
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
         shared.wake_workers(&mut state);
@@ -168,9 +179,6 @@ impl<O: Send + 'static> Workers<O> {
             1 => 1,
             _ => (state.setting.window / 2).max(1),
         };
-        if let Some((since, waited)) = self.last.take() {
-            self.recent.add(since.elapsed(), waited);
-        }
         let takes_place = state.setting.workers >= shared.settings.cores;
         let may_help = self.may_help && !(takes_place && self.is_large);
         let helps = may_help && self.recent.waited >= self.recent.worked;

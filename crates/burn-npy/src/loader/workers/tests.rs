@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 
 use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Sampler, Shard, Tail};
@@ -14,13 +15,14 @@ use super::super::source::{Loaded, Source};
 use super::super::tune::{Bounds, Setting, Tuner};
 use super::*;
 
-/// Batches that take a while, with the thread that loaded each.
+/// Batches that take a while, with the thread that loaded each, and how many were being loaded then.
 struct Slow {
     len: usize,
     load: Duration,
     is_gather: bool,
     fails: Option<u64>,
-    by: Mutex<Vec<(u64, String)>>,
+    loading: AtomicUsize,
+    by: Mutex<Vec<(u64, String, usize)>>,
 }
 
 const HERE: &str = "the consumer";
@@ -32,6 +34,7 @@ impl Slow {
             load,
             is_gather: true,
             fails: None,
+            loading: AtomicUsize::new(0),
             by: Mutex::default(),
         }
     }
@@ -40,7 +43,15 @@ impl Slow {
     fn loaded_by(&self, thread: &str, from: u64) -> usize {
         let by = self.by.lock().unwrap();
         by.iter()
-            .filter(|(batch, name)| *batch >= from && name == thread)
+            .filter(|(batch, name, _)| *batch >= from && name == thread)
+            .count()
+    }
+
+    /// How many batches from one on were loaded beside others.
+    fn loaded_together(&self, from: u64) -> usize {
+        let by = self.by.lock().unwrap();
+        by.iter()
+            .filter(|(batch, _, loading)| *batch >= from && *loading > 1)
             .count()
     }
 }
@@ -61,11 +72,13 @@ impl Source<u64> for Slow {
     }
 
     fn load(&self, info: &BatchInfo, _: &mut Draw) -> Result<Loaded<u64>, Failure> {
+        let loading = 1 + self.loading.fetch_add(1, Ordering::Relaxed);
         thread::sleep(self.load);
+        self.loading.fetch_sub(1, Ordering::Relaxed);
         let name = thread::current().name().unwrap_or_default().to_owned();
         let worker = name.starts_with("burn-npy-");
         let name = if worker { name } else { HERE.to_owned() };
-        self.by.lock().unwrap().push((info.batch(), name));
+        self.by.lock().unwrap().push((info.batch(), name, loading));
         match self.fails == Some(info.batch()) {
             true => Err(Cause::panic("test", Box::new("it fails")).into()),
             false => Ok(Loaded::Batch(Box::new(info.batch()))),
@@ -165,6 +178,18 @@ fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
     // A few until that is known.
     assert!(source.loaded_by(HERE, 120) < 20);
     assert!(source.loaded_by("burn-npy-1", 120) >= 20);
+}
+
+#[test]
+fn a_busy_consumer_has_a_core_of_its_own() {
+    let together = [8, 2].map(|cores| {
+        let source = Arc::new(Slow::new(150, Duration::from_micros(500)));
+        let work = Duration::from_millis(2);
+        take_all(&mut start(&source, 2, cores, 8), 0..150, work);
+        // A few until it is known.
+        source.loaded_together(30)
+    });
+    assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
 }
 
 #[test]

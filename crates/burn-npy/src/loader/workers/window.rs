@@ -42,6 +42,8 @@ pub(super) struct State<O> {
     pub(super) hungry: bool,
     /// Whether the consumer loads batches, too.
     pub(super) helps: bool,
+    /// Whether the consumer hardly waits, so that a worker on its core would be in its way.
+    pub(super) busy: bool,
     /// Whether the consumer was woken and will make room as soon as it runs.
     pub(super) woken: bool,
     pub(super) stopped: bool,
@@ -97,6 +99,7 @@ impl<O> Shared<O> {
                 waiting: Vec::with_capacity(settings.streams.len()),
                 hungry: false,
                 helps: false,
+                busy: false,
                 woken: false,
                 stopped: false,
             }),
@@ -224,7 +227,17 @@ impl<O> Shared<O> {
                 let under_way = (state.next - state.yielded) as usize;
                 let room = state.setting.window.saturating_sub(under_way);
                 // At the begin of a pass runs are shorter, so one is woken for any room.
-                (room / state.run as usize).max(room.min(1))
+                let wanted = (room / state.run as usize).max(room.min(1));
+                match state.busy {
+                    // Those that are awake look for room before they wait, so one of them is enough.
+                    true => {
+                        let alive = state.alive.iter().filter(|alive| **alive).count();
+                        let awake = alive.saturating_sub(state.waiting.len());
+                        let cores = (self.settings.cores - 1).max(1);
+                        wanted.min(cores.saturating_sub(awake))
+                    }
+                    false => wanted,
+                }
             }
         };
         let here = processor();
