@@ -121,18 +121,27 @@ impl<O: Send + 'static> Workers<O> {
             hands: Hands::default(),
             threads: Vec::with_capacity(settings.streams.len()),
         };
+        let helps = workers.helps(settings.setting().workers);
         // Fewer threads do the same work, but there must be one.
-        match workers.staff() {
+        match workers.staff(helps) {
             Err(error) if workers.threads.is_empty() => Err(Cause::error(error).into()),
             _ => Ok(workers),
         }
     }
 
-    /// Starts a thread for each worker that should go on and has none.
-    fn staff(&mut self) -> std::io::Result<()> {
+    /// Whether the consumer should load batches, where there are so many workers.
+    fn helps(&self, workers: usize) -> bool {
+        let takes_place = workers >= self.shared.settings.cores;
+        self.may_help
+            && !(takes_place && self.is_large)
+            && self.recent.waited >= self.recent.worked
+    }
+
+    /// Starts a thread for each worker that should go on and has none. Who would pause for a consumer that helps needs none yet.
+    fn staff(&mut self, helps: bool) -> std::io::Result<()> {
         let mut state = self.shared.lock();
         for index in 0..state.setting.workers {
-            if state.alive[index] {
+            if state.alive[index] || (index > 0 && helps && self.shared.pauses(index)) {
                 continue;
             }
             let shared = self.shared.clone();
@@ -179,9 +188,7 @@ impl<O: Send + 'static> Workers<O> {
             1 => 1,
             _ => (state.setting.window / 2).max(1),
         };
-        let takes_place = state.setting.workers >= shared.settings.cores;
-        let may_help = self.may_help && !(takes_place && self.is_large);
-        let helps = may_help && self.recent.waited >= self.recent.worked;
+        let helps = self.helps(state.setting.workers);
         if state.helps && !helps {
             // Those that paused.
             shared.wake_all();
@@ -208,8 +215,12 @@ impl<O: Send + 'static> Workers<O> {
         // The first of them is given away at once.
         state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
         shared.wake_workers(&mut state);
+        let is_short = !helps && state.next < state.end && !state.is_staffed();
         drop(state);
         self.last = Some((Instant::now(), waited));
+        if is_short {
+            let _ = self.staff(helps);
+        }
     }
 
     /// Changes the setting if it is time to.
@@ -226,11 +237,12 @@ impl<O: Send + 'static> Workers<O> {
         let mut state = self.shared.lock();
         state.setting = setting;
         state.run = settings.run(setting) as u64;
+        let helps = state.helps;
         drop(state);
         // Some may have to leave.
         self.shared.wake_all();
         // If there are no more threads to be had, the trial will show that it gains nothing.
-        let _ = self.staff();
+        let _ = self.staff(helps);
     }
 }
 
@@ -244,7 +256,7 @@ fn work<O>(shared: &Shared<O>, index: usize) {
             return;
         }
         // The consumer is here instead.
-        if state.helps && index + 1 >= shared.settings.cores {
+        if state.helps && shared.pauses(index) {
             (state, _) = shared.wait(&shared.room[index], state);
             continue;
         }

@@ -54,6 +54,11 @@ impl<O> State<O> {
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.slots.front(), Some(Some(_)))
     }
+
+    /// Whether each worker that should go on has a thread.
+    pub(super) fn is_staffed(&self) -> bool {
+        self.alive[..self.setting.workers].iter().all(|alive| *alive)
+    }
 }
 
 /// Batches that one thread is to load.
@@ -112,6 +117,11 @@ impl<O> Shared<O> {
     pub(super) fn lock(&self) -> MutexGuard<'_, State<O>> {
         // No code of a user runs under the lock, and ours keeps the invariants at every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this worker pauses while the consumer helps, since there is no core for both.
+    pub(super) fn pauses(&self, worker: usize) -> bool {
+        worker + 1 >= self.settings.cores
     }
 
     /// How many batches should be claimed next; 0 if none is left.
