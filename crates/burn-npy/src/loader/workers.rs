@@ -26,14 +26,15 @@
 //! where batches are large.
 //!
 //! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait, no more are woken than there are other
-//! cores. If those that are awake are too few, it waits, and so is not busy any more. On two cores, batches of 0.8 MB for a step of 0.5 ms,
-//! an epoch with two workers took 1.029 of the steps alone by this, and 1.038 without (with a bound of an eighth instead of a thirty-second).
+//! cores, and those that pause or have no thread yet stay so. To wake a thread is not cheap either, 20 us in a virtual machine. So a busy
+//! consumer says when it will have come for more, and a worker that finds no room *dozes* until then, for which nobody has
+//! to wake it. If those that are awake are too few, the consumer waits, and so is not busy any more; how long the first batch took does not count.
 //!
 //! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
 //! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
-//! that ran on another processor, and all when it stops or no batch is left; those that pause, when it helps no longer. The
-//! consumer waits for `loaded` while slot 0 is empty, and if it helps, only when it can claim nothing; the worker that fills slot 0
-//! wakes it. A worker waits with no batch in its hands, and only if less than a run is left of the window, so with at least half
+//! that ran on another processor, and all when it stops or no batch is left; those that pause, when it neither helps nor is busy; those that
+//! doze, when nothing is loaded. The consumer waits for `loaded` while slot 0 is empty, and if it helps, only when it can claim nothing; the worker that
+//! fills slot 0 wakes it. A worker waits with no batch in its hands, and only if less than a run is left of the window, so with at least half
 //! of the window loaded or being loaded. So nobody waits for ever.
 //!
 //! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start more threads, or say
@@ -72,13 +73,40 @@ const BUSY: u32 = 32;
 struct Recent {
     worked: Duration,
     waited: Duration,
+    /// What of that was for the first batch of the pass, which nobody could have loaded before.
+    began: Duration,
 }
 
 impl Recent {
     fn add(&mut self, worked: Duration, waited: Duration) {
-        self.worked = self.worked * 7 / 8 + worked;
-        self.waited = self.waited * 7 / 8 + waited;
+        let began = match self.worked.is_zero() {
+            true => waited,
+            false => Duration::ZERO,
+        };
+        for (sum, new) in [
+            (&mut self.worked, worked),
+            (&mut self.waited, waited),
+            (&mut self.began, began),
+        ] {
+            *sum = *sum * 7 / 8 + new;
+        }
     }
+
+    /// Whether it would rather load batches than wait.
+    fn mostly_waits(&self) -> bool {
+        self.waited >= self.worked
+    }
+
+    fn hardly_waits(&self) -> bool {
+        self.waited.saturating_sub(self.began) * BUSY < self.worked
+    }
+}
+
+/// How the consumer came by its batches.
+struct Fetch {
+    at: Instant,
+    waited: Duration,
+    batches: u32,
 }
 
 /// The threads of a pass.
@@ -88,8 +116,7 @@ pub(crate) struct Workers<O> {
     fetched: VecDeque<Result<Made<O>, Failure>>,
     /// Whether who takes them is the consumer, whose waiting is counted.
     by_consumer: bool,
-    /// When the last batches were fetched, and how long they were waited for.
-    last: Option<(Instant, Duration)>,
+    last: Option<Fetch>,
     recent: Recent,
     /// Whether the consumer may load batches.
     may_help: bool,
@@ -132,9 +159,7 @@ impl<O: Send + 'static> Workers<O> {
     /// Whether the consumer should load batches, where there are so many workers.
     fn helps(&self, workers: usize) -> bool {
         let takes_place = workers >= self.shared.settings.cores;
-        self.may_help
-            && !(takes_place && self.is_large)
-            && self.recent.waited >= self.recent.worked
+        self.may_help && !(takes_place && self.is_large) && self.recent.mostly_waits()
     }
 
     /// Starts a thread for each worker that should go on and has none. Who would pause for a consumer that helps needs none yet.
@@ -177,10 +202,19 @@ impl<O: Send + 'static> Workers<O> {
     fn fetch(&mut self) {
         let shared = &*self.shared;
         let mut state = shared.lock();
-        if let Some((since, waited)) = self.last.take() {
-            self.recent.add(since.elapsed(), waited);
+        // What the consumer does with a batch.
+        let mut step = Duration::ZERO;
+        if let Some(last) = self.last.take() {
+            let worked = last.at.elapsed();
+            self.recent.add(worked, last.waited);
+            step = worked / last.batches;
         }
-        state.busy = self.may_help && self.recent.waited * BUSY < self.recent.worked;
+        let helps = self.helps(state.setting.workers);
+        state.helps = helps;
+        // On one core there is none to be kept.
+        let keeps_core = self.may_help && !helps && shared.settings.cores > 1;
+        state.busy = keeps_core && self.recent.hardly_waits();
+        let needs_all = !helps && !state.busy;
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
         shared.wake_workers(&mut state);
@@ -188,14 +222,12 @@ impl<O: Send + 'static> Workers<O> {
             1 => 1,
             _ => (state.setting.window / 2).max(1),
         };
-        let helps = self.helps(state.setting.workers);
-        if state.helps && !helps {
-            // Those that paused.
+        let is_ready = state.is_ready();
+        if (state.pausing > 0 && needs_all) || (!is_ready && (state.busy || state.dozing > 0)) {
             shared.wake_all();
         }
-        state.helps = helps;
         let mut waited = Duration::ZERO;
-        if !state.is_ready() {
+        if !is_ready {
             let start = Instant::now();
             let idle;
             (state, idle) = shared.wait_or_help(state, helps.then_some(&mut self.hands));
@@ -215,9 +247,17 @@ impl<O: Send + 'static> Workers<O> {
         // The first of them is given away at once.
         state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
         shared.wake_workers(&mut state);
-        let is_short = !helps && state.next < state.end && !state.is_staffed();
+        let is_short = needs_all && state.next < state.end && !state.is_staffed();
+        let at = Instant::now();
+        let batches = self.fetched.len() as u32;
+        // A bit later, lest a worker comes too early.
+        state.due = state.busy.then(|| at + step * batches + step / 2);
         drop(state);
-        self.last = Some((Instant::now(), waited));
+        self.last = Some(Fetch {
+            at,
+            waited,
+            batches,
+        });
         if is_short {
             let _ = self.staff(helps);
         }
@@ -257,7 +297,9 @@ fn work<O>(shared: &Shared<O>, index: usize) {
         }
         // The consumer is here instead.
         if state.helps && shared.pauses(index) {
+            state.pausing += 1;
             (state, _) = shared.wait(&shared.room[index], state);
+            state.pausing -= 1;
             continue;
         }
         if let Some(claim) = shared.claim(&mut state) {
@@ -269,6 +311,12 @@ fn work<O>(shared: &Shared<O>, index: usize) {
             drop(state);
             thread::yield_now();
             state = shared.lock();
+        } else if let Some(due) = state.due.take() {
+            state.dozing += 1;
+            let idle;
+            (state, idle) = shared.wait_until(&shared.room[index], state, due);
+            state.dozing -= 1;
+            Meter::add(&shared.settings.meter.idle, idle);
         } else {
             state.waiting.push((index, processor()));
             let idle;

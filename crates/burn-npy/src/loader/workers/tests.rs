@@ -193,6 +193,52 @@ fn a_busy_consumer_has_a_core_of_its_own() {
 }
 
 #[test]
+fn a_busy_consumer_wakes_nobody() {
+    let source = Arc::new(Slow::new(200, Duration::from_micros(100)));
+    let mut workers = start(&source, 1, 2, 8);
+    let work = Duration::from_millis(1);
+    take_all(&mut workers, 0..20, work);
+    let mut waiting = 0;
+    for batch in 20..200 {
+        assert_eq!(take(&mut workers).unwrap(), batch);
+        thread::sleep(work);
+        // Whether the worker waits to be woken.
+        waiting += workers.shared.lock().waiting.len();
+    }
+    assert!(waiting < 60, "{waiting}");
+}
+
+#[test]
+fn who_dozes_is_woken_by_a_consumer_that_comes_early() {
+    // One of these is when the consumer has several batches at hand.
+    for early in 13..17 {
+        let source = Arc::new(Slow::new(40, Duration::from_micros(100)));
+        let mut workers = start(&source, 1, 2, 8);
+        take_all(&mut workers, 0..early, Duration::from_millis(20));
+        let start = Instant::now();
+        take_all(&mut workers, early..40, Duration::ZERO);
+        // It would doze for three steps and a half.
+        assert!(start.elapsed() < Duration::from_millis(40));
+    }
+}
+
+#[test]
+fn nobody_waits_for_ever_whatever_the_consumer_does() {
+    let works = [150, 0, 1000, 0, 150, 1000].map(Duration::from_micros);
+    for (workers, cores) in [(1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (3, 4)] {
+        let source = Arc::new(Slow::new(240, Duration::from_micros(200)));
+        let mut threads = start(&source, workers, cores, 8);
+        for (start, work) in (0..240).step_by(40).zip(works) {
+            for batch in start..start + 40 {
+                // Unevenly, so that who looks for room itself comes too early.
+                let work = work * [1, 3][(batch / 4 % 2) as usize];
+                take_all(&mut threads, batch..batch + 1, work);
+            }
+        }
+    }
+}
+
+#[test]
 fn nobody_helps_with_code_of_the_user_or_takes_a_place_for_large_batches() {
     let mut source = Slow::new(50, Duration::from_micros(200));
     source.is_gather = false;

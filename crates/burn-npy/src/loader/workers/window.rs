@@ -44,6 +44,12 @@ pub(super) struct State<O> {
     pub(super) helps: bool,
     /// Whether the consumer hardly waits, so that a worker on its core would be in its way.
     pub(super) busy: bool,
+    /// When a consumer that is busy will have come for more, for one worker that waits for room.
+    pub(super) due: Option<Instant>,
+    /// How many workers wait until then.
+    pub(super) dozing: usize,
+    /// How many pause, since the consumer helps.
+    pub(super) pausing: usize,
     /// Whether the consumer was woken and will make room as soon as it runs.
     pub(super) woken: bool,
     pub(super) stopped: bool,
@@ -57,7 +63,9 @@ impl<O> State<O> {
 
     /// Whether each worker that should go on has a thread.
     pub(super) fn is_staffed(&self) -> bool {
-        self.alive[..self.setting.workers].iter().all(|alive| *alive)
+        self.alive[..self.setting.workers]
+            .iter()
+            .all(|alive| *alive)
     }
 }
 
@@ -105,6 +113,9 @@ impl<O> Shared<O> {
                 hungry: false,
                 helps: false,
                 busy: false,
+                due: None,
+                dozing: 0,
+                pausing: 0,
                 woken: false,
                 stopped: false,
             }),
@@ -222,6 +233,21 @@ impl<O> Shared<O> {
         (state, start.elapsed())
     }
 
+    /// The same, but no longer than until then.
+    pub(super) fn wait_until<'a>(
+        &self,
+        on: &Condvar,
+        state: MutexGuard<'a, State<O>>,
+        until: Instant,
+    ) -> (MutexGuard<'a, State<O>>, Duration) {
+        let start = Instant::now();
+        let most = until.saturating_duration_since(start);
+        let (state, _) = on
+            .wait_timeout(state, most)
+            .unwrap_or_else(PoisonError::into_inner);
+        (state, start.elapsed())
+    }
+
     /// Wakes all workers, those that pause too.
     pub(super) fn wake_all(&self) {
         self.room.iter().for_each(Condvar::notify_one);
@@ -242,9 +268,8 @@ impl<O> Shared<O> {
                     // Those that are awake look for room before they wait, so one of them is enough.
                     true => {
                         let alive = state.alive.iter().filter(|alive| **alive).count();
-                        let awake = alive.saturating_sub(state.waiting.len());
-                        let cores = (self.settings.cores - 1).max(1);
-                        wanted.min(cores.saturating_sub(awake))
+                        let awake = alive.saturating_sub(state.waiting.len() + state.pausing);
+                        wanted.min((self.settings.cores - 1).saturating_sub(awake))
                     }
                     false => wanted,
                 }
