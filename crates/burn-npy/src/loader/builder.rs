@@ -404,6 +404,7 @@ where
                 sampler: self.sampler,
                 tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
                 run,
+                most_window: bounds.most_window,
                 batch_bytes,
                 cores: cores(),
                 meter: Arc::default(),

@@ -81,6 +81,8 @@ struct Settings {
     tuner: Arc<Mutex<Tuner>>,
     /// How many batches a worker makes at a time, if the window has room for them.
     run: usize,
+    /// How many batches there may be at a time at the most.
+    most_window: usize,
     /// The size of a batch, where it is known.
     batch_bytes: Option<usize>,
     /// How many threads can run at the same time.

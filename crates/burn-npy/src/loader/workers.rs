@@ -10,7 +10,7 @@
 //! * *fetched*: its number is below `fetched`; it has no slot, and the consumer has it at hand;
 //! * *yielded*: the consumer has given it away.
 //!
-//! Invariants: `yielded <= fetched <= next`, `next <= end` unless a batch failed, `next - yielded <= window`, and `slots[i]` belongs to
+//! Invariants: `yielded <= fetched <= next`, `next <= end` unless a batch failed, `next - yielded <= window` (or one more, see below), and `slots[i]` belongs to
 //! batch `fetched + i`. So at most `window` batches are claimed, loaded or fetched, which bounds the
 //! memory, and the consumer has them in order. It says what it has yielded when it comes for more.
 //!
@@ -20,7 +20,7 @@
 //! consumer has nothing yet.
 //!
 //! A consumer that waits longer than it works *helps*: where it would wait, it claims and loads batches like a worker, for which
-//! nobody has to be woken. Runs are shorter then. If there are not more cores than workers, it takes the place of one, who
+//! nobody has to be woken. Runs are shorter then, and if they are single batches, the window has room for one more. If there are not more cores than workers, it takes the place of one, who
 //! pauses. So two workers on two cores are never three threads that wake each other. A consumer that has work to do
 //! with its batches does not help, nor where loading runs code of the user, or may wait for a disk; and it takes nobody's place
 //! where batches are large.
@@ -259,7 +259,7 @@ impl<O: Send + 'static> Workers<O> {
             batches,
         });
         if is_short {
-            let _ = self.staff(helps);
+            let _ = self.staff(false);
         }
     }
 

@@ -125,6 +125,7 @@ fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -
         sampler,
         tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
         run: 2,
+        most_window: window,
         batch_bytes: Some(batch_bytes),
         cores,
         meter: Arc::default(),

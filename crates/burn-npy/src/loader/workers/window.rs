@@ -105,7 +105,7 @@ impl<O> Shared<O> {
                 fetched: start,
                 yielded: start,
                 end,
-                slots: VecDeque::with_capacity(setting.window),
+                slots: VecDeque::with_capacity(setting.window + 1),
                 run: settings.run(setting) as u64,
                 setting,
                 alive: vec![false; settings.streams.len()],
@@ -135,6 +135,14 @@ impl<O> Shared<O> {
         worker + 1 >= self.settings.cores
     }
 
+    /// How many batches may be claimed and not yielded. The one that a consumer loads itself is one more if they are passed one by one:
+    /// a worker that is done first would have to wait for it.
+    fn window(&self, state: &State<O>) -> u64 {
+        let own = state.helps && state.run == 1;
+        let window = state.setting.window + usize::from(own);
+        window.min(self.settings.most_window) as u64
+    }
+
     /// How many batches should be claimed next; 0 if none is left.
     fn run(&self, state: &State<O>) -> u64 {
         let run = match state.helps {
@@ -151,7 +159,7 @@ impl<O> Shared<O> {
     /// Claims the next batches, if some are left and the window has room for them.
     pub(super) fn claim(&self, state: &mut State<O>) -> Option<Claim> {
         let run = self.run(state);
-        let window = state.setting.window as u64;
+        let window = self.window(state);
         let room = window.saturating_sub(state.next - state.yielded);
         // A worker that takes the last place for one batch would pass them one by one for ever.
         if run == 0 || room < run {
@@ -260,8 +268,8 @@ impl<O> Shared<O> {
         let most = match state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
             true => state.waiting.len(),
             false => {
-                let under_way = (state.next - state.yielded) as usize;
-                let room = state.setting.window.saturating_sub(under_way);
+                let under_way = state.next - state.yielded;
+                let room = self.window(state).saturating_sub(under_way) as usize;
                 // At the begin of a pass runs are shorter, so one is woken for any room.
                 let wanted = (room / state.run as usize).max(room.min(1));
                 match state.busy {
