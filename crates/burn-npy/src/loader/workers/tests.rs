@@ -240,6 +240,22 @@ fn nobody_waits_for_ever_whatever_the_consumer_does() {
 }
 
 #[test]
+fn the_batch_that_the_consumer_loads_is_one_more_within_the_bounds() {
+    let source = Arc::new(Slow::new(1, Duration::ZERO));
+    let workers = start(&source, 1, 2, 8);
+    let mut state = workers.shared.lock();
+    for (helps, run, window, expected) in [
+        (true, 1, 3, 4),
+        (true, 1, 8, 8),
+        (true, 2, 3, 3),
+        (false, 1, 3, 3),
+    ] {
+        (state.helps, state.run, state.setting.window) = (helps, run, window);
+        assert_eq!(workers.shared.window(&state), expected);
+    }
+}
+
+#[test]
 fn nobody_helps_with_code_of_the_user_or_takes_a_place_for_large_batches() {
     let mut source = Slow::new(50, Duration::from_micros(200));
     source.is_gather = false;

@@ -137,7 +137,7 @@ impl<O> Shared<O> {
 
     /// How many batches may be claimed and not yielded. The one that a consumer loads itself is one more if they are passed one by one:
     /// a worker that is done first would have to wait for it.
-    fn window(&self, state: &State<O>) -> u64 {
+    pub(super) fn window(&self, state: &State<O>) -> u64 {
         let own = state.helps && state.run == 1;
         let window = state.setting.window + usize::from(own);
         window.min(self.settings.most_window) as u64
