@@ -28,7 +28,8 @@
 //! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait, no more are woken than there are other
 //! cores, and those that pause or have no thread yet stay so. To wake a thread is not cheap either, 20 us in a virtual machine. So a busy
 //! consumer says when it will have come for more, and a worker that finds no room *dozes* until then, for which nobody has
-//! to wake it. If those that are awake are too few, the consumer waits, and so is not busy any more; how long the first batch took does not count.
+//! to wake it. If those that are awake are too few, the consumer waits, and so is not busy any more; how long the first batch took does not count,
+//! nor what it waits for if there are not more cores than workers and those that are awake had to wait for room not long ago.
 //!
 //! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
 //! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
@@ -67,6 +68,9 @@ const LARGE_BATCH: usize = 24 << 20;
 
 /// A consumer that works so many times as long as it waits, or longer, is busy.
 const BUSY: u32 = 32;
+
+/// For how many windows of batches no worker must have had to wait for room before one that has no core is woken.
+const IDLED: u64 = 4;
 
 /// How the consumer spent its time; what is longer ago counts less.
 #[derive(Default)]
@@ -213,7 +217,10 @@ impl<O: Send + 'static> Workers<O> {
         state.helps = helps;
         // On one core there is none to be kept.
         let keeps_core = self.may_help && !helps && shared.settings.cores > 1;
-        state.busy = keeps_core && self.recent.hardly_waits();
+        // Where all workers would be one thread too many, and those that are awake have time, more of them are no help.
+        let suffices = state.setting.workers >= shared.settings.cores
+            && state.next - state.idled < IDLED * state.setting.window as u64;
+        state.busy = keeps_core && (self.recent.hardly_waits() || suffices);
         let needs_all = !helps && !state.busy;
         state.yielded = state.fetched;
         // What is waited for may need the room of those that were yielded.
@@ -222,12 +229,12 @@ impl<O: Send + 'static> Workers<O> {
             1 => 1,
             _ => (state.setting.window / 2).max(1),
         };
-        let is_ready = state.is_ready();
-        if (state.pausing > 0 && needs_all) || (!is_ready && (state.busy || state.dozing > 0)) {
+        if state.pausing > 0 && needs_all {
             shared.wake_all();
         }
         let mut waited = Duration::ZERO;
-        if !is_ready {
+        if !state.is_ready() {
+            shared.wake_dozing(&state);
             let start = Instant::now();
             let idle;
             (state, idle) = shared.wait_or_help(state, helps.then_some(&mut self.hands));
@@ -312,12 +319,14 @@ fn work<O>(shared: &Shared<O>, index: usize) {
             thread::yield_now();
             state = shared.lock();
         } else if let Some(due) = state.due.take() {
-            state.dozing += 1;
+            state.idled = state.next;
+            state.dozing.push(index);
             let idle;
             (state, idle) = shared.wait_until(&shared.room[index], state, due);
-            state.dozing -= 1;
+            state.dozing.retain(|dozing| *dozing != index);
             Meter::add(&shared.settings.meter.idle, idle);
         } else {
+            state.idled = state.next;
             state.waiting.push((index, processor()));
             let idle;
             (state, idle) = shared.wait(&shared.room[index], state);

@@ -19,6 +19,8 @@ use super::*;
 struct Slow {
     len: usize,
     load: Duration,
+    /// How long every twentieth takes, which is more than a window makes up for.
+    hiccup: Duration,
     is_gather: bool,
     fails: Option<u64>,
     loading: AtomicUsize,
@@ -32,6 +34,7 @@ impl Slow {
         Self {
             len: batches,
             load,
+            hiccup: load,
             is_gather: true,
             fails: None,
             loading: AtomicUsize::new(0),
@@ -73,7 +76,10 @@ impl Source<u64> for Slow {
 
     fn load(&self, info: &BatchInfo, _: &mut Draw) -> Result<Loaded<u64>, Failure> {
         let loading = 1 + self.loading.fetch_add(1, Ordering::Relaxed);
-        thread::sleep(self.load);
+        thread::sleep(match info.batch() % 20 {
+            19 => self.hiccup,
+            _ => self.load,
+        });
         self.loading.fetch_sub(1, Ordering::Relaxed);
         let name = thread::current().name().unwrap_or_default().to_owned();
         let worker = name.starts_with("burn-npy-");
@@ -172,11 +178,11 @@ fn on_few_cores_the_consumer_takes_the_place_of_a_worker() {
 
 #[test]
 fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
-    let source = Arc::new(Slow::new(200, Duration::from_micros(1500)));
+    let source = Arc::new(Slow::new(300, Duration::from_micros(1500)));
     let mut workers = start(&source, 2, 2, 8);
     take_all(&mut workers, 0..100, Duration::ZERO);
-    take_all(&mut workers, 100..200, Duration::from_millis(1));
-    // A few until that is known.
+    take_all(&mut workers, 100..300, Duration::from_millis(1));
+    // Some until that is known.
     assert!(source.loaded_by(HERE, 120) < 20);
     assert!(source.loaded_by("burn-npy-1", 120) >= 20);
 }
@@ -188,6 +194,19 @@ fn a_busy_consumer_has_a_core_of_its_own() {
         let work = Duration::from_millis(2);
         take_all(&mut start(&source, 2, cores, 8), 0..150, work);
         // A few until it is known.
+        source.loaded_together(30)
+    });
+    assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
+}
+
+#[test]
+fn who_waits_now_and_then_keeps_a_core_if_one_worker_has_time() {
+    let together = [8, 2].map(|cores| {
+        let mut source = Slow::new(200, Duration::from_micros(200));
+        source.hiccup = Duration::from_millis(20);
+        let source = Arc::new(source);
+        let work = Duration::from_millis(2);
+        take_all(&mut start(&source, 2, cores, 8), 0..200, work);
         source.loaded_together(30)
     });
     assert!(together[0] >= 20 && together[1] < 5, "{together:?}");

@@ -46,8 +46,10 @@ pub(super) struct State<O> {
     pub(super) busy: bool,
     /// When a consumer that is busy will have come for more, for one worker that waits for room.
     pub(super) due: Option<Instant>,
-    /// How many workers wait until then.
-    pub(super) dozing: usize,
+    /// Which workers wait until then.
+    pub(super) dozing: Vec<usize>,
+    /// The first batch that nobody had claimed when a worker last had to wait for room.
+    pub(super) idled: u64,
     /// How many pause, since the consumer helps.
     pub(super) pausing: usize,
     /// Whether the consumer was woken and will make room as soon as it runs.
@@ -114,7 +116,8 @@ impl<O> Shared<O> {
                 helps: false,
                 busy: false,
                 due: None,
-                dozing: 0,
+                dozing: Vec::with_capacity(settings.streams.len()),
+                idled: start,
                 pausing: 0,
                 woken: false,
                 stopped: false,
@@ -259,6 +262,13 @@ impl<O> Shared<O> {
     /// Wakes all workers, those that pause too.
     pub(super) fn wake_all(&self) {
         self.room.iter().for_each(Condvar::notify_one);
+    }
+
+    /// Wakes those that look for room later.
+    pub(super) fn wake_dozing(&self, state: &State<O>) {
+        for worker in &state.dozing {
+            self.room[*worker].notify_one();
+        }
     }
 
     /// Wakes as many workers as there is room for; all that wait, if they are to leave. One too many would take the core of the
