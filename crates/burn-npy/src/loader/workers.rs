@@ -215,8 +215,8 @@ impl<O: Send + 'static> Workers<O> {
         }
         let helps = self.helps(state.setting.workers);
         state.helps = helps;
-        // On one core there is none to be kept.
-        let keeps_core = self.may_help && !helps && shared.settings.cores > 1;
+        // On one core there is none to be kept, and who mostly waits needs none.
+        let keeps_core = self.may_help && !self.recent.mostly_waits() && shared.settings.cores > 1;
         // Where all workers would be one thread too many, and those that are awake have time, more of them are no help.
         let suffices = state.setting.workers >= shared.settings.cores
             && state.next - state.idled < IDLED * state.setting.window as u64;

@@ -289,6 +289,9 @@ fn nobody_helps_with_code_of_the_user_or_takes_a_place_for_large_batches() {
         Duration::ZERO,
     );
     assert_eq!(source.loaded_by(HERE, 0), 0);
+    // So both workers are wanted.
+    assert!(source.loaded_by("burn-npy-0", 10) >= 10);
+    assert!(source.loaded_by("burn-npy-1", 10) >= 10);
 }
 
 #[test]
