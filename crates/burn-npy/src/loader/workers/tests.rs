@@ -187,28 +187,30 @@ fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
     assert!(source.loaded_by("burn-npy-1", 120) >= 20);
 }
 
-#[test]
-fn a_busy_consumer_has_a_core_of_its_own() {
-    let together = [8, 2].map(|cores| {
-        let source = Arc::new(Slow::new(150, Duration::from_micros(500)));
+/// How many batches two workers load beside each other for steps of 2 ms, on eight cores and on two.
+fn loaded_together(batches: usize, load: Duration, hiccup: Duration) -> [usize; 2] {
+    [8, 2].map(|cores| {
+        let mut source = Slow::new(batches, load);
+        source.hiccup = hiccup;
+        let source = Arc::new(source);
         let work = Duration::from_millis(2);
-        take_all(&mut start(&source, 2, cores, 8), 0..150, work);
+        take_all(&mut start(&source, 2, cores, 8), 0..batches as u64, work);
         // A few until it is known.
         source.loaded_together(30)
-    });
+    })
+}
+
+#[test]
+fn a_busy_consumer_has_a_core_of_its_own() {
+    let load = Duration::from_micros(500);
+    let together = loaded_together(150, load, load);
     assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
 }
 
 #[test]
 fn who_waits_now_and_then_keeps_a_core_if_one_worker_has_time() {
-    let together = [8, 2].map(|cores| {
-        let mut source = Slow::new(200, Duration::from_micros(200));
-        source.hiccup = Duration::from_millis(20);
-        let source = Arc::new(source);
-        let work = Duration::from_millis(2);
-        take_all(&mut start(&source, 2, cores, 8), 0..200, work);
-        source.loaded_together(30)
-    });
+    let [load, hiccup] = [200, 20_000].map(Duration::from_micros);
+    let together = loaded_together(200, load, hiccup);
     assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
 }
 

@@ -42,7 +42,7 @@ pub(super) struct State<O> {
     pub(super) hungry: bool,
     /// Whether the consumer loads batches, too.
     pub(super) helps: bool,
-    /// Whether the consumer hardly waits, so that a worker on its core would be in its way.
+    /// Whether a worker on the core of the consumer would be in its way: it hardly waits, or those that are awake have time.
     pub(super) busy: bool,
     /// When a consumer that is busy will have come for more, for one worker that waits for room.
     pub(super) due: Option<Instant>,
