@@ -6,19 +6,16 @@ use std::time::Instant;
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
+use super::alone::Alone;
 use super::cursor::{At, Cursor, Ticket};
-use super::draw::Draw;
 use super::error::{Failure, LoadError};
-use super::meter::{Meter, Stopwatch};
+use super::meter::Meter;
 use super::on_error::Skipped;
 use super::pass::{Made, Pass};
 use super::state::{Identity, State};
 use super::uploader::Uploader;
 use super::workers::Workers;
 use super::{BatchInfo, Settings};
-
-/// How many batches behind the next one are announced at least, without workers.
-const AHEAD: u64 = 2;
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
@@ -27,8 +24,7 @@ const AHEAD: u64 = 2;
 pub struct LoaderIter<O> {
     pass: Arc<Pass<O>>,
     threads: Option<Threads<O>>,
-    /// What the consumer makes batches with, without workers.
-    draw: Draw,
+    alone: Alone<O>,
     meter: Arc<Meter>,
     /// Until when the time is counted.
     counted: Instant,
@@ -37,8 +33,6 @@ pub struct LoaderIter<O> {
     /// The next batch.
     next: u64,
     end: u64,
-    /// The first batch that was not announced, without workers.
-    announced: u64,
     /// That of the last batch.
     info: Option<BatchInfo>,
     at: At,
@@ -79,13 +73,12 @@ impl<O: Send + 'static> LoaderIter<O> {
         let pass = Arc::new(pass);
         let mut new = Self {
             threads: None,
-            draw: Draw::default(),
+            alone: Alone::new(&pass, settings),
             meter: settings.meter.clone(),
             counted: Instant::now(),
             failure: None,
             next: batches.start,
             end: batches.end,
-            announced: batches.start,
             info: None,
             at,
             cursor,
@@ -129,18 +122,7 @@ impl<O: Send + 'static> LoaderIter<O> {
         let Made { loaded, info, lost } = match &mut self.threads {
             Some(Threads::Workers(workers)) => workers.take()?,
             Some(Threads::Uploader(uploader)) => uploader.take()?,
-            None => {
-                let soon = self.pass.soon(self.next + 1, AHEAD);
-                let source = &*self.pass.source;
-                let start = Instant::now();
-                let watch = Stopwatch::start(source.waits_for_storage());
-                self.pass.announce(self.announced..soon);
-                self.announced = soon;
-                let made = self.pass.load_alone(self.next, &mut self.draw);
-                watch.stop(&self.meter, source.is_gather());
-                Meter::add(&self.meter.waited, start.elapsed());
-                made?
-            }
+            None => self.alone.take(&self.pass, self.next, &self.meter)?,
         };
         let (epoch, limit) = (self.pass.epoch, self.pass.limit.unwrap_or(0));
         let skipped = self.at.skipped.admit(lost, limit, epoch, self.next)?;

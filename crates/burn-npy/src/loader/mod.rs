@@ -10,6 +10,7 @@
 //! decide when a batch is made, never what is in it. `cut` says which positions a batch has, `pass` what
 //! it is made of, `workers` who makes it when, and `iter` yields it and moves the `cursor`.
 
+mod alone;
 mod builder;
 mod cursor;
 mod cut;
@@ -73,6 +74,9 @@ pub struct Loader<O> {
     identity: Arc<Identity>,
 }
 
+/// How many bytes of batches stay in a near cache of the core.
+const NEAR_BYTES: usize = 128 << 10;
+
 /// What a builder decided, for all slices and devices.
 #[derive(Clone)]
 struct Settings {
@@ -116,6 +120,12 @@ impl Settings {
     fn run(&self, setting: Setting) -> usize {
         let room = setting.window / (2 * setting.workers).max(1);
         self.run.min(room).max(1)
+    }
+
+    /// How many batches the consumer makes at a time.
+    fn run_alone(&self) -> u64 {
+        let near = NEAR_BYTES / self.batch_bytes.unwrap_or(NEAR_BYTES);
+        near.clamp(1, self.run.min(self.most_window)) as u64
     }
 
     /// The same for another loader, which counts for itself.

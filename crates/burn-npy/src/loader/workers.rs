@@ -350,4 +350,4 @@ impl<O> Drop for Workers<O> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

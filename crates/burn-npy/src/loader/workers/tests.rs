@@ -16,13 +16,13 @@ use super::super::tune::{Bounds, Setting, Tuner};
 use super::*;
 
 /// Batches that take a while, with the thread that loaded each, and how many were being loaded then.
-struct Slow {
+pub(in crate::loader) struct Slow {
     len: usize,
     load: Duration,
     /// How long every twentieth takes, which is more than a window makes up for.
     hiccup: Duration,
-    is_gather: bool,
-    fails: Option<u64>,
+    pub(in crate::loader) is_gather: bool,
+    pub(in crate::loader) fails: Option<u64>,
     loading: AtomicUsize,
     by: Mutex<Vec<(u64, String, usize)>>,
 }
@@ -30,7 +30,7 @@ struct Slow {
 const HERE: &str = "the consumer";
 
 impl Slow {
-    fn new(batches: usize, load: Duration) -> Self {
+    pub(in crate::loader) fn new(batches: usize, load: Duration) -> Self {
         Self {
             len: batches,
             load,
@@ -40,6 +40,11 @@ impl Slow {
             loading: AtomicUsize::new(0),
             by: Mutex::default(),
         }
+    }
+
+    /// How many batches were loaded.
+    pub(in crate::loader) fn loaded(&self) -> usize {
+        self.by.lock().unwrap().len()
     }
 
     /// How many batches from one on a thread has loaded.
@@ -100,8 +105,13 @@ impl Source<u64> for Slow {
     }
 }
 
-/// The workers of a pass over batches of one row.
-fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -> Workers<u64> {
+/// A pass over batches of one row, and its settings.
+pub(in crate::loader) fn given(
+    source: &Arc<Slow>,
+    workers: usize,
+    cores: usize,
+    batch_bytes: usize,
+) -> (Pass<u64>, Settings) {
     let window = 8;
     let setting = Setting { workers, window };
     let bounds = Bounds {
@@ -139,6 +149,11 @@ fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -
         upload_stream: StreamId::allocate(),
         limit: None,
     };
+    (pass, settings)
+}
+
+fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -> Workers<u64> {
+    let (pass, settings) = given(source, workers, cores, batch_bytes);
     Workers::start(Arc::new(pass), &settings, true).unwrap()
 }
 

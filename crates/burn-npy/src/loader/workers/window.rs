@@ -13,7 +13,7 @@ use super::super::meter::Stopwatch;
 use super::super::pass::{Made, Pass};
 use super::super::tune::Setting;
 
-/// Which part of a run is claimed at a time while the consumer helps: as many batches as stay in a near cache.
+/// Which part of a run is claimed at a time while the consumer helps, or more if they stay in a near cache.
 const PART_OF_RUN: u64 = 4;
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
@@ -148,8 +148,9 @@ impl<O> Shared<O> {
 
     /// How many batches should be claimed next; 0 if none is left.
     fn run(&self, state: &State<O>) -> u64 {
+        let part = state.run.div_ceil(PART_OF_RUN);
         let run = match state.helps {
-            true => state.run.div_ceil(PART_OF_RUN),
+            true => state.run.min(part.max(self.settings.run_alone())),
             false => state.run,
         };
         // The first batches are wanted at once.
