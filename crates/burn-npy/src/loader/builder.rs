@@ -311,7 +311,8 @@ where
     }
 
     /// How many threads load batches ahead of the consumer. With 0, each batch is loaded when it is
-    /// asked for, and if batches are small, those behind it, up to 128 KiB at a time. With [`AUTOTUNE`], as many as make batches come faster.
+    /// asked for, together with those behind it if they are small: up to 128 KiB of an [`NpyDataset`] that is in memory. With
+    /// [`AUTOTUNE`], as many as make batches come faster.
     ///
     /// A consumer that waits longer for batches of an [`NpyDataset`] than it works with them loads some itself, unless files of
     /// more than 256 MiB may have to be read for them. If there are not more cores than workers, one of those pauses meanwhile;

@@ -24,6 +24,7 @@ use super::{BatchInfo, Settings};
 pub struct LoaderIter<O> {
     pass: Arc<Pass<O>>,
     threads: Option<Threads<O>>,
+    /// Makes the batches, if there are no threads.
     alone: Alone<O>,
     meter: Arc<Meter>,
     /// Until when the time is counted.

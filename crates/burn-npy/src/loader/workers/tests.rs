@@ -152,6 +152,7 @@ pub(in crate::loader) fn given(
     (pass, settings)
 }
 
+/// The workers of such a pass.
 fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -> Workers<u64> {
     let (pass, settings) = given(source, workers, cores, batch_bytes);
     Workers::start(Arc::new(pass), &settings, true).unwrap()
