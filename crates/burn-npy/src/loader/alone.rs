@@ -1,6 +1,5 @@
 //! The consumer makes the batches itself, where there are no workers.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Settings;
@@ -17,8 +16,8 @@ pub(super) struct Alone<O> {
     draw: Draw,
     /// How many are made at a time at the most.
     run: u64,
+    /// Those that are made, the next one last.
     made: Vec<Result<Made<O>, Failure>>,
-    ready: VecDeque<Result<Made<O>, Failure>>,
     /// The first batch that was not announced.
     announced: u64,
 }
@@ -29,9 +28,8 @@ impl<O> Alone<O> {
         let in_runs = pass.source.is_gather() && !pass.source.waits_for_storage();
         Self {
             draw: Draw::default(),
-            run: if in_runs { settings.run_alone() } else { 1 },
+            run: if in_runs { settings.near_run() } else { 1 },
             made: Vec::new(),
-            ready: VecDeque::new(),
             announced: pass.cut.batches().start,
         }
     }
@@ -43,7 +41,7 @@ impl<O> Alone<O> {
         next: u64,
         meter: &Meter,
     ) -> Result<Made<O>, Failure> {
-        if let Some(made) = self.ready.pop_front() {
+        if let Some(made) = self.made.pop() {
             return made;
         }
         let all = pass.cut.batches();
@@ -58,8 +56,8 @@ impl<O> Alone<O> {
         pass.load_run(next..end, &mut self.draw, || false, &mut self.made);
         watch.stop(meter, pass.source.is_gather());
         Meter::add(&meter.waited, start.elapsed());
-        self.ready.extend(self.made.drain(..));
-        let made = self.ready.pop_front();
+        self.made.reverse();
+        let made = self.made.pop();
         made.unwrap_or_else(|| unreachable!("at least one batch was made"))
     }
 }

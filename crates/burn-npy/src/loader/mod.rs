@@ -8,7 +8,7 @@
 //!
 //! The order of an epoch depends on the sampler, the epoch and the number of items alone. Workers only
 //! decide when a batch is made, never what is in it. `cut` says which positions a batch has, `pass` what
-//! it is made of, `workers` who makes it when, and `iter` yields it and moves the `cursor`.
+//! it is made of, `alone` and `workers` who makes it when, and `iter` yields it and moves the `cursor`.
 
 mod alone;
 mod builder;
@@ -122,8 +122,8 @@ impl Settings {
         self.run.min(room).max(1)
     }
 
-    /// How many batches the consumer makes at a time.
-    fn run_alone(&self) -> u64 {
+    /// How many batches stay in a near cache, and a consumer makes at a time.
+    fn near_run(&self) -> u64 {
         let near = NEAR_BYTES / self.batch_bytes.unwrap_or(NEAR_BYTES);
         near.clamp(1, self.run.min(self.most_window)) as u64
     }

@@ -150,7 +150,7 @@ impl<O> Shared<O> {
     fn run(&self, state: &State<O>) -> u64 {
         let part = state.run.div_ceil(PART_OF_RUN);
         let run = match state.helps {
-            true => state.run.min(part.max(self.settings.run_alone())),
+            true => state.run.min(part.max(self.settings.near_run())),
             false => state.run,
         };
         // The first batches are wanted at once.
