@@ -121,8 +121,9 @@ def measure(job, idiom, args):
             if time.perf_counter() - start > WARM_UP:
                 break
         del batches
-        # What a step takes alone, measured after each epoch: the machine is faster in one second than in the next.
-        rows, epochs, seconds, alone_ms = 0, 0, 0.0, []
+        # What the steps of each epoch take alone, measured before and after it: the machine is faster in one second than in the next.
+        alone_ms = [step.alone_ms(1 + job.batches // 4)] if step else []
+        rows, epochs, seconds = 0, 0, 0.0
         while epochs == 0 or seconds < args.seconds:
             start = time.perf_counter()
             rows += consume(epoch(), step)
@@ -133,7 +134,8 @@ def measure(job, idiom, args):
     assert rows == epochs * job.rows
     record = {"samples_s": rows / seconds, "first_batch_ms": first_batch_ms, "rss_mb": peak_mb()}
     if step:
-        compute_ms = epochs * job.batches * sum(alone_ms) / len(alone_ms)
+        around_ms = [(before + after) / 2 for before, after in zip(alone_ms, alone_ms[1:])]
+        compute_ms = job.batches * sum(around_ms)
         record["over_compute"] = seconds * 1e3 / compute_ms
     return record
 
