@@ -12,7 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use memmap2::Mmap;
@@ -276,8 +276,15 @@ struct OpenFile {
     path: PathBuf,
     file: File,
     state: FileState,
+    inode: Option<InodeState>,
+    /// How often it was looked at, about.
+    looks: AtomicU32,
     cached_streak: AtomicU32,
 }
+
+/// How often the path of a file is followed. What happens to the file itself shows without that, but not
+/// that a folder of the path is another one now.
+const LOOKS_A_PATH: u32 = 64;
 
 impl OpenFile {
     fn open(path: &Path) -> Result<Self> {
@@ -287,23 +294,28 @@ impl OpenFile {
                 return Err(io::Error::other("not a regular file"));
             }
             let file = File::open(path)?;
-            let state = FileState::new(&file.metadata()?);
-            Ok((file, state))
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
         };
-        let (file, state) =
+        let (file, metadata) =
             open().map_err(|error| Error::io("cannot open the file", error).in_file(path))?;
         Ok(Self {
             // So that the check does not depend on the working directory.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             file,
-            state,
+            state: FileState::new(&metadata),
+            inode: inode_state(&metadata),
+            looks: AtomicU32::new(0),
             cached_streak: AtomicU32::new(0),
         })
     }
 
-    /// One system call while the path still leads to the file. A file that was deleted is whole
+    /// One system call while nobody touches the file. A file that was deleted is whole
     /// as long as it is open, so it is no error.
     fn check(&self) -> Result<()> {
+        if self.is_untouched() {
+            return Ok(());
+        }
         let now = match std::fs::metadata(&self.path) {
             Ok(metadata) => FileState::new(&metadata),
             Err(_) => {
@@ -328,6 +340,41 @@ impl OpenFile {
                 .in_file(&self.path),
         )
     }
+
+    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its rights; false if that is not known. To follow
+    /// the path takes three times as long.
+    fn is_untouched(&self) -> bool {
+        // A count that is lost does no harm.
+        let looks = self.looks.load(Ordering::Relaxed).wrapping_add(1);
+        self.looks.store(looks, Ordering::Relaxed);
+        !looks.is_multiple_of(LOOKS_A_PATH)
+            && self.inode.is_some()
+            && self.file.metadata().is_ok_and(|now| {
+                FileState::new(&now) == self.state && inode_state(&now) == self.inode
+            })
+    }
+}
+
+/// What changes with whatever is done to a file: the time of that, and its number of links, which tells of what was done in the same tick of
+/// the clock.
+#[derive(PartialEq)]
+struct InodeState {
+    changed: (i64, i64),
+    links: u64,
+}
+
+#[cfg(unix)]
+fn inode_state(metadata: &Metadata) -> Option<InodeState> {
+    use std::os::unix::fs::MetadataExt;
+    Some(InodeState {
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        links: metadata.nlink(),
+    })
+}
+
+#[cfg(not(unix))]
+fn inode_state(_: &Metadata) -> Option<InodeState> {
+    None
 }
 
 #[derive(PartialEq)]
@@ -475,5 +522,69 @@ mod tests {
         assert!(storage.check().unwrap_err().message().contains("replaced"));
         std::fs::remove_file(&path).unwrap();
         storage.check().unwrap();
+    }
+
+    /// Whatever leads to another file at the path, at whichever check.
+    #[test]
+    fn a_file_in_the_place_of_another_is_found() {
+        type Replace = fn(&Path, &Path);
+        let ways: [(&str, u32, Replace); 4] = [
+            ("renamed over it", 1, |new, path| {
+                std::fs::rename(new, path).unwrap()
+            }),
+            ("put where it was deleted", 1, |new, path| {
+                std::fs::remove_file(path).unwrap();
+                std::fs::rename(new, path).unwrap();
+            }),
+            ("put where it was moved away", 1, |new, path| {
+                std::fs::rename(path, path.with_extension("old")).unwrap();
+                std::fs::rename(new, path).unwrap();
+            }),
+            (
+                "in another folder of that name",
+                LOOKS_A_PATH,
+                |new, path| {
+                    let folder = path.parent().unwrap();
+                    std::fs::rename(folder, folder.with_extension("old")).unwrap();
+                    std::fs::create_dir(folder).unwrap();
+                    std::fs::rename(new, path).unwrap();
+                },
+            ),
+        ];
+        for (way, within, replace) in ways {
+            for before in [0, 1, 100] {
+                let (dir, outside) = temporary(&[8; 64]);
+                let folder = dir.path().join("folder");
+                std::fs::create_dir(&folder).unwrap();
+                let path = folder.join("file");
+                std::fs::write(&path, [7; 64]).unwrap();
+                let storage = Storage::open(&path, Access::Mapped).unwrap();
+                (0..before).for_each(|_| storage.check().unwrap());
+                replace(&outside, &path);
+                let found = (0..within).find_map(|_| storage.check().err());
+                let found = found.unwrap_or_else(|| panic!("{way} after {before} checks"));
+                assert!(found.message().contains("replaced"), "{found}");
+                // Nor is it forgotten.
+                if within == 1 {
+                    (0..100).for_each(|_| assert!(storage.check().is_err()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_leaves_a_file_as_it_is_is_no_change() {
+        let (_dir, path) = temporary(&[7; 64]);
+        let storage = Storage::open(&path, Access::Mapped).unwrap();
+        let checks = || (0..2 * LOOKS_A_PATH).for_each(|_| storage.check().unwrap());
+        checks();
+        let mut rights = std::fs::metadata(&path).unwrap().permissions();
+        rights.set_readonly(true);
+        std::fs::set_permissions(&path, rights).unwrap();
+        checks();
+        std::fs::hard_link(&path, path.with_extension("link")).unwrap();
+        checks();
+        std::fs::rename(&path, path.with_extension("moved")).unwrap();
+        checks();
     }
 }
