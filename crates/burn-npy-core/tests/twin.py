@@ -27,9 +27,9 @@ def keys(seed, epoch):
         yield mix(first) ^ mix(second)
 
 
-def mixed_half(half, key):
-    x = (half ^ key) * 0xD6E8FEB86659FD93 & M
-    return ((x ^ x >> 32) * 0xA0761D6478BD642F & M) >> 32
+def mixed_half(half, key, bits):
+    x = ((half ^ key) * 0x7FEB352D) & 0xFFFFFFFF
+    return ((x ^ x >> 15) * 0x846CA68B & 0xFFFFFFFF) >> 32 - bits
 
 
 def rows(length, seed, epoch, count):
@@ -42,15 +42,14 @@ def rows(length, seed, epoch, count):
         return table[:count]
     bits = (length - 1).bit_length()
     low_bits = (bits + 1) // 2
-    low_mask, high_mask = (1 << low_bits) - 1, (1 << bits - low_bits) - 1
-    rounds = [next(stream) for _ in range(8)]
+    rounds = [next(stream) & 0xFFFFFFFF for _ in range(8)]
     found = []
     for value in range(min(count, length)):
         while True:
-            high, low = value >> low_bits, value & low_mask
+            high, low = value >> low_bits, value & (1 << low_bits) - 1
             for i in range(0, 8, 2):
-                low ^= mixed_half(high, rounds[i]) & low_mask
-                high ^= mixed_half(low, rounds[i + 1]) & high_mask
+                low ^= mixed_half(high, rounds[i], low_bits)
+                high ^= mixed_half(low, rounds[i + 1], bits - low_bits)
             value = high << low_bits | low
             if value < length:
                 break

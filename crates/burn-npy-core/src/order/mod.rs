@@ -72,7 +72,7 @@ pub(crate) enum Base {
 impl Order {
     /// The version of all orders that samplers give; it changes with any change of a result. The shuffle of
     /// all rows has [`Permutation::VERSION`].
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     pub(crate) fn new(len: u64, rows: u64, base: Base, entries: Entries) -> Self {
         Self {

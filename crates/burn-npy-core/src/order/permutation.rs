@@ -51,7 +51,7 @@ enum Kind {
 
 impl Permutation {
     /// The version of the order; it changes with any change of a result.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The permutation of `0..len` for a seed and an epoch. The two are hashed together, so that no
     /// epoch of one seed is an epoch of another.

@@ -119,29 +119,49 @@ impl Cut {
         self.slice.as_ref().unwrap_or(&self.plan)
     }
 
-    /// Puts the rows of a batch behind what is there, and tells how many of the last of them are padding.
-    pub(crate) fn rows(&self, batch: u64, order: &Order, rows: &mut Vec<u64>) -> usize {
-        let own = self.own().batch(batch);
-        let start = rows.len();
-        let end = start + (own.end - own.start) as usize;
-        rows.resize(end, 0);
-        if self.slice.is_none() {
-            order.fill(own, &mut rows[start..]);
-            rows.extend(self.plan.padding(batch).map(|position| order.row(position)));
-            return rows.len() - end;
+    /// Puts the rows of some batches behind what is there, and tells where those of each end, and how many of the last of
+    /// them are padding. Positions that follow each other are drawn at once.
+    pub(crate) fn rows(
+        &self,
+        batches: Range<u64>,
+        order: &Order,
+        rows: &mut Vec<u64>,
+        mut end: impl FnMut(usize, usize),
+    ) {
+        let mut run = 0..0;
+        let mut count = rows.len();
+        for batch in batches {
+            let mut draw = |positions: Range<u64>| {
+                count += (positions.end - positions.start) as usize;
+                if positions.start == run.end {
+                    run.end = positions.end;
+                    return;
+                }
+                fill(order, std::mem::replace(&mut run, positions), rows);
+            };
+            let own = self.own().batch(batch);
+            let mut padding = 0;
+            if self.slice.is_none() {
+                draw(own);
+                for position in self.plan.padding(batch) {
+                    draw(position..position + 1);
+                    padding += 1;
+                }
+            } else {
+                // Of one or two batches of the shard.
+                let mut at = own.start;
+                while at < own.end {
+                    let positions = self.plan.batch(at / self.batch_size);
+                    let start = positions.start + at % self.batch_size;
+                    let positions = start..positions.end.min(start + (own.end - at));
+                    assert!(!positions.is_empty(), "row {at} of a shard that has fewer");
+                    at += positions.end - positions.start;
+                    draw(positions);
+                }
+            }
+            end(count, padding);
         }
-        // Of one or two batches of the shard.
-        let (mut at, mut left) = (own.start, &mut rows[start..]);
-        while !left.is_empty() {
-            let positions = self.plan.batch(at / self.batch_size);
-            let start = positions.start + at % self.batch_size;
-            let count = (positions.end - start).min(left.len() as u64);
-            assert!(count > 0, "row {at} of a shard that has fewer");
-            let (now, then) = left.split_at_mut(count as usize);
-            order.fill(start..start + count, now);
-            (at, left) = (at + count, then);
-        }
-        0
+        fill(order, run, rows);
     }
 
     /// Where a position is.
@@ -155,18 +175,73 @@ impl Cut {
     }
 }
 
+/// Puts the rows at some positions behind what is there.
+fn fill(order: &Order, positions: Range<u64>, rows: &mut Vec<u64>) {
+    let start = rows.len();
+    rows.resize(start + (positions.end - positions.start) as usize, 0);
+    order.fill(positions, &mut rows[start..]);
+}
+
 #[cfg(test)]
 mod tests {
     use burn_npy_core::Sampler;
 
     use super::*;
 
-    fn rows(cut: &Cut, order: &Order) -> Vec<u64> {
-        let mut rows = Vec::new();
-        for batch in cut.batches() {
-            cut.rows(batch, order, &mut rows);
+    /// The rows of a pass, so many batches at once; where those of each batch end, and how many are padding.
+    fn drawn(cut: &Cut, order: &Order, at_once: u64) -> (Vec<u64>, Vec<(usize, usize)>) {
+        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+        let batches = cut.batches();
+        for start in batches.clone().step_by(at_once as usize) {
+            let some = start..batches.end.min(start + at_once);
+            cut.rows(some, order, &mut rows, |end, padding| {
+                ends.push((end, padding));
+            });
         }
-        rows
+        (rows, ends)
+    }
+
+    fn rows(cut: &Cut, order: &Order) -> Vec<u64> {
+        let one_by_one = drawn(cut, order, 1);
+        assert_eq!(drawn(cut, order, 3), one_by_one);
+        assert_eq!(drawn(cut, order, 1000), one_by_one);
+        one_by_one.0
+    }
+
+    /// What the plan says, one row after the other.
+    #[test]
+    fn batches_that_are_drawn_together_are_those_of_the_plan() {
+        for positions in [0, 1, 5, 23, 40] {
+            let order = Sampler::shuffled(1).order(positions, 0);
+            for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
+                for tail in [Tail::Drop, Tail::Pad, Tail::Uneven] {
+                    for index in 0..count {
+                        let cut = Cutter {
+                            positions,
+                            batch_size,
+                            drop_last: false,
+                            shard: Shard::new(index, count).unwrap(),
+                            tail,
+                            slice: None,
+                        }
+                        .cut(0);
+                        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+                        for batch in cut.batches() {
+                            let own = cut.plan.batch(batch).map(|position| order.row(position));
+                            rows.extend(own);
+                            let padding = cut.plan.padding(batch);
+                            let padding = Vec::from_iter(padding.map(|at| order.row(at)));
+                            rows.extend(&padding);
+                            ends.push((rows.len(), padding.len()));
+                        }
+                        for at_once in [1, 2, 7, 1000] {
+                            let found = drawn(&cut, &order, at_once);
+                            assert_eq!(found, (rows.clone(), ends.clone()));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Everything small, combined: slices have the rows of their shard, in its order, each once.

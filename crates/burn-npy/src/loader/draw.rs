@@ -40,10 +40,9 @@ impl Draw {
         // It is ours alone, so nothing is cloned.
         let rows = Arc::make_mut(&mut self.rows);
         rows.clear();
-        for batch in batches {
-            let padding = cut.rows(batch, order, rows);
-            self.ends.push((rows.len(), padding));
-        }
+        cut.rows(batches, order, rows, |end, padding| {
+            self.ends.push((end, padding));
+        });
     }
 
     /// A list that nobody looks at any more, or a new one.

@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::bulk::{self, Half, Rounds};
-use super::{FIRST, Feistel, SECOND};
+use super::bulk::{self, NARROW, Rounds};
+use super::{FIRST, Feistel, SECOND, SHIFT};
 
 /// The numbers at the positions from `start` on, unless the machine has no instructions for it.
 pub(super) fn fill<const ROUNDS: usize>(
@@ -46,41 +46,24 @@ pub(super) fn fill_avx2<const ROUNDS: usize>(
     found
 }
 
-/// Eight numbers a register: AVX-512 multiplies those of 64 bits.
+/// The halves of sixteen numbers a register.
 struct Avx512<const ROUNDS: usize> {
-    len: __m512i,
-    low_bits: __m512i,
-    low_mask: __m512i,
-    first: __m512i,
-    changes: [u64; ROUNDS],
-    last: __m512i,
-    low: Half512,
-    high: Half512,
-}
-
-/// A [`Half`] in registers.
-struct Half512 {
-    factor: __m512i,
-    shift: __m512i,
+    rounds: Rounds<ROUNDS>,
+    /// By how much a number is shifted for its high half, and a product for each of the halves.
+    down: __m128i,
+    low_shift: __m128i,
+    high_shift: __m128i,
 }
 
 impl<const ROUNDS: usize> Avx512<ROUNDS> {
     #[target_feature(enable = "avx512f,avx512dq,popcnt")]
     fn fill(network: &Feistel<ROUNDS>, start: u64, rows: &mut [u64]) {
         let rounds = Rounds::new(network);
-        let half = |half: Half| Half512 {
-            factor: splat_512(half.factor),
-            shift: splat_512(u64::from(half.shift % 64)),
-        };
         let this = Self {
-            len: splat_512(rounds.len),
-            low_bits: splat_512(u64::from(rounds.low_bits % 64)),
-            low_mask: splat_512(rounds.low_mask),
-            first: splat_512(rounds.first),
-            changes: rounds.changes,
-            last: splat_512(rounds.last),
-            low: half(rounds.low),
-            high: half(rounds.high),
+            down: _mm_cvtsi32_si128(rounds.low_bits as i32),
+            low_shift: upper(rounds.low_bits),
+            high_shift: upper(rounds.high_bits),
+            rounds,
         };
         bulk::fill(
             start,
@@ -92,24 +75,30 @@ impl<const ROUNDS: usize> Avx512<ROUNDS> {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,popcnt")]
-    fn turn<const EIGHTS: usize>(&self, values: &mut [[u64; 8]; EIGHTS]) -> [u8; EIGHTS] {
-        let mut high = [_mm512_setzero_si512(); EIGHTS];
+    fn turn<const N: usize>(&self, values: &mut [[u64; NARROW]; N]) -> [u16; N] {
+        let rounds = &self.rounds;
+        let mut high = [_mm512_setzero_si512(); N];
         let mut low = high;
-        for eight in 0..EIGHTS {
-            let value = load(values[eight]);
-            high[eight] = _mm512_xor_si512(_mm512_srlv_epi64(value, self.low_bits), self.first);
-            low[eight] = _mm512_and_si512(value, self.low_mask);
+        for part in 0..N {
+            let value = load_512(values[part]);
+            let down = value.map(|eight| _mm512_srl_epi64(eight, self.down));
+            high[part] = _mm512_xor_si512(narrowed(down), splat_512(rounds.first));
+            low[part] = _mm512_and_si512(narrowed(value), splat_512(rounds.low_mask));
         }
-        for change in self.changes.as_chunks::<2>().0 {
-            round_512(&mut low, &high, &self.low, change[0]);
-            round_512(&mut high, &low, &self.high, change[1]);
+        for change in rounds.changes.as_chunks::<2>().0 {
+            round_512(&mut low, &high, self.low_shift, change[0]);
+            round_512(&mut high, &low, self.high_shift, change[1]);
         }
-        let mut outside = [0; EIGHTS];
-        for eight in 0..EIGHTS {
-            let high = _mm512_sllv_epi64(high[eight], self.low_bits);
-            let value = _mm512_or_si512(high, _mm512_xor_si512(low[eight], self.last));
-            outside[eight] = _mm512_cmpge_epu64_mask(value, self.len);
-            values[eight] = store(value);
+        let len = _mm512_set1_epi64(rounds.len as i64);
+        let mut outside = [0; N];
+        for part in 0..N {
+            let low = _mm512_xor_si512(low[part], splat_512(rounds.last));
+            let [high, low] = [widened(high[part]), widened(low)];
+            let value = [0, 1]
+                .map(|eight| _mm512_or_si512(_mm512_sll_epi64(high[eight], self.down), low[eight]));
+            let above = value.map(|eight| _mm512_cmpge_epu64_mask(eight, len));
+            outside[part] = u16::from_le_bytes(above);
+            values[part] = store_512(value);
         }
         outside
     }
@@ -117,64 +106,85 @@ impl<const ROUNDS: usize> Avx512<ROUNDS> {
 
 /// A round, one step after the other for all numbers: the next does not wait for the last.
 #[inline]
-#[target_feature(enable = "avx512f,avx512dq")]
-fn round_512<const EIGHTS: usize>(
-    half: &mut [__m512i; EIGHTS],
-    from: &[__m512i; EIGHTS],
-    to: &Half512,
-    change: u64,
+#[target_feature(enable = "avx512f")]
+fn round_512<const N: usize>(
+    half: &mut [__m512i; N],
+    from: &[__m512i; N],
+    shift: __m128i,
+    change: u32,
 ) {
     let mut x = *from;
     for x in &mut x {
-        *x = _mm512_mullo_epi64(*x, splat_512(FIRST));
+        *x = _mm512_mullo_epi32(*x, splat_512(FIRST));
     }
     for x in &mut x {
-        *x = _mm512_xor_si512(*x, _mm512_srli_epi64::<32>(*x));
+        *x = _mm512_xor_si512(*x, _mm512_srli_epi32::<SHIFT>(*x));
     }
     for x in &mut x {
-        *x = _mm512_mullo_epi64(*x, to.factor);
+        *x = _mm512_mullo_epi32(*x, splat_512(SECOND));
     }
     for x in &mut x {
-        *x = _mm512_srlv_epi64(*x, to.shift);
+        *x = _mm512_srl_epi32(*x, shift);
     }
     for (half, x) in half.iter_mut().zip(x) {
         // The exclusive or of three.
-        *half = _mm512_ternarylogic_epi64::<0b1001_0110>(x, *half, splat_512(change));
+        *half = _mm512_ternarylogic_epi32::<0b1001_0110>(x, *half, splat_512(change));
     }
 }
 
+/// The lower halves of sixteen numbers of 64 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn narrowed(numbers: [__m512i; 2]) -> __m512i {
+    let [first, second] = numbers.map(|eight| _mm512_cvtepi64_epi32(eight));
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+}
+
+/// Sixteen numbers of 32 bits, as ones of 64.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn splat_512(number: u64) -> __m512i {
-    _mm512_set1_epi64(number as i64)
+fn widened(numbers: __m512i) -> [__m512i; 2] {
+    [
+        _mm512_castsi512_si256(numbers),
+        _mm512_extracti64x4_epi64::<1>(numbers),
+    ]
+    .map(|eight| _mm512_cvtepu32_epi64(eight))
+}
+
+/// By how much a product is shifted for so many of its upper bits.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn upper(bits: u32) -> __m128i {
+    _mm_cvtsi32_si128((u32::BITS - bits) as i32)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(numbers: [u64; 8]) -> __m512i {
-    // SAFETY: both are 64 bytes, and any bits are a value of either.
-    unsafe { std::mem::transmute::<[u64; 8], __m512i>(numbers) }
+fn splat_512(number: u32) -> __m512i {
+    _mm512_set1_epi32(number as i32)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(register: __m512i) -> [u64; 8] {
+fn load_512(numbers: [u64; NARROW]) -> [__m512i; 2] {
+    // SAFETY: both are 128 bytes, and any bits are a value of either.
+    unsafe { std::mem::transmute::<[u64; NARROW], [__m512i; 2]>(numbers) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_512(registers: [__m512i; 2]) -> [u64; NARROW] {
     // SAFETY: as above.
-    unsafe { std::mem::transmute::<__m512i, [u64; 8]>(register) }
+    unsafe { std::mem::transmute::<[__m512i; 2], [u64; NARROW]>(registers) }
 }
 
-/// Eight halves a register, since AVX2 only multiplies numbers of 32 bits: those of the first four of eight
-/// numbers at even places, the others at odd ones.
+/// The halves of eight numbers a register: those of the first four at even places, the others at odd ones.
 struct Avx2<const ROUNDS: usize> {
-    len: u64,
-    low_bits: u32,
-    low_mask: u64,
-    high_mask: u64,
-    first: u64,
-    changes: [u64; ROUNDS],
-    /// What the upper halves of the keys add to the upper half of the first product.
-    carries: [u64; ROUNDS],
-    last: u64,
+    rounds: Rounds<ROUNDS>,
+    /// As for AVX-512.
+    down: __m128i,
+    low_shift: __m128i,
+    high_shift: __m128i,
 }
 
 impl<const ROUNDS: usize> Avx2<ROUNDS> {
@@ -182,14 +192,10 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
     fn fill(network: &Feistel<ROUNDS>, start: u64, rows: &mut [u64]) {
         let rounds = Rounds::new(network);
         let this = Self {
-            len: rounds.len,
-            low_bits: rounds.low_bits,
-            low_mask: rounds.low_mask,
-            high_mask: network.high_mask,
-            first: rounds.first,
-            changes: rounds.changes,
-            carries: network.keys.map(|key| (key >> 32).wrapping_mul(FIRST)),
-            last: rounds.last,
+            down: _mm_cvtsi32_si128(rounds.low_bits as i32),
+            low_shift: upper(rounds.low_bits),
+            high_shift: upper(rounds.high_bits),
+            rounds,
         };
         bulk::fill(
             start,
@@ -201,90 +207,74 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
 
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    fn turn<const EIGHTS: usize>(&self, values: &mut [[u64; 8]; EIGHTS]) -> [u8; EIGHTS] {
-        let splat = |number: u64| _mm256_set1_epi64x(number as i64);
-        let low_bits = splat(u64::from(self.low_bits % 64));
-
-        let mut high = [_mm256_setzero_si256(); EIGHTS];
+    fn turn<const N: usize>(&self, values: &mut [[u64; NARROW]; N]) -> [u16; N] {
+        let rounds = &self.rounds;
+        let mut high = [[_mm256_setzero_si256(); 2]; N];
         let mut low = high;
-        for eight in 0..EIGHTS {
-            let [even, odd] = bytemuck::cast::<[u64; 8], [__m256i; 2]>(values[eight]);
-            let [even_high, odd_high] = [even, odd].map(|x| _mm256_srlv_epi64(x, low_bits));
-            let both = interleave(even_high, _mm256_slli_epi64::<32>(odd_high));
-            high[eight] = _mm256_xor_si256(both, splat_32(self.first));
-            let both = interleave(even, _mm256_slli_epi64::<32>(odd));
-            low[eight] = _mm256_and_si256(both, splat_32(self.low_mask));
-        }
-        let changes = self.changes.as_chunks::<2>().0;
-        for (change, carry) in changes.iter().zip(self.carries.as_chunks::<2>().0) {
-            let [change, carry] = [change, carry].map(|pair| pair.map(|number| splat_32(number)));
-            for eight in 0..EIGHTS {
-                let x = round_256(high[eight], carry[0], splat_32(self.low_mask));
-                low[eight] = _mm256_xor_si256(x, _mm256_xor_si256(low[eight], change[0]));
-            }
-            for eight in 0..EIGHTS {
-                let x = round_256(low[eight], carry[1], splat_32(self.high_mask));
-                high[eight] = _mm256_xor_si256(x, _mm256_xor_si256(high[eight], change[1]));
+        for part in 0..N {
+            let value = bytemuck::cast::<[u64; NARROW], [[__m256i; 2]; 2]>(values[part]);
+            for eight in 0..2 {
+                let down = value[eight].map(|four| _mm256_srl_epi64(four, self.down));
+                high[part][eight] = _mm256_xor_si256(interleaved(down), splat_256(rounds.first));
+                let both = interleaved(value[eight]);
+                low[part][eight] = _mm256_and_si256(both, splat_256(rounds.low_mask));
             }
         }
-        let mut outside = [0; EIGHTS];
-        for eight in 0..EIGHTS {
-            let low = _mm256_xor_si256(low[eight], splat_32(self.last));
-            let zero = _mm256_setzero_si256();
-            let [high, low] = [high[eight], low]
-                .map(|both| [interleave(both, zero), _mm256_srli_epi64::<32>(both)]);
-            let value = |at: usize| {
-                let high = _mm256_sllv_epi64(high[at], low_bits);
-                _mm256_or_si256(high, low[at])
-            };
-            let [even, odd] = [value(0), value(1)];
-            // Both numbers are below 2^63, so their signs say nothing else.
-            let [four, more] = [even, odd].map(|x| {
-                let above = _mm256_cmpgt_epi64(x, splat(self.len - 1));
-                _mm256_movemask_pd(_mm256_castsi256_pd(above)) as u8
-            });
-            outside[eight] = four | more << 4;
-            values[eight] = bytemuck::cast::<[__m256i; 2], [u64; 8]>([even, odd]);
+        for change in rounds.changes.as_chunks::<2>().0 {
+            let [low, high] = [low.as_flattened_mut(), high.as_flattened_mut()];
+            round_256(low, high, self.low_shift, change[0]);
+            round_256(high, low, self.high_shift, change[1]);
+        }
+        let mut outside = [0; N];
+        for part in 0..N {
+            let mut value = [[_mm256_setzero_si256(); 2]; 2];
+            for eight in 0..2 {
+                let low = _mm256_xor_si256(low[part][eight], splat_256(rounds.last));
+                let [high, low] = [apart(high[part][eight]), apart(low)];
+                for four in 0..2 {
+                    let high = _mm256_sll_epi64(high[four], self.down);
+                    value[eight][four] = _mm256_or_si256(high, low[four]);
+                    // Both numbers are below 2^63, so their signs say nothing else.
+                    let last = _mm256_set1_epi64x(rounds.len as i64 - 1);
+                    let above = _mm256_cmpgt_epi64(value[eight][four], last);
+                    let mask = _mm256_movemask_pd(_mm256_castsi256_pd(above)) as u16;
+                    outside[part] |= mask << (8 * eight + 4 * four);
+                }
+            }
+            values[part] = bytemuck::cast::<[[__m256i; 2]; 2], [u64; NARROW]>(value);
         }
         outside
     }
 }
 
-/// The round function of halves that are xored with the lower halves of their keys.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn round_256(halves: __m256i, carry: __m256i, mask: __m256i) -> __m256i {
-    // Products with the lower half of a factor, of the even and of the odd places.
-    let multiply = |x: __m256i, factor: u64| {
-        let odd = _mm256_srli_epi64::<32>(x);
-        [x, odd].map(|x| _mm256_mul_epu32(x, splat_32(factor)))
-    };
-    let [even, odd] = multiply(halves, FIRST);
-    let more = _mm256_add_epi32(_mm256_mullo_epi32(halves, splat_32(FIRST >> 32)), carry);
-    let upper = interleave(_mm256_srli_epi64::<32>(even), odd);
-    let upper = _mm256_add_epi32(upper, more);
-    let lower = interleave(even, _mm256_slli_epi64::<32>(odd));
-    let lower = _mm256_xor_si256(lower, upper);
-
-    let [even, odd] = multiply(lower, SECOND);
-    let more = _mm256_add_epi32(
-        _mm256_mullo_epi32(lower, splat_32(SECOND >> 32)),
-        _mm256_mullo_epi32(upper, splat_32(SECOND)),
-    );
-    let product = interleave(_mm256_srli_epi64::<32>(even), odd);
-    _mm256_and_si256(_mm256_add_epi32(product, more), mask)
+fn round_256(half: &mut [__m256i], from: &[__m256i], shift: __m128i, change: u32) {
+    for (half, from) in half.iter_mut().zip(from) {
+        let x = _mm256_mullo_epi32(*from, splat_256(FIRST));
+        let x = _mm256_xor_si256(x, _mm256_srli_epi32::<{ SHIFT as i32 }>(x));
+        let x = _mm256_srl_epi32(_mm256_mullo_epi32(x, splat_256(SECOND)), shift);
+        *half = _mm256_xor_si256(x, _mm256_xor_si256(*half, splat_256(change)));
+    }
 }
 
-/// The even places of one and the odd places of another.
+/// The lower halves of the first four numbers at even places, and of the others at odd ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn interleave(even: __m256i, odd: __m256i) -> __m256i {
-    _mm256_blend_epi32::<0b1010_1010>(even, odd)
+fn interleaved([even, odd]: [__m256i; 2]) -> __m256i {
+    _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd))
 }
 
-/// The lower half of a number at all places.
+/// The numbers at even places, and those at odd ones, as ones of 64 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn splat_32(number: u64) -> __m256i {
+fn apart(both: __m256i) -> [__m256i; 2] {
+    let even = _mm256_blend_epi32::<0b1010_1010>(both, _mm256_setzero_si256());
+    [even, _mm256_srli_epi64::<32>(both)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn splat_256(number: u32) -> __m256i {
     _mm256_set1_epi32(number as i32)
 }
