@@ -153,6 +153,23 @@ impl<'a> Wanted<'a> {
         (FAR_BYTES / rows.row_bytes.max(1)).clamp(NEAR, FAR)
     }
 
+    /// Rows, those that come a part of the way to `far` later, and those that come so far later, in three pieces; without the last
+    /// rows, if it is not known what comes after them.
+    fn parts(&self, far: usize) -> [[&'a [usize]; 3]; 3] {
+        let (of, near) = (self.of, far / NEAR);
+        let mut parts = [[&[][..]; 3]; 3];
+        if let Some(most) = of.len().checked_sub(far) {
+            parts[0] = [&of[..most], &of[near..][..most], &of[far..]];
+            if let Some(ahead) = self.ahead.get(..far) {
+                let (first, last) = ahead.split_at(far - near);
+                let of = &of[most..];
+                parts[1] = [&of[..far - near], &of[near..], first];
+                parts[2] = [&of[far - near..], &ahead[..near], last];
+            }
+        }
+        parts
+    }
+
     /// If the rows are short, in how many lines they are, and the other place that is asked for, a line each; the rows
     /// if there is none.
     fn short(&self, rows: Rows<'a>) -> Option<(usize, Rows<'a>)> {
@@ -175,24 +192,22 @@ impl<'a> Wanted<'a> {
 macro_rules! for_short_rows {
     ($rows:expr, $wanted:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {{
         let (rows, wanted): (Rows<'_>, Wanted<'_>) = ($rows, $wanted);
-        let (far, of) = (wanted.far(rows), wanted.of);
-        let short = wanted.short(rows);
-        let most = short.map_or(0, |_| of.len().saturating_sub(far));
-        if let Some((lines, also)) = short
-            && most > 0
-        {
-            let later = of[far / NEAR..].iter().zip(&of[far..]);
-            let places = $out[..most * $len].chunks_exact_mut($len);
-            for (($place, &row), (&near, &far)) in places.zip(of).zip(later) {
-                rows.prefetch_short::<2>(far, lines);
-                prefetch::<2>(also.start(far));
-                rows.prefetch_short::<1>(near, lines);
-                prefetch::<1>(also.start(near));
-                let $row = rows.row(row);
-                $do;
+        let mut done = 0;
+        if let Some((lines, also)) = wanted.short(rows) {
+            for [of, near, far] in wanted.parts(wanted.far(rows)) {
+                let places = $out[done * $len..][..of.len() * $len].chunks_exact_mut($len);
+                for (($place, &row), (&near, &far)) in places.zip(of).zip(near.iter().zip(far)) {
+                    rows.prefetch_short::<2>(far, lines);
+                    prefetch::<2>(also.start(far));
+                    rows.prefetch_short::<1>(near, lines);
+                    prefetch::<1>(also.start(near));
+                    let $row = rows.row(row);
+                    $do;
+                }
+                done += of.len();
             }
         }
-        most
+        done
     }};
 }
 
@@ -382,7 +397,7 @@ fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::Level;
+    use super::{FAR, Level, NEAR, Wanted};
     use std::cell::Cell;
 
     thread_local! {
@@ -403,6 +418,31 @@ pub(crate) mod tests {
             f();
         }
         LEVEL.set(None);
+    }
+
+    #[test]
+    fn parts_know_what_comes_later() {
+        let all = Vec::from_iter(0..100);
+        for len in 0..70 {
+            for behind in 0..30 {
+                for far in NEAR..=FAR {
+                    let (of, ahead) = all[..len + behind].split_at(len);
+                    let wanted = Wanted {
+                        ahead,
+                        ..Wanted::only(of)
+                    };
+                    let parts = wanted.parts(far);
+                    let [of, near, later] = [0, 1, 2].map(|i| parts.map(|part| part[i]).concat());
+                    let most = match len < far {
+                        true => 0,
+                        false => len - if behind < far { far } else { 0 },
+                    };
+                    assert_eq!(of, all[..most]);
+                    assert_eq!(near, all[far / NEAR..][..most]);
+                    assert_eq!(later, all[far..][..most]);
+                }
+            }
+        }
     }
 
     #[test]

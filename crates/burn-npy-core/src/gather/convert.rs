@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 use half::{bf16, f16};
 
 use super::arithmetic::{Fused, arithmetic};
-use super::{LINE, Level, NEAR, ROW_BYTES, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
+use super::{LINE, Level, ROW_BYTES, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
 use super::{convert_fast, convert_small};
 use crate::DType;
 pub(super) use crate::convert::Cast;

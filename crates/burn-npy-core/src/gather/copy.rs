@@ -2,7 +2,7 @@
 
 #![deny(unsafe_code)]
 
-use super::{NEAR, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
+use super::{Rows, Wanted, for_other_rows, for_short_rows, prefetch};
 use crate::stream;
 
 /// Copies rows one after the other to `out`.

@@ -137,6 +137,16 @@ impl<O: 'static> Direct<O> {
         })
     }
 
+    /// The rows of the files, in some memory if they are not the items as they are.
+    fn rows_of<'a>(&self, items: &'a [u64], rows: &'a mut Vec<usize>) -> &'a [usize] {
+        if cfg!(target_pointer_width = "64") && self.dataset.row_map().is_identity() {
+            return bytemuck::cast_slice(items);
+        }
+        rows.clear();
+        self.rows(items, rows);
+        rows
+    }
+
     /// Puts the rows of the files behind what is there.
     fn rows(&self, items: &[u64], rows: &mut Vec<usize>) {
         let map = self.dataset.row_map();
@@ -202,9 +212,8 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         if !self.bound.has_runs() {
             return false;
         }
-        rows.clear();
         let (items, ends) = draw.all();
-        self.rows(items, rows);
+        let rows = self.rows_of(items, rows);
         let gather = || -> Result<()> {
             self.bound.check()?;
             let all = self.bound.gather(rows, &[])?;
