@@ -137,6 +137,8 @@ impl Contender<'_> {
                 .map(|step| step.alone(1 + num_batches as u32 / 4))
         };
         let mut alone = Vec::new();
+        // What the steps of the epochs took beside the loader.
+        let mut steps = Duration::ZERO;
         let seconds = if mode == "cold" {
             for batch in batches {
                 black_box(batch?);
@@ -165,7 +167,9 @@ impl Contender<'_> {
                     black_box(batch?);
                     taken += 1;
                     if let Some(step) = &step {
+                        let start = Instant::now();
                         step.run();
+                        steps += start.elapsed();
                     }
                 }
                 epochs += 1;
@@ -189,6 +193,7 @@ impl Contender<'_> {
             let around = alone.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
             let compute = num_batches as f64 * around.sum::<f64>();
             record["over_compute"] = json!(seconds / compute);
+            record["over_its_steps"] = json!(seconds / steps.as_secs_f64());
         }
         Ok(record)
     }

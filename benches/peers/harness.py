@@ -85,13 +85,15 @@ class Step:
 
 
 def consume(batches, step):
-    """Takes what is left of an epoch and gives the number of its rows."""
-    rows = 0
+    """Takes what is left of an epoch and gives the number of its rows, and how many seconds the steps took."""
+    rows, steps = 0, 0.0
     for _, labels in batches:
         rows += len(labels)
         if step:
+            start = time.perf_counter()
             step()
-    return rows
+            steps += time.perf_counter() - start
+    return rows, steps
 
 
 def peak_mb():
@@ -110,7 +112,7 @@ def measure(job, idiom, args):
     rows = len(next(batches)[1])
     first_batch_ms = (time.perf_counter() - start) * 1e3
     if args.mode == "cold":
-        rows += consume(batches, step)
+        rows += consume(batches, step)[0]
         seconds, epochs = time.perf_counter() - start, 1
     else:
         start = time.perf_counter()
@@ -123,11 +125,11 @@ def measure(job, idiom, args):
         del batches
         # What the steps of each epoch take alone, measured before and after it: the machine is faster in one second than in the next.
         alone_ms = [step.alone_ms(1 + job.batches // 4)] if step else []
-        rows, epochs, seconds = 0, 0, 0.0
+        rows, epochs, seconds, steps = 0, 0, 0.0, 0.0
         while epochs == 0 or seconds < args.seconds:
             start = time.perf_counter()
-            rows += consume(epoch(), step)
-            epochs += 1
+            more_rows, more_steps = consume(epoch(), step)
+            rows, steps, epochs = rows + more_rows, steps + more_steps, epochs + 1
             seconds += time.perf_counter() - start
             if step:
                 alone_ms.append(step.alone_ms(1 + job.batches // 4))
@@ -137,6 +139,7 @@ def measure(job, idiom, args):
         around_ms = [(before + after) / 2 for before, after in zip(alone_ms, alone_ms[1:])]
         compute_ms = job.batches * sum(around_ms)
         record["over_compute"] = seconds * 1e3 / compute_ms
+        record["over_its_steps"] = seconds / steps
     return record
 
 
