@@ -247,9 +247,6 @@ pub(crate) fn all_below(rows: &[usize], len: usize) -> bool {
 /// What a machine can do, as far as the loops are compiled for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
-    /// AVX-512 with the parts that all server processors have, and FMA.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -265,15 +262,6 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            if has!("avx512f")
-                && has!("avx512bw")
-                && has!("avx512dq")
-                && has!("avx512vl")
-                && has!("avx2")
-                && has!("fma")
-            {
-                return Self::Avx512;
-            }
             if has!("avx2") && has!("fma") {
                 return Self::Avx2;
             }
@@ -323,12 +311,6 @@ macro_rules! compiled_for {
 }
 
 #[cfg(target_arch = "x86_64")]
-compiled_for!(
-    avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-    store_avx512
-);
-#[cfg(target_arch = "x86_64")]
 compiled_for!(avx2, "avx2,fma", store_avx2);
 
 /// The loops for what training is fed with, compiled for the best instructions that the machine has.
@@ -341,20 +323,8 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
     let row_len = rows.row_bytes / size_of::<S>();
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => {
-            // SAFETY: the machine has just been seen to have these instructions.
-            let done = unsafe { avx512::short_rows::<S, T>(rows, wanted, out, f) };
-            // SAFETY: as above.
-            let row = |row: &[u8], out: &mut [T]| unsafe { avx512::row::<S, T>(row, out, f) };
-            // SAFETY: as above.
-            let past =
-                |row: &[u8], out: &mut [T]| unsafe { avx512::stream_row::<S, T>(row, out, f) };
-            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.past_caches { &past } else { &row };
-            convert::other_rows(rows, wanted, done, out, row_len, row);
-        }
-        #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
-            // SAFETY: as above.
+            // SAFETY: the machine has just been seen to have these instructions.
             let done = unsafe { avx2::short_rows::<S, T>(rows, wanted, out, f) };
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
@@ -380,8 +350,8 @@ fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>
     let row_len = rows.row_bytes / size_of::<S>();
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 | Level::Avx2 => {
-            // SAFETY: the machine has just been seen to have AVX2 and FMA, of which AVX-512 is no more than a further level here.
+        Level::Avx2 => {
+            // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
             match wanted.past_caches {
                 true => convert::stream_tiles(rows, wanted, out, row_len, &row),
@@ -409,10 +379,9 @@ pub(crate) mod tests {
     pub(crate) fn at_each_level(mut f: impl FnMut()) {
         let mut levels = vec![Level::of_machine()];
         #[cfg(target_arch = "x86_64")]
-        if levels[0] == Level::Avx512 {
-            levels.push(Level::Avx2);
+        if levels[0] == Level::Avx2 {
+            levels.push(Level::Portable);
         }
-        levels.push(Level::Portable);
         for level in levels {
             LEVEL.set(Some(level));
             f();

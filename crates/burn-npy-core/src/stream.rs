@@ -21,19 +21,6 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 
 /// Stores a line. Other threads see it after a [`fence`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(crate) fn store_avx512(line: Line, to: &mut Line) {
-    use std::arch::x86_64::{_mm512_load_si512, _mm512_stream_si512};
-    // SAFETY: both are as long and aligned as the instructions want.
-    unsafe {
-        let line = _mm512_load_si512(line.0.as_ptr().cast());
-        _mm512_stream_si512(to.0.as_mut_ptr().cast(), line);
-    }
-}
-
-/// Stores a line. Other threads see it after a [`fence`].
-#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(crate) fn store_avx2(line: Line, to: &mut Line) {

@@ -1,7 +1,7 @@
 //! Turns of many numbers in the wide registers of x86.
 //!
-//! This is one of the four files with unsafe code: the call of functions that were compiled for instructions
-//! that the machine has been seen to have, and numbers taken for the register that holds them.
+//! This is one of the four files with unsafe code: the call of a function that was compiled for instructions
+//! that the machine has been seen to have.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -15,173 +15,18 @@ pub(super) fn fill<const ROUNDS: usize>(
     start: u64,
     rows: &mut [u64],
 ) -> bool {
-    fill_avx512(network, start, rows) || fill_avx2(network, start, rows)
-}
-
-pub(super) fn fill_avx512<const ROUNDS: usize>(
-    network: &Feistel<ROUNDS>,
-    start: u64,
-    rows: &mut [u64],
-) -> bool {
-    let found = std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512dq")
-        && std::is_x86_feature_detected!("popcnt");
-    if found {
-        // SAFETY: the machine has just been seen to have all that the function was compiled for.
-        unsafe { Avx512::fill(network, start, rows) };
-    }
-    found
-}
-
-pub(super) fn fill_avx2<const ROUNDS: usize>(
-    network: &Feistel<ROUNDS>,
-    start: u64,
-    rows: &mut [u64],
-) -> bool {
     let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("popcnt");
     if found {
-        // SAFETY: as above.
+        // SAFETY: the machine has just been seen to have all that the function was compiled for.
         unsafe { Avx2::fill(network, start, rows) };
     }
     found
 }
 
-/// The halves of sixteen numbers a register.
-struct Avx512<const ROUNDS: usize> {
-    rounds: Rounds<ROUNDS>,
-    /// By how much a number is shifted for its high half, and a product for each of the halves.
-    down: __m128i,
-    low_shift: __m128i,
-    high_shift: __m128i,
-}
-
-impl<const ROUNDS: usize> Avx512<ROUNDS> {
-    #[target_feature(enable = "avx512f,avx512dq,popcnt")]
-    fn fill(network: &Feistel<ROUNDS>, start: u64, rows: &mut [u64]) {
-        let rounds = Rounds::new(network);
-        let this = Self {
-            down: _mm_cvtsi32_si128(rounds.low_bits as i32),
-            low_shift: upper(rounds.low_bits),
-            high_shift: upper(rounds.high_bits),
-            rounds,
-        };
-        bulk::fill(
-            start,
-            rows,
-            |values| this.turn(values),
-            |values| this.turn(values),
-        );
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,popcnt")]
-    fn turn<const N: usize>(&self, values: &mut [[u64; NARROW]; N]) -> [u16; N] {
-        let rounds = &self.rounds;
-        let mut high = [_mm512_setzero_si512(); N];
-        let mut low = high;
-        for part in 0..N {
-            let value = load_512(values[part]);
-            let down = value.map(|eight| _mm512_srl_epi64(eight, self.down));
-            high[part] = _mm512_xor_si512(narrowed(down), splat_512(rounds.first));
-            low[part] = _mm512_and_si512(narrowed(value), splat_512(rounds.low_mask));
-        }
-        for change in rounds.changes.as_chunks::<2>().0 {
-            round_512(&mut low, &high, self.low_shift, change[0]);
-            round_512(&mut high, &low, self.high_shift, change[1]);
-        }
-        let len = _mm512_set1_epi64(rounds.len as i64);
-        let mut outside = [0; N];
-        for part in 0..N {
-            let low = _mm512_xor_si512(low[part], splat_512(rounds.last));
-            let [high, low] = [widened(high[part]), widened(low)];
-            let value = [0, 1]
-                .map(|eight| _mm512_or_si512(_mm512_sll_epi64(high[eight], self.down), low[eight]));
-            let above = value.map(|eight| _mm512_cmpge_epu64_mask(eight, len));
-            outside[part] = u16::from_le_bytes(above);
-            values[part] = store_512(value);
-        }
-        outside
-    }
-}
-
-/// A round, one step after the other for all numbers: the next does not wait for the last.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn round_512<const N: usize>(
-    half: &mut [__m512i; N],
-    from: &[__m512i; N],
-    shift: __m128i,
-    change: u32,
-) {
-    let mut x = *from;
-    for x in &mut x {
-        *x = _mm512_mullo_epi32(*x, splat_512(FIRST));
-    }
-    for x in &mut x {
-        *x = _mm512_xor_si512(*x, _mm512_srli_epi32::<SHIFT>(*x));
-    }
-    for x in &mut x {
-        *x = _mm512_mullo_epi32(*x, splat_512(SECOND));
-    }
-    for x in &mut x {
-        *x = _mm512_srl_epi32(*x, shift);
-    }
-    for (half, x) in half.iter_mut().zip(x) {
-        // The exclusive or of three.
-        *half = _mm512_ternarylogic_epi32::<0b1001_0110>(x, *half, splat_512(change));
-    }
-}
-
-/// The lower halves of sixteen numbers of 64 bits.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq")]
-fn narrowed(numbers: [__m512i; 2]) -> __m512i {
-    let [first, second] = numbers.map(|eight| _mm512_cvtepi64_epi32(eight));
-    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
-}
-
-/// Sixteen numbers of 32 bits, as ones of 64.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn widened(numbers: __m512i) -> [__m512i; 2] {
-    [
-        _mm512_castsi512_si256(numbers),
-        _mm512_extracti64x4_epi64::<1>(numbers),
-    ]
-    .map(|eight| _mm512_cvtepu32_epi64(eight))
-}
-
-/// By how much a product is shifted for so many of its upper bits.
-#[inline]
-#[target_feature(enable = "sse2")]
-fn upper(bits: u32) -> __m128i {
-    _mm_cvtsi32_si128((u32::BITS - bits) as i32)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn splat_512(number: u32) -> __m512i {
-    _mm512_set1_epi32(number as i32)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load_512(numbers: [u64; NARROW]) -> [__m512i; 2] {
-    // SAFETY: both are 128 bytes, and any bits are a value of either.
-    unsafe { std::mem::transmute::<[u64; NARROW], [__m512i; 2]>(numbers) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store_512(registers: [__m512i; 2]) -> [u64; NARROW] {
-    // SAFETY: as above.
-    unsafe { std::mem::transmute::<[__m512i; 2], [u64; NARROW]>(registers) }
-}
-
 /// The halves of eight numbers a register: those of the first four at even places, the others at odd ones.
 struct Avx2<const ROUNDS: usize> {
     rounds: Rounds<ROUNDS>,
-    /// As for AVX-512.
+    /// By how much a number is shifted for its high half, and a product for each of the halves.
     down: __m128i,
     low_shift: __m128i,
     high_shift: __m128i,
@@ -245,6 +90,13 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
         }
         outside
     }
+}
+
+/// By how much a product is shifted for so many of its upper bits.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn upper(bits: u32) -> __m128i {
+    _mm_cvtsi32_si128((u32::BITS - bits) as i32)
 }
 
 #[inline]
