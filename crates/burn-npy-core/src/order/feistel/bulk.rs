@@ -313,6 +313,7 @@ mod tests {
     fn lengths() -> impl Strategy<Value = u64> {
         prop_oneof![
             4097..=1_u64 << 63,
+            Just(1_u64 << 63),
             // Of any size alike.
             (12..63_u32, 1.0..2.0_f64)
                 .prop_map(|(bits, more)| (2_f64.powi(bits as i32) * more) as u64 + 1),

@@ -80,7 +80,7 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
                     let high = _mm256_sll_epi64(high[four], self.down);
                     value[eight][four] = _mm256_or_si256(high, low[four]);
                     // Both numbers are below 2^63, so their signs say nothing else.
-                    let last = _mm256_set1_epi64x(rounds.len as i64 - 1);
+                    let last = _mm256_set1_epi64x((rounds.len - 1) as i64);
                     let above = _mm256_cmpgt_epi64(value[eight][four], last);
                     let mask = _mm256_movemask_pd(_mm256_castsi256_pd(above)) as u16;
                     outside[part] |= mask << (8 * eight + 4 * four);
