@@ -271,9 +271,16 @@ mod tests {
             asked.chunks(64).for_each(|rows| column.announce(rows));
             // A busy disk takes seconds.
             let (times, pause) = if fits { (75, 200) } else { (50, 20) };
+            // Some pages may be there that the system could not drop.
+            let mut in_a_row = 0;
             let is_read = (0..times).any(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(pause));
-                looks.next().unwrap()
+                in_a_row = if looks.next().unwrap() {
+                    in_a_row + 1
+                } else {
+                    0
+                };
+                in_a_row == 12
             });
             assert_eq!(is_read, fits);
         }
