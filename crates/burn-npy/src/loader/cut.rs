@@ -208,49 +208,11 @@ mod tests {
         one_by_one.0
     }
 
-    /// What the plan says, one row after the other.
-    #[test]
-    fn batches_that_are_drawn_together_are_those_of_the_plan() {
+    /// Everything small, combined.
+    fn each_cutter(tails: &[Tail], mut f: impl FnMut(Cutter, Order)) {
         for positions in [0, 1, 5, 23, 40] {
-            let order = Sampler::shuffled(1).order(positions, 0);
             for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
-                for tail in [Tail::Drop, Tail::Pad, Tail::Uneven] {
-                    for index in 0..count {
-                        let cut = Cutter {
-                            positions,
-                            batch_size,
-                            drop_last: false,
-                            shard: Shard::new(index, count).unwrap(),
-                            tail,
-                            slice: None,
-                        }
-                        .cut(0);
-                        let (mut rows, mut ends) = (Vec::new(), Vec::new());
-                        for batch in cut.batches() {
-                            let own = cut.plan.batch(batch).map(|position| order.row(position));
-                            rows.extend(own);
-                            let padding = cut.plan.padding(batch);
-                            let padding = Vec::from_iter(padding.map(|at| order.row(at)));
-                            rows.extend(&padding);
-                            ends.push((rows.len(), padding.len()));
-                        }
-                        for at_once in [1, 2, 7, 1000] {
-                            let found = drawn(&cut, &order, at_once);
-                            assert_eq!(found, (rows.clone(), ends.clone()));
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Everything small, combined: slices have the rows of their shard, in its order, each once.
-    #[test]
-    fn slices_cut_the_rows_of_a_shard() {
-        for positions in [0, 1, 5, 23, 40] {
-            let order = Sampler::shuffled(1).order(positions, 0);
-            for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
-                for tail in [Tail::Drop, Tail::Uneven] {
+                for &tail in tails {
                     for index in 0..count {
                         let cutter = Cutter {
                             positions,
@@ -260,20 +222,50 @@ mod tests {
                             tail,
                             slice: None,
                         };
-                        for from in [0, positions / 3, positions] {
-                            let whole = rows(&cutter.cut(from), &order);
-                            assert_eq!(cutter.cut(from).num_rows(), whole.len() as u64);
-                            let all = cutter.cut(0).num_rows() as usize;
-                            for at in [0, all / 3, all / 2, all] {
-                                let parts = [cutter.slice(0, at), cutter.slice(at, usize::MAX)];
-                                let parts = parts.map(|part| rows(&part.cut(from), &order));
-                                assert_eq!(parts.concat(), whole);
-                            }
-                        }
+                        f(cutter, Sampler::shuffled(1).order(positions, 0));
                     }
                 }
             }
         }
+    }
+
+    /// What the plan says, one row after the other.
+    #[test]
+    fn batches_that_are_drawn_together_are_those_of_the_plan() {
+        each_cutter(&[Tail::Drop, Tail::Pad, Tail::Uneven], |cutter, order| {
+            let cut = cutter.cut(0);
+            let (mut rows, mut ends) = (Vec::new(), Vec::new());
+            for batch in cut.batches() {
+                let own = cut.plan.batch(batch).map(|position| order.row(position));
+                rows.extend(own);
+                let padding = cut.plan.padding(batch);
+                let padding = Vec::from_iter(padding.map(|at| order.row(at)));
+                rows.extend(&padding);
+                ends.push((rows.len(), padding.len()));
+            }
+            for at_once in [1, 2, 7, 1000] {
+                let found = drawn(&cut, &order, at_once);
+                assert_eq!(found, (rows.clone(), ends.clone()));
+            }
+        });
+    }
+
+    /// Slices have the rows of their shard, in its order, each once.
+    #[test]
+    fn slices_cut_the_rows_of_a_shard() {
+        each_cutter(&[Tail::Drop, Tail::Uneven], |cutter, order| {
+            let positions = cutter.positions;
+            for from in [0, positions / 3, positions] {
+                let whole = rows(&cutter.cut(from), &order);
+                assert_eq!(cutter.cut(from).num_rows(), whole.len() as u64);
+                let all = cutter.cut(0).num_rows() as usize;
+                for at in [0, all / 3, all / 2, all] {
+                    let parts = [cutter.slice(0, at), cutter.slice(at, usize::MAX)];
+                    let parts = parts.map(|part| rows(&part.cut(from), &order));
+                    assert_eq!(parts.concat(), whole);
+                }
+            }
+        });
         let cutter = Cutter {
             positions: 100,
             batch_size: 10,
