@@ -1,6 +1,6 @@
 //! From NumPy files to batches of tensors, in one page.
 //!
-//! `cargo run --example quickstart`
+//! `cargo run --release --example quickstart`
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};

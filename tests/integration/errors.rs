@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use burn::data::dataloader::DataLoader;
@@ -12,7 +12,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2, Array3};
 use burn_npy::{
     Access, Array, Batch, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset,
-    OpenOptions, write_npy,
+    OpenOptions, Sampler, write_npy,
 };
 
 use crate::{builder, epoch, numbered};
@@ -250,4 +250,71 @@ fn columns_of_different_lengths_are_named_with_their_counts() {
         message.contains("images has 10, labels has 12"),
         "{message}"
     );
+}
+
+/// As many items as it is told.
+struct Changing(Arc<AtomicUsize>);
+
+impl Dataset<u64> for Changing {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        match index < self.0.load(Ordering::SeqCst) {
+            true => Ok(index as u64),
+            false => Err(DatasetError::new(std::io::Error::other("it is gone"))),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_dataset_that_changes_its_length_is_one_error_or_none() {
+    for workers in [0, 1, 3] {
+        let len = Arc::new(AtomicUsize::new(100));
+        let builder = || crate::plain().batch_size(8).num_workers(workers);
+        let loader = builder().build(Changing(len.clone()));
+        let weighted = Sampler::weighted(1, &[1.0; 100]).unwrap();
+        let weighted = builder().sampler(weighted).build(Changing(len.clone()));
+        let shuffled = builder().shuffle(1).build(Changing(len.clone()));
+        len.store(50, Ordering::SeqCst);
+        let (batches, errors) = pass(&loader);
+        assert_eq!((batches, errors.len()), (6, 1));
+        assert_eq!(load_error(&errors[0]).batch(), 6);
+        assert_eq!(pass(&weighted).1.len(), 1);
+        // What is there when the loader is built is what an epoch has.
+        len.store(200, Ordering::SeqCst);
+        let mut rows: Vec<_> = shuffled.iter().flat_map(Result::unwrap).collect();
+        rows.sort();
+        assert_eq!(rows, Vec::from_iter(0..100));
+        let (batches, errors) = pass(&weighted);
+        assert_eq!((batches, errors.len()), (13, 0));
+    }
+}
+
+#[test]
+fn what_no_memory_is_enough_for_is_an_error() {
+    for workers in [0, 1, 3] {
+        let draws = Sampler::weighted(1, &[1.0; 10]).unwrap().draws(u64::MAX);
+        let loader = crate::plain()
+            .batch_size(usize::MAX)
+            .sampler(draws.unwrap())
+            .num_workers(workers)
+            .build(crate::Indices(10));
+        let (batches, errors) = pass(&loader);
+        assert_eq!((batches, errors.len()), (0, 1), "{workers} workers");
+        assert!(load_error(&errors[0]).is_panic());
+    }
+    // As many as there are, for who means that.
+    for prefetch in [i32::MAX as usize, usize::MAX - 1] {
+        let loader = crate::plain()
+            .batch_size(3)
+            .num_workers(2)
+            .prefetch(prefetch)
+            .build(crate::Indices(100));
+        assert_eq!(pass(&loader).0, 34);
+    }
+    let many = crate::plain().num_workers(usize::MAX - 1);
+    let error = many.try_build(crate::Indices(10)).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage);
 }

@@ -83,7 +83,8 @@ fn train(folder: &Path, epochs: usize, checkpoint: Option<usize>) -> Vec<(u64, V
     let model = Line {
         linear: LinearConfig::new(1, 1).init(&device),
     };
-    let mut training = SupervisedTraining::new(folder, loader(2, start), loader(0, 0))
+    let (training_set, validation_set) = (loader(2, start), loader(0, 0));
+    let mut training = SupervisedTraining::new(folder, training_set.clone(), validation_set)
         .with_default_checkpointers()
         .with_application_logger(None)
         .renderer(Box::new(Silent))
@@ -93,6 +94,10 @@ fn train(folder: &Path, epochs: usize, checkpoint: Option<usize>) -> Vec<(u64, V
     }
     let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
     assert!(result.error.is_none());
+    // It trains with a copy, of which the loader tells.
+    let report = training_set.report();
+    let new = (epochs - checkpoint.unwrap_or(0)) as u64;
+    assert_eq!((report.batches(), report.rows()), (4 * new, 20 * new));
     std::mem::take(&mut SEEN.lock().unwrap())
 }
 

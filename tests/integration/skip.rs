@@ -4,12 +4,14 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
+use burn_npy::ndarray::Array1;
 use burn_npy::{
     Array, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
-    State,
+    State, write_npy,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -84,6 +86,28 @@ fn rows_are_skipped_up_to_a_count_or_a_rate() {
             assert!(order.info_at(0, first.batch).rows().contains(&5));
         }
     }
+}
+
+#[test]
+fn a_loader_knows_what_its_copies_skipped() {
+    let loader = builder(OnError::SkipRows(10)).build(Holes(100));
+    let rows = || -> Vec<u64> { loader.skipped().iter().map(|skipped| skipped.row).collect() };
+    assert_eq!(rows(), [0_u64; 0]);
+    // Of a copy nothing else can be asked, neither of a slice.
+    let slice = loader.slice(0, 50);
+    slice.iter().for_each(|batch| drop(batch.unwrap()));
+    let some = rows();
+    assert!(!some.is_empty() && some.len() < 10);
+    let copy = loader.to_device(&crate::cpu());
+    copy.iter().for_each(|batch| drop(batch.unwrap()));
+    assert_eq!(rows(), [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]);
+    // The loader itself has not moved, so there is nothing in its state.
+    assert_eq!(loader.state().skipped(), []);
+    // What a state says is known.
+    let mut pass = loader.pass();
+    pass.by_ref().for_each(|batch| drop(batch.unwrap()));
+    let resumed = builder(OnError::SkipRows(10)).resume(pass.state());
+    assert_eq!(resumed.build(Holes(100)).skipped(), loader.skipped());
 }
 
 #[test]
@@ -368,4 +392,49 @@ fn what_is_skipped_is_what_a_vector_says() {
         assert_eq!(found, expected, "case {seed}");
     }
     println!("{CASES} random datasets with holes, {raised} of them with too many");
+}
+
+/// A dataset of a user that reads from ours, and passes its errors on.
+struct Inner(NpyDataset);
+
+impl Dataset<f32> for Inner {
+    fn get(&self, index: usize) -> Result<f32, DatasetError> {
+        let value = self.0.row(index).get::<f32>("x");
+        value.map(|value| value[[]]).map_err(DatasetError::new)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[test]
+fn a_file_that_changed_is_no_row_to_skip() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let values = Array1::from_iter((0..100).map(|i| i as f32));
+    write_npy(&path, &values).unwrap();
+    for workers in [0, 2] {
+        let loader = DataLoaderBuilder::new(Keep)
+            .batch_size(8)
+            .num_workers(workers)
+            .on_error(OnError::SkipRate(1.0))
+            .build(Inner(NpyDataset::open(&path).unwrap()));
+        assert_eq!(pass(&loader).0.len(), 13);
+        write_npy(&path, &(&values + 1.0)).unwrap();
+        let (batches, error, skipped) = pass(&loader);
+        assert_eq!((batches.len(), &skipped[..]), (0, &[][..]));
+        let error = error.unwrap();
+        assert!(error.contains("replaced by another file"), "{error}");
+    }
+}
+
+#[test]
+fn one_row_of_a_very_large_batch_is_skipped() {
+    let loader = builder(OnError::SkipRows(1 << 14)).batch_size(1 << 17);
+    let (batches, error, skipped) = pass(&loader.build(Holes(100_000)));
+    assert_eq!(
+        (batches[0].len(), error, skipped.len()),
+        (90_000, None, 10_000)
+    );
 }

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
-use burn::data::dataset::InMemDataset;
-use burn::tensor::Device;
-use burn_npy::{AUTOTUNE, DataLoaderBuilder};
+use burn::data::dataset::transform::PartialDataset;
+use burn::data::dataset::{Dataset, DatasetError, InMemDataset};
+use burn::tensor::{Device, Tensor};
+use burn_npy::{AUTOTUNE, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 /// A batcher that takes its time.
 #[derive(Clone)]
@@ -103,4 +104,65 @@ fn headroom_is_one_batch_over_and_over() {
     assert_eq!(headroom.slice(0, 10).iter().count(), 2);
     // The loader has not moved.
     assert_eq!(loader.next_epoch(), 0);
+}
+
+/// Takes its time, and fails in the end.
+struct Failing;
+
+impl Dataset<usize> for Failing {
+    fn get(&self, index: usize) -> Result<usize, DatasetError> {
+        std::thread::sleep(Duration::from_millis(2));
+        match index < 8 {
+            true => Ok(index),
+            false => Err(DatasetError::new(std::io::Error::other("it ends"))),
+        }
+    }
+
+    fn len(&self) -> usize {
+        16
+    }
+}
+
+#[test]
+fn what_a_failure_took_is_counted() {
+    for workers in [0, 1] {
+        let loader = DataLoaderBuilder::new(Slow(Duration::ZERO))
+            .batch_size(8)
+            .num_workers(workers)
+            .set_device(crate::cpu())
+            .build(Failing);
+        assert_eq!(
+            loader
+                .iter()
+                .map(|batch| batch.is_ok())
+                .filter(|ok| !ok)
+                .count(),
+            1
+        );
+        let report = loader.report();
+        assert_eq!(report.batches(), 1);
+        assert!(report.wall() >= report.waited(), "{report}");
+        assert!(report.waited() >= Duration::from_millis(16), "{report}");
+        assert!(report.user() >= Duration::from_millis(18), "{report}");
+    }
+}
+
+#[test]
+fn our_gather_is_no_code_of_the_user() {
+    let rows = burn_npy::ndarray::Array2::<f32>::zeros((64, 1 << 16));
+    let dataset = NpyDataset::from_tensor_slices(rows).unwrap();
+    for workers in [0, 1] {
+        let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+            .batch_size(16)
+            .num_workers(workers)
+            .set_device(crate::cpu())
+            .build(PartialDataset::new(dataset.clone(), 0, 64));
+        assert_eq!(loader.iter().count(), 4);
+        let report = loader.report();
+        assert!(report.gather() > report.user(), "{report}");
+        // It is told of copies, and not of slices.
+        assert_eq!(loader.to_device(&crate::cpu()).iter().count(), 4);
+        assert_eq!(loader.slice(0, 32).iter().count(), 2);
+        assert_eq!(loader.report().batches(), 8);
+    }
 }

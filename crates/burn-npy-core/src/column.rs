@@ -6,9 +6,11 @@ mod gather;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis};
 
+use crate::buffer::with_capacity;
 use crate::convert::Stages;
+use crate::format::header;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
 use crate::stores::Stores;
@@ -158,6 +160,16 @@ impl Column {
         self.row_len() * self.dtype().size()
     }
 
+    /// A row may be larger as it is converted than as it is stored.
+    fn check_row_bytes(&self) -> Result<()> {
+        let sizes = self.stages.stages.iter().map(|stage| stage.to.size());
+        let widest = sizes.fold(self.numbers.dtype.size(), usize::max);
+        match header::checked_nbytes(&self.row_shape, widest) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.array.locate(error)),
+        }
+    }
+
     fn row_len(&self) -> usize {
         self.row_shape.iter().product()
     }
@@ -266,6 +278,7 @@ impl Column {
         self.row_shape.insert(0, length);
         self.rows = last / stride + 1;
         self.row_stride = self.row_stride.saturating_mul(stride);
+        self.check_row_bytes()?;
         Ok(self)
     }
 
@@ -282,12 +295,13 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] for arithmetic on integers, [`ErrorClass::Usage`] for numbers that do
-    /// not fit the rows.
+    /// [`ErrorClass::Dtype`] for arithmetic on integers and casts to 8-bit floats, [`ErrorClass::Usage`] for numbers that
+    /// do not fit the rows, are not finite, or cannot divide, [`ErrorClass::Overflow`] for rows that are too large then.
     pub fn convert(mut self, convert: &Convert) -> Result<Self> {
         self.stages
             .extend(convert, &self.row_shape)
             .map_err(|error| self.array.locate(error))?;
+        self.check_row_bytes()?;
         Ok(self)
     }
 
@@ -354,6 +368,17 @@ impl Column {
     /// [`ErrorClass::Dtype`] if `T` is not the dtype of the column after its conversion, and those of
     /// [`gather`](Self::gather).
     pub fn row<T: Element>(&self, row: usize) -> Result<ArrayD<T>> {
+        let rows = self.read(&[row])?;
+        Ok(rows.index_axis_move(Axis(0), 0))
+    }
+
+    /// Rows as one array in memory, of the shape `[rows.len(), ...row_shape]`: labels, or some rows to look at.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Dtype`] if `T` is not the dtype of the column after its conversion, [`ErrorClass::Overflow`] and
+    /// [`ErrorClass::Limit`] if they do not fit into memory, and those of [`gather`](Self::gather).
+    pub fn read<T: Element>(&self, rows: &[usize]) -> Result<ArrayD<T>> {
         if self.dtype() != T::DTYPE {
             return Err(self.array.locate(Error::new(
                 ErrorClass::Dtype,
@@ -361,14 +386,21 @@ impl Column {
             )));
         }
         self.check()?;
-        let mut out = crate::Buffer::zeroed(self.row_bytes())?;
-        self.gather(&[row], out.as_mut_slice())?;
-        let elements = out
-            .as_slice()
-            .chunks_exact(size_of::<T>())
-            .map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into())
+        let too_large = || {
+            let message = format!("{} rows do not fit into memory", rows.len());
+            self.array.locate(Error::new(ErrorClass::Overflow, message))
+        };
+        let len = rows.len().checked_mul(self.row_bytes());
+        let mut out = crate::Buffer::zeroed(len.ok_or_else(too_large)?)?;
+        self.gather(rows, out.as_mut_slice())?;
+        let numbers = out.as_slice().chunks_exact(size_of::<T>());
+        let mut elements: Vec<T> = with_capacity(numbers.len())?;
+        elements
+            .extend(numbers.map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into()));
+        let shape: Vec<_> = std::iter::once(rows.len())
+            .chain(self.row_shape.iter().copied())
             .collect();
-        ArrayD::from_shape_vec(self.row_shape.clone(), elements)
+        ArrayD::from_shape_vec(shape, elements)
             .map_err(|error| Error::new(ErrorClass::Shape, error.to_string()))
     }
 }

@@ -69,7 +69,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
 }
 
 impl<B: Batch> NpyBatcher<B> {
-    /// The named columns become the tensors of the batch, in this order.
+    /// The named columns become the tensors of the batch, in this order, each of the shape `[rows, ...row_shape]`.
     pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::with_names(Some(columns.into_iter().map(Into::into).collect()))
     }
@@ -106,7 +106,8 @@ impl<B: Batch> NpyBatcher<B> {
     }
 
     /// Casts float and integer columns to the default dtypes of the device, as Burn's
-    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect.
+    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect. Where its integers are
+    /// narrower than those of the column, as `i32` for `i64` on most GPUs, larger numbers wrap around.
     pub fn device_dtypes(self) -> Self {
         self.change(|gather| gather.device_dtypes = true)
     }
@@ -139,7 +140,7 @@ impl<B: Batch> NpyBatcher<B> {
     ///
     /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
     /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
-    /// changed; [`ErrorClass::Usage`] if there are no rows; and what the file system says.
+    /// changed; [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device)?;
         Ok(self.assemble.assemble(&mut gathered.uploads(), device))

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use burn_npy_core::{Array, Column, Error, ErrorClass, Npz, OpenOptions, Result};
+use burn_npy_core::ndarray::ArrayD;
+use burn_npy_core::{Array, Column, Element, Error, ErrorClass, Npz, OpenOptions, Result};
 
 use crate::row::{Columns, Row};
 use crate::slices::TensorSlices;
@@ -17,7 +18,7 @@ pub(crate) use row_map::RowMap;
 
 /// Named columns of NumPy arrays with one row count; an item is a [`Row`].
 ///
-/// Opening a dataset reads headers, not data. The methods that change it are cheap too: they
+/// Opening a dataset reads headers, not data, except for compressed arrays of archives, which are decoded then. The methods that change it are cheap too: they
 /// describe what happens to a row when it is gathered. Clones share the data.
 ///
 /// # Example
@@ -228,6 +229,20 @@ impl NpyDataset {
         }
     }
 
+    /// All rows of a column as one array in memory, converted, in the order of the dataset: labels to count, to weigh or to
+    /// [balance](burn_npy_core::Sampler::balanced) by. Its shape is `[len, ...row_shape]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if there is no such column, and those of [`Column::read`].
+    pub fn read<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
+        let rows: Vec<_> = (0..self.len()).map(|index| self.rows.map(index)).collect();
+        self.columns
+            .get(column)?
+            .read(&rows)
+            .map_err(|error| error.in_array(column))
+    }
+
     pub(crate) fn shared_columns(&self) -> &Arc<Columns> {
         &self.columns
     }
@@ -299,7 +314,8 @@ impl std::fmt::Debug for NpyDataset {
 
 #[cfg(test)]
 mod tests {
-    use burn_npy_core::ndarray::{Array1, array};
+    use burn_npy_core::ndarray::{Array1, Array2, array};
+    use burn_npy_core::{Convert, DType};
 
     use super::*;
 
@@ -309,9 +325,34 @@ mod tests {
     }
 
     fn values(dataset: &NpyDataset) -> Vec<i64> {
-        (0..dataset.len())
+        let one_by_one: Vec<_> = (0..dataset.len())
             .map(|i| dataset.row(i).get::<i64>("0").unwrap()[[]])
-            .collect()
+            .collect();
+        let read = dataset.read::<i64>("0").unwrap();
+        assert_eq!(read.shape(), [dataset.len()]);
+        assert_eq!(read.as_slice(), Some(&one_by_one[..]));
+        one_by_one
+    }
+
+    #[test]
+    fn a_column_is_read_as_it_is_converted() {
+        let table = Array2::from_shape_fn((5, 3), |(i, j)| (3 * i + j) as u8);
+        let dataset = NpyDataset::from_arrays([("t", table)])
+            .and_then(|dataset| dataset.convert("t", &Convert::to(DType::F32).scale(0.5)))
+            .unwrap()
+            .skip(3);
+        let expected = array![[4.5_f32, 5.0, 5.5], [6.0, 6.5, 7.0]];
+        assert_eq!(dataset.read::<f32>("t").unwrap(), expected.into_dyn());
+        assert_eq!(dataset.skip(2).read::<f32>("t").unwrap().shape(), [0, 3]);
+        let error = dataset.read::<u8>("t").unwrap_err();
+        assert_eq!(
+            (error.class(), error.array()),
+            (ErrorClass::Dtype, Some("t"))
+        );
+        assert_eq!(
+            dataset.read::<f32>("x").unwrap_err().class(),
+            ErrorClass::Name
+        );
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// The number of the row in its files.
+    /// The number of the row in its files, whatever was skipped or split off; after
+    /// [`windows`](crate::NpyDataset::windows), that of the window.
     pub fn index(&self) -> usize {
         self.index
     }

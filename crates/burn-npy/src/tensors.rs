@@ -88,11 +88,12 @@ tuples! { A B C E F G H I }
 /// }
 /// ```
 pub trait Batch: Send + Sized + 'static {
-    /// The tensors that the batch is made of. Their ranks and kinds are checked against the columns
+    /// The tensors that the batch is made of, each of the shape `[rows, ...row_shape]`; the last batch of an epoch may have
+    /// fewer rows. Their ranks and kinds are checked against the columns
     /// when a loader is built.
     type Tensors: Tensors;
 
-    /// The batch from its tensors.
+    /// The batch from its tensors. With a [`Loader`](crate::Loader), a panic in it is an error of the batch.
     fn from_tensors(tensors: Self::Tensors) -> Self;
 }
 

@@ -453,3 +453,32 @@ fn items_of_several_numbers_have_an_axis_for_them() {
     assert_eq!(bytes.read::<u8>().unwrap().shape(), [2, 3]);
     assert!(array.reinterpret(DType::BF16).is_err());
 }
+
+#[test]
+fn a_row_that_is_too_large_when_it_is_converted_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let write = |len: usize| {
+        let bytes = crate::format::header::encode("'|u1'", crate::Layout::C, &[0, len]);
+        std::fs::write(&path, bytes).unwrap();
+        Column::new(Array::open(&path).unwrap()).unwrap()
+    };
+    let class = |column: Result<Column>| column.unwrap_err().class();
+    for len in [1 << 62, (1 << 61) - 1] {
+        let column = write(len);
+        let error = column.row::<u8>(0).unwrap_err().class();
+        assert!([ErrorClass::Limit, ErrorClass::Row].contains(&error));
+        let wide = column.clone().convert(&Convert::to(DType::F64));
+        assert_eq!(class(wide), ErrorClass::Overflow);
+        // Also if it is only on the way.
+        let through = Convert::to(DType::F64).cast(DType::U8);
+        assert_eq!(class(column.convert(&through)), ErrorClass::Overflow);
+    }
+    let mut windows = Column::new(vec![0_u8; 100].into());
+    let mut count = 0;
+    while let Ok(column) = windows {
+        count += 1;
+        windows = column.windows(2, 1);
+    }
+    assert_eq!((count, class(windows)), (63, ErrorClass::Overflow));
+}

@@ -54,7 +54,7 @@ impl<O> Alone<O> {
         pass.announce(self.announced..soon);
         self.announced = soon;
         pass.load_run(next..end, &mut self.draw, || false, &mut self.made);
-        watch.stop(meter, pass.source.is_gather());
+        watch.stop(meter, std::mem::take(&mut self.draw.user));
         Meter::add(&meter.waited, start.elapsed());
         self.made.reverse();
         let made = self.made.pop();
@@ -68,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::NEAR_BYTES;
-    use super::super::source::{Loaded, Source};
+    use super::super::source::Loaded;
     use super::super::workers::tests::{Slow, given};
     use super::*;
 

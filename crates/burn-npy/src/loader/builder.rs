@@ -32,6 +32,8 @@ const MOST_IN_RUN: usize = 32;
 const CACHE_BYTES: usize = 12 << 20;
 /// How many batches may be under way at the most, however small.
 const MOST_AHEAD: usize = 4096;
+/// How many workers there may be. More threads than that are a slip, or more than systems have.
+const MOST_WORKERS: usize = 1024;
 
 /// As a number of workers or of batches ahead: found by the loader, while it works. Batches are the same, and come in the
 /// same order, whatever it finds.
@@ -104,6 +106,52 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// What was asked for of workers, and of what they load ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    num_workers: usize,
+    prefetch: Option<usize>,
+    prefetch_bytes: usize,
+}
+
+impl Demand {
+    #[cfg(test)]
+    pub(super) fn of(num_workers: usize) -> Self {
+        Self {
+            num_workers,
+            prefetch: None,
+            prefetch_bytes: PREFETCH_BYTES,
+        }
+    }
+
+    /// What becomes of it where a batch has so many rows and, if that is known, so many bytes.
+    pub(super) fn meet(
+        self,
+        batch_size: usize,
+        batch_bytes: Option<usize>,
+    ) -> (Setting, Bounds, usize) {
+        let Self {
+            num_workers,
+            prefetch,
+            prefetch_bytes,
+        } = self;
+        // The numbers of its rows are there as long as the batch is.
+        let rows_bytes = batch_size.saturating_mul(size_of::<u64>());
+        ahead(
+            num_workers,
+            prefetch,
+            prefetch_bytes,
+            batch_bytes,
+            rows_bytes,
+        )
+    }
+}
+
+/// The size of a batch, where that of an item is known.
+pub(super) fn batch_bytes(batch_size: usize, item_bytes: Option<usize>) -> Option<usize> {
+    item_bytes.map(|bytes| bytes.saturating_mul(batch_size).max(1))
+}
+
 /// How many workers there are and how far they are ahead at first, what of it may change, and how many batches a worker
 /// makes at a time.
 fn ahead(
@@ -111,23 +159,23 @@ fn ahead(
     prefetch: Option<usize>,
     prefetch_bytes: usize,
     batch_bytes: Option<usize>,
+    rows_bytes: usize,
 ) -> (Setting, Bounds, usize) {
     let (workers, most_workers) = match num_workers {
         AUTOTUNE => (1, cores()),
         fixed => (fixed, fixed),
     };
     let least_workers = workers;
-    let fits = |bytes: usize| batch_bytes.map_or(MOST_AHEAD, |batch| bytes / batch);
-    let most = fits(prefetch_bytes).clamp(1, MOST_AHEAD);
+    let fits = |bytes: usize, rows: usize| {
+        batch_bytes.map_or(MOST_AHEAD, |batch| bytes / batch.saturating_add(rows))
+    };
+    let most = fits(prefetch_bytes, rows_bytes).clamp(1, MOST_AHEAD);
     // So many small batches that it is worth to wake a thread for them.
     let run = batch_bytes.map_or(1, |bytes| (RUN_BYTES / bytes).clamp(1, MOST_IN_RUN));
     let usual = (2 * workers).saturating_mul(run).saturating_add(2);
     let (window, most_window) = match prefetch.filter(|batches| *batches != AUTOTUNE) {
         Some(batches) => {
-            let window = match batch_bytes {
-                Some(_) => batches.min(most).max(1),
-                None => batches.max(1),
-            };
+            let window = batches.clamp(1, most);
             (window, window)
         }
         // Nobody knows what more of them would take.
@@ -138,7 +186,7 @@ fn ahead(
         None => {
             // One for each thread that loads, the consumer too if it has nothing else to do, and one that is done.
             let loading = (workers + 1).min(cores().max(workers));
-            let cached = fits(CACHE_BYTES).max(loading + 1);
+            let cached = fits(CACHE_BYTES, 0).max(loading + 1);
             (usual.min(cached).min(most).max(1), most)
         }
     };
@@ -252,7 +300,7 @@ where
         }
     }
 
-    /// How many items a batch has.
+    /// How many items a batch has; 1 unless set. The last batch of an epoch may have fewer.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
@@ -273,7 +321,8 @@ where
     }
 
     /// How the items of an epoch are chosen and ordered: shuffled, in blocks, by weights, balanced over classes, those of a
-    /// list. Of a sampler of windows, a batch gets the items at which they begin: the dataset makes the window.
+    /// list. Of a sampler of windows, a batch gets the items at which they begin, and makes windows of them itself; for an
+    /// [`NpyDataset`], use [`windows`](NpyDataset::windows) instead, which makes each window an item.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
         self
@@ -310,7 +359,7 @@ where
         self
     }
 
-    /// How many threads load batches ahead of the consumer. With 0, each batch is loaded when it is
+    /// How many threads load batches ahead of the consumer; 0 unless set. With 0, each batch is loaded when it is
     /// asked for, together with those behind it if they are small: up to 128 KiB of an [`NpyDataset`] that is in memory. With
     /// [`AUTOTUNE`], as many as make batches come faster.
     ///
@@ -325,14 +374,14 @@ where
     /// How many batches may be loaded or being loaded before they are asked for. Unless set, or with [`AUTOTUNE`], the
     /// loader begins with a few, of small batches with so many that they are worth waking a thread for, and
     /// doubles that while the consumer waits although workers are idle, within
-    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers. On a GPU one more is ready as
+    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers, and no more than 4,096. On a GPU one more is ready as
     /// tensors.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = Some(batches);
         self
     }
 
-    /// How many bytes those batches may take, 128 MiB unless set. It holds where the size of an item
+    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded, however large. It holds where the size of an item
     /// is known: with an [`NpyBatcher`](crate::NpyBatcher).
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.prefetch_bytes = bytes;
@@ -359,13 +408,18 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a batch size of zero and for a rate of skipped rows that is none; with an
+    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of skipped rows that is none; with an
     /// [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`], [`ErrorClass::Shape`] and [`ErrorClass::Dtype`]
-    /// for a column that does not fit the batch type; those of [`Sampler::check`] and [`Loader::resume`]; and for
+    /// for a column that does not fit the batch type, and [`ErrorClass::Usage`] if there are more or fewer columns than
+    /// tensors; those of [`Sampler::check`] and [`Loader::resume`]; and for
     /// an [`NpyDataset`] what reading a few of its rows may give, such as [`ErrorClass::Changed`].
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         if self.batch_size == 0 {
             return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));
+        }
+        if self.num_workers > MOST_WORKERS && self.num_workers != AUTOTUNE {
+            let message = format!("{} workers, more than {MOST_WORKERS}", self.num_workers);
+            return Err(Error::new(ErrorClass::Usage, message));
         }
         let any: &dyn Any = &dataset;
         let npy = any.downcast_ref::<NpyDataset>().cloned();
@@ -378,15 +432,13 @@ where
             npy: npy.clone(),
         };
         let source = (self.source)(given, self.device.unwrap_or_default())?;
-        let batch_bytes = source
-            .item_bytes()
-            .map(|bytes| bytes.saturating_mul(self.batch_size).max(1));
-        let (setting, bounds, run) = ahead(
-            self.num_workers,
-            self.prefetch,
-            self.prefetch_bytes,
-            batch_bytes,
-        );
+        let demand = Demand {
+            num_workers: self.num_workers,
+            prefetch: self.prefetch,
+            prefetch_bytes: self.prefetch_bytes,
+        };
+        let batch_bytes = batch_bytes(self.batch_size, source.item_bytes());
+        let (setting, bounds, run) = demand.meet(self.batch_size, batch_bytes);
         let fingerprint = match npy {
             Some(dataset) => Fingerprint::of(&dataset)?,
             None => Fingerprint::of_length(len),
@@ -403,12 +455,15 @@ where
             source,
             settings: Settings {
                 sampler: self.sampler,
+                items: len as u64,
+                demand,
                 tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
                 run,
                 most_window: bounds.most_window,
                 batch_bytes,
                 cores: cores(),
                 meter: Arc::default(),
+                skipped: Arc::default(),
                 streams: (0..bounds.most_workers)
                     .map(|_| StreamId::allocate())
                     .collect(),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn_npy_core::Order;
 
@@ -24,6 +25,8 @@ pub(crate) struct Draw {
     pub(crate) items: Vec<usize>,
     /// Whether the files of the run were checked.
     pub(crate) checked: bool,
+    /// How long code of the user ran for what was drawn since it was taken last.
+    pub(crate) user: Duration,
 }
 
 impl Draw {
@@ -48,10 +51,11 @@ impl Draw {
     /// A list that nobody looks at any more, or a new one.
     fn free(&mut self) -> Arc<Vec<u64>> {
         let is_free = |list: &mut Arc<Vec<u64>>| Arc::get_mut(list).is_some();
-        match self.spare.front_mut().is_some_and(is_free) {
-            true => self.spare.pop_front().unwrap_or_default(),
-            false => Arc::default(),
-        }
+        // It is the oldest, unless somebody keeps a batch.
+        let found = self.spare.iter_mut().position(is_free);
+        found
+            .and_then(|index| self.spare.remove(index))
+            .unwrap_or_default()
     }
 
     fn range(&self, batch: u64) -> Range<usize> {
@@ -74,5 +78,35 @@ impl Draw {
     /// The rows that come after those of a batch, of which the next ones are at the front.
     pub(crate) fn after(&self, batch: u64) -> &[u64] {
         &self.rows[self.range(batch).end..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::{Sampler, Shard, Tail};
+
+    use super::super::cut::Cutter;
+    use super::*;
+
+    #[test]
+    fn lists_are_used_again_though_somebody_keeps_one() {
+        let cutter = Cutter {
+            positions: 1000,
+            batch_size: 10,
+            drop_last: false,
+            shard: Shard::WHOLE,
+            tail: Tail::default(),
+            slice: None,
+        };
+        let (cut, order) = (cutter.cut(0), Sampler::sequential().order(1000, 0));
+        let mut draw = Draw::default();
+        let mut kept = None;
+        for batch in 0..100 {
+            draw.draw(&cut, &order, batch..batch + 1);
+            let ((rows, range), _) = draw.rows(batch);
+            assert_eq!(rows[range][0], 10 * batch);
+            kept.get_or_insert(rows);
+            assert!(draw.spare.len() <= 2);
+        }
     }
 }

@@ -58,12 +58,20 @@ impl Cause {
         if error.is::<SharedError>() {
             return false;
         }
+        // Also where a dataset of the user passes it on.
+        let mut link = Some(&**error as &(dyn StdError + 'static));
+        while let Some(error) = link {
+            if error
+                .downcast_ref()
+                .is_some_and(|error: &Error| error.class() == ErrorClass::Changed)
+            {
+                return false;
+            }
+            link = error.source();
+        }
         !error.downcast_ref().is_some_and(|error: &Error| {
-            use ErrorClass::{Changed, Dtype, Name, Overflow, Shape, Usage};
-            matches!(
-                error.class(),
-                Changed | Dtype | Name | Overflow | Shape | Usage
-            )
+            use ErrorClass::{Dtype, Name, Overflow, Shape, Usage};
+            matches!(error.class(), Dtype | Name | Overflow | Shape | Usage)
         })
     }
 }
@@ -152,7 +160,7 @@ impl LoadError {
         self.0.batch
     }
 
-    /// The item of the dataset that failed, if it is known to be one.
+    /// The item that failed, as its number in the dataset that the loader was built from, if it is known to be one.
     pub fn row(&self) -> Option<u64> {
         self.0.row
     }

@@ -91,10 +91,16 @@ impl<O: Clone + Send + Sync + 'static> DataLoader<O> for Headroom<O> {
         let rows = end.min(self.rows).saturating_sub(start);
         Arc::new(Self {
             batch: self.batch.clone(),
-            batches: (self.batches * rows).div_ceil(self.rows.max(1)),
+            batches: share(self.batches, rows, self.rows),
             rows,
         })
     }
+}
+
+/// So much of `all` as `part` is of `whole`, rounded up.
+fn share(all: usize, part: usize, whole: usize) -> usize {
+    let product = all as u128 * part as u128;
+    product.div_ceil(whole.max(1) as u128) as usize
 }
 
 struct Repeat<'a, O> {
@@ -121,7 +127,17 @@ impl<O: Clone> Iterator for Repeat<'_, O> {
 
 impl<O: Clone> DataLoaderIterator<O> for Repeat<'_, O> {
     fn progress(&self) -> Progress {
-        let done = (self.of.rows * self.yielded).div_ceil(self.of.batches.max(1));
+        let done = share(self.of.rows, self.yielded, self.of.batches);
         Progress::new(done, self.of.rows, Some("items".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn shares_are_rounded_up_and_never_overflow() {
+        assert_eq!(super::share(3, 10, 20), 2);
+        assert_eq!(super::share(3, 0, 0), 0);
+        assert_eq!(super::share(usize::MAX, 5, usize::MAX), 5);
     }
 }

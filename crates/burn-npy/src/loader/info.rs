@@ -58,8 +58,9 @@ impl BatchInfo {
         self.batch
     }
 
-    /// The rows of the batch in its order: their numbers in the dataset that the loader was built from. Those
-    /// at the end may be [`padding`](Self::padding). Rows that were skipped are not among them.
+    /// The rows of the batch in its order: their numbers in the dataset that the loader was built from, which after a
+    /// [`split`](crate::NpyDataset::split) are not those of the [files](crate::Row::index). Those at the end may be
+    /// [`padding`](Self::padding). Rows that were skipped are not among them.
     pub fn rows(&self) -> &[u64] {
         let (rows, range) = &self.rows;
         &rows[range.clone()]
@@ -84,7 +85,12 @@ impl BatchInfo {
 
     /// The same batch with one of its rows.
     pub(crate) fn only(&self, index: usize) -> Self {
-        self.filtered(|found| found == index)
+        let rows = self.rows();
+        Self {
+            padding: usize::from(index >= rows.len() - self.padding),
+            rows: (Arc::new(vec![rows[index]]), 0..1),
+            ..*self
+        }
     }
 
     /// The same batch with the rows at some of the places.
@@ -128,6 +134,8 @@ mod tests {
             (info.only(0).rows(), info.only(0).padding()),
             (&[10][..], 0)
         );
-        assert_eq!(info.only(4).rng(0), info.rng(4));
+        let last = info.only(4);
+        assert_eq!((last.rows(), last.padding()), (&[14][..], 1));
+        assert_eq!(last.rng(0), info.rng(4));
     }
 }

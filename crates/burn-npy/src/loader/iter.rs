@@ -1,6 +1,6 @@
 //! One pass over a loader.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::data::dataloader::{DataLoaderIterator, Progress};
@@ -10,7 +10,7 @@ use super::alone::Alone;
 use super::cursor::{At, Cursor, Ticket};
 use super::error::{Failure, LoadError};
 use super::meter::Meter;
-use super::on_error::Skipped;
+use super::on_error::{Ledger, Skipped};
 use super::pass::{Made, Pass};
 use super::state::{Identity, State};
 use super::uploader::Uploader;
@@ -27,6 +27,8 @@ pub struct LoaderIter<O> {
     /// Makes the batches, if there are no threads.
     alone: Alone<O>,
     meter: Arc<Meter>,
+    /// What all passes over the loader have skipped.
+    skipped: Arc<Mutex<Ledger>>,
     /// Until when the time is counted.
     counted: Instant,
     /// Why the workers could not start.
@@ -76,6 +78,7 @@ impl<O: Send + 'static> LoaderIter<O> {
             threads: None,
             alone: Alone::new(&pass, settings),
             meter: settings.meter.clone(),
+            skipped: settings.skipped.clone(),
             counted: Instant::now(),
             failure: None,
             next: batches.start,
@@ -132,15 +135,20 @@ impl<O: Send + 'static> LoaderIter<O> {
             .transpose()?;
         self.next += 1;
         self.advance(skipped);
-        self.info = Some(info);
+        if batch.is_some() {
+            self.info = Some(info);
+        }
         Ok(batch)
     }
 
-    /// Counts the time up to now, and a batch.
-    fn count(&mut self) {
+    /// Counts the time up to now.
+    fn count_time(&mut self) {
         let now = Instant::now();
         Meter::add(&self.meter.wall, now.duration_since(self.counted));
         self.counted = now;
+    }
+
+    fn count_batch(&self) {
         Meter::count(&self.meter.batches, 1);
         let rows = self.info.as_ref().map_or(0, |info| info.rows().len());
         Meter::count(&self.meter.rows, rows as u64);
@@ -150,6 +158,10 @@ impl<O: Send + 'static> LoaderIter<O> {
     fn advance(&mut self, skipped: Vec<Skipped>) {
         self.at.epoch = self.pass.epoch;
         self.at.position = self.pass.cut.done(self.next);
+        if !skipped.is_empty() {
+            let mut all = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+            all.add(skipped.iter().cloned());
+        }
         self.at.skipped.add(skipped.iter().cloned());
         self.at.normalise(self.positions);
         if let Some((cursor, ticket)) = &self.cursor {
@@ -165,6 +177,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
         while self.next < self.end {
             let batch = self.next;
             let loaded = self.load();
+            self.count_time();
             if loaded.is_err() {
                 self.end = self.next;
             }
@@ -173,7 +186,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
             }
             match loaded {
                 Ok(Some(loaded)) => {
-                    self.count();
+                    self.count_batch();
                     return Some(Ok(loaded));
                 }
                 Ok(None) => {}

@@ -28,10 +28,6 @@ impl<O, P> Mapped<O, P> {
 }
 
 impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
-    fn len(&self) -> usize {
-        self.source.len()
-    }
-
     fn item_bytes(&self) -> Option<usize> {
         self.source.item_bytes()
     }
@@ -63,7 +59,12 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<P>, Failure> {
         match self.source.load(info, draw)? {
             Loaded::Host(gathered) => Ok(Loaded::<P>::Host(gathered)),
-            Loaded::Batch(batch) => Ok(Loaded::Batch(Box::new(self.apply(*batch, info)?))),
+            Loaded::Batch(batch) => {
+                let start = Instant::now();
+                let mapped = self.apply(*batch, info);
+                draw.user += start.elapsed();
+                Ok(Loaded::Batch(Box::new(mapped?)))
+            }
         }
     }
 

@@ -95,12 +95,12 @@ impl Stopwatch {
         }
     }
 
-    /// Counts what was spent since the start.
-    pub(crate) fn stop(self, meter: &Meter, is_gather: bool) {
+    /// Counts what was spent since the start, and what of that in code of the user.
+    pub(crate) fn stop(self, meter: &Meter, user: Duration) {
         let wall = self.start.elapsed();
         Meter::add(&meter.busy, wall);
-        if !is_gather {
-            Meter::add(&meter.user, wall);
+        if !user.is_zero() {
+            Meter::add(&meter.user, user);
         }
         if let (Some(before), Some(after)) = (self.cpu, self.cpu.and_then(|_| thread_time())) {
             let ran = after.saturating_sub(before);

@@ -48,9 +48,11 @@ pub use on_error::{OnError, Skipped};
 pub use report::Report;
 pub use state::State;
 
+use builder::{Demand, batch_bytes};
 use cursor::{At, Cursor};
 use cut::Cutter;
 use meter::Meter;
+use on_error::Ledger;
 use pass::Pass;
 use source::{Failed, Source};
 use state::Identity;
@@ -81,6 +83,9 @@ const NEAR_BYTES: usize = 128 << 10;
 #[derive(Clone)]
 struct Settings {
     sampler: Sampler,
+    /// How many items the dataset had when the loader was built: the plan does not follow one that changes.
+    items: u64,
+    demand: Demand,
     /// How many workers there are and how far ahead; the same for all passes, so that what was found out stays known.
     tuner: Arc<Mutex<Tuner>>,
     /// How many batches a worker makes at a time, if the window has room for them.
@@ -92,6 +97,8 @@ struct Settings {
     /// How many threads can run at the same time.
     cores: usize,
     meter: Arc<Meter>,
+    /// The rows that any pass has skipped, of copies as well.
+    skipped: Arc<Mutex<Ledger>>,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
@@ -128,7 +135,28 @@ impl Settings {
         near.clamp(1, self.run.min(self.most_window)) as u64
     }
 
-    /// The same for another loader, which counts for itself.
+    fn skipped(&self) -> MutexGuard<'_, Ledger> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same where items have another size, as they may have on another device.
+    fn sized(&self, batch_size: usize, item_bytes: Option<usize>) -> Self {
+        let batch_bytes = batch_bytes(batch_size, item_bytes);
+        if batch_bytes == self.batch_bytes {
+            return self.clone();
+        }
+        let (setting, bounds, run) = self.demand.meet(batch_size, batch_bytes);
+        let tuner = Tuner::new(setting, bounds).from(self.meter.read());
+        Self {
+            tuner: Arc::new(Mutex::new(tuner)),
+            run,
+            most_window: bounds.most_window,
+            batch_bytes,
+            ..self.clone()
+        }
+    }
+
+    /// The same for a part of the batches, which are timed on their own.
     fn fork(&self) -> Self {
         Self {
             tuner: Arc::new(Mutex::new(self.lock().fork())),
@@ -139,7 +167,8 @@ impl Settings {
 }
 
 impl<O: Send + 'static> Loader<O> {
-    /// Where the time of all passes so far went.
+    /// Where the time of all passes so far went, those of copies on other devices included, such as Burn's
+    /// `Learner` makes. Slices, as it makes for several devices, are timed on their own.
     pub fn report(&self) -> Report {
         let setting = self.settings.setting();
         Report {
@@ -147,6 +176,14 @@ impl<O: Send + 'static> Loader<O> {
             workers: setting.workers,
             window: setting.window,
         }
+    }
+
+    /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: by all passes over this loader and over
+    /// its copies and slices, and those of the state that it goes on from.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        let mut all = self.cursor.at().skipped;
+        all.add(self.settings.skipped().rows().iter().cloned());
+        all.into_rows()
     }
 
     /// How many batches a whole epoch has, for this shard; batches that are all padding count.
@@ -200,13 +237,13 @@ impl<O: Send + 'static> Loader<O> {
     }
 
     fn order(&self, epoch: u64) -> Order {
-        self.settings.sampler.order(self.source.len() as u64, epoch)
+        self.settings.sampler.order(self.settings.items, epoch)
     }
 
-    fn with(&self, source: Arc<dyn Source<O>>, cutter: Cutter) -> Self {
+    fn with(&self, source: Arc<dyn Source<O>>, settings: Settings, cutter: Cutter) -> Self {
         Self {
             source,
-            settings: self.settings.fork(),
+            settings,
             cutter,
             // A copy goes on where the original is.
             cursor: Arc::new(self.cursor.fork()),
@@ -232,11 +269,11 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
         let source = self.source.to_device(device).unwrap_or_else(|error| {
             Arc::new(Failed {
-                len: self.source.len(),
                 error: Arc::new(error),
             })
         });
-        Arc::new(self.with(source, self.cutter.clone()))
+        let settings = (self.settings).sized(self.cutter.batch_size, source.item_bytes());
+        Arc::new(self.with(source, settings, self.cutter.clone()))
     }
 
     /// The items from `start` to `end` of each epoch, in its order; of a shard, those of its own. Slices that do
@@ -244,7 +281,8 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// random sample of all items, another one each epoch. Of an epoch that is gone on with, a slice is
     /// the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        Arc::new(self.with(self.source.clone(), self.cutter.slice(start, end)))
+        let cutter = self.cutter.slice(start, end);
+        Arc::new(self.with(self.source.clone(), self.settings.fork(), cutter))
     }
 }
 
@@ -257,5 +295,28 @@ impl<O> std::fmt::Debug for Loader<O> {
             .field("num_workers", &self.settings.setting().workers)
             .field("window", &self.settings.setting().window)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::workers::tests::{Slow, given};
+    use super::*;
+
+    #[test]
+    fn where_items_are_larger_fewer_batches_are_ahead() {
+        let source = Arc::new(Slow::new(1, Duration::ZERO));
+        let (_, settings) = given(&source, 2, 2, 1 << 20);
+        let same = settings.sized(4, Some(1 << 18));
+        assert!(Arc::ptr_eq(&settings.tuner, &same.tuner));
+        // 128 MiB of batches, and of the numbers of their rows.
+        let larger = settings.sized(4, Some((16 << 20) - 8));
+        assert_eq!((larger.setting().window, larger.most_window), (2, 2));
+        assert_eq!(larger.batch_bytes, Some((64 << 20) - 32));
+        let narrow = settings.sized(1 << 20, Some(2));
+        assert_eq!(narrow.most_window, 12);
+        assert!(Arc::ptr_eq(&settings.meter, &larger.meter));
     }
 }

@@ -11,7 +11,9 @@ use super::error::Failure;
 /// A batch that fails is tried again row by row, and made of the rows that remain; one of which nothing
 /// remains is left out. Rows are tried and counted in the order of the plan, so the result is the same for
 /// any number of workers. A file that changed, and a batch that fails although each of its rows is
-/// fine, always end the pass.
+/// fine, always end the pass; but of a panic nobody knows what it was about, so it counts as one over a row.
+///
+/// [`Loader::skipped`](crate::Loader::skipped) lists the rows, also those that Burn's `Learner` did without.
 ///
 /// Shards count for themselves. Where ranks must have the same number of batches, keep in mind that a batch
 /// may be left out.
@@ -34,7 +36,10 @@ impl OnError {
             Self::Raise => Ok(None),
             Self::SkipRows(rows) => Ok(Some(rows)),
             Self::SkipRate(rate) if (0.0..=1.0).contains(&rate) => {
-                Ok(Some((rate * rows as f64) as u64))
+                let least = (rate * rows as f64) as u64;
+                // Of 100 rows, 0.29 would be 28 of them, since it is a bit less.
+                let one_more = least < rows && (least + 1) as f64 / rows as f64 <= rate;
+                Ok(Some(least + u64::from(one_more)))
             }
             Self::SkipRate(rate) => Err(Error::new(
                 ErrorClass::Usage,
@@ -65,6 +70,10 @@ pub(crate) struct Ledger(Vec<Skipped>);
 impl Ledger {
     pub(crate) fn rows(&self) -> &[Skipped] {
         &self.0
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<Skipped> {
+        self.0
     }
 
     fn place(&self, row: u64) -> std::result::Result<usize, usize> {
@@ -111,5 +120,24 @@ impl Ledger {
         let rows = std::mem::take(&mut self.0);
         self.add(rows);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_a_number_of_rows_is_that_number() {
+        for rows in 1..300 {
+            for skipped in 0..=rows {
+                let rate = OnError::SkipRate(skipped as f64 / rows as f64);
+                assert_eq!(rate.limit(rows).unwrap(), Some(skipped), "of {rows}");
+            }
+        }
+        let limit = |rate, rows| OnError::SkipRate(rate).limit(rows).unwrap();
+        assert_eq!(limit(0.29, 100), Some(29));
+        assert_eq!(limit(0.299, 100), Some(29));
+        assert_eq!(limit(1.0, u64::MAX), Some(u64::MAX));
     }
 }

@@ -1,5 +1,6 @@
 //! What the batches of one pass are, whoever makes them and when.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,19 +58,29 @@ impl<O> Pass<O> {
         end.saturating_add(ahead).min(self.cut.batches().end)
     }
 
-    /// Tells the source which batches are coming.
+    /// Tells the source which batches are coming. Whatever is wrong with them is found when they are loaded.
     pub(crate) fn announce(&self, batches: Range<u64>) {
         if self.announced_ahead.is_some() {
-            batches.for_each(|batch| self.source.announce(&self.info(batch)));
+            let announce = || batches.for_each(|batch| self.source.announce(&self.info(batch)));
+            let _ = guarded("loader", announce);
         }
+    }
+
+    fn draw(&self, batches: Range<u64>, draw: &mut Draw) -> Result<(), Failure> {
+        guarded("loader", || draw.draw(&self.cut, &self.order, batches))
     }
 
     /// Loads a batch of those that were drawn. What comes of it depends on the batch alone.
     ///
     /// Code of the user has a guard of its own. This one is for a bug of ours, which must not make the
     /// consumer wait for a worker that is gone.
-    pub(crate) fn load(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
-        guarded("loader", || self.make(batch, draw))?
+    fn load(
+        &self,
+        batch: u64,
+        draw: &mut Draw,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Made<O>, Failure> {
+        guarded("loader", || self.make(batch, draw, stop))?
     }
 
     /// Draws and loads some batches, one after the other or all at once, until one fails or `stop` says so.
@@ -80,7 +91,10 @@ impl<O> Pass<O> {
         stop: impl Fn() -> bool,
         made: &mut Vec<Result<Made<O>, Failure>>,
     ) {
-        draw.draw(&self.cut, &self.order, batches.clone());
+        if let Err(failure) = self.draw(batches.clone(), draw) {
+            made.push(Err(failure));
+            return;
+        }
         if batches.end - batches.start > 1 {
             let before = made.len();
             let mut batch = batches.start;
@@ -100,7 +114,7 @@ impl<O> Pass<O> {
             made.truncate(before);
         }
         for batch in batches {
-            made.push(self.load(batch, draw));
+            made.push(self.load(batch, draw, &stop));
             if made.last().is_some_and(Result::is_err) || stop() {
                 return;
             }
@@ -129,11 +143,16 @@ impl<O> Pass<O> {
 
     /// Draws a batch and loads it.
     pub(crate) fn load_alone(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
-        draw.draw(&self.cut, &self.order, batch..batch + 1);
-        self.load(batch, draw)
+        self.draw(batch..batch + 1, draw)?;
+        self.load(batch, draw, &|| false)
     }
 
-    fn make(&self, batch: u64, draw: &mut Draw) -> Result<Made<O>, Failure> {
+    fn make(
+        &self,
+        batch: u64,
+        draw: &mut Draw,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Made<O>, Failure> {
         let info = self.drawn(draw, batch);
         match (self.source.load(&info, draw), self.limit) {
             (Ok(loaded), _) => Ok(Made {
@@ -142,23 +161,28 @@ impl<O> Pass<O> {
                 lost: Vec::new(),
             }),
             (Err(failure), Some(limit)) if failure.cause.may_be_of_a_row() => {
-                self.salvage(&info, limit, failure, draw)
+                self.salvage(&info, limit, failure, draw, stop)
             }
             (Err(failure), _) => Err(failure),
         }
     }
 
-    /// Tries the rows one by one, and makes a batch of those that can be had.
+    /// Tries the rows one by one, and makes a batch of those that can be had; gives up if nobody wants it any more.
     fn salvage(
         &self,
         info: &BatchInfo,
         limit: u64,
         failure: Failure,
         draw: &mut Draw,
+        stop: &dyn Fn() -> bool,
     ) -> Result<Made<O>, Failure> {
         let mut lost: Vec<(u64, Failure)> = Vec::new();
+        let mut known = HashSet::new();
         let mut keep = vec![true; info.rows().len()];
         for (index, &row) in info.rows().iter().enumerate() {
+            if stop() {
+                return Err(failure);
+            }
             let Err(failure) = self.source.load(&info.only(index), draw) else {
                 continue;
             };
@@ -166,7 +190,7 @@ impl<O> Pass<O> {
                 return Err(failure);
             }
             keep[index] = false;
-            if lost.iter().all(|(known, _)| *known != row) {
+            if known.insert(row) {
                 lost.push((row, failure));
             }
             if lost.len() as u64 > limit {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
@@ -30,9 +31,6 @@ pub(crate) enum Loaded<O> {
 
 /// Makes batches of the items at given indices of a dataset.
 pub(crate) trait Source<O>: Send + Sync {
-    /// How many items there are.
-    fn len(&self) -> usize;
-
     /// The size of an item in a batch, where it is known.
     fn item_bytes(&self) -> Option<usize>;
 
@@ -62,7 +60,8 @@ pub(crate) trait Source<O>: Send + Sync {
         false
     }
 
-    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
+    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows. What of it is code of
+    /// the user is counted in the draw.
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
 
     /// Gives all batches that were drawn, in their order, at once. False if this source does not do that or one of them
@@ -158,10 +157,6 @@ impl<O: 'static> Direct<O> {
 }
 
 impl<O: Send + 'static> Source<O> for Direct<O> {
-    fn len(&self) -> usize {
-        self.dataset.len()
-    }
-
     fn item_bytes(&self) -> Option<usize> {
         Some(self.bound.row_bytes())
     }
@@ -333,10 +328,6 @@ fn rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
-    fn len(&self) -> usize {
-        self.dataset.len()
-    }
-
     fn item_bytes(&self) -> Option<usize> {
         self.first.as_ref().map(Bound::row_bytes)
     }
@@ -351,9 +342,12 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         self.npy.is_some() && has_own_memory(&self.device)
     }
 
-    fn load(&self, info: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
+    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
         let count = info.rows().len();
-        let items = self.items(items(info))?;
+        let start = Instant::now();
+        let items = self.items(items(info));
+        draw.user += start.elapsed();
+        let items = items?;
         if items.len() != count {
             let found = items.len();
             return Err(Cause::error(Error::new(
@@ -370,8 +364,10 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
                     .map_err(Failure::from)
             }
             None => {
-                let batch = guarded("batcher", || self.batcher.batch(items, &self.device))?;
-                Ok(Loaded::Batch(Box::new(batch)))
+                let start = Instant::now();
+                let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
+                draw.user += start.elapsed();
+                Ok(Loaded::Batch(Box::new(batch?)))
             }
         }
     }
@@ -398,15 +394,10 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
 
 /// A source that could not be moved to a device: every batch is the reason.
 pub(crate) struct Failed {
-    pub(crate) len: usize,
     pub(crate) error: Arc<Error>,
 }
 
 impl<O: Send + 'static> Source<O> for Failed {
-    fn len(&self) -> usize {
-        self.len
-    }
-
     fn item_bytes(&self) -> Option<usize> {
         None
     }
@@ -428,7 +419,6 @@ impl<O: Send + 'static> Source<O> for Failed {
 
     fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<O>>> {
         Ok(Arc::new(Self {
-            len: self.len,
             error: self.error.clone(),
         }))
     }

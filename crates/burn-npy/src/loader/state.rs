@@ -188,7 +188,7 @@ impl<O> Loader<O> {
     /// How far the loader has come: after what the last pass has yielded so far, also if that pass is still
     /// running. Passes of [`epoch`](Self::epoch) and batches of [`batch_at`](Self::batch_at) do not count, nor
     /// do those of copies that [`slice`](burn::data::dataloader::DataLoader::slice) and
-    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner` uses.
+    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner` uses; their rows that were skipped are in [`skipped`](Self::skipped).
     pub fn state(&self) -> State {
         self.identity.state(self.cursor.at())
     }

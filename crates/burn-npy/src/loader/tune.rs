@@ -94,6 +94,11 @@ impl Tuner {
         }
     }
 
+    /// The same, for a meter that showed this when it began.
+    pub(crate) fn from(self, looked: Reading) -> Self {
+        Self { looked, ..self }
+    }
+
     /// The same for another meter, which shows nothing yet.
     pub(crate) fn fork(&self) -> Self {
         Self {

@@ -90,9 +90,9 @@ fn on_device<O: Send + 'static>(
 ) -> Result<Made<O>, Failure> {
     if let Some(loaded) = made.loaded.take() {
         let start = Instant::now();
-        let batch = pass.finish(loaded, &made.info, meter)?;
+        let batch = pass.finish(loaded, &made.info, meter);
         Meter::add(&meter.ahead, start.elapsed());
-        made.loaded = Some(Loaded::Batch(Box::new(batch)));
+        made.loaded = Some(Loaded::Batch(Box::new(batch?)));
     }
     Ok(made)
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Sampler, Shard, Tail};
 
 use super::super::BatchInfo;
+use super::super::builder::Demand;
 use super::super::cut::Cutter;
 use super::super::draw::Draw;
 use super::super::meter::Spent;
@@ -42,6 +43,10 @@ impl Slow {
         }
     }
 
+    pub(in crate::loader) fn len(&self) -> usize {
+        self.len
+    }
+
     /// How many batches were loaded.
     pub(in crate::loader) fn loaded(&self) -> usize {
         self.by.lock().unwrap().len()
@@ -65,10 +70,6 @@ impl Slow {
 }
 
 impl Source<u64> for Slow {
-    fn len(&self) -> usize {
-        self.len
-    }
-
     fn item_bytes(&self) -> Option<usize> {
         Some(8)
     }
@@ -139,12 +140,15 @@ pub(in crate::loader) fn given(
     };
     let settings = Settings {
         sampler,
+        items: source.len as u64,
+        demand: Demand::of(workers),
         tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
         run: 2,
         most_window: window,
         batch_bytes: Some(batch_bytes),
         cores,
         meter: Arc::default(),
+        skipped: Arc::default(),
         streams: (0..workers).map(|_| StreamId::allocate()).collect(),
         upload_stream: StreamId::allocate(),
         limit: None,

@@ -195,7 +195,7 @@ impl<O> Shared<O> {
         pass.announce(claim.announced);
         let stop = || self.stopped.load(Ordering::Relaxed);
         pass.load_run(claim.batches, &mut hands.draw, stop, &mut hands.made);
-        watch.stop(meter, source.is_gather());
+        watch.stop(meter, std::mem::take(&mut hands.draw.user));
         let mut state = self.lock();
         for (batch, loaded) in (first..).zip(hands.made.drain(..)) {
             if loaded.is_err() {
