@@ -25,7 +25,7 @@ pub struct OpenOptions {
     pub cache_dir: Option<PathBuf>,
 }
 
-/// An array of a file or in memory. Opening one reads its header, never its data.
+/// An array of a file or in memory. Opening one reads its header, and its data only with [`Access::Memory`].
 ///
 /// The items of an array are numbers, or made of numbers: a complex number is two floats, fixed-width
 /// bytes and text are bytes and code points, a time is an `i64`. Those stand along a last axis that

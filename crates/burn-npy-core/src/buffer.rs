@@ -43,7 +43,8 @@ impl Buffer {
     pub fn zeroed(len: usize) -> Result<Self> {
         #[cfg(target_os = "linux")]
         if len >= HUGE_BYTES
-            && let Ok(pages) = memmap2::MmapMut::map_anon(len.next_multiple_of(HUGE_PAGE))
+            && let Some(whole) = len.checked_next_multiple_of(HUGE_PAGE)
+            && let Ok(pages) = memmap2::MmapMut::map_anon(whole)
         {
             // Only hints: a system without large pages takes small ones. Of a length of whole large pages, it also begins at
             // one. The rest behind the last of them takes another, unless that would take an eighth more memory.
@@ -56,7 +57,7 @@ impl Buffer {
             return Ok(Self { memory, len });
         }
         let lines = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(size_of::<Line>()))
-            .map_err(|()| Error::new(ErrorClass::Limit, format!("no memory for {len} bytes")))?;
+            .map_err(|()| no_memory(len))?;
         let memory = Memory::Lines(lines);
         Ok(Self { memory, len })
     }
@@ -101,6 +102,18 @@ impl Buffer {
     }
 }
 
+fn no_memory(len: usize) -> Error {
+    Error::new(ErrorClass::Limit, format!("no memory for {len} bytes"))
+}
+
+/// An empty list with room for so many elements.
+pub(crate) fn with_capacity<T>(len: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(len)
+        .map_err(|_| no_memory(len.saturating_mul(size_of::<T>())))?;
+    Ok(list)
+}
+
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         self.as_slice()
@@ -119,6 +132,18 @@ impl std::fmt::Debug for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_memory_is_enough_for_is_an_error() {
+        for len in [usize::MAX, usize::MAX - 63, isize::MAX as usize] {
+            assert_eq!(Buffer::zeroed(len).unwrap_err().class(), ErrorClass::Limit);
+            assert_eq!(
+                with_capacity::<u64>(len).unwrap_err().class(),
+                ErrorClass::Limit
+            );
+        }
+        assert!(with_capacity::<u64>(3).unwrap().capacity() >= 3);
+    }
 
     #[test]
     fn buffers_are_aligned_and_keep_their_capacity() {

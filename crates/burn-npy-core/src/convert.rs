@@ -80,7 +80,8 @@ impl Convert {
         self.then(Step::Divide(divisor))
     }
 
-    /// Subtracts the mean and divides by the standard deviation, for each channel its own. The
+    /// Subtracts the mean and divides by the standard deviation, for each channel its own, both in the units that the elements
+    /// have by then: after `divide(255.0)`, those of [0, 1]. The
     /// channels are axis 0 of a row, as in images of the shape `[channels, height, width]`.
     ///
     /// The column must be of a float dtype by then; that the lengths fit the row is checked when the
@@ -173,7 +174,7 @@ impl Stages {
             [] => true,
             [stage] => match &*stage.arith {
                 [] => true,
-                [step] => !matches!(step, Arith::Normalize { .. }) && stage.is_fused(),
+                [Arith::Multiply(_) | Arith::Divide(_)] => stage.is_fused(),
                 [Arith::Multiply(_), Arith::Add(_)] => stage.is_fused(),
                 _ => false,
             },

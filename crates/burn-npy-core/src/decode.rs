@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::format::header::{Header, Prefix};
 use crate::storage::Storage;
 use crate::zip::{Contents, Member};
-use crate::{Buffer, Error, ErrorClass, OpenOptions, Result};
+use crate::{Buffer, Error, ErrorClass, Limits, OpenOptions, Result};
 
 /// How much of a member that goes to a file is in memory at a time.
 const CHUNK: usize = 1 << 20;
@@ -80,15 +80,7 @@ pub(crate) fn decode(
             format!("{} bytes after the data of the array", member.size - len),
         ));
     }
-    if len > limits.member_bytes {
-        return Err(Error::new(
-            ErrorClass::Limit,
-            format!(
-                "{len} bytes when decoded, above the limit of {}; save it with np.savez",
-                limits.member_bytes
-            ),
-        ));
-    }
+    check_size(len, &limits)?;
     let share = total.take(len, limits.total_bytes)?;
     let storage = match len <= limits.memory_bytes {
         true => into_memory(contents, &head, len)?,
@@ -96,6 +88,20 @@ pub(crate) fn decode(
     };
     share.keep();
     Ok(storage)
+}
+
+/// Whether a deflated member may have so many bytes.
+pub(crate) fn check_size(len: u64, limits: &Limits) -> Result<()> {
+    match len <= limits.member_bytes {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorClass::Limit,
+            format!(
+                "{len} bytes when decoded, above the limit of {}; save it with np.savez",
+                limits.member_bytes
+            ),
+        )),
+    }
 }
 
 fn into_memory(mut contents: Contents<'_>, head: &[u8], len: u64) -> Result<Storage> {

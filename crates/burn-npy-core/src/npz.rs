@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Total, decode};
+use crate::decode::{Total, check_size, decode};
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member};
 use crate::{Array, Error, ErrorClass, OpenOptions, Result};
@@ -65,10 +65,8 @@ impl Npz {
         let mut names = Vec::with_capacity(directory.members.len());
         for member in &directory.members {
             match array_name(&member.name) {
-                // `A.NPY` and `A.NPY.npy` are two members, but would be one array.
-                Some(name)
-                    if name == member.name && directory.get(&member_name(name)).is_some() =>
-                {
+                // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other one.
+                Some(name) if name != member.name && directory.get(name).is_some() => {
                     let error = Error::new(ErrorClass::Duplicate, "two members with this name");
                     return Err(error.in_array(name).in_file(path));
                 }
@@ -112,14 +110,20 @@ impl Npz {
     }
 
     /// Reads a member from its start to its end and compares its size and its checksum with what the
-    /// archive says. Whether it is an array is not looked at. Takes no more memory for a large member.
+    /// archive says. Whether it is an array is not looked at. Takes no more memory for a large member, but time, so one that is
+    /// compressed must be within [`Limits::member_bytes`](crate::Limits::member_bytes).
     ///
     /// # Errors
     ///
     /// [`ErrorClass::Crc`] if the checksum is not that of the data, and otherwise those of
     /// [`array`](Self::array) that are about the archive.
     pub fn verify(&self, name: &str) -> Result<()> {
-        self.with_member(name, |_, contents| contents.verify())
+        self.with_member(name, |member, contents| {
+            if !member.is_stored() {
+                check_size(member.size, &self.options.limits)?;
+            }
+            contents.verify()
+        })
     }
 
     /// [Verifies](Self::verify) the members of all arrays.
@@ -244,8 +248,30 @@ mod tests {
         for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
             assert_eq!(class(npz.array(name)), ErrorClass::Name, "{name}");
         }
-        let twice = ["A.NPY", "A.NPY.npy"].map(|name| Entry::stored(name, &bytes));
-        assert_eq!(class(open(twice)), ErrorClass::Duplicate);
+        for twice in [
+            ["A.NPY", "A.NPY.npy"],
+            ["x.npy", "x"],
+            ["x.npy.npy", "x.npy"],
+        ] {
+            let twice = twice.map(|name| Entry::stored(name, &bytes));
+            assert_eq!(class(open(twice)), ErrorClass::Duplicate);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_to_decode_is_too_large_to_verify() {
+        let bytes = npy(&[7; 1000]);
+        let entries = [
+            Entry::deflated("x.npy", &bytes),
+            Entry::stored("y.npy", &bytes),
+        ];
+        let mut options = OpenOptions::default();
+        options.limits.member_bytes = bytes.len() as u64 - 1;
+        let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
+        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        assert_eq!(class(npz.verify("x")), ErrorClass::Limit);
+        npz.verify("y").unwrap();
+        assert_eq!(class(npz.verify_all()), ErrorClass::Limit);
     }
 
     #[test]

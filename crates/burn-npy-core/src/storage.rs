@@ -58,6 +58,8 @@ impl Storage {
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut &file.file, &mut bytes)
                 .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
+            // What is half old and half new nobody would find later.
+            file.check()?;
             Repr::Memory(Box::new(bytes))
         } else if access == Access::Positioned {
             Repr::Positioned(file)

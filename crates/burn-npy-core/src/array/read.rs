@@ -3,6 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
 use super::{Array, strides};
+use crate::buffer::with_capacity;
 use crate::format::item::Numbers;
 use crate::{ByteOrder, Column, Element, Error, ErrorClass, Layout, Result};
 
@@ -30,7 +31,8 @@ impl Array {
     /// # Errors
     ///
     /// [`ErrorClass::Dtype`] if `T` is not the type of the numbers, [`ErrorClass::Changed`] if
-    /// the file is no longer what was opened, and what the file system says.
+    /// the file is no longer what was opened, [`ErrorClass::Limit`] if there is no memory for it, and what the file system
+    /// says.
     pub fn read<T: Element>(&self) -> Result<ArrayD<T>> {
         let numbers = self.expect_dtype::<T>()?;
         let layout = match (self.dense_layout(), numbers.axis) {
@@ -41,9 +43,10 @@ impl Array {
                 return Ok(whole);
             }
         };
-        self.storage.check()?;
+        let locate = |error| self.locate(error);
+        self.storage.check().map_err(locate)?;
         let size = numbers.dtype.size();
-        let mut elements = Vec::with_capacity(self.stored_bytes / size);
+        let mut elements = with_capacity(self.stored_bytes / size).map_err(locate)?;
         // A chunk at a time, so that the peak is the result and little else.
         let mut chunk = vec![0; self.stored_bytes.min(1 << 20)];
         let mut at = 0;
@@ -52,7 +55,7 @@ impl Array {
             let chunk = &mut chunk[..len];
             self.storage
                 .read_at(self.offset + at as u64, chunk)
-                .map_err(|error| self.locate(error))?;
+                .map_err(locate)?;
             if numbers.byte_order != ByteOrder::NATIVE {
                 swap_bytes(chunk, size);
             }
@@ -63,7 +66,8 @@ impl Array {
             );
             at += len;
         }
-        self.storage.check_after_read()?;
+        // It took a while, in which a file may have changed.
+        self.storage.check().map_err(locate)?;
         let shape: Vec<_> = self.shape.iter().copied().chain(numbers.axis).collect();
         let shape = IxDyn(&shape).set_f(layout == Layout::Fortran);
         ArrayD::from_shape_vec(shape, elements)

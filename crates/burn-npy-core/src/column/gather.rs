@@ -4,7 +4,7 @@ use super::Column;
 use crate::array::swap_bytes;
 use crate::gather::{self, Rows, Wanted};
 use crate::storage::Storage;
-use crate::{ByteOrder, DType, Error, ErrorClass, Result};
+use crate::{Buffer, ByteOrder, DType, Error, ErrorClass, Result};
 
 /// How many bytes of rows are worked on at a time, so that they are still in the cache for the
 /// next step.
@@ -153,8 +153,8 @@ impl Column {
             None => {
                 let stored_row = self.row_len() * size;
                 let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
-                let mut loaded = vec![0_u64; (per_block.min(rows.len()) * stored_row).div_ceil(8)];
-                let loaded: &mut [u8] = bytemuck::cast_slice_mut(&mut loaded);
+                let mut loaded = Buffer::zeroed(per_block.min(rows.len()) * stored_row)?;
+                let loaded = loaded.as_mut_slice();
                 let numbers: Vec<_> = (0..per_block.min(rows.len())).collect();
                 self.blocks(rows, out, per_block, |of, _, out, scratch| {
                     let loaded = &mut loaded[..of.len() * stored_row];

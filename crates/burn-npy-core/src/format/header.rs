@@ -13,7 +13,7 @@ use crate::format::item::MAX_NDIM;
 use crate::format::literal::{self, Literal};
 use crate::{Error, ErrorClass, ItemType, Layout, Result};
 
-const MAGIC: &[u8; 6] = b"\x93NUMPY";
+pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// NumPy's own limit on the length of a header.
 pub(crate) const MAX_HEADER_LEN: usize = 10_000;
@@ -243,11 +243,11 @@ pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// The same header with another shape, of the same length; `None` if it has not the room.
+/// The same header with another shape, in C layout, of the same length; `None` if it has not the room.
 pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
     let prefix = Prefix::parse(header, header.len() as u64, usize::MAX).ok()?;
     let old = Header::parse_after(&prefix, header).ok()?;
-    let dictionary = dictionary(&format!("'{}'", old.item), old.layout, shape);
+    let dictionary = dictionary(&format!("'{}'", old.item), Layout::C, shape);
     let mut bytes = header.get(..prefix.start)?.to_vec();
     bytes.extend(dictionary.as_bytes());
     if bytes.len() >= prefix.data_offset {
@@ -390,6 +390,31 @@ mod tests {
     }
 
     #[test]
+    fn a_field_may_be_called_as_an_object_is() {
+        let class = |descr: &str, name| {
+            let descr = descr.replace("NAME", name);
+            let header = Header::parse(&encode(&descr, Layout::C, &[1]));
+            header.err().map(|error| error.class())
+        };
+        for name in ["O", "|O", "O4", "O8", "|T16"] {
+            for descr in [
+                "[('x', '<f4'), ('NAME', '<f4')]",
+                "[(('NAME', 'y'), '<f4', (2,))]",
+            ] {
+                assert_eq!(class(descr, name), None);
+            }
+            for descr in [
+                "'NAME'",
+                "[('x', 'NAME')]",
+                "[('x', [('y', ('NAME', (2,)))], (3,))]",
+            ] {
+                let found = class(descr, name);
+                assert_eq!(found, Some(ErrorClass::Object), "{descr} {name}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_encoded_is_read() {
         for shape in [&[][..], &[7], &[3, 4]] {
             let bytes = encode("'<f2'", Layout::Fortran, shape);
@@ -401,7 +426,11 @@ mod tests {
 
             let larger = with_shape(&bytes, &[1_000_000, 4]).unwrap();
             assert_eq!(larger.len(), bytes.len());
-            assert_eq!(Header::parse(&larger).unwrap().shape(), [1_000_000, 4]);
+            let larger = Header::parse(&larger).unwrap();
+            assert_eq!(
+                (larger.shape(), larger.layout()),
+                (&[1_000_000, 4][..], Layout::C)
+            );
             assert_eq!(with_shape(&bytes, &[usize::MAX; 9]), None);
         }
         let long = encode(

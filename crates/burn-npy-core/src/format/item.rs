@@ -268,7 +268,13 @@ fn time_unit(rest: &str) -> Option<&str> {
 
 fn holds_objects(descr: &Literal) -> bool {
     match descr {
-        Literal::List(items) | Literal::Tuple(items) => items.iter().any(holds_objects),
+        // A field has a name, which may be any, then a dtype.
+        Literal::List(fields) => fields.iter().any(|field| match field {
+            Literal::Tuple(parts) => parts.iter().skip(1).any(holds_objects),
+            _ => false,
+        }),
+        // A dtype and a shape.
+        Literal::Tuple(parts) => parts.first().is_some_and(holds_objects),
         Literal::Str(text) => {
             let code = text.trim_start_matches(['<', '>', '=', '|']);
             code == "O" || code == "O8" || code == "O4" || text == "|T16"

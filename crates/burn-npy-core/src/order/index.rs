@@ -1,9 +1,9 @@
 //! Lists of row numbers in files.
 
-use std::fs;
 use std::path::Path;
 
-use crate::{Array, DType, Error, ErrorClass, ItemKind, Result};
+use crate::storage::Storage;
+use crate::{Access, Array, DType, Error, ErrorClass, ItemKind, Result};
 
 /// Reads a list of row numbers: a `.npy` file of one axis and an integer dtype, or a text file with one
 /// number a line, where empty lines and lines that begin with `#` are comments.
@@ -30,11 +30,11 @@ use crate::{Array, DType, Error, ErrorClass, ItemKind, Result};
 /// ```
 pub fn read_index(path: impl AsRef<Path>) -> Result<Vec<u64>> {
     let path = path.as_ref();
-    let bytes =
-        fs::read(path).map_err(|error| Error::io("cannot read the index", error).in_file(path))?;
+    let storage = Storage::open(path, Access::Memory)?;
+    let bytes = storage.bytes().unwrap_or_default();
     match bytes.starts_with(b"\x93NUMPY") {
         true => numbers_of_array(path),
-        false => numbers_of_text(&bytes),
+        false => numbers_of_text(bytes),
     }
     .map_err(|error| error.in_file(path))
 }
@@ -104,6 +104,8 @@ fn numbers_of_text(bytes: &[u8]) -> Result<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use ndarray::{Array1, array};
 
     use super::*;

@@ -17,7 +17,7 @@ pub(crate) fn race(weights: &[f64], count: usize, seed: u64, epoch: u64) -> Vec<
         .zip(weights)
         .filter(|(_, weight)| **weight > 0.0)
         .map(|(row, weight)| {
-            // One of 2^53 numbers between 0 and 1, neither of them possible.
+            // One of 2^53 numbers above 0, and below 1 but for the last, which is rounded up.
             let random = ((keys.at(row) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
             (-ln(random) / weight, row)
         })

@@ -7,7 +7,7 @@ use std::path::Path;
 use ndarray::{ArrayBase, Axis, Data, Dimension};
 
 use crate::array::swap_bytes;
-use crate::format::header::{self, Header, MAX_HEADER_LEN, Prefix};
+use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::write::replace::Replacement;
 use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement, write_npy};
@@ -22,8 +22,8 @@ use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement,
 /// # Errors
 ///
 /// [`ErrorClass::Dtype`] if the file has items of another type; [`ErrorClass::Shape`] if its rows have
-/// another shape; [`ErrorClass::Usage`] if it is in Fortran layout, where rows have no end to add to; what
-/// [`Array::open`](crate::Array::open) refuses, and what the file system says.
+/// another shape; [`ErrorClass::Usage`] if it is in Fortran layout, where rows have no end to add to, or if another array
+/// follows in it, which would be lost; what [`Array::open`](crate::Array::open) refuses, and what the file system says.
 ///
 /// # Example
 ///
@@ -47,7 +47,12 @@ where
     D: Dimension,
 {
     let path = path.as_ref();
-    let mut file = match File::options().read(true).write(true).open(path) {
+    // Looked at before it is opened, since a pipe would be read for ever.
+    let open = || match std::fs::metadata(path)?.is_file() {
+        true => File::options().read(true).write(true).open(path),
+        false => Err(io::Error::other("not a regular file")),
+    };
+    let mut file = match open() {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path, rows),
         Err(error) => return Err(Error::io("cannot open the file", error).in_file(path)),
@@ -61,6 +66,12 @@ where
             .ok_or_else(|| Error::new(ErrorClass::Overflow, "more rows than can be counted"))?;
         header::checked_nbytes(&shape, header.item().size())?;
         let end = (header.data_offset() + header.nbytes()) as u64;
+        if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                "another array follows in the file",
+            ));
+        }
         let swap = match header.item().kind() {
             ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
             _ => false,
@@ -95,6 +106,14 @@ where
     let rows = ndarray::ArrayD::from_shape_vec(rows.shape(), elements)
         .map_err(|error| Error::new(ErrorClass::Shape, error.to_string()).in_file(path))?;
     write_npy(path, &rows)
+}
+
+/// Whether an array begins here, as `np.save` writes several to one file.
+fn is_array_at(file: &mut File, at: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut magic = Vec::new();
+    file.take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+    Ok(magic == MAGIC)
 }
 
 fn no_rows() -> Error {
@@ -275,6 +294,69 @@ mod tests {
             Array1::from_iter(0..20_u8).into_dyn()
         );
         assert_eq!(array.data_offset(), 128);
+    }
+
+    #[test]
+    fn a_file_of_one_row_in_fortran_layout_becomes_one_in_c_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let mut bytes = header::encode("'|u1'", Layout::Fortran, &[1, 3]);
+        bytes.extend([1, 2, 3]);
+        std::fs::write(&path, bytes).unwrap();
+        append_npy(&path, &array![[4_u8, 5, 6]]).unwrap();
+        append_npy(&path, &array![[7_u8, 8, 9]]).unwrap();
+        assert_eq!(
+            Array::open(&path).unwrap().read::<u8>().unwrap(),
+            array![[1, 2, 3], [4, 5, 6], [7, 8, 9]].into_dyn()
+        );
+    }
+
+    #[test]
+    fn an_array_that_follows_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let mut bytes = header::encode("'|u1'", Layout::C, &[3]);
+        bytes.extend([1, 2, 3]);
+        bytes.extend(bytes.clone());
+        std::fs::write(&path, &bytes).unwrap();
+        let error = append_npy(&path, &array![4_u8]).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Usage);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_written_anew_is_where_it_was_and_as_private() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("x.npy"), dir.path().join("link.npy"));
+        let text = "{'descr':'|u1','fortran_order':False,'shape':(9,)}";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.bytes().chain(0..9));
+        std::fs::write(&path, bytes).unwrap();
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, mode(0o600)).unwrap();
+        symlink("x.npy", &link).unwrap();
+        append_npy(&link, &Array1::from_iter(9..20_u8)).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(Array::open(&path).unwrap().shape(), [20]);
+        // One that leads nowhere is a file that is not there yet.
+        std::fs::remove_file(&path).unwrap();
+        append_npy(&link, &array![1_u8]).unwrap();
+        assert_eq!(Array::open(&link).unwrap().shape(), [1]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_file_to_append_to() {
+        let error = append_npy("/dev/zero", &array![1_u8]).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Io);
     }
 
     #[test]

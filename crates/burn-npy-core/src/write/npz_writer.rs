@@ -79,7 +79,7 @@ impl NpzWriter {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Duplicate`] if there is an array of that name already; [`ErrorClass::Usage`] for a
+    /// [`ErrorClass::Duplicate`] if there is an array of that name already, with `.npy` or without; [`ErrorClass::Usage`] for a
     /// name with a NUL character, or of more than 65,531 bytes; what the file system says, after which
     /// the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
@@ -102,7 +102,12 @@ impl NpzWriter {
         if member.len() > usize::from(u16::MAX) {
             return refuse(ErrorClass::Usage, "a name of more than 65,531 bytes");
         }
-        if self.names.contains(name) {
+        // NumPy looks an array up by the name of its member as well.
+        let stem = name.strip_suffix(".npy");
+        if self.names.contains(name)
+            || self.names.contains(&member)
+            || stem.is_some_and(|stem| self.names.contains(stem))
+        {
             return refuse(ErrorClass::Duplicate, "two arrays of this name");
         }
         let written = self.archive.member(&member, |out| {

@@ -15,14 +15,19 @@ pub(crate) struct Replacement {
 
 impl Replacement {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        // A link stays one, to what is new.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let mut builder = tempfile::Builder::new();
         // As any new file, not only for the user as temporary files are.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        Ok(Self {
-            file: builder.tempfile_in(folder(path))?,
-            path: path.to_path_buf(),
-        })
+        let file = builder.tempfile_in(folder(&path))?;
+        // It may be more private than new files are.
+        #[cfg(unix)]
+        if let Ok(old) = std::fs::metadata(&path) {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        Ok(Self { file, path })
     }
 
     /// Puts the file, which is on the disk by then, in its place.
