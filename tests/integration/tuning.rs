@@ -142,7 +142,9 @@ fn what_a_failure_took_is_counted() {
         let report = loader.report();
         assert_eq!(report.batches(), 1);
         assert!(report.wall() >= report.waited(), "{report}");
-        assert!(report.waited() >= Duration::from_millis(16), "{report}");
+        if workers == 0 {
+            assert!(report.waited() >= Duration::from_millis(16), "{report}");
+        }
         assert!(report.user() >= Duration::from_millis(18), "{report}");
     }
 }
@@ -154,6 +156,8 @@ fn our_gather_is_no_code_of_the_user() {
     for workers in [0, 1] {
         let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
             .batch_size(16)
+            // Rows in file order would not be copied.
+            .shuffle(1)
             .num_workers(workers)
             .set_device(crate::cpu())
             .build(PartialDataset::new(dataset.clone(), 0, 64));

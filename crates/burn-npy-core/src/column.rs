@@ -238,7 +238,8 @@ impl Column {
     /// # Errors
     ///
     /// [`ErrorClass::Usage`] if the length or the stride is zero, or if the rows were reshaped or normalized
-    /// before; [`ErrorClass::Shape`] if there are fewer rows than one window has.
+    /// before; [`ErrorClass::Shape`] if there are fewer rows than one window has; [`ErrorClass::Overflow`] for windows that are
+    /// too large.
     ///
     /// # Example
     ///
@@ -391,10 +392,11 @@ impl Column {
             self.array.locate(Error::new(ErrorClass::Overflow, message))
         };
         let len = rows.len().checked_mul(self.row_bytes());
-        let mut out = crate::Buffer::zeroed(len.ok_or_else(too_large)?)?;
+        let locate = |error: Error| self.array.locate(error);
+        let mut out = crate::Buffer::zeroed(len.ok_or_else(too_large)?).map_err(locate)?;
         self.gather(rows, out.as_mut_slice())?;
         let numbers = out.as_slice().chunks_exact(size_of::<T>());
-        let mut elements: Vec<T> = with_capacity(numbers.len())?;
+        let mut elements: Vec<T> = with_capacity(numbers.len()).map_err(locate)?;
         elements
             .extend(numbers.map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into()));
         let shape: Vec<_> = std::iter::once(rows.len())

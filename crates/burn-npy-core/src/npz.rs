@@ -32,7 +32,7 @@ impl Npz {
     ///
     /// What the file system says; [`ErrorClass::Magic`] for a file that is no archive;
     /// [`ErrorClass::Zip`] for an archive that is malformed or contradicts itself;
-    /// [`ErrorClass::Duplicate`] if two members have one name.
+    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's array.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }

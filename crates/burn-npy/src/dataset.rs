@@ -236,11 +236,16 @@ impl NpyDataset {
     ///
     /// [`ErrorClass::Name`] if there is no such column, and those of [`Column::read`].
     pub fn read<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
-        let rows: Vec<_> = (0..self.len()).map(|index| self.rows.map(index)).collect();
-        self.columns
-            .get(column)?
-            .read(&rows)
-            .map_err(|error| error.in_array(column))
+        let read = |from: &Column| {
+            let mut rows = Vec::new();
+            rows.try_reserve_exact(self.len()).map_err(|_| {
+                let message = format!("no memory for the numbers of {} rows", self.len());
+                Error::new(ErrorClass::Limit, message)
+            })?;
+            rows.extend((0..self.len()).map(|index| self.rows.map(index)));
+            from.read(&rows)
+        };
+        read(self.columns.get(column)?).map_err(|error| error.in_array(column))
     }
 
     pub(crate) fn shared_columns(&self) -> &Arc<Columns> {

@@ -31,7 +31,9 @@ impl Pool {
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             // A much larger one would be wasted on a short last batch's label.
-            let fits = |buffer: &Buffer| (len..=2 * len + 4096).contains(&buffer.capacity());
+            let fits = |buffer: &Buffer| {
+                (len..=len.saturating_mul(2).saturating_add(4096)).contains(&buffer.capacity())
+            };
             // The last one back is the one that is still in the cache, in that of this core if this thread has filled it.
             let own = |(owner, buffer): &(_, Buffer)| *owner == taker && fits(buffer);
             let found = idle.buffers.iter().rposition(own);

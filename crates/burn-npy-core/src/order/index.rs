@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::format::header::MAGIC;
 use crate::storage::Storage;
 use crate::{Access, Array, DType, Error, ErrorClass, ItemKind, Result};
 
@@ -32,7 +33,7 @@ pub fn read_index(path: impl AsRef<Path>) -> Result<Vec<u64>> {
     let path = path.as_ref();
     let storage = Storage::open(path, Access::Memory)?;
     let bytes = storage.bytes().unwrap_or_default();
-    match bytes.starts_with(b"\x93NUMPY") {
+    match bytes.starts_with(MAGIC) {
         true => numbers_of_array(path),
         false => numbers_of_text(bytes),
     }

@@ -214,12 +214,16 @@ mod tests {
         npz.add("x", &array![1]).unwrap();
         let mut refused = |name: &str| npz.add(name, &array![1]).unwrap_err().class();
         assert_eq!(refused("x"), ErrorClass::Duplicate);
+        assert_eq!(refused("x.npy"), ErrorClass::Duplicate);
         assert_eq!(refused("a\0"), ErrorClass::Usage);
         assert_eq!(refused(&"a".repeat(65_532)), ErrorClass::Usage);
         npz.add(&"a".repeat(65_531), &array![2]).unwrap();
+        npz.add("y.npy", &array![3]).unwrap();
+        let error = npz.add("y", &array![3]).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Duplicate);
         npz.finish().unwrap();
         let npz = Npz::open(&path).unwrap();
         npz.verify_all().unwrap();
-        assert_eq!(npz.names().len(), 2);
+        assert_eq!(npz.names().len(), 3);
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Replacement {
 
 impl Replacement {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        // A link stays one, to what is new.
+        // A link to a file stays one, to what is new.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let mut builder = tempfile::Builder::new();
         // As any new file, not only for the user as temporary files are.

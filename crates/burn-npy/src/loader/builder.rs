@@ -84,9 +84,7 @@ pub struct DataLoaderBuilder<I, O> {
     tail: Tail,
     start: Start,
     on_error: OnError,
-    num_workers: usize,
-    prefetch: Option<usize>,
-    prefetch_bytes: usize,
+    demand: Demand,
     device: Option<Device>,
 }
 
@@ -109,41 +107,18 @@ fn cores() -> usize {
 /// What was asked for of workers, and of what they load ahead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
-    num_workers: usize,
-    prefetch: Option<usize>,
-    prefetch_bytes: usize,
+    pub(super) num_workers: usize,
+    pub(super) prefetch: Option<usize>,
+    pub(super) prefetch_bytes: usize,
 }
 
-impl Demand {
-    #[cfg(test)]
-    pub(super) fn of(num_workers: usize) -> Self {
+impl Default for Demand {
+    fn default() -> Self {
         Self {
-            num_workers,
+            num_workers: 0,
             prefetch: None,
             prefetch_bytes: PREFETCH_BYTES,
         }
-    }
-
-    /// What becomes of it where a batch has so many rows and, if that is known, so many bytes.
-    pub(super) fn meet(
-        self,
-        batch_size: usize,
-        batch_bytes: Option<usize>,
-    ) -> (Setting, Bounds, usize) {
-        let Self {
-            num_workers,
-            prefetch,
-            prefetch_bytes,
-        } = self;
-        // The numbers of its rows are there as long as the batch is.
-        let rows_bytes = batch_size.saturating_mul(size_of::<u64>());
-        ahead(
-            num_workers,
-            prefetch,
-            prefetch_bytes,
-            batch_bytes,
-            rows_bytes,
-        )
     }
 }
 
@@ -153,14 +128,19 @@ pub(super) fn batch_bytes(batch_size: usize, item_bytes: Option<usize>) -> Optio
 }
 
 /// How many workers there are and how far they are ahead at first, what of it may change, and how many batches a worker
-/// makes at a time.
-fn ahead(
-    num_workers: usize,
-    prefetch: Option<usize>,
-    prefetch_bytes: usize,
+/// makes at a time, where a batch has so many rows and, if that is known, so many bytes.
+pub(super) fn ahead(
+    demand: Demand,
+    batch_size: usize,
     batch_bytes: Option<usize>,
-    rows_bytes: usize,
 ) -> (Setting, Bounds, usize) {
+    let Demand {
+        num_workers,
+        prefetch,
+        prefetch_bytes,
+    } = demand;
+    // The numbers of its rows are there as long as the batch is.
+    let rows_bytes = batch_size.saturating_mul(size_of::<u64>());
     let (workers, most_workers) = match num_workers {
         AUTOTUNE => (1, cores()),
         fixed => (fixed, fixed),
@@ -230,9 +210,7 @@ where
             tail: Tail::default(),
             start: Start::Epoch(0),
             on_error: OnError::default(),
-            num_workers: 0,
-            prefetch: None,
-            prefetch_bytes: PREFETCH_BYTES,
+            demand: Demand::default(),
             device: None,
         }
     }
@@ -293,9 +271,7 @@ where
             tail: self.tail,
             start: self.start,
             on_error: self.on_error,
-            num_workers: self.num_workers,
-            prefetch: self.prefetch,
-            prefetch_bytes: self.prefetch_bytes,
+            demand: self.demand,
             device: self.device,
         }
     }
@@ -367,7 +343,7 @@ where
     /// more than 256 MiB may have to be read for them. If there are not more cores than workers, one of those pauses meanwhile;
     /// of batches of 24 MiB or more, it then loads none.
     pub fn num_workers(mut self, num_workers: usize) -> Self {
-        self.num_workers = num_workers;
+        self.demand.num_workers = num_workers;
         self
     }
 
@@ -377,14 +353,14 @@ where
     /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers, and no more than 4,096. On a GPU one more is ready as
     /// tensors.
     pub fn prefetch(mut self, batches: usize) -> Self {
-        self.prefetch = Some(batches);
+        self.demand.prefetch = Some(batches);
         self
     }
 
     /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded, however large. It holds where the size of an item
     /// is known: with an [`NpyBatcher`](crate::NpyBatcher).
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
-        self.prefetch_bytes = bytes;
+        self.demand.prefetch_bytes = bytes;
         self
     }
 
@@ -417,8 +393,9 @@ where
         if self.batch_size == 0 {
             return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));
         }
-        if self.num_workers > MOST_WORKERS && self.num_workers != AUTOTUNE {
-            let message = format!("{} workers, more than {MOST_WORKERS}", self.num_workers);
+        let workers = self.demand.num_workers;
+        if workers > MOST_WORKERS && workers != AUTOTUNE {
+            let message = format!("{workers} workers, more than {MOST_WORKERS}");
             return Err(Error::new(ErrorClass::Usage, message));
         }
         let any: &dyn Any = &dataset;
@@ -432,13 +409,8 @@ where
             npy: npy.clone(),
         };
         let source = (self.source)(given, self.device.unwrap_or_default())?;
-        let demand = Demand {
-            num_workers: self.num_workers,
-            prefetch: self.prefetch,
-            prefetch_bytes: self.prefetch_bytes,
-        };
         let batch_bytes = batch_bytes(self.batch_size, source.item_bytes());
-        let (setting, bounds, run) = demand.meet(self.batch_size, batch_bytes);
+        let (setting, bounds, run) = ahead(self.demand, self.batch_size, batch_bytes);
         let fingerprint = match npy {
             Some(dataset) => Fingerprint::of(&dataset)?,
             None => Fingerprint::of_length(len),
@@ -456,7 +428,7 @@ where
             settings: Settings {
                 sampler: self.sampler,
                 items: len as u64,
-                demand,
+                demand: self.demand,
                 tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
                 run,
                 most_window: bounds.most_window,
@@ -494,9 +466,7 @@ impl<I, O> std::fmt::Debug for DataLoaderBuilder<I, O> {
             .field("tail", &self.tail)
             .field("start", &self.start)
             .field("on_error", &self.on_error)
-            .field("num_workers", &self.num_workers)
-            .field("prefetch", &self.prefetch)
-            .field("prefetch_bytes", &self.prefetch_bytes)
+            .field("demand", &self.demand)
             .field("device", &self.device)
             .finish()
     }

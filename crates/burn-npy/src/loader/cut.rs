@@ -178,7 +178,11 @@ impl Cut {
 /// Puts the rows at some positions behind what is there.
 fn fill(order: &Order, positions: Range<u64>, rows: &mut Vec<u64>) {
     let start = rows.len();
-    rows.resize(start + (positions.end - positions.start) as usize, 0);
+    let count = (positions.end - positions.start) as usize;
+    // Who draws has a guard.
+    rows.try_reserve(count)
+        .unwrap_or_else(|_| panic!("no memory for the numbers of {count} rows"));
+    rows.resize(start + count, 0);
     order.fill(positions, &mut rows[start..]);
 }
 

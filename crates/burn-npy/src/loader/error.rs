@@ -29,7 +29,7 @@ struct Repr {
 pub(crate) enum Cause {
     /// A dataset or a file.
     Error(Box<dyn StdError + Send + Sync>),
-    /// Code of the user that panicked, with its message.
+    /// What panicked, with its message: code of the user, or ours.
     Panic(&'static str, String),
 }
 
@@ -170,7 +170,7 @@ impl LoadError {
         self.0.limit
     }
 
-    /// Whether code of the user panicked, such as a batcher.
+    /// Whether something panicked: code of the user, such as a batcher, or of this crate.
     pub fn is_panic(&self) -> bool {
         matches!(self.0.cause, Cause::Panic(..))
     }

@@ -1,6 +1,6 @@
 //! One pass over a loader.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::data::dataloader::{DataLoaderIterator, Progress};
@@ -10,7 +10,7 @@ use super::alone::Alone;
 use super::cursor::{At, Cursor, Ticket};
 use super::error::{Failure, LoadError};
 use super::meter::Meter;
-use super::on_error::{Ledger, Skipped};
+use super::on_error::{SharedLedger, Skipped};
 use super::pass::{Made, Pass};
 use super::state::{Identity, State};
 use super::uploader::Uploader;
@@ -28,7 +28,7 @@ pub struct LoaderIter<O> {
     alone: Alone<O>,
     meter: Arc<Meter>,
     /// What all passes over the loader have skipped.
-    skipped: Arc<Mutex<Ledger>>,
+    skipped: Arc<SharedLedger>,
     /// Until when the time is counted.
     counted: Instant,
     /// Why the workers could not start.
@@ -158,10 +158,7 @@ impl<O: Send + 'static> LoaderIter<O> {
     fn advance(&mut self, skipped: Vec<Skipped>) {
         self.at.epoch = self.pass.epoch;
         self.at.position = self.pass.cut.done(self.next);
-        if !skipped.is_empty() {
-            let mut all = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-            all.add(skipped.iter().cloned());
-        }
+        self.skipped.add(&skipped);
         self.at.skipped.add(skipped.iter().cloned());
         self.at.normalise(self.positions);
         if let Some((cursor, ticket)) = &self.cursor {

@@ -56,7 +56,7 @@ counters! {
     ahead,
     /// All workers and the consumer together: made batches.
     busy,
-    /// Of that: in datasets and batchers of the user.
+    /// Of that: in datasets and batchers of the user, and functions given to `map` where whole batches are made.
     user,
     /// Of that: blocked, for files that may have to be read from a disk.
     storage,

@@ -48,11 +48,11 @@ pub use on_error::{OnError, Skipped};
 pub use report::Report;
 pub use state::State;
 
-use builder::{Demand, batch_bytes};
+use builder::{Demand, ahead, batch_bytes};
 use cursor::{At, Cursor};
 use cut::Cutter;
 use meter::Meter;
-use on_error::Ledger;
+use on_error::SharedLedger;
 use pass::Pass;
 use source::{Failed, Source};
 use state::Identity;
@@ -98,7 +98,7 @@ struct Settings {
     cores: usize,
     meter: Arc<Meter>,
     /// The rows that any pass has skipped, of copies as well.
-    skipped: Arc<Mutex<Ledger>>,
+    skipped: Arc<SharedLedger>,
     /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
     /// epoch's threads would be a leak.
     streams: Arc<[StreamId]>,
@@ -135,17 +135,13 @@ impl Settings {
         near.clamp(1, self.run.min(self.most_window)) as u64
     }
 
-    fn skipped(&self) -> MutexGuard<'_, Ledger> {
-        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The same where items have another size, as they may have on another device.
     fn sized(&self, batch_size: usize, item_bytes: Option<usize>) -> Self {
         let batch_bytes = batch_bytes(batch_size, item_bytes);
         if batch_bytes == self.batch_bytes {
             return self.clone();
         }
-        let (setting, bounds, run) = self.demand.meet(batch_size, batch_bytes);
+        let (setting, bounds, run) = ahead(self.demand, batch_size, batch_bytes);
         let tuner = Tuner::new(setting, bounds).from(self.meter.read());
         Self {
             tuner: Arc::new(Mutex::new(tuner)),
@@ -168,7 +164,8 @@ impl Settings {
 
 impl<O: Send + 'static> Loader<O> {
     /// Where the time of all passes so far went, those of copies on other devices included, such as Burn's
-    /// `Learner` makes. Slices, as it makes for several devices, are timed on their own.
+    /// `Learner` makes. Slices, as it makes for several devices, are timed on their own. The
+    /// [setting](Report::setting) is that of this loader: on a device where batches have another size, a copy has its own.
     pub fn report(&self) -> Report {
         let setting = self.settings.setting();
         Report {
@@ -182,7 +179,7 @@ impl<O: Send + 'static> Loader<O> {
     /// its copies and slices, and those of the state that it goes on from.
     pub fn skipped(&self) -> Vec<Skipped> {
         let mut all = self.cursor.at().skipped;
-        all.add(self.settings.skipped().rows().iter().cloned());
+        all.add(self.settings.skipped.rows());
         all.into_rows()
     }
 

@@ -1,5 +1,7 @@
 //! What a loader does about rows that cannot be had, and the list of those it did without.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn_npy_core::{Error, ErrorClass, Result};
 use serde::{Deserialize, Serialize};
 
@@ -108,10 +110,12 @@ impl Ledger {
     }
 
     pub(crate) fn add(&mut self, new: impl IntoIterator<Item = Skipped>) {
-        for skipped in new {
-            if let Err(place) = self.place(skipped.row) {
-                self.0.insert(place, skipped);
-            }
+        let before = self.0.len();
+        self.0.extend(new);
+        if self.0.len() > before {
+            // It is stable, so of two about one row the first stays.
+            self.0.sort_by_key(|skipped| skipped.row);
+            self.0.dedup_by_key(|skipped| skipped.row);
         }
     }
 
@@ -123,9 +127,45 @@ impl Ledger {
     }
 }
 
+/// The rows that all passes over a loader and its copies have skipped.
+#[derive(Debug, Default)]
+pub(crate) struct SharedLedger(Mutex<Ledger>);
+
+impl SharedLedger {
+    pub(crate) fn add(&self, new: &[Skipped]) {
+        if !new.is_empty() {
+            self.lock().add(new.iter().cloned());
+        }
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Skipped> {
+        self.lock().rows().to_vec()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        // Every change of it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_row_is_listed_once_as_it_was_skipped_first() {
+        let skipped = |row, epoch| Skipped {
+            row,
+            epoch,
+            batch: 0,
+            reason: String::new(),
+        };
+        let mut ledger = Ledger::default();
+        ledger.add([skipped(5, 0), skipped(2, 0), skipped(5, 1)]);
+        ledger.add([skipped(2, 2), skipped(9, 2), skipped(1, 2)]);
+        let rows: Vec<_> = ledger.rows().iter().map(|it| (it.row, it.epoch)).collect();
+        assert_eq!(rows, [(1, 2), (2, 0), (5, 0), (9, 2)]);
+    }
 
     #[test]
     fn a_rate_that_is_a_number_of_rows_is_that_number() {

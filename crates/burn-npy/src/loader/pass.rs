@@ -91,30 +91,33 @@ impl<O> Pass<O> {
         stop: impl Fn() -> bool,
         made: &mut Vec<Result<Made<O>, Failure>>,
     ) {
-        if let Err(failure) = self.draw(batches.clone(), draw) {
-            made.push(Err(failure));
-            return;
-        }
-        if batches.end - batches.start > 1 {
+        let drawn = self.draw(batches.clone(), draw);
+        if drawn.is_ok() && batches.end - batches.start > 1 {
             let before = made.len();
             let mut batch = batches.start;
             let mut items = std::mem::take(&mut draw.items);
-            let loaded = self.source.load_run(draw, &mut items, &mut |loaded| {
+            let mut give = |loaded| {
                 made.push(Ok(Made {
                     loaded: Some(loaded),
                     info: self.drawn(draw, batch),
                     lost: Vec::new(),
                 }));
                 batch += 1;
-            });
+            };
+            let load = || self.source.load_run(draw, &mut items, &mut give);
+            let loaded = guarded("loader", load);
             draw.items = items;
-            if loaded {
+            if matches!(loaded, Ok(true)) {
                 return;
             }
             made.truncate(before);
         }
         for batch in batches {
-            made.push(self.load(batch, draw, &stop));
+            made.push(match drawn {
+                Ok(()) => self.load(batch, draw, &stop),
+                // Which one of them cannot be drawn?
+                Err(_) => self.load_alone(batch, draw),
+            });
             if made.last().is_some_and(Result::is_err) || stop() {
                 return;
             }

@@ -89,7 +89,8 @@ impl Report {
         Duration::from_nanos(self.reading.storage.min(self.reading.busy))
     }
 
-    /// How long datasets and batchers that are not of this crate ran, on all threads together.
+    /// How long datasets and batchers that are not of this crate ran, and functions given to `map` behind those, on all threads
+    /// together.
     pub fn user(&self) -> Duration {
         Duration::from_nanos(self.reading.user)
     }

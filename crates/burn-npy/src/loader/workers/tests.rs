@@ -141,7 +141,10 @@ pub(in crate::loader) fn given(
     let settings = Settings {
         sampler,
         items: source.len as u64,
-        demand: Demand::of(workers),
+        demand: Demand {
+            num_workers: workers,
+            ..Demand::default()
+        },
         tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
         run: 2,
         most_window: window,
