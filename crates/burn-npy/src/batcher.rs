@@ -140,7 +140,8 @@ impl<B: Batch> NpyBatcher<B> {
     ///
     /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
     /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
-    /// changed; [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what the file system says.
+    /// changed; [`ErrorClass::Usage`] if there are no rows, or more or fewer columns
+    /// than tensors; and what the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device)?;
         Ok(self.assemble.assemble(&mut gathered.uploads(), device))

@@ -18,8 +18,8 @@ pub(crate) use row_map::RowMap;
 
 /// Named columns of NumPy arrays with one row count; an item is a [`Row`].
 ///
-/// Opening a dataset reads headers, not data, except for compressed arrays of archives, which are decoded then. The methods that change it are cheap too: they
-/// describe what happens to a row when it is gathered. Clones share the data.
+/// Opening a dataset reads headers, not data, except for compressed arrays of archives, which are decoded
+/// then. The methods that change it are cheap too: they describe what happens to a row when it is gathered. Clones share the data.
 ///
 /// # Example
 ///

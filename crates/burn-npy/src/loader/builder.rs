@@ -350,15 +350,15 @@ where
     /// How many batches may be loaded or being loaded before they are asked for. Unless set, or with [`AUTOTUNE`], the
     /// loader begins with a few, of small batches with so many that they are worth waking a thread for, and
     /// doubles that while the consumer waits although workers are idle, within
-    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers, and no more than 4,096. On a GPU one more is ready as
-    /// tensors.
+    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers, and no more than
+    /// 4,096. On a GPU one more is ready as tensors.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.demand.prefetch = Some(batches);
         self
     }
 
-    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded, however large. It holds where the size of an item
-    /// is known: with an [`NpyBatcher`](crate::NpyBatcher).
+    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded, however large.
+    /// It holds where the size of an item is known: with an [`NpyBatcher`](crate::NpyBatcher).
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.demand.prefetch_bytes = bytes;
         self
@@ -384,7 +384,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of skipped rows that is none; with an
+    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of skipped rows
+    /// that is none; with an
     /// [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`], [`ErrorClass::Shape`] and [`ErrorClass::Dtype`]
     /// for a column that does not fit the batch type, and [`ErrorClass::Usage`] if there are more or fewer columns than
     /// tensors; those of [`Sampler::check`] and [`Loader::resume`]; and for

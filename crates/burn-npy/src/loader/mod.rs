@@ -142,7 +142,7 @@ impl Settings {
             return self.clone();
         }
         let (setting, bounds, run) = ahead(self.demand, batch_size, batch_bytes);
-        let tuner = Tuner::new(setting, bounds).from(self.meter.read());
+        let tuner = Tuner::new(setting, bounds).looked_at(self.meter.read());
         Self {
             tuner: Arc::new(Mutex::new(tuner)),
             run,
@@ -269,7 +269,8 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
                 error: Arc::new(error),
             })
         });
-        let settings = (self.settings).sized(self.cutter.batch_size, source.item_bytes());
+        let item_bytes = source.item_bytes();
+        let settings = self.settings.sized(self.cutter.batch_size, item_bytes);
         Arc::new(self.with(source, settings, self.cutter.clone()))
     }
 

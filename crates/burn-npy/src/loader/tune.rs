@@ -95,7 +95,7 @@ impl Tuner {
     }
 
     /// The same, for a meter that showed this when it began.
-    pub(crate) fn from(self, looked: Reading) -> Self {
+    pub(crate) fn looked_at(self, looked: Reading) -> Self {
         Self { looked, ..self }
     }
 
