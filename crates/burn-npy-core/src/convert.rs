@@ -32,10 +32,12 @@ pub struct Convert {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    Cast(DType),
+    Cast(DType, Range),
     Multiply(f64),
     Add(f64),
     Divide(f64),
+    Round,
+    Trunc,
     Normalize {
         axis: usize,
         mean: Arc<[f64]>,
@@ -56,12 +58,59 @@ impl Convert {
 
     /// Casts to another dtype.
     ///
-    /// Integers wrap around, as in NumPy and C. A float becomes the nearest value of a narrower
-    /// float; towards an integer it loses its fraction, values outside become the nearest end of
-    /// the integer's range, and NaN becomes 0. Towards `bool`, all but 0 is true. The 8-bit floats can
-    /// be cast from, not to.
+    /// A cast to an integer keeps the value, or it is an error of its row: NaN, an infinity, a
+    /// fraction, and a number outside of the integer's range are [`ErrorClass::Value`], with the
+    /// row and the value. [`round`](Self::round) and [`trunc`](Self::trunc) before the cast take
+    /// fractions away; [`saturating_cast`](Self::saturating_cast) and
+    /// [`wrapping_cast`](Self::wrapping_cast) say what becomes of numbers out of range.
+    ///
+    /// A cast to a float gives the nearest value, as in NumPy; beyond the largest one that is
+    /// infinity. Towards `bool`, all but 0 is true. The small types of `ml_dtypes` can be cast
+    /// from, not to.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy_core::{Array, Column, Convert, DType, ErrorClass};
+    ///
+    /// # fn main() -> burn_npy_core::Result<()> {
+    /// let labels = Column::new(Array::from(vec![0.0, 1.0, f64::NAN]))?
+    ///     .convert(&Convert::to(DType::I64))?;
+    /// assert_eq!(labels.read::<i64>(&[1, 0])?.as_slice(), Some(&[1, 0][..]));
+    /// let error = labels.read::<i64>(&[2]).unwrap_err();
+    /// assert_eq!(error.class(), ErrorClass::Value);
+    /// assert!(error.message().starts_with("row 2 has NaN"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cast(self, dtype: DType) -> Self {
-        self.then(Step::Cast(dtype))
+        self.then(Step::Cast(dtype, Range::Check))
+    }
+
+    /// Casts to another dtype; a number outside of an integer's range becomes the nearest end of
+    /// it, as with [`i32::saturating_add`] and NumPy's `clip`. So do infinities. NaN and fractions
+    /// remain errors of their rows; towards floats and `bool` it is [`cast`](Self::cast).
+    pub fn saturating_cast(self, dtype: DType) -> Self {
+        self.then(Step::Cast(dtype, Range::Saturate))
+    }
+
+    /// Casts integers to another dtype; a number outside of an integer's range loses its upper
+    /// bits, as with [`i32::wrapping_add`] and NumPy's `astype` between integers. Floats cannot be
+    /// wrapped: cast them to `int64` before. Towards floats and `bool` it is [`cast`](Self::cast).
+    pub fn wrapping_cast(self, dtype: DType) -> Self {
+        self.then(Step::Cast(dtype, Range::Wrap))
+    }
+
+    /// Rounds each element to the nearest whole number, halves to the even one, as NumPy's `round`
+    /// does. The column must be of a float dtype by then.
+    pub fn round(self) -> Self {
+        self.then(Step::Round)
+    }
+
+    /// Takes the fraction of each element away, as NumPy's `astype` does on the way to an integer.
+    /// The column must be of a float dtype by then.
+    pub fn trunc(self) -> Self {
+        self.then(Step::Trunc)
     }
 
     /// Multiplies each element by a factor. The column must be of a float dtype by then.
@@ -80,8 +129,8 @@ impl Convert {
         self.then(Step::Divide(divisor))
     }
 
-    /// Subtracts the mean and divides by the standard deviation, for each channel its own, both in the units that the elements
-    /// have by then: after `divide(255.0)`, those of [0, 1]. The
+    /// Subtracts the mean and divides by the standard deviation, for each channel its own, both in
+    /// the units that the elements have by then: after `divide(255.0)`, those of [0, 1]. The
     /// channels are axis 0 of a row, as in images of the shape `[channels, height, width]`.
     ///
     /// The column must be of a float dtype by then; that the lengths fit the row is checked when the
@@ -106,12 +155,54 @@ impl Convert {
     }
 }
 
+/// What a cast does with a number outside of the range of an integer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Range {
+    /// It is an error of its row.
+    Check,
+    /// It becomes the nearest end of the range.
+    Saturate,
+    /// It loses its upper bits.
+    Wrap,
+}
+
+/// What is done about values that the integers of a stage do not have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Guard {
+    /// Nothing: there are none, or the user wants them wrapped.
+    None,
+    /// An element must be a whole number within the range of the integer.
+    Exact,
+    /// An element must be a whole number or an infinity; the cast of a float saturates.
+    Whole,
+    /// Integers are brought into the range before the cast.
+    Clamp,
+}
+
+impl Guard {
+    fn new(from: DType, to: DType, range: Range) -> Self {
+        let (Some(target), true) = (to.int_range(), from != DType::Bool) else {
+            return Self::None;
+        };
+        match (from.int_range(), range) {
+            (None, Range::Saturate) => Self::Whole,
+            (None, _) => Self::Exact,
+            (Some(source), _) if target.0 <= source.0 && source.1 <= target.1 => Self::None,
+            (Some(_), Range::Check) => Self::Exact,
+            (Some(_), Range::Saturate) => Self::Clamp,
+            (Some(_), Range::Wrap) => Self::None,
+        }
+    }
+}
+
 /// Arithmetic that stays within a float dtype, checked against a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Arith {
     Multiply(f64),
     Add(f64),
     Divide(f64),
+    Round,
+    Trunc,
     /// Mean and standard deviation of each channel, whose elements stand in runs of `inner`.
     Normalize {
         inner: usize,
@@ -124,6 +215,8 @@ pub(crate) enum Arith {
 pub(crate) struct Stage {
     pub(crate) from: DType,
     pub(crate) to: DType,
+    /// What is done about values that `to` does not have.
+    pub(crate) guard: Guard,
     pub(crate) arith: Vec<Arith>,
     /// Whether the first step is a division that [`divides_by_reciprocal`] holds for.
     pub(crate) reciprocal: bool,
@@ -150,7 +243,7 @@ impl Stages {
         let mut stages = Self::none(from);
         if from == DType::Bool {
             // Files may hold any byte; what leaves here is 0 or 1.
-            stages.push_cast(DType::Bool);
+            stages.push_cast(DType::Bool, Guard::None);
         }
         stages
     }
@@ -172,6 +265,7 @@ impl Stages {
     pub(crate) fn is_single_pass(&self) -> bool {
         match &*self.stages {
             [] => true,
+            [stage] if stage.guard != Guard::None => false,
             [stage] => match &*stage.arith {
                 [] => true,
                 [Arith::Multiply(_) | Arith::Divide(_)] => stage.is_fused(),
@@ -190,7 +284,7 @@ impl Stages {
             .any(|arith| matches!(arith, Arith::Normalize { .. }))
     }
 
-    fn push_cast(&mut self, to: DType) {
+    fn push_cast(&mut self, to: DType, guard: Guard) {
         let from = self.to();
         match self.stages.last_mut() {
             // The first look at stored bools is a cast already.
@@ -198,6 +292,7 @@ impl Stages {
             _ => self.stages.push(Stage {
                 from,
                 to,
+                guard,
                 arith: Vec::new(),
                 reciprocal: false,
             }),
@@ -209,35 +304,47 @@ impl Stages {
         for step in &convert.steps {
             let dtype = self.to();
             let arith = match step {
-                Step::Cast(to) if *to == dtype => continue,
-                Step::Cast(to) if !to.can_be_made() => {
+                Step::Cast(to, _) if *to == dtype => continue,
+                Step::Cast(to, _) if !to.can_be_made() => {
                     return Err(Error::new(
                         ErrorClass::Dtype,
                         format!("{to} can be read but not made; cast to another dtype"),
                     ));
                 }
-                Step::Cast(to) => {
-                    self.push_cast(*to);
+                Step::Cast(to, Range::Wrap) if dtype.is_float() && to.is_int() => {
+                    return Err(Error::new(
+                        ErrorClass::Dtype,
+                        format!(
+                            "wrapping_cast takes integers and the column is {dtype} by then; cast \
+                             to int64 before, or use cast or saturating_cast"
+                        ),
+                    ));
+                }
+                Step::Cast(to, range) => {
+                    self.push_cast(*to, Guard::new(dtype, *to, *range));
                     continue;
                 }
                 _ if !dtype.computes() => {
                     return Err(Error::new(
                         ErrorClass::Dtype,
                         format!(
-                            "arithmetic needs a float of 16 bits or more and the column is {dtype} by \
-                             then; cast first"
+                            "arithmetic needs a float of 16 bits or more and the column is {dtype} \
+                             by then; cast first"
                         ),
                     ));
                 }
                 Step::Multiply(factor) => Arith::Multiply(finite(*factor)?),
                 Step::Add(summand) => Arith::Add(finite(*summand)?),
                 Step::Divide(divisor) => Arith::Divide(divides(*divisor)?),
+                Step::Round => Arith::Round,
+                Step::Trunc => Arith::Trunc,
                 Step::Normalize { axis, mean, std } => normalize(*axis, mean, std, row_shape)?,
             };
             if self.stages.is_empty() {
                 self.stages.push(Stage {
                     from: dtype,
                     to: dtype,
+                    guard: Guard::None,
                     arith: Vec::new(),
                     reciprocal: false,
                 });
@@ -334,17 +441,40 @@ macro_rules! cast_by_f32 {
     ($($from:ty),* => $to:ty) => {$(
         impl Cast<$to> for $from {
             #[inline(always)]
-            fn cast(self) -> $to { self.to_f32().cast() }
+            fn cast(self) -> $to { self.as_f32().cast() }
         }
     )*};
 }
 
+/// A float that an `f32` holds exactly.
+pub(crate) trait AsF32: Copy {
+    fn as_f32(self) -> f32;
+}
+
+macro_rules! as_f32 {
+    ($($from:ty),*) => {$(
+        impl AsF32 for $from {
+            #[inline(always)]
+            fn as_f32(self) -> f32 { self.to_f32() }
+        }
+    )*};
+}
+
+as_f32!(bf16, F8E4M3FN, F8E5M2);
+
+impl AsF32 for f16 {
+    #[inline(always)]
+    fn as_f32(self) -> f32 {
+        f16_to_f32(self)
+    }
+}
+
 macro_rules! cast_primitives {
-    ($($from:ty),* => $to:tt) => {$( cast_primitives!(@each $from => $to); )*};
-    (@each $from:ty => [$($to:ty),*]) => {
+    ($($from:ident),* => $to:tt) => {$( cast_primitives!(@each $from => $to); )*};
+    (@each $from:ident => [$($to:ident),*]) => {
         $(impl Cast<$to> for $from {
             #[inline(always)]
-            fn cast(self) -> $to { self as $to }
+            fn cast(self) -> $to { cast_primitives!(@pair self, $from, $to) }
         })*
 
         impl Cast<Bit> for $from {
@@ -359,6 +489,50 @@ macro_rules! cast_primitives {
 
         cast_by_f32!(f16, bf16, F8E4M3FN, F8E5M2 => $from);
     };
+    (@pair $value:expr, u64, f32) => { u64_to_f32($value) };
+    (@pair $value:expr, $from:ident, $to:ident) => { $value as $to };
+}
+
+/// The nearest `f32` of a `u64`, as `as` gives it, without a branch and in steps that are
+/// instructions on vectors.
+#[inline(always)]
+fn u64_to_f32(value: u64) -> f32 {
+    /// An `f64` with this exponent counts ones, or units of 2^32, in its last bits.
+    const ONES: u64 = 0x433 << 52;
+    const UPPER: u64 = 0x453 << 52;
+    // Beyond 53 bits the last 11 only matter for whether they are all 0: rounded to odd, as above.
+    let odd = (value | ((value & 0x7ff) + 0x7ff)) & !0x7ff;
+    let exact = if value >> 53 == 0 { value } else { odd };
+    let upper = f64::from_bits((exact >> 32) | UPPER) - f64::from_bits(UPPER);
+    let lower = f64::from_bits((exact & 0xffff_ffff) | ONES) - f64::from_bits(ONES);
+    (upper + lower) as f32
+}
+
+/// The value of an `f16`, which an `f32` holds exactly. A NaN keeps all its bits.
+///
+/// It has no branch, so the compiler makes vectors of it; `f16::to_f32` looks at each element what
+/// the processor can do.
+#[inline(always)]
+fn f16_to_f32(value: f16) -> f32 {
+    /// By how much the exponents of the two formats differ, in the place of an `f32`'s.
+    const BIAS: u32 = (127 - 15) << 23;
+    /// The magnitudes of the least normal value and of infinity, above which is NaN.
+    const NORMAL: u32 = 0x0400 << 13;
+    const INFINITY: u32 = 0x7c00 << 13;
+    let bits = u32::from(value.to_bits());
+    let magnitude = (bits & 0x7fff) << 13;
+    let extra = if magnitude >= INFINITY { BIAS } else { 0 };
+    let normal = magnitude + BIAS + extra;
+    // A subnormal value counts units of 2^-24: so does the fraction of a float at the least normal
+    // value, which is then one such value too large.
+    let least = f32::from_bits(BIAS + NORMAL);
+    let subnormal = f32::from_bits(magnitude + BIAS + NORMAL) - least;
+    let unsigned = if magnitude < NORMAL {
+        subnormal.to_bits()
+    } else {
+        normal
+    };
+    f32::from_bits(unsigned | (bits & 0x8000) << 16)
 }
 
 cast_primitives!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64
@@ -496,6 +670,72 @@ mod tests {
     }
 
     #[test]
+    fn halves_become_the_floats_of_the_processor() {
+        for bits in 0..=u16::MAX {
+            let half = f16::from_bits(bits);
+            let expected = half.to_f64_const() as f32;
+            let found = f16_to_f32(half);
+            if half.is_nan() {
+                let payload = u32::from(bits & 0x3ff) << 13;
+                let sign = u32::from(bits & 0x8000) << 16;
+                assert_eq!(found.to_bits(), sign | 0x7f80_0000 | payload);
+            } else {
+                assert_eq!(found.to_bits(), expected.to_bits(), "{bits:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_integers_become_the_nearest_float() {
+        let mut value = 1_u64;
+        for shift in (0..64).cycle().take(100_000) {
+            value = value
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            for x in [
+                value >> shift,
+                !(value >> shift),
+                1 << shift,
+                (1 << shift) - 1,
+            ] {
+                assert_eq!(u64_to_f32(x).to_bits(), (x as f32).to_bits(), "{x}");
+            }
+        }
+    }
+
+    #[test]
+    fn casts_are_guarded_where_a_value_could_be_lost() {
+        let guard = |from: DType, convert: &Convert| {
+            let mut stages = Stages::new(from);
+            stages.extend(convert, &[3]).unwrap();
+            stages.stages.last().unwrap().guard
+        };
+        use DType::*;
+        for (from, to, guards) in [
+            (F32, I64, [Guard::Exact, Guard::Whole]),
+            (BF16, U8, [Guard::Exact, Guard::Whole]),
+            (I64, I32, [Guard::Exact, Guard::Clamp]),
+            (I8, U64, [Guard::Exact, Guard::Clamp]),
+            (U64, I64, [Guard::Exact, Guard::Clamp]),
+            (U8, I16, [Guard::None, Guard::None]),
+            (U32, I64, [Guard::None, Guard::None]),
+            (Bool, I8, [Guard::None, Guard::None]),
+            (I64, F32, [Guard::None, Guard::None]),
+            (F64, F16, [Guard::None, Guard::None]),
+            (F64, Bool, [Guard::None, Guard::None]),
+        ] {
+            assert_eq!(guard(from, &Convert::to(to)), guards[0], "{from} to {to}");
+            let saturating = Convert::new().saturating_cast(to);
+            assert_eq!(guard(from, &saturating), guards[1], "{from} to {to}");
+            if from.is_float() && to.is_int() {
+                continue;
+            }
+            let wrapping = Convert::new().wrapping_cast(to);
+            assert_eq!(guard(from, &wrapping), Guard::None, "{from} to {to}");
+        }
+    }
+
+    #[test]
     fn steps_become_stages() {
         let mut stages = Stages::new(DType::U8);
         assert_eq!((stages.to(), stages.stages.len()), (DType::U8, 0));
@@ -525,6 +765,8 @@ mod tests {
         assert!(refused(floats.clone().scale(f64::NAN)).contains("finite"));
         assert!(refused(floats.clone().normalize(&[0.0], &[1.0])).contains("3 channels"));
         assert!(refused(floats.clone().normalize(&[0.0; 3], &[0.0; 3])).contains("divide by"));
-        assert!(refused(floats.normalize_axis(2, &[0.0], &[1.0])).contains("no axis 2"));
+        assert!(refused(floats.clone().normalize_axis(2, &[0.0], &[1.0])).contains("no axis 2"));
+        assert!(refused(floats.wrapping_cast(DType::I32)).contains("takes integers"));
+        assert!(refused(Convert::new().round()).contains("cast first"));
     }
 }

@@ -140,4 +140,13 @@ macro_rules! with_measured {
             I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
     };
 }
-pub(crate) use {with_made, with_measured, with_stored};
+
+/// As [`with_stored`], for the numbers whose casts to integers are guarded; `$other` for the rest.
+macro_rules! with_guarded {
+    ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
+        $crate::element::with_made!(@each $dtype, $stored, $body, $other,
+            I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64,
+            F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+    };
+}
+pub(crate) use {with_guarded, with_made, with_measured, with_stored};

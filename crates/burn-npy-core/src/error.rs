@@ -55,6 +55,8 @@ pub enum ErrorClass {
     Changed,
     /// A row number outside the array.
     Row,
+    /// A row has a value that the dtype that was asked for does not have.
+    Value,
     /// Arguments that contradict each other, or the data.
     Usage,
 }
@@ -84,6 +86,7 @@ impl ErrorClass {
             Self::Limit => "limit",
             Self::Changed => "changed",
             Self::Row => "row",
+            Self::Value => "value",
             Self::Usage => "usage",
         }
     }

@@ -10,11 +10,16 @@
 mod arithmetic;
 mod convert;
 mod copy;
+mod guard;
+mod scattered;
 
 use convert::{Cast, Pod, Scalar};
+use guard::Guarded;
 
-pub(crate) use convert::convert;
+pub(crate) use convert::{convert, copy_swapped};
 pub(crate) use copy::copy;
+pub(crate) use guard::{Misfit, Why, clamp, first_misfit};
+pub(crate) use scattered::{Pieces, copy_pieces};
 
 /// How many rows ahead of the copy the memory is asked for, at most: into the second cache. A core waits for more lines of
 /// that one than of the nearest, so this gains up to two times over asking for the nearest at once.
@@ -276,8 +281,14 @@ macro_rules! compiled_for {
     ($module:ident, $features:literal, $store:ident) => {
         mod $module {
             use super::convert::{self, Cast, Pod, Scalar};
+            use super::guard::{self, Guarded};
             use super::{Rows, Wanted};
             use crate::stream;
+
+            #[target_feature(enable = $features)]
+            pub(super) fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
+                guard::all_fit::<S>(row, bounds)
+            }
 
             #[target_feature(enable = $features)]
             pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
@@ -312,6 +323,16 @@ macro_rules! compiled_for {
 
 #[cfg(target_arch = "x86_64")]
 compiled_for!(avx2, "avx2,fma", store_avx2);
+
+/// Whether all elements of a row fit.
+fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
+    match Level::of_machine() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the machine has just been seen to have these instructions.
+        Level::Avx2 => unsafe { avx2::row_fits::<S>(row, bounds) },
+        Level::Portable => guard::all_fit::<S>(row, bounds),
+    }
+}
 
 /// The loops for what training is fed with, compiled for the best instructions that the machine has.
 fn convert_fast<S: Scalar + Cast<T>, T: Pod>(

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::Column;
-use crate::convert::Arith;
+use crate::convert::{Arith, Guard, Stage};
 use crate::{Array, Buffer, Result};
 
 /// How many values a byte has.
@@ -29,8 +29,8 @@ impl Column {
     /// The conversion of the column as a table, for rows that are stored in bytes and become something else: with
     /// [`unconverted`](Self::unconverted) rows and the table, the conversion can be done later, and elsewhere.
     ///
-    /// `None` if the rows are stored in wider numbers, are not converted, or are normalized along several axes or
-    /// for more than 256 channels.
+    /// `None` if the rows are stored in wider numbers, are not converted, are normalized along
+    /// several axes or for more than 256 channels, or become integers that do not have all values.
     ///
     /// # Errors
     ///
@@ -50,7 +50,11 @@ impl Column {
     /// # }
     /// ```
     pub fn byte_table(&self) -> Result<Option<ByteTable>> {
-        if self.numbers.dtype.size() != 1 || self.stages.stages.is_empty() {
+        let guarded = |stage: &Stage| stage.guard != Guard::None;
+        if self.numbers.dtype.size() != 1
+            || self.stages.stages.is_empty()
+            || self.stages.stages.iter().any(guarded)
+        {
             return Ok(None);
         }
         let mut stages = self.stages.clone();
@@ -172,6 +176,9 @@ mod tests {
         assert!(column(&few).is_some());
         let twice = few.normalize(&[0.0; 300], &[1.0; 300]);
         assert!(column(&twice).is_none());
+        // A value that does not fit is an error of its row, which a table cannot say.
+        assert!(column(&Convert::to(DType::I8)).is_none());
+        assert!(column(&Convert::to(DType::I16)).is_some());
         let wide = Column::new(vec![1_u16].into()).unwrap();
         let wide = wide.convert(&Convert::to(DType::F32)).unwrap();
         assert!(wide.byte_table().unwrap().is_none());

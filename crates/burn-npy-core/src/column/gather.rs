@@ -2,7 +2,8 @@
 
 use super::Column;
 use crate::array::swap_bytes;
-use crate::gather::{self, Rows, Wanted};
+use crate::convert::{Guard, Stage};
+use crate::gather::{self, Misfit, Pieces, Rows, Wanted, Why};
 use crate::storage::Storage;
 use crate::{Buffer, ByteOrder, DType, Error, ErrorClass, Result};
 
@@ -11,6 +12,9 @@ use crate::{Buffer, ByteOrder, DType, Error, ErrorClass, Result};
 const BLOCK_BYTES: usize = 32 << 10;
 /// The same for rows that are read from a file by position.
 const READ_BYTES: usize = 1 << 20;
+/// How many rows that lie scattered are gathered at a time: so many that those of one piece share
+/// pages of memory, and so few that their places in the block are still in the cache for the next.
+const SCATTERED_ROWS: usize = 512;
 /// How many rows of the next batch are asked for.
 const LOOK_AHEAD: usize = 32;
 /// Up to which size of a row other columns are asked for together with it.
@@ -81,93 +85,159 @@ impl Column {
             .map_err(|error| self.array.locate(error))
     }
 
-    /// The rows, if they can be copied from memory as they are.
-    pub(super) fn rows_in_memory(&self) -> Option<Rows<'_>> {
-        let native = self.numbers.byte_order == ByteOrder::NATIVE || self.numbers.dtype.size() == 1;
-        let source = self.contiguous_rows().filter(|_| native)?;
-        let bytes = self.array.storage().bytes()?;
-        Some(Rows {
-            bytes: &bytes[self.array.data_offset() as usize..][..self.array.stored_bytes()],
-            ..source
-        })
+    /// Whether the numbers are stored in the byte order of the machine.
+    fn is_native(&self) -> bool {
+        self.numbers.byte_order == ByteOrder::NATIVE || self.numbers.dtype.size() == 1
     }
 
-    fn gather_inside(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
+    /// Whether the elements of a row lie apart, as those of an array in Fortran order do. Such rows
+    /// cost a cache line, or a read, for each element.
+    pub fn is_scattered(&self) -> bool {
+        self.row_len() > 1 && self.contiguous_rows().is_none()
+    }
+
+    /// The bytes of the array, if they are in memory.
+    fn bytes_in_memory(&self) -> Option<&[u8]> {
+        let bytes = self.array.storage().bytes()?;
+        Some(&bytes[self.array.data_offset() as usize..][..self.array.stored_bytes()])
+    }
+
+    /// The rows, if they can be copied from memory as they are.
+    pub(super) fn rows_in_memory(&self) -> Option<Rows<'_>> {
+        self.rows_of_pieces().filter(|_| self.is_native())
+    }
+
+    /// The rows, if each is one piece of memory, in whatever byte order.
+    fn rows_of_pieces(&self) -> Option<Rows<'_>> {
+        let source = self.contiguous_rows()?;
+        let bytes = self.bytes_in_memory()?;
+        Some(Rows { bytes, ..source })
+    }
+
+    fn gather_inside<'r>(&self, rows: &'r [usize], ahead: Ahead<'r>, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
-        let native = self.numbers.byte_order == ByteOrder::NATIVE || size == 1;
-        match self.rows_in_memory() {
-            Some(source) => {
-                let mut also = [source; MOST_ALSO];
-                let small =
-                    |column: &&&Column| column.rows == self.rows && !self.shares_lines_with(column);
-                let others = ahead.columns.iter().filter(small);
-                let others = others.filter_map(|column| column.rows_in_memory());
-                let others = others.filter(|rows| (1..=SMALL_ROW).contains(&rows.row_bytes));
-                let mut count = 0;
-                for (slot, rows) in also.iter_mut().zip(others) {
-                    (*slot, count) = (rows, count + 1);
-                }
-                // A single step needs no blocks: nothing has to stay in the cache.
-                let single = self.stages.is_single_pass();
-                let per_block = match single {
-                    true => rows.len(),
-                    false => (BLOCK_BYTES / self.row_bytes()).max(1),
-                };
-                let making = single.then(|| self.stores.begin(out.len()));
-                let past_caches = making.as_ref().is_some_and(|making| making.past_caches);
-                let behind = &ahead.rows[..ahead.rows.len().min(LOOK_AHEAD)];
-                let behind = match behind.iter().all(|row| *row < self.rows) {
-                    true => behind,
-                    false => &[],
-                };
-                self.blocks(rows, out, per_block, |of, rest, out, scratch| {
-                    let wanted = Wanted {
-                        of,
-                        ahead: if rest.is_empty() { behind } else { rest },
-                        also: &also[..count],
-                        asked: ahead.asked,
-                        past_caches,
-                    };
-                    self.run_stages(source, wanted, out, scratch);
-                    Ok(())
-                })?;
-                if let Some(making) = making {
-                    self.stores.end(making);
+        let Some(source) = self.rows_of_pieces() else {
+            return self.gather_loaded(rows, out, |of, _, block| {
+                self.load(of, block)?;
+                if !self.is_native() {
+                    swap_bytes(block, size);
                 }
                 Ok(())
-            }
-            // Nothing happens to the rows but their byte order, so they are loaded where they belong.
-            None if self.stages.stages.is_empty() => {
-                let per_block = (READ_BYTES / self.row_bytes()).max(1);
-                self.blocks(rows, out, per_block, |of, _, out, _| {
-                    self.load(of, out)?;
-                    if !native {
-                        swap_bytes(out, size);
-                    }
-                    Ok(())
-                })
-            }
-            None => {
-                let stored_row = self.row_len() * size;
-                let per_block = (READ_BYTES / stored_row.max(self.row_bytes())).max(1);
-                let mut loaded = Buffer::zeroed(per_block.min(rows.len()) * stored_row)?;
-                let loaded = loaded.as_mut_slice();
-                let numbers: Vec<_> = (0..per_block.min(rows.len())).collect();
-                self.blocks(rows, out, per_block, |of, _, out, scratch| {
-                    let loaded = &mut loaded[..of.len() * stored_row];
-                    self.load(of, loaded)?;
-                    if !native {
-                        swap_bytes(loaded, size);
-                    }
-                    let source = whole_rows(loaded, of.len());
-                    self.run_stages(source, Wanted::only(&numbers[..of.len()]), out, scratch);
-                    Ok(())
-                })
-            }
+            });
+        };
+        let mut also = [source; MOST_ALSO];
+        let small = |column: &&&Column| column.rows == self.rows && !self.shares_lines_with(column);
+        let others = ahead.columns.iter().filter(small);
+        let others = others.filter_map(|column| column.rows_of_pieces());
+        let others = others.filter(|rows| (1..=SMALL_ROW).contains(&rows.row_bytes));
+        let mut count = 0;
+        for (slot, rows) in also.iter_mut().zip(others) {
+            (*slot, count) = (rows, count + 1);
         }
+        let behind = &ahead.rows[..ahead.rows.len().min(LOOK_AHEAD)];
+        let behind = match behind.iter().all(|row| *row < self.rows) {
+            true => behind,
+            false => &[],
+        };
+        let wanted = |of, rest: &'r [usize], past_caches| Wanted {
+            of,
+            ahead: if rest.is_empty() { behind } else { rest },
+            also: &also[..count],
+            asked: ahead.asked,
+            past_caches,
+        };
+        if !self.is_native() {
+            return self.gather_loaded(rows, out, |of, rest, block| {
+                gather::copy_swapped(source, wanted(of, rest, false), size, block);
+                Ok(())
+            });
+        }
+        // A single step needs no blocks: nothing has to stay in the cache.
+        let single = self.stages.is_single_pass();
+        let per_block = match single {
+            true => rows.len(),
+            false => (BLOCK_BYTES / self.row_bytes()).max(1),
+        };
+        let making = single.then(|| self.stores.begin(out.len()));
+        let past_caches = making.as_ref().is_some_and(|making| making.past_caches);
+        let mut scratch = Scratch::default();
+        self.blocks(rows, out, per_block, |of, rest, out| {
+            self.run_stages(source, wanted(of, rest, past_caches), out, &mut scratch)
+                .map_err(|misfit| self.misfit(of, misfit))
+        })?;
+        if let Some(making) = making {
+            self.stores.end(making);
+        }
+        Ok(())
+    }
+
+    /// Rows that are brought into a block of memory first, in the byte order of the machine, by
+    /// `load`: it gets the rows, those behind them, and the block.
+    fn gather_loaded<'r>(
+        &self,
+        rows: &'r [usize],
+        out: &mut [u8],
+        mut load: impl FnMut(&'r [usize], &'r [usize], &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let stored_row = self.row_len() * self.numbers.dtype.size();
+        let per_block = self.rows_per_block(stored_row.max(self.row_bytes()));
+        // Nothing else happens to the rows, so they are loaded where they belong.
+        if self.stages.stages.is_empty() {
+            return self.blocks(rows, out, per_block, load);
+        }
+        let mut loaded = Buffer::zeroed(per_block.min(rows.len()) * stored_row)?;
+        let loaded = loaded.as_mut_slice();
+        let numbers: Vec<_> = (0..per_block.min(rows.len())).collect();
+        let mut scratch = Scratch::default();
+        self.blocks(rows, out, per_block, |of, rest, out| {
+            let loaded = &mut loaded[..of.len() * stored_row];
+            load(of, rest, loaded)?;
+            let source = whole_rows(loaded, of.len());
+            self.run_stages(
+                source,
+                Wanted::only(&numbers[..of.len()]),
+                out,
+                &mut scratch,
+            )
+            .map_err(|misfit| self.misfit(of, misfit))
+        })
+    }
+
+    /// How many rows are loaded at a time, of so many bytes.
+    fn rows_per_block(&self, row_bytes: usize) -> usize {
+        let (bytes, most) = if self.array.storage().bytes().is_none() {
+            (READ_BYTES, usize::MAX)
+        } else if self.is_scattered() {
+            (READ_BYTES, SCATTERED_ROWS)
+        } else {
+            (BLOCK_BYTES, usize::MAX)
+        };
+        (bytes / row_bytes).clamp(1, most)
+    }
+
+    /// The error of a row whose value cannot be converted.
+    fn misfit(&self, of: &[usize], misfit: (DType, Misfit)) -> Error {
+        let (to, misfit) = misfit;
+        let (row, value) = (of[misfit.row], &misfit.value);
+        let place = match self.row_len() {
+            1 => format!("row {row}"),
+            _ => format!("row {row}, element {}", misfit.element),
+        };
+        let (why, advice) = match misfit.why {
+            Why::NotANumber => ("which is no number", "mend the data, or skip such rows"),
+            Why::Fraction => ("which is no whole number", "use round() or trunc() before"),
+            Why::OutOfRange => (
+                "which is out of its range",
+                "cast to a wider dtype, or use saturating_cast or wrapping_cast",
+            ),
+        };
+        Error::new(
+            ErrorClass::Value,
+            format!("{place} has {value}, {why}, so it cannot become {to}: {advice}"),
+        )
     }
 
     /// Whether the rows of another column lie within those of this one, so that they come along.
@@ -179,58 +249,55 @@ impl Column {
     }
 
     /// Calls `f` with blocks of rows, the rows behind them, and their part of `out`.
-    fn blocks(
+    fn blocks<'r>(
         &self,
-        rows: &[usize],
+        rows: &'r [usize],
         out: &mut [u8],
         per_block: usize,
-        mut f: impl FnMut(&[usize], &[usize], &mut [u8], &mut [Vec<u64>; 2]) -> Result<()>,
+        mut f: impl FnMut(&'r [usize], &'r [usize], &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut scratch = [Vec::new(), Vec::new()];
         let mut left = rows;
         for out in out.chunks_mut(per_block * self.row_bytes()) {
             let (of, ahead) = left.split_at(out.len() / self.row_bytes());
-            f(of, ahead, out, &mut scratch)?;
+            f(of, ahead, out)?;
             left = ahead;
         }
         Ok(())
     }
 
-    /// All stages over some rows; what lies between two stages is in the scratch memory.
+    /// All stages over some rows; what lies between two stages is in the scratch memory. The error
+    /// is an element that a stage cannot convert, and the dtype that it cannot become.
     fn run_stages(
         &self,
         source: Rows<'_>,
         wanted: Wanted<'_>,
         out: &mut [u8],
-        scratch: &mut [Vec<u64>; 2],
-    ) {
-        let of = wanted.of;
-        match &*self.stages.stages {
-            [] => gather::copy(source, wanted, out),
-            [stage] => gather::convert(source, wanted, stage, out),
-            [first, middle @ .., last] => {
-                let [current, next] = scratch;
-                let bytes = |scratch: &mut Vec<u64>, dtype: DType| {
-                    let len = of.len() * self.row_len() * dtype.size();
-                    scratch.resize(len.div_ceil(8), 0);
-                    len
-                };
-                let mut len = bytes(current, first.to);
-                let out_first = &mut bytemuck::cast_slice_mut(current)[..len];
-                gather::convert(source, wanted, first, out_first);
-                let numbers: Vec<_> = (0..of.len()).collect();
-                for stage in middle {
-                    let next_len = bytes(next, stage.to);
-                    let rows = whole_rows(&bytemuck::cast_slice(current)[..len], of.len());
-                    let out = &mut bytemuck::cast_slice_mut(next)[..next_len];
-                    gather::convert(rows, Wanted::only(&numbers), stage, out);
-                    std::mem::swap(current, next);
-                    len = next_len;
-                }
-                let rows = whole_rows(&bytemuck::cast_slice(current)[..len], of.len());
-                gather::convert(rows, Wanted::only(&numbers), last, out);
-            }
+        scratch: &mut Scratch,
+    ) -> std::result::Result<(), (DType, Misfit)> {
+        let Some((last, before)) = self.stages.stages.split_last() else {
+            gather::copy(source, wanted, out);
+            return Ok(());
+        };
+        let Scratch {
+            current,
+            next,
+            clamped,
+        } = scratch;
+        let count = wanted.of.len();
+        let len = |dtype: DType| count * self.row_len() * dtype.size();
+        let numbers: Vec<_> = match before.is_empty() {
+            true => Vec::new(),
+            false => (0..count).collect(),
+        };
+        let (mut rows, mut wanted) = (source, wanted);
+        let mut made;
+        for stage in before {
+            run_stage(stage, rows, wanted, room(next, len(stage.to)), clamped)?;
+            std::mem::swap(current, next);
+            made = &bytemuck::cast_slice(current)[..len(stage.to)];
+            (rows, wanted) = (whole_rows(made, count), Wanted::only(&numbers));
         }
+        run_stage(last, rows, wanted, out, clamped)
     }
 
     /// How many of the last axes of a row follow each other without gaps, and the bytes of such a piece.
@@ -268,8 +335,9 @@ impl Column {
         }
     }
 
-    /// Rows that lie scattered, of a Fortran array or a field inside of structures: piece by piece. That
-    /// is one cache line, or one read, a piece and row; the array is never transposed as a whole.
+    /// Rows that lie scattered, of a Fortran array or a field inside of structures: piece by piece.
+    /// That is one cache line, or one read, a piece and row; the array is never transposed as a
+    /// whole.
     fn load_pieces(
         &self,
         storage: &Storage,
@@ -277,36 +345,81 @@ impl Column {
         of: &[usize],
         out: &mut [u8],
     ) -> Result<()> {
-        let (dense, piece) = self.piece();
-        let axes = &self.axes[..self.axes.len() - dense];
-        let pieces: usize = axes.iter().map(|(len, _)| len).product();
-        let bytes = storage
-            .bytes()
-            .map(|bytes| &bytes[offset as usize..][..self.array.stored_bytes()]);
-        let mut index = vec![0; axes.len()];
-        let mut start = self.first;
-        for i in 0..pieces {
-            for (row, &of) in of.iter().enumerate() {
-                let to = &mut out[(row * pieces + i) * piece..][..piece];
-                let at = start + of * self.row_stride;
-                match bytes {
-                    Some(bytes) => to.copy_from_slice(&bytes[at..][..piece]),
-                    None => storage.read_at(offset + at as u64, to)?,
-                }
-            }
-            // The next piece in C order: the last axis counts fastest.
-            for (index, &(len, stride)) in index.iter_mut().zip(axes).rev() {
-                *index += 1;
-                start += stride;
-                if *index < len {
-                    break;
-                }
-                start -= *index * stride;
-                *index = 0;
+        let (dense, len) = self.piece();
+        let starts = self.piece_starts(dense);
+        let stride = self.row_stride;
+        if let Some(bytes) = self.bytes_in_memory() {
+            let pieces = Pieces {
+                bytes,
+                stride,
+                len,
+                starts: &starts,
+            };
+            gather::copy_pieces(pieces, of, out);
+            return Ok(());
+        }
+        for (piece, start) in starts.iter().enumerate() {
+            for (row, of) in of.iter().enumerate() {
+                let to = &mut out[(row * starts.len() + piece) * len..][..len];
+                storage.read_at(offset + (start + of * stride) as u64, to)?;
             }
         }
         Ok(())
     }
+
+    /// Where the pieces of row 0 begin, in C order; the last `dense` axes are within a piece.
+    fn piece_starts(&self, dense: usize) -> Vec<usize> {
+        let mut starts = vec![self.first];
+        for &(len, stride) in &self.axes[..self.axes.len() - dense] {
+            let inner = |start: usize| (0..len).map(move |i| start + i * stride);
+            starts = starts.into_iter().flat_map(inner).collect();
+        }
+        starts
+    }
+}
+
+/// Memory for what lies between two stages.
+#[derive(Default)]
+struct Scratch {
+    current: Vec<u64>,
+    next: Vec<u64>,
+    /// What a stage clamps before it casts.
+    clamped: Vec<u64>,
+}
+
+/// The first `len` bytes of scratch memory.
+fn room(scratch: &mut Vec<u64>, len: usize) -> &mut [u8] {
+    scratch.resize(len.div_ceil(size_of::<u64>()), 0);
+    &mut bytemuck::cast_slice_mut(scratch)[..len]
+}
+
+fn run_stage(
+    stage: &Stage,
+    rows: Rows<'_>,
+    wanted: Wanted<'_>,
+    out: &mut [u8],
+    clamped: &mut Vec<u64>,
+) -> std::result::Result<(), (DType, Misfit)> {
+    match stage.guard {
+        Guard::None => gather::convert(rows, wanted, stage, out),
+        Guard::Exact | Guard::Whole => {
+            gather::convert(rows, wanted, stage, out);
+            // The rows are in the cache now.
+            if let Some(misfit) = gather::first_misfit(rows, wanted.of, stage) {
+                return Err((stage.to, misfit));
+            }
+        }
+        Guard::Clamp => {
+            let count = wanted.of.len();
+            let clamped = room(clamped, count * rows.row_bytes);
+            gather::copy(rows, wanted, clamped);
+            gather::clamp(stage, clamped);
+            let numbers: Vec<_> = (0..count).collect();
+            let rows = whole_rows(clamped, count);
+            gather::convert(rows, Wanted::only(&numbers), stage, out);
+        }
+    }
+    Ok(())
 }
 
 fn whole_rows(bytes: &[u8], count: usize) -> Rows<'_> {

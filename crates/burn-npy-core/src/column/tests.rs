@@ -482,3 +482,98 @@ fn a_row_that_is_too_large_when_it_is_converted_is_refused() {
     }
     assert_eq!((count, class(windows)), (63, ErrorClass::Overflow));
 }
+
+#[test]
+fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
+    let message = |values: Vec<f64>, convert: Convert| {
+        let column = Column::new(values.into())
+            .unwrap()
+            .convert(&convert)
+            .unwrap();
+        let rows: Vec<_> = (0..column.rows()).rev().collect();
+        let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+        let error = column.gather(&rows, out.as_mut_slice()).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Value);
+        error.message().to_owned()
+    };
+    let to = Convert::to;
+    for (value, dtype, expected) in [
+        (
+            f64::NAN,
+            DType::I64,
+            "row 1 has NaN, which is no number, so it cannot become int64: \
+             mend the data, or skip such rows",
+        ),
+        (
+            f64::INFINITY,
+            DType::I64,
+            "row 1 has inf, which is out of its range, so it cannot become int64: \
+             cast to a wider dtype, or use saturating_cast or wrapping_cast",
+        ),
+        (
+            0.5,
+            DType::U8,
+            "row 1 has 0.5, which is no whole number, so it cannot become uint8: \
+             use round() or trunc() before",
+        ),
+    ] {
+        assert_eq!(message(vec![0.0, value, 2.0], to(dtype)), expected);
+    }
+    assert!(message(vec![0.0, 300.0], to(DType::U8)).starts_with("row 1 has 300, which is out"));
+    // The value is the one that the cast meets.
+    let halved = to(DType::F64).divide(2.0).cast(DType::I64);
+    assert!(message(vec![0.0, 2.0, 4.0, 5.0], halved).starts_with("row 3 has 2.5"));
+    let through = to(DType::I64).cast(DType::I8);
+    assert!(message(vec![200.0, 100.0], through).starts_with("row 0 has 200, which is out"));
+}
+
+/// Whatever way the rows take, and in however many blocks.
+#[test]
+fn the_row_and_the_element_that_do_not_fit_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let (rows, len) = (5_000, 7);
+    let mut table = Array2::<i64>::ones((rows, len));
+    table[[4_321, 5]] = 1 << 40;
+    let fortran = table.t().as_standard_layout().into_owned().reversed_axes();
+    let swapped: Vec<u8> = table.iter().flat_map(|x| x.to_be_bytes()).collect();
+    for (file, order) in [("c", "<"), ("fortran", "<"), ("swapped", ">")] {
+        match file {
+            "c" => write_npy(&path, &table).unwrap(),
+            "fortran" => write_npy(&path, &fortran).unwrap(),
+            _ => {
+                let descr = format!("'{order}i8'");
+                let header = crate::format::header::encode(&descr, crate::Layout::C, &[rows, len]);
+                std::fs::write(&path, [header, swapped.clone()].concat()).unwrap();
+            }
+        }
+        for access in [Access::Mapped, Access::Positioned] {
+            let options = OpenOptions {
+                access,
+                ..Default::default()
+            };
+            let column = Column::new(Array::open_with(&path, options).unwrap()).unwrap();
+            assert_eq!(column.is_scattered(), file == "fortran");
+            let checked = column.clone().convert(&Convert::to(DType::I32)).unwrap();
+            let all: Vec<_> = (0..rows).map(|i| i * 7 % rows).collect();
+            let mut out = Buffer::zeroed(rows * checked.row_bytes()).unwrap();
+            let error = checked.gather(&all, out.as_mut_slice()).unwrap_err();
+            let expected = "row 4321, element 5 has 1099511627776,";
+            assert!(
+                error.message().starts_with(expected),
+                "{file} {access:?}: {error}"
+            );
+            let all: Vec<_> = all.into_iter().filter(|row| *row != 4_321).collect();
+            let out = &mut out.as_mut_slice()[..all.len() * checked.row_bytes()];
+            checked.gather(&all, out).unwrap();
+            assert!(bytemuck::cast_slice::<u8, i32>(out).iter().all(|x| *x == 1));
+            for (convert, expected) in [
+                (Convert::new().saturating_cast(DType::I32), i32::MAX),
+                (Convert::new().wrapping_cast(DType::I32), 0),
+            ] {
+                let column = column.clone().convert(&convert).unwrap();
+                assert_eq!(column.row::<i32>(4_321).unwrap()[5], expected, "{file}");
+            }
+        }
+    }
+}

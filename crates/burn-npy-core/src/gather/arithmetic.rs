@@ -16,6 +16,12 @@ pub(super) trait Float:
     + std::ops::Div<Output = Self>
 {
     fn from_f64(value: f64) -> Self;
+
+    /// The nearest whole number, of two the even one.
+    fn round(self) -> Self;
+
+    /// Without its fraction.
+    fn trunc(self) -> Self;
 }
 
 /// A float that a cast is fused with.
@@ -41,28 +47,29 @@ macro_rules! fused {
 
 fused!(f32, f64);
 
-impl Float for f16 {
-    fn from_f64(value: f64) -> Self {
-        f16_from_f64(value)
-    }
+macro_rules! floats {
+    ($($float:ty, $from_f64:expr, $wide:ty;)*) => {$(
+        impl Float for $float {
+            fn from_f64(value: f64) -> Self {
+                $from_f64(value)
+            }
+
+            fn round(self) -> Self {
+                Self::from_f64(<$wide>::from(self).round_ties_even().into())
+            }
+
+            fn trunc(self) -> Self {
+                Self::from_f64(<$wide>::from(self).trunc().into())
+            }
+        }
+    )*};
 }
 
-impl Float for bf16 {
-    fn from_f64(value: f64) -> Self {
-        bf16_from_f64(value)
-    }
-}
-
-impl Float for f32 {
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Float for f64 {
-    fn from_f64(value: f64) -> Self {
-        value
-    }
+floats! {
+    f16, f16_from_f64, f32;
+    bf16, bf16_from_f64, f32;
+    f32, |value| value as f32, f32;
+    f64, |value| value, f64;
 }
 
 /// One step over whole rows, in place.
@@ -80,6 +87,8 @@ pub(super) fn arithmetic<T: Float>(arith: &Arith, out: &mut [T]) {
             let a = T::from_f64(*a);
             out.iter_mut().for_each(|x| *x = *x / a);
         }
+        Arith::Round => out.iter_mut().for_each(|x| *x = x.round()),
+        Arith::Trunc => out.iter_mut().for_each(|x| *x = x.trunc()),
         Arith::Normalize { inner, channels } => {
             let inner = *inner;
             if inner == 0 {

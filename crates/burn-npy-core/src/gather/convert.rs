@@ -48,6 +48,44 @@ pub(crate) fn convert(rows: Rows<'_>, wanted: Wanted<'_>, stage: &Stage, out: &m
     }
 }
 
+/// An integer whose bytes are stored in the order of other machines.
+#[derive(Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(transparent)]
+struct Swapped<T>(T);
+
+macro_rules! swapped {
+    ($($int:ty),*) => {$(
+        impl Scalar for Swapped<$int> {
+            #[inline(always)]
+            fn load(bytes: &[u8]) -> Self {
+                Self(bytemuck::pod_read_unaligned(bytes))
+            }
+        }
+
+        impl Cast<$int> for Swapped<$int> {
+            #[inline(always)]
+            fn cast(self) -> $int {
+                self.0.swap_bytes()
+            }
+        }
+    )*};
+}
+
+swapped!(u16, u32, u64);
+
+/// Copies rows one after the other to `out`, and reverses the bytes of each element of `size`
+/// bytes.
+pub(crate) fn copy_swapped(rows: Rows<'_>, wanted: Wanted<'_>, size: usize, out: &mut [u8]) {
+    if rows.row_bytes == 0 {
+        return;
+    }
+    match size {
+        2 => convert_small::<Swapped<u16>, u16>(rows, wanted, bytemuck::cast_slice_mut(out)),
+        4 => convert_small::<Swapped<u32>, u32>(rows, wanted, bytemuck::cast_slice_mut(out)),
+        _ => convert_small::<Swapped<u64>, u64>(rows, wanted, bytemuck::cast_slice_mut(out)),
+    }
+}
+
 /// Casts with the first arithmetic step fused into the loop; gives how many steps are done.
 fn convert_float<S: Scalar + Cast<T>, T: Fused>(
     rows: Rows<'_>,

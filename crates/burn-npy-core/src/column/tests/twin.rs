@@ -5,51 +5,111 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use proptest::prelude::*;
 
 use crate::array::swap_bytes;
-use crate::{Access, Array, Buffer, ByteOrder, Column, Convert, DType, OpenOptions};
+use crate::{Access, Array, Buffer, ByteOrder, Column, Convert, DType, ErrorClass, OpenOptions};
 
-/// The naive twin: an element as f64, through each step.
-fn naive(value: f64, from: DType, steps: &[(DType, Option<f64>)]) -> f64 {
-    let mut value = value;
-    let mut dtype = from;
-    for &(to, factor) in steps {
-        value = naive_cast(value, dtype, to);
-        dtype = to;
-        if let Some(factor) = factor {
-            value = match dtype {
-                DType::F16 => nearest_f16(value * nearest_f16(factor)),
-                DType::BF16 => nearest_bf16(value * nearest_bf16(factor)),
-                DType::F32 => f64::from(value as f32 * factor as f32),
-                _ => value * factor,
-            };
-        }
-    }
-    value
+/// An element of the naive twin, exact whatever its dtype is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Number {
+    Whole(i128),
+    Float(f64),
 }
 
-fn naive_cast(value: f64, from: DType, to: DType) -> f64 {
-    macro_rules! int {
-        ($int:ty) => {
-            match from.is_float() {
-                true => value as $int as f64,
-                false => value as i128 as $int as f64,
-            }
-        };
+impl Number {
+    fn float(self) -> f64 {
+        match self {
+            Self::Whole(value) => value as f64,
+            Self::Float(value) => value,
+        }
     }
-    match to {
-        DType::Bool => f64::from(u8::from(value != 0.0)),
-        DType::I8 => int!(i8),
-        DType::I16 => int!(i16),
-        DType::I32 => int!(i32),
-        DType::I64 => int!(i64),
-        DType::U8 => int!(u8),
-        DType::U16 => int!(u16),
-        DType::U32 => int!(u32),
-        DType::U64 => int!(u64),
-        DType::F16 => nearest_f16(value),
-        DType::BF16 => nearest_bf16(value),
-        DType::F32 => f64::from(value as f32),
-        DType::F64 => value,
-        DType::F8E4M3FN | DType::F8E5M2 => unreachable!("nothing is cast to it"),
+}
+
+/// What a cast does with numbers out of range, and what is done with fractions before it.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Check,
+    Saturate,
+    Wrap,
+    Round,
+    Trunc,
+}
+
+/// A cast, and a factor after it.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    to: DType,
+    mode: Mode,
+    factor: Option<f64>,
+}
+
+impl Steps {
+    fn add(self, from: DType) -> Convert {
+        let convert = match self.mode {
+            Mode::Round if from.is_float() => Convert::new().round(),
+            Mode::Trunc if from.is_float() => Convert::new().trunc(),
+            _ => Convert::new(),
+        };
+        let convert = match self.mode {
+            Mode::Saturate => convert.saturating_cast(self.to),
+            Mode::Wrap => convert.wrapping_cast(self.to),
+            _ => convert.cast(self.to),
+        };
+        match self.factor {
+            Some(factor) => convert.scale(factor),
+            None => convert,
+        }
+    }
+
+    /// The naive twin: an element through both steps, or none if the cast cannot keep it.
+    fn naive(self, value: Number, from: DType) -> Option<Number> {
+        let value = match (self.mode, value) {
+            (Mode::Round, Number::Float(value)) => Number::Float(value.round_ties_even()),
+            (Mode::Trunc, Number::Float(value)) => Number::Float(value.trunc()),
+            (_, value) => value,
+        };
+        let value = if self.to == from {
+            value
+        } else {
+            self.naive_cast(value)?
+        };
+        let Some(factor) = self.factor else {
+            return Some(value);
+        };
+        let value = value.float();
+        Some(Number::Float(match self.to {
+            DType::F16 => nearest_f16(value * nearest_f16(factor)),
+            DType::BF16 => nearest_bf16(value * nearest_bf16(factor)),
+            DType::F32 => f64::from(value as f32 * factor as f32),
+            _ => value * factor,
+        }))
+    }
+
+    fn naive_cast(self, value: Number) -> Option<Number> {
+        let Some((min, max)) = self.to.int_range() else {
+            return Some(match self.to {
+                DType::Bool => Number::Whole(i128::from(value.float() != 0.0)),
+                DType::F16 => Number::Float(nearest_f16(value.float())),
+                DType::BF16 => Number::Float(nearest_bf16(value.float())),
+                DType::F32 => Number::Float(f64::from(match value {
+                    Number::Whole(value) => value as f32,
+                    Number::Float(value) => value as f32,
+                })),
+                _ => Number::Float(value.float()),
+            });
+        };
+        let whole = match value {
+            Number::Whole(value) => value,
+            Number::Float(value) if value.is_nan() => return None,
+            Number::Float(value) if value.is_finite() && value.fract() != 0.0 => return None,
+            Number::Float(value) => value as i128,
+        };
+        let whole = match self.mode {
+            Mode::Saturate => whole.clamp(min, max),
+            // The range has as many values as a power of two.
+            Mode::Wrap => (whole - min).rem_euclid(max - min + 1) + min,
+            _ if (min..=max).contains(&whole) => whole,
+            _ => return None,
+        };
+        Some(Number::Whole(whole))
     }
 }
 
@@ -63,6 +123,9 @@ fn nearest_bf16(value: f64) -> f64 {
 
 /// By search among all values: the nearest, or the even one of two.
 fn nearest(value: f64, infinity: u16, of_bits: impl Fn(u16) -> f64) -> f64 {
+    if value.is_nan() {
+        return value;
+    }
     // What rounds to infinity is nearest to the value that would come after the last.
     let last = of_bits(infinity - 1);
     let magnitude = |bits: u16| match bits == infinity {
@@ -72,9 +135,10 @@ fn nearest(value: f64, infinity: u16, of_bits: impl Fn(u16) -> f64) -> f64 {
     let (mut low, mut high) = (0, infinity);
     while low + 1 < high {
         let middle = (low + high) / 2;
-        match magnitude(middle) <= value.abs() {
-            true => low = middle,
-            false => high = middle,
+        if magnitude(middle) <= value.abs() {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
     let [below, above] = [low, high].map(|bits| (magnitude(bits) - value.abs()).abs());
@@ -86,10 +150,10 @@ fn nearest(value: f64, infinity: u16, of_bits: impl Fn(u16) -> f64) -> f64 {
     of_bits(bits).copysign(value)
 }
 
-fn as_f64(column: &Column, rows: &[usize]) -> Vec<f64> {
-    let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
-    column.gather(rows, out.as_mut_slice()).unwrap();
-    with_elements(column.dtype(), out.as_slice())
+fn as_f64(column: &Column, rows: &[usize]) -> crate::Result<Vec<f64>> {
+    let mut out = Buffer::zeroed(rows.len() * column.row_bytes())?;
+    column.gather(rows, out.as_mut_slice())?;
+    Ok(with_elements(column.dtype(), out.as_slice()))
 }
 
 fn with_elements(dtype: DType, bytes: &[u8]) -> Vec<f64> {
@@ -162,8 +226,12 @@ proptest! {
         fortran: bool,
         big_endian: bool,
         access in prop::sample::select(&[Access::Mapped, Access::Positioned, Access::Memory][..]),
-        steps in prop::collection::vec(
-            (prop::sample::select(&DType::ALL), prop::option::of(-2.0..2.0_f64)), 0..4),
+        steps in prop::collection::vec((
+            prop::sample::select(&DType::ALL),
+            prop::sample::select(
+                &[Mode::Check, Mode::Saturate, Mode::Wrap, Mode::Round, Mode::Trunc][..]),
+            prop::option::of(prop_oneof![-2.0..2.0_f64, Just(-1.0), Just(1e3), Just(1e300)]),
+        ), 0..4),
         picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         cut in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
@@ -188,24 +256,49 @@ proptest! {
         }
         // Arithmetic on integers is refused, so the twin does not see it.
         let mut done = Vec::new();
-        for (to, factor) in steps {
+        for (to, mode, factor) in steps {
+            let from = column.dtype();
             if !to.can_be_made() {
-                prop_assert!(column.clone().convert(&Convert::to(to)).is_err() || to == column.dtype());
+                prop_assert!(column.clone().convert(&Convert::to(to)).is_err() || to == from);
                 continue;
             }
             let factor = factor.filter(|_| to.is_float());
-            let mut convert = Convert::to(to);
-            if let Some(factor) = factor {
-                convert = convert.scale(factor);
+            let steps = Steps { to, mode, factor };
+            let converted = column.clone().convert(&steps.add(from));
+            if matches!(mode, Mode::Wrap) && from.is_float() && to.is_int()
+                || matches!(mode, Mode::Round | Mode::Trunc) && from.is_float() && !from.computes()
+            {
+                prop_assert_eq!(converted.unwrap_err().class(), ErrorClass::Dtype);
+                continue;
             }
-            column = column.convert(&convert).unwrap();
-            done.push((to, factor));
+            column = converted.unwrap();
+            done.push((from, steps));
         }
-        let expected: Vec<f64> = rows
+        let expected: Option<Vec<f64>> = rows
             .iter()
             .flat_map(|row| &values[row * row_len..][..row_len][part.clone()])
-            .map(|value| naive(*value, dtype, &done))
+            .map(|value| {
+                let value = match dtype.int_range() {
+                    Some(_) => Number::Whole(*value as i128),
+                    None => Number::Float(*value),
+                };
+                let steps = |value, (from, steps): &(DType, Steps)| steps.naive(value, *from);
+                done.iter().try_fold(value, steps).map(Number::float)
+            })
             .collect();
-        prop_assert_eq!(as_f64(&column, &rows), expected);
+        match (as_f64(&column, &rows), expected) {
+            (Ok(found), Some(expected)) => {
+                let bits = |values: &[f64]| -> Vec<u64> {
+                    values.iter().map(|x| x.to_bits()).collect()
+                };
+                // Of NaN there are several.
+                let known = |x: &f64| if x.is_nan() { f64::NAN } else { *x };
+                let found: Vec<_> = found.iter().map(known).collect();
+                let expected: Vec<_> = expected.iter().map(known).collect();
+                prop_assert_eq!(bits(&found), bits(&expected), "{:?} {:?}", found, expected);
+            }
+            (Err(error), None) => prop_assert_eq!(error.class(), ErrorClass::Value),
+            (found, expected) => prop_assert!(false, "{found:?}, expected {expected:?}"),
+        }
     }
 }
