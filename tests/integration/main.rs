@@ -9,6 +9,7 @@ mod errors;
 mod examples;
 #[cfg(unix)]
 mod kill;
+mod labels;
 mod learner;
 mod memory;
 mod numpy;

@@ -11,7 +11,7 @@ use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset,
 use crate::skip;
 
 /// A Python that has NumPy: `BURN_NPY_PYTHON`, or `python3`.
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = Command::new(&python).args(["-c", "import numpy"]).output();
     output
@@ -19,7 +19,7 @@ fn python() -> Option<String> {
         .then_some(python)
 }
 
-fn run(python: &str, args: &[&std::ffi::OsStr]) -> String {
+pub(crate) fn run(python: &str, args: &[&std::ffi::OsStr]) -> String {
     let output = Command::new(python).args(args).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

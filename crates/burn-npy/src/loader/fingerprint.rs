@@ -26,8 +26,9 @@ struct ColumnPrint {
     dtype: String,
     row_shape: Vec<usize>,
     /// FNV-1a (64 bits) over the bytes of up to 64 rows, the first and the last among them, evenly spread; fewer
-    /// if they are more than 1 MiB, but two. If they are more than 64 KiB, the middle of each. The bytes are those of a
-    /// batch, so conversions count.
+    /// if they are more than 1 MiB, but two. If they are more than 64 KiB, the middle of each. The
+    /// bytes are those of a batch, so conversions count; of a row that cannot be converted, those
+    /// of the file.
     #[serde(with = "hex")]
     content: u64,
 }
@@ -125,7 +126,9 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let place = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
     let rows = (0..count).map(|i| dataset.row_map().map(place(i) as usize));
     let rows: Vec<_> = rows.collect();
-    let mut row_bytes = Buffer::zeroed(column.row_bytes())?;
+    let stored = column.clone().unconverted();
+    let longest = column.row_bytes().max(stored.row_bytes());
+    let mut row_bytes = Buffer::zeroed(longest)?;
     let mut hash = FNV_START;
     column.check()?;
     // Of a large file, nothing around these rows is wanted: to read ahead of each took 150 ms.
@@ -133,7 +136,15 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     column.announce(&rows);
     for row in rows {
         // One at a time: a row may be large.
-        column.gather(&[row], row_bytes.as_mut_slice())?;
+        row_bytes.set_len(column.row_bytes());
+        match column.gather(&[row], row_bytes.as_mut_slice()) {
+            // A row that cannot be converted is an error of its batch, or skipped there.
+            Err(error) if error.class() == ErrorClass::Value => {
+                row_bytes.set_len(stored.row_bytes());
+                stored.gather(&[row], row_bytes.as_mut_slice())?;
+            }
+            gathered => gathered?,
+        }
         hash = fnv(hash, middle(row_bytes.as_slice(), HASHED / count));
     }
     column.advise(false);
