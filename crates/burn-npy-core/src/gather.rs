@@ -10,6 +10,7 @@
 mod arithmetic;
 mod convert;
 mod copy;
+mod lookup;
 
 use convert::{Cast, Pod, Scalar};
 
