@@ -258,13 +258,18 @@ impl Array {
         found
     }
 
-    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its 8-bit
-    /// floats as `<V1`, so that only the user can know. Items of several such numbers get an axis for
-    /// them, and [`DType::U8`] gives the bytes.
+    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its
+    /// types of one byte, such as `int4` and `float8_e4m3fn`, as `<V1`, so that only the user can
+    /// know. (`float8_e5m2` alone is written as `<f1` and known.) Items of several such numbers get
+    /// an axis for them, and [`DType::U8`] gives the bytes. `complex32` and `bcomplex32` are pairs
+    /// of [`DType::F16`] and [`DType::BF16`].
+    ///
+    /// Items that are of the dtype already stay as they are.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if the items are not opaque, or of a size that does not fit.
+    /// [`ErrorClass::Dtype`] if the items are not opaque and of another dtype, or of a size that
+    /// does not fit.
     ///
     /// # Example
     ///

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use crate::element::{Bit, with_measured};
-use crate::{DType, Error, ErrorClass, F8E4M3FN, F8E5M2, Result};
+use crate::table::Table;
+use crate::{DType, Error, ErrorClass, Result};
 
 /// Steps to convert the elements of a column: a cast, a scale, an offset, a normalisation.
 ///
@@ -220,6 +221,9 @@ pub(crate) struct Stage {
     pub(crate) arith: Vec<Arith>,
     /// Whether the first step is a division that [`divides_by_reciprocal`] holds for.
     pub(crate) reciprocal: bool,
+    /// What each byte becomes, if the elements are of a small type of `ml_dtypes`: one loop for
+    /// all of them is less to compile than one for each.
+    pub(crate) table: Option<Table>,
 }
 
 impl Stage {
@@ -243,7 +247,7 @@ impl Stages {
         let mut stages = Self::none(from);
         if from == DType::Bool {
             // Files may hold any byte; what leaves here is 0 or 1.
-            stages.push_cast(DType::Bool, Guard::None);
+            stages.push_cast(DType::Bool, Range::Check);
         }
         stages
     }
@@ -284,8 +288,19 @@ impl Stages {
             .any(|arith| matches!(arith, Arith::Normalize { .. }))
     }
 
-    fn push_cast(&mut self, to: DType, guard: Guard) {
+    fn push_cast(&mut self, to: DType, range: Range) {
         let from = self.to();
+        let guard = Guard::new(from, to, range);
+        if guard != Guard::None && from.small().is_some() {
+            // Bytes that are looked up are not looked at: by way of a dtype that has all values.
+            let exact = if from.is_float() {
+                DType::F32
+            } else {
+                DType::I8
+            };
+            self.push_cast(exact, range);
+            return self.push_cast(to, range);
+        }
         match self.stages.last_mut() {
             // The first look at stored bools is a cast already.
             Some(stage) if stage.from == DType::Bool && stage.to == DType::Bool => stage.to = to,
@@ -295,6 +310,7 @@ impl Stages {
                 guard,
                 arith: Vec::new(),
                 reciprocal: false,
+                table: Table::new(from, to),
             }),
         }
     }
@@ -321,7 +337,7 @@ impl Stages {
                     ));
                 }
                 Step::Cast(to, range) => {
-                    self.push_cast(*to, Guard::new(dtype, *to, *range));
+                    self.push_cast(*to, *range);
                     continue;
                 }
                 _ if !dtype.computes() => {
@@ -347,6 +363,7 @@ impl Stages {
                     guard: Guard::None,
                     arith: Vec::new(),
                     reciprocal: false,
+                    table: None,
                 });
             }
             if let Some(stage) = self.stages.last_mut() {
@@ -460,7 +477,7 @@ macro_rules! as_f32 {
     )*};
 }
 
-as_f32!(bf16, F8E4M3FN, F8E5M2);
+as_f32!(bf16);
 
 impl AsF32 for f16 {
     #[inline(always)]
@@ -487,7 +504,7 @@ macro_rules! cast_primitives {
             fn cast(self) -> $from { u8::from(self.get()) as $from }
         }
 
-        cast_by_f32!(f16, bf16, F8E4M3FN, F8E5M2 => $from);
+        cast_by_f32!(f16, bf16 => $from);
     };
     (@pair $value:expr, u64, f32) => { u64_to_f32($value) };
     (@pair $value:expr, $from:ident, $to:ident) => { $value as $to };
@@ -594,9 +611,9 @@ pub(crate) fn bf16_from_f64(value: f64) -> bf16 {
     value.cast()
 }
 
-cast_by_f32!(f16, F8E4M3FN, F8E5M2 => bf16);
-cast_by_f32!(bf16, F8E4M3FN, F8E5M2 => f16);
-cast_by_f32!(f16, bf16, F8E4M3FN, F8E5M2 => Bit);
+cast_by_f32!(f16 => bf16);
+cast_by_f32!(bf16 => f16);
+cast_by_f32!(f16, bf16 => Bit);
 
 impl Cast<f16> for f16 {
     #[inline(always)]
@@ -663,7 +680,6 @@ mod tests {
             0x5e81
         );
         assert_eq!(cast::<_, f16>(i64::MIN), f16::NEG_INFINITY);
-        assert_eq!(cast::<_, i32>(F8E4M3FN::from_bits(0x7e)), 448);
         assert!(cast::<_, Bit>(-0.5_f32).get());
         assert!(!cast::<_, Bit>(-0.0_f64).get());
         assert_eq!(cast::<_, Bit>(bytemuck::cast::<u8, Bit>(7)), Bit::new(true));
@@ -723,6 +739,11 @@ mod tests {
             (I64, F32, [Guard::None, Guard::None]),
             (F64, F16, [Guard::None, Guard::None]),
             (F64, Bool, [Guard::None, Guard::None]),
+            (I4, I8, [Guard::None, Guard::None]),
+            (I4, U8, [Guard::Exact, Guard::Clamp]),
+            (U4, U8, [Guard::None, Guard::None]),
+            (F8E5M2, I64, [Guard::Exact, Guard::Whole]),
+            (F8E5M2, F16, [Guard::None, Guard::None]),
         ] {
             assert_eq!(guard(from, &Convert::to(to)), guards[0], "{from} to {to}");
             let saturating = Convert::new().saturating_cast(to);

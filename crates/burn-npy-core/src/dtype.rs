@@ -3,99 +3,124 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, ErrorClass, Result};
+use crate::ml_dtypes::{Format, Special};
+use crate::{Error, ErrorClass, Result, small_types};
 
-/// The type of the elements of an array or a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DType {
-    /// One byte, 0 or 1; NumPy's `bool`.
-    Bool,
-    /// NumPy's `int8`.
-    I8,
-    /// NumPy's `int16`.
-    I16,
-    /// NumPy's `int32`.
-    I32,
-    /// NumPy's `int64`.
-    I64,
-    /// NumPy's `uint8`.
-    U8,
-    /// NumPy's `uint16`.
-    U16,
-    /// NumPy's `uint32`.
-    U32,
-    /// NumPy's `uint64`.
-    U64,
-    /// IEEE 754 binary16; NumPy's `float16`.
-    F16,
-    /// IEEE 754 binary32; NumPy's `float32`.
-    F32,
-    /// IEEE 754 binary64; NumPy's `float64`.
-    F64,
-    /// The upper half of an `f32`; `bfloat16` of `ml_dtypes`. NumPy files do not tell it from opaque
-    /// bytes, so it is never found, only asked for; see [`Array::reinterpret`](crate::Array::reinterpret).
-    BF16,
-    /// `float8_e4m3fn` of `ml_dtypes`; as [`BF16`](Self::BF16), only asked for. It can be cast from, not to.
-    F8E4M3FN,
-    /// `float8_e5m2` of `ml_dtypes`; as [`BF16`](Self::BF16), only asked for. It can be cast from, not to.
-    F8E5M2,
+macro_rules! dtypes {
+    ($($(#[$doc:meta])* $small:ident $text:literal $value:ident $format:expr;)*) => {
+        /// The type of the elements of an array or a column.
+        ///
+        /// The last ones, from [`BF16`](Self::BF16) on, are those of
+        /// [`ml_dtypes`](https://github.com/jax-ml/ml_dtypes). What `np.save` writes of them seldom
+        /// says which it is, but only how many bytes an element has. So they are mostly asked for
+        /// by [`Array::reinterpret`](crate::Array::reinterpret), and only found in a header that
+        /// names them: `bfloat16`, or `<f1`, which is what `np.save` makes of `float8_e5m2`. Those
+        /// of one byte can be cast from, not to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum DType {
+            /// One byte, 0 or 1; NumPy's `bool`.
+            Bool,
+            /// NumPy's `int8`.
+            I8,
+            /// NumPy's `int16`.
+            I16,
+            /// NumPy's `int32`.
+            I32,
+            /// NumPy's `int64`.
+            I64,
+            /// NumPy's `uint8`.
+            U8,
+            /// NumPy's `uint16`.
+            U16,
+            /// NumPy's `uint32`.
+            U32,
+            /// NumPy's `uint64`.
+            U64,
+            /// IEEE 754 binary16; NumPy's `float16`.
+            F16,
+            /// IEEE 754 binary32; NumPy's `float32`.
+            F32,
+            /// IEEE 754 binary64; NumPy's `float64`.
+            F64,
+            /// The upper half of an `f32`; `bfloat16` of `ml_dtypes`.
+            BF16,
+            $(
+                #[doc = concat!("`", $text, "` of `ml_dtypes`, of one byte:")]
+                $(#[$doc])*
+                $small,
+            )*
+        }
+
+        impl DType {
+            /// Every dtype.
+            pub const ALL: &'static [Self] = &[
+                Self::Bool,
+                Self::I8,
+                Self::I16,
+                Self::I32,
+                Self::I64,
+                Self::U8,
+                Self::U16,
+                Self::U32,
+                Self::U64,
+                Self::F16,
+                Self::F32,
+                Self::F64,
+                Self::BF16,
+                $(Self::$small,)*
+            ];
+
+            /// The name that NumPy or `ml_dtypes` gives the dtype, such as `float32`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    Self::Bool => "bool",
+                    Self::I8 => "int8",
+                    Self::I16 => "int16",
+                    Self::I32 => "int32",
+                    Self::I64 => "int64",
+                    Self::U8 => "uint8",
+                    Self::U16 => "uint16",
+                    Self::U32 => "uint32",
+                    Self::U64 => "uint64",
+                    Self::F16 => "float16",
+                    Self::F32 => "float32",
+                    Self::F64 => "float64",
+                    Self::BF16 => "bfloat16",
+                    $(Self::$small => $text,)*
+                }
+            }
+
+            /// How a byte of the dtype is read, if it is one of those of `ml_dtypes` of one byte.
+            pub(crate) const fn small(self) -> Option<Format> {
+                match self {
+                    $(Self::$small => Some($format),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+small_types!(dtypes);
 
 impl DType {
-    /// Every dtype.
-    pub const ALL: [Self; 15] = [
-        Self::Bool,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::F16,
-        Self::F32,
-        Self::F64,
-        Self::BF16,
-        Self::F8E4M3FN,
-        Self::F8E5M2,
-    ];
-
     /// The size of an element in bytes.
     pub const fn size(self) -> usize {
         match self {
-            Self::Bool | Self::I8 | Self::U8 | Self::F8E4M3FN | Self::F8E5M2 => 1,
             Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
             Self::I64 | Self::U64 | Self::F64 => 8,
-        }
-    }
-
-    /// The name that NumPy or `ml_dtypes` gives the dtype, such as `float32`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::I8 => "int8",
-            Self::I16 => "int16",
-            Self::I32 => "int32",
-            Self::I64 => "int64",
-            Self::U8 => "uint8",
-            Self::U16 => "uint16",
-            Self::U32 => "uint32",
-            Self::U64 => "uint64",
-            Self::F16 => "float16",
-            Self::F32 => "float32",
-            Self::F64 => "float64",
-            Self::BF16 => "bfloat16",
-            Self::F8E4M3FN => "float8_e4m3fn",
-            Self::F8E5M2 => "float8_e5m2",
+            // Bool, I8, U8, and the small ones.
+            _ => 1,
         }
     }
 
     /// Whether the dtype is a float.
     pub const fn is_float(self) -> bool {
-        self.computes() || matches!(self, Self::F8E4M3FN | Self::F8E5M2)
+        match self.small() {
+            Some(format) => format.is_float(),
+            None => self.computes(),
+        }
     }
 
     /// Whether the dtype is an integer; `bool` is not.
@@ -114,7 +139,10 @@ impl DType {
             Self::U16 => (0, u16::MAX as i128),
             Self::U32 => (0, u32::MAX as i128),
             Self::U64 => (0, u64::MAX as i128),
-            _ => return None,
+            _ => match self.small() {
+                Some(format) => return format.int_range(),
+                None => return None,
+            },
         })
     }
 
@@ -125,40 +153,54 @@ impl DType {
 
     /// Whether other dtypes can be cast to it.
     pub(crate) const fn can_be_made(self) -> bool {
-        !matches!(self, Self::F8E4M3FN | Self::F8E5M2)
+        self.small().is_none()
     }
 
-    /// NumPy's spelling in a header, such as `<f4` or `|u1`. The types of `ml_dtypes` are opaque to
-    /// NumPy, which spells them `<V2` and `<V1`.
+    /// Whether it is a dtype of `ml_dtypes`, which NumPy alone has no name for.
+    pub(crate) const fn is_of_ml_dtypes(self) -> bool {
+        matches!(self, Self::BF16) || self.small().is_some()
+    }
+
+    /// The spelling in a header that NumPy reads, such as `<f4` or `|u1`. The dtypes of
+    /// `ml_dtypes` are opaque to NumPy, so they are `<V2` and `<V1`.
     pub fn descr(self, byte_order: ByteOrder) -> String {
         let (code, marked) = match self {
-            Self::Bool => ('b', self.size() > 1),
-            Self::I8 | Self::I16 | Self::I32 | Self::I64 => ('i', self.size() > 1),
-            Self::U8 | Self::U16 | Self::U32 | Self::U64 => ('u', self.size() > 1),
             Self::F16 | Self::F32 | Self::F64 => ('f', true),
-            Self::BF16 | Self::F8E4M3FN | Self::F8E5M2 => ('V', true),
+            Self::U8 | Self::U16 | Self::U32 | Self::U64 => ('u', self.size() > 1),
+            Self::I8 | Self::I16 | Self::I32 | Self::I64 => ('i', self.size() > 1),
+            Self::Bool => ('b', self.size() > 1),
+            // Those of `ml_dtypes`.
+            _ => ('V', true),
         };
         let order = if marked { byte_order.mark() } else { '|' };
         format!("{order}{code}{}", self.size())
     }
 
-    /// The dtype of a code in a `descr`, such as `f4`.
-    pub(crate) fn from_code(code: &str) -> Option<Self> {
-        Some(match code {
-            "b1" => Self::Bool,
-            "i1" => Self::I8,
-            "i2" => Self::I16,
-            "i4" => Self::I32,
-            "i8" => Self::I64,
-            "u1" => Self::U8,
-            "u2" => Self::U16,
-            "u4" => Self::U32,
-            "u8" => Self::U64,
-            "f2" => Self::F16,
-            "f4" => Self::F32,
-            "f8" => Self::F64,
+    /// The dtype of a letter and a size in bytes, such as `f` and 4, in a `descr`.
+    pub(crate) fn from_code(letter: char, size: usize) -> Option<Self> {
+        Some(match (letter, size) {
+            ('b', 1) => Self::Bool,
+            ('i', 1) => Self::I8,
+            ('i', 2) => Self::I16,
+            ('i', 4) => Self::I32,
+            ('i', 8) => Self::I64,
+            ('u', 1) => Self::U8,
+            ('u', 2) => Self::U16,
+            ('u', 4) => Self::U32,
+            ('u', 8) => Self::U64,
+            // NumPy has none; `np.save` writes `float8_e5m2` so.
+            ('f', 1) => Self::F8E5M2,
+            ('f', 2) => Self::F16,
+            ('f', 4) => Self::F32,
+            ('f', 8) => Self::F64,
             _ => return None,
         })
+    }
+
+    /// The dtype of a [`name`](Self::name).
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let is_it = |dtype: &&Self| dtype.name() == name;
+        Self::ALL.iter().find(is_it).copied()
     }
 }
 
@@ -167,17 +209,14 @@ impl FromStr for DType {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|dtype| dtype.name() == name)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::name).join(", ");
-                let name = abbreviated(name);
-                Error::new(
-                    ErrorClass::Dtype,
-                    format!("no dtype {name:?}; there are {known}"),
-                )
-            })
+        Self::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|dtype| dtype.name()).collect();
+            let (name, known) = (abbreviated(name), known.join(", "));
+            Error::new(
+                ErrorClass::Dtype,
+                format!("no dtype {name:?}; there are {known}"),
+            )
+        })
     }
 }
 
@@ -236,14 +275,28 @@ mod tests {
 
     #[test]
     fn every_dtype_reads_back_what_it_writes() {
-        for dtype in DType::ALL {
+        for &dtype in DType::ALL {
             assert_eq!(dtype.name().parse::<DType>().unwrap(), dtype);
             let descr = dtype.descr(ByteOrder::Big);
-            let code = DType::from_code(&descr[1..]);
+            let code = DType::from_code(char::from(descr.as_bytes()[1]), dtype.size());
             assert_eq!(code, (!descr.contains('V')).then_some(dtype));
             assert_eq!(descr.starts_with('|'), dtype.size() == 1 && code.is_some());
+            assert_eq!(code.is_none(), dtype.is_of_ml_dtypes());
         }
         let error = "complex64".parse::<DType>().unwrap_err();
         assert!(error.message().contains("there are bool"), "{error}");
+    }
+
+    #[test]
+    fn a_dtype_is_a_bool_a_float_or_an_integer() {
+        for &dtype in DType::ALL {
+            let kinds = [dtype == DType::Bool, dtype.is_float(), dtype.is_int()];
+            let names = [
+                dtype.name() == "bool",
+                dtype.name().contains("float"),
+                dtype.name().contains("int"),
+            ];
+            assert_eq!(kinds, names, "{dtype}");
+        }
     }
 }

@@ -3,14 +3,15 @@
 use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
 use half::{bf16, f16};
 
-use crate::{DType, F8E4M3FN, F8E5M2};
+use crate::{DType, ml_dtypes, small_types};
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32`, `f64`, and the
-/// floats of `ml_dtypes`: [`struct@bf16`], [`F8E4M3FN`] and [`F8E5M2`].
+/// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32`, `f64`,
+/// and those of `ml_dtypes`: [`struct@bf16`] and the types of one byte in
+/// [`ml_dtypes`](crate::ml_dtypes).
 ///
 /// The trait is sealed: the kernels are written for these types.
 pub trait Element:
@@ -93,28 +94,17 @@ elements! {
     f32, f32, F32;
     f64, f64, F64;
     bf16, bf16, BF16;
-    F8E4M3FN, F8E4M3FN, F8E4M3FN;
-    F8E5M2, F8E5M2, F8E5M2;
 }
 
-/// Runs `$body` with `$stored` as the stored type of the dtype `$dtype`.
-macro_rules! with_stored {
-    ($dtype:expr, $stored:ident => $body:expr) => {
-        match $dtype {
-            $crate::DType::F8E4M3FN => {
-                type $stored = $crate::F8E4M3FN;
-                $body
-            }
-            $crate::DType::F8E5M2 => {
-                type $stored = $crate::F8E5M2;
-                $body
-            }
-            other => $crate::element::with_made!(other, $stored => $body, unreachable!()),
-        }
+macro_rules! small_elements {
+    ($($(#[$doc:meta])* $name:ident $text:literal $value:ident $format:expr;)*) => {
+        elements! { $(ml_dtypes::$name, ml_dtypes::$name, $name;)* }
     };
 }
+small_types!(small_elements);
 
-/// As [`with_stored`], for the dtypes that can be cast to; `$other` for the rest.
+/// Runs `$body` with `$stored` as the stored type of the dtype `$dtype`, if that can be cast to;
+/// `$other` for the rest, of which each byte is looked up in a table.
 macro_rules! with_made {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
@@ -132,16 +122,17 @@ macro_rules! with_made {
     };
 }
 
-/// As [`with_stored`], for the dtypes whose numbers are measurements, with which batches are computed (`i64` is what NumPy makes of
-/// integers if it is not told otherwise); `$other` for the rest.
+/// As [`with_made`], for the dtypes whose numbers are measurements, with which batches are computed
+/// (`i64` is what NumPy makes of integers if it is not told otherwise); `$other` for the rest.
 macro_rules! with_measured {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
-            I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+            I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, F16 half::f16, F32 f32, F64 f64,
+            BF16 half::bf16)
     };
 }
 
-/// As [`with_stored`], for the numbers whose casts to integers are guarded; `$other` for the rest.
+/// As [`with_made`], for the numbers whose casts to integers are guarded; `$other` for the rest.
 macro_rules! with_guarded {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
@@ -149,4 +140,4 @@ macro_rules! with_guarded {
             F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
     };
 }
-pub(crate) use {with_guarded, with_made, with_measured, with_stored};
+pub(crate) use {with_guarded, with_made, with_measured};

@@ -11,6 +11,7 @@ mod arithmetic;
 mod convert;
 mod copy;
 mod guard;
+mod lookup;
 mod scattered;
 
 use convert::{Cast, Pod, Scalar};

@@ -21,10 +21,15 @@ pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
         DType::F64 => TensorDType::F64,
         DType::BF16 => TensorDType::BF16,
         other => {
+            let instead = if other.is_float() {
+                DType::F32
+            } else {
+                DType::I32
+            };
             return Err(Error::new(
                 ErrorClass::Dtype,
                 format!(
-                    "Burn has no tensors of {other}; convert the column, for example to float32"
+                    "Burn has no tensors of {other}; convert the column, for example to {instead}"
                 ),
             ));
         }
@@ -41,7 +46,8 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         Kind::Bool => return Ok(DType::Bool),
     };
     DType::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|ours| tensor_dtype(*ours).is_ok_and(|burn| burn == dtype))
         .ok_or_else(|| {
             Error::new(

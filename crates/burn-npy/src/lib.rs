@@ -91,11 +91,11 @@ pub use slices::TensorSlices;
 pub use tensors::{Batch, TensorSpec, Tensors};
 pub use upload::Upload;
 
+pub use burn_npy_core::ml_dtypes::*;
 pub use burn_npy_core::{
-    self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2,
-    Folds, Limits, Npz, NpzWriter, OpenOptions, Order, Permutation, Place, Plan, Result, RowRng,
-    Sampler, Shard, Tail, WriteElement, append_npy, half, ndarray, rand_core, read_index,
-    write_npy,
+    self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, Folds, Limits, Npz,
+    NpzWriter, OpenOptions, Order, Permutation, Place, Plan, Result, RowRng, Sampler, Shard, Tail,
+    WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
 };
 
 /// Its snippets are compiled and run with the doctests.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{Column, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2, Result};
+use burn_npy_core::{Column, DType, Element, Error, ErrorClass, Result, ml_dtypes, small_types};
 
 /// The columns of a dataset, by name.
 #[derive(Clone, Debug, Default)]
@@ -146,20 +146,24 @@ macro_rules! values {
     };
 }
 
-values! {
-    Bool(bool),
-    I8(i8),
-    I16(i16),
-    I32(i32),
-    I64(i64),
-    U8(u8),
-    U16(u16),
-    U32(u32),
-    U64(u64),
-    F16(f16),
-    F32(f32),
-    F64(f64),
-    BF16(bf16),
-    F8E4M3FN(F8E4M3FN),
-    F8E5M2(F8E5M2),
+macro_rules! all_values {
+    ($($(#[$doc:meta])* $name:ident $text:literal $value:ident $format:expr;)*) => {
+        values! {
+            Bool(bool),
+            I8(i8),
+            I16(i16),
+            I32(i32),
+            I64(i64),
+            U8(u8),
+            U16(u16),
+            U32(u32),
+            U64(u64),
+            F16(f16),
+            F32(f32),
+            F64(f64),
+            BF16(bf16),
+            $($name(ml_dtypes::$name),)*
+        }
+    };
 }
+small_types!(all_values);

@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let mut parts = array.fields();
     parts.push((String::new(), array.clone()));
     let size = array.item().size();
-    for dtype in DType::ALL {
+    for &dtype in DType::ALL {
         if size % dtype.size() == 0 {
             parts.extend(
                 array

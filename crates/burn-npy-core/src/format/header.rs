@@ -415,6 +415,54 @@ mod tests {
     }
 
     #[test]
+    fn dtypes_by_name_are_those_of_their_codes() {
+        let item = |descr: &str| {
+            let header = Header::parse(&encode(descr, Layout::C, &[4]));
+            header.unwrap().item().clone()
+        };
+        for (name, code) in [
+            ("'float32'", "'=f4'"),
+            ("'bool'", "'|b1'"),
+            ("'?'", "'|b1'"),
+            ("'>q'", "'>i8'"),
+            ("'datetime64[ns]'", "'=M8[ns]'"),
+            (
+                "[('x', 'half'), ('y', [('z', '>e', (2,)), ('t', 'a5')])]",
+                "[('x', '=f2'), ('y', [('z', '>f2', (2,)), ('t', '|S5')])]",
+            ),
+        ] {
+            assert_eq!(item(name), item(code));
+        }
+        // NumPy alone has no codes for these.
+        let small = item("[('x', 'bfloat16'), ('y', 'int4')]");
+        assert_eq!(small.to_string(), "[('x', 'bfloat16'), ('y', 'int4')]");
+        assert_eq!((small.size(), item("'complex32'").size()), (3, 4));
+        assert_eq!(item("'bcomplex32'").to_string(), "bcomplex32");
+    }
+
+    #[test]
+    fn a_shape_may_be_of_integers_of_numpy() {
+        let parse = |descr: &str, shape: &str| {
+            let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}");
+            Header::parse(&npy(1, &text))
+        };
+        let header = parse("'|u1'", "(np.int64(2), numpy.intp(3))").unwrap();
+        assert_eq!(header.shape(), [2, 3]);
+        let header = parse("[('x', '<f4', (np.int32(2), 3))]", "(1,)").unwrap();
+        assert_eq!(header.item().fields()[0].shape(), [2, 3]);
+        let error = parse("'|u1'", "(rows, 3)").unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Header);
+        assert!(error.to_string().contains("found the name `rows`"));
+        assert!(error.to_string().contains("such as (2, 3)"));
+        assert_eq!(
+            class("'|u1'", "False", "(np.int64(-2),)"),
+            ErrorClass::Shape
+        );
+        assert_eq!(class("'|u1'", "False", "np.int64(2)"), ErrorClass::Shape);
+        assert_eq!(class("'|u1'", "np.int64(0)", "(2,)"), ErrorClass::Header);
+    }
+
+    #[test]
     fn what_is_encoded_is_read() {
         for shape in [&[][..], &[7], &[3, 4]] {
             let bytes = encode("'<f2'", Layout::Fortran, shape);

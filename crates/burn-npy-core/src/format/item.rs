@@ -9,11 +9,12 @@
 use std::fmt;
 
 use crate::dtype::abbreviated;
+use crate::format::descr;
 use crate::format::literal::Literal;
 use crate::{ByteOrder, DType, Error, ErrorClass, Result};
 
 /// NumPy's own limit on the size of an item in bytes.
-const MAX_SIZE: usize = i32::MAX as usize;
+pub(super) const MAX_SIZE: usize = i32::MAX as usize;
 /// How deep structures may nest; the headers of NumPy's users need 2 or 3.
 const MAX_DEPTH: usize = 32;
 /// NumPy's own limit on the number of axes.
@@ -21,7 +22,7 @@ pub(crate) const MAX_NDIM: usize = 64;
 
 /// What one item of an array is, as the `descr` of its header says.
 ///
-/// It is displayed as NumPy spells it: `<f4`, or `[('x', '<f4'), ('y', '<i8')]`.
+/// It is displayed as NumPy spells it: `<f4`, `[('x', '<f4'), ('y', '<i8')]`, or `bfloat16`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemType {
     kind: ItemKind,
@@ -45,7 +46,8 @@ pub enum ItemKind {
     DateTime(ByteOrder, String),
     /// A span of time (`m8`): an `int64` that counts a unit.
     TimeDelta(ByteOrder, String),
-    /// Bytes of which nothing is known (`V`), the dtypes of `ml_dtypes` among them.
+    /// Bytes of which nothing is known (`V`). So NumPy writes the dtypes of `ml_dtypes`, but for
+    /// `float8_e5m2`, which is a [`Number`](Self::Number), as are those that a header names.
     Opaque(Option<ByteOrder>),
     /// A structure of named fields.
     Struct(Vec<Field>),
@@ -98,6 +100,10 @@ pub(crate) struct Numbers {
 }
 
 impl ItemType {
+    pub(super) fn new(kind: ItemKind, size: usize) -> Self {
+        Self { kind, size }
+    }
+
     /// A plain number in the order of the machine.
     pub(crate) fn number(dtype: DType) -> Self {
         Self {
@@ -127,7 +133,9 @@ impl ItemType {
     /// The same bytes as numbers of a dtype.
     pub(crate) fn reinterpret(&self, dtype: DType) -> Option<Numbers> {
         let ItemKind::Opaque(byte_order) = self.kind else {
-            return None;
+            // What the file says itself may be said once more.
+            let is_it = |numbers: &Numbers| numbers.dtype == dtype && numbers.axis.is_none();
+            return self.numbers().filter(is_it);
         };
         let count = self.size / dtype.size();
         self.size.is_multiple_of(dtype.size()).then_some(Numbers {
@@ -171,99 +179,14 @@ impl ItemType {
         }
         Ok(item)
     }
-
-    fn parse(descr: &str) -> Result<Self> {
-        let unknown = || {
-            refused(format!(
-                "dtype {:?} is not one that this crate reads; expected b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 \
-                 f8 c8 c16 S U V M8 m8, or a list of fields",
-                abbreviated(descr)
-            ))
-        };
-        let (byte_order, code) = match descr.as_bytes().first() {
-            Some(b'<') => (ByteOrder::Little, &descr[1..]),
-            Some(b'>') => (ByteOrder::Big, &descr[1..]),
-            Some(b'=' | b'|') => (ByteOrder::NATIVE, &descr[1..]),
-            _ => (ByteOrder::NATIVE, descr),
-        };
-        if let Some(dtype) = DType::from_code(code) {
-            // One byte has no order.
-            let byte_order = match dtype.size() {
-                1 => ByteOrder::NATIVE,
-                _ => byte_order,
-            };
-            return Ok(Self {
-                kind: ItemKind::Number(dtype, byte_order),
-                size: dtype.size(),
-            });
-        }
-        let (letter, rest) = match code.chars().next() {
-            Some(letter) if letter.is_ascii() => (letter, &code[1..]),
-            _ => return Err(unknown()),
-        };
-        let sized = |kind, unit: usize| {
-            let count = count(rest).ok_or_else(unknown)?;
-            match count.checked_mul(unit) {
-                Some(0) => Err(refused(format!("dtype {descr:?}: items of no bytes"))),
-                Some(size) if size <= MAX_SIZE => Ok(Self { kind, size }),
-                _ => Err(too_large()),
-            }
-        };
-        let (kind, size) = match (letter, rest) {
-            ('c', "8") => (ItemKind::Complex(DType::F32, byte_order), 8),
-            ('c', "16") => (ItemKind::Complex(DType::F64, byte_order), 16),
-            ('S', _) => return sized(ItemKind::Bytes, 1),
-            ('U', _) => return sized(ItemKind::Text(byte_order), 4),
-            ('V', _) => {
-                let marked = descr.starts_with(['<', '>']).then_some(byte_order);
-                return sized(ItemKind::Opaque(marked), 1);
-            }
-            ('M' | 'm', _) => {
-                let unit = rest
-                    .strip_prefix('8')
-                    .and_then(time_unit)
-                    .ok_or_else(unknown)?;
-                let kind = match letter {
-                    'M' => ItemKind::DateTime(byte_order, unit.to_owned()),
-                    _ => ItemKind::TimeDelta(byte_order, unit.to_owned()),
-                };
-                (kind, 8)
-            }
-            _ => return Err(unknown()),
-        };
-        Ok(Self { kind, size })
-    }
 }
 
-fn refused(message: impl Into<String>) -> Error {
+pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorClass::Dtype, message)
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     refused(format!("items of more than {MAX_SIZE} bytes"))
-}
-
-/// A number as NumPy writes it behind a letter.
-fn count(digits: &str) -> Option<usize> {
-    let plain = digits.bytes().all(|b| b.is_ascii_digit());
-    let leading_zero = digits.len() > 1 && digits.starts_with('0');
-    // What does not fit is too large, which is for the caller to say.
-    (plain && !leading_zero && !digits.is_empty()).then(|| digits.parse().unwrap_or(usize::MAX))
-}
-
-/// The unit of a time in brackets, such as `[25us]`; no brackets mean that there is none.
-fn time_unit(rest: &str) -> Option<&str> {
-    const UNITS: [&str; 13] = [
-        "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as",
-    ];
-    if rest.is_empty() {
-        return Some("generic");
-    }
-    let unit = rest.strip_prefix('[')?.strip_suffix(']')?;
-    let name = unit.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = &unit[..unit.len() - name.len()];
-    let number_fits = number.is_empty() || number.parse::<i32>().is_ok_and(|number| number > 0);
-    (number_fits && UNITS.contains(&name) || unit == "generic").then_some(unit)
 }
 
 fn holds_objects(descr: &Literal) -> bool {
@@ -275,10 +198,7 @@ fn holds_objects(descr: &Literal) -> bool {
         }),
         // A dtype and a shape.
         Literal::Tuple(parts) => parts.first().is_some_and(holds_objects),
-        Literal::Str(text) => {
-            let code = text.trim_start_matches(['<', '>', '=', '|']);
-            code == "O" || code == "O8" || code == "O4" || text == "|T16"
-        }
+        Literal::Str(text) => descr::is_object(text),
         _ => false,
     }
 }
@@ -291,7 +211,7 @@ fn resolve(descr: &Literal, depth: usize) -> Result<(ItemType, Vec<usize>)> {
         )));
     }
     match descr {
-        Literal::Str(text) => Ok((ItemType::parse(text)?, Vec::new())),
+        Literal::Str(text) => Ok((descr::parse(text)?, Vec::new())),
         Literal::List(fields) => Ok((structure(fields, depth)?, Vec::new())),
         Literal::Tuple(parts) => match &parts[..] {
             [descr, shape] => {
@@ -405,6 +325,10 @@ impl fmt::Display for ItemType {
             }
         };
         match &self.kind {
+            // A name: the codes of these do not say which they are.
+            ItemKind::Number(dtype, _) if dtype.is_of_ml_dtypes() => f.write_str(dtype.name()),
+            ItemKind::Complex(DType::F16, _) => f.write_str("complex32"),
+            ItemKind::Complex(DType::BF16, _) => f.write_str("bcomplex32"),
             ItemKind::Number(dtype, order) => f.write_str(&dtype.descr(*order)),
             ItemKind::Complex(_, order) => write!(f, "{}c{size}", order.mark()),
             ItemKind::Bytes => write!(f, "|S{size}"),
@@ -572,10 +496,10 @@ mod tests {
             ("'<'", Dtype),
             ("'<<f4'", Dtype),
             ("'<f16'", Dtype),
-            ("'<f+4'", Dtype),
+            ("'<f-4'", Dtype),
             ("'S'", Dtype),
             ("'S0'", Dtype),
-            ("'S+5'", Dtype),
+            ("'S-5'", Dtype),
             ("'V99999999999999999999'", Dtype),
             ("'U999999999'", Dtype),
             ("'<M8[xs]'", Dtype),

@@ -2,11 +2,14 @@
 //!
 //! The grammar is the part of Python's that `ast.literal_eval` accepts and that NumPy or its
 //! users write: dictionaries, lists, tuples, sets, strings, decimal numbers, `True`, `False`,
-//! `None`. The rest is an error.
+//! `None`. Beyond that, an integer of NumPy's such as `np.int64(2)` is the integer in it, which NumPy
+//! itself does not read. The rest is an error.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use crate::dtype::abbreviated;
+use crate::format::descr;
 use crate::{Error, ErrorClass, Result};
 
 /// How deep brackets may nest. NumPy's own headers need 2, nested structures two more a level.
@@ -312,7 +315,56 @@ impl<'a> Parser<'a> {
             "None" => Ok(Literal::None),
             "b" | "B" if quoted => self.string().map(|_| Literal::Bytes),
             "u" | "U" if quoted => self.string().map(Literal::Str),
-            _ => Err(error(start, "a name where a value was expected")),
+            _ => self.scalar(start),
+        }
+    }
+
+    /// An integer of NumPy's, such as `np.int64(2)`: so its `repr` has been since NumPy 2, and
+    /// programs that format a shape themselves write it.
+    fn scalar(&mut self, start: usize) -> Result<Literal> {
+        while self
+            .chars
+            .next_if(|&(_, c)| c.is_alphanumeric() || matches!(c, '_' | '.'))
+            .is_some()
+        {}
+        let end = self.at();
+        let name = &self.text[start..end];
+        let refused = |what: &str| {
+            let name = abbreviated(name);
+            error(
+                start,
+                format!(
+                    "found {what} `{name}` where a value was expected; a shape is written in plain \
+                     numbers, such as (2, 3), and a dtype in quotes"
+                ),
+            )
+        };
+        let class = name
+            .strip_prefix("np.")
+            .or_else(|| name.strip_prefix("numpy."))
+            .unwrap_or(name);
+        let dtype = descr::integer(class).ok_or_else(|| refused("the name"))?;
+        if !self.take('(') {
+            return Err(refused("the name"));
+        }
+        self.skip_blank();
+        let number = match self.at_char() {
+            Some('-' | '+' | '0'..='9') => self.number()?,
+            _ => return Err(refused("more than a number in")),
+        };
+        let (min, max) = dtype.int_range().unwrap_or((0, 0));
+        let fits = match number {
+            Literal::Int(value) => (min..=max).contains(&i128::from(value)),
+            // What does not fit is too large for an array too, which is for the caller to say.
+            Literal::BigInt(_) => true,
+            _ => false,
+        };
+        if !self.take(')') {
+            Err(refused("more than a number in"))
+        } else if fits {
+            Ok(number)
+        } else {
+            Err(refused("a number that does not fit"))
         }
     }
 }
@@ -353,6 +405,52 @@ mod tests {
             parse("{1}", false).unwrap(),
             Literal::Set(vec![Literal::Int(1)])
         );
+    }
+
+    #[test]
+    fn an_integer_of_numpy_is_the_integer_in_it() {
+        for text in [
+            "np.int64(2)",
+            "numpy.int32(2)",
+            "uint8(2)",
+            "np.intp( 2 )",
+            "np.longlong (+2)",
+            "int_(2)",
+        ] {
+            assert_eq!(parse(text, false).unwrap(), Literal::Int(2), "{text}");
+        }
+        let shape = "(np.int8(-128), np.uint8(255), np.uint64(18446744073709551615))";
+        let [a, b] = [-128, 255].map(Literal::Int);
+        assert_eq!(
+            parse(shape, false).unwrap(),
+            Literal::Tuple(vec![a, b, Literal::BigInt(false)])
+        );
+        for (text, found) in [
+            ("foo", "the name `foo` where"),
+            ("float32", "the name `float32` where"),
+            ("np.int64", "the name `np.int64` where"),
+            ("np.float64(2)", "the name `np.float64` where"),
+            ("int(2)", "the name `int` where"),
+            ("np.bool(2)", "the name `np.bool` where"),
+            ("os.int64(2)", "the name `os.int64` where"),
+            ("np.np.int64(2)", "the name `np.np.int64` where"),
+            ("np.int4(2)", "the name `np.int4` where"),
+            ("np.int64()", "more than a number in `np.int64`"),
+            ("np.int64('2')", "more than a number in `np.int64`"),
+            ("np.int64(np.int64(2))", "more than a number in `np.int64`"),
+            ("np.int64(2, 3)", "more than a number in `np.int64`"),
+            ("np.int64(2.5)", "a number that does not fit `np.int64`"),
+            ("np.int8(128)", "a number that does not fit `np.int8`"),
+            ("np.int8(-129)", "a number that does not fit `np.int8`"),
+            ("np.uint8(-1)", "a number that does not fit `np.uint8`"),
+            ("np.uint64(-1)", "a number that does not fit `np.uint64`"),
+        ] {
+            let error = parse(text, false).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Header);
+            let message = error.message();
+            assert!(message.starts_with(&format!("found {found}")), "{message}");
+            assert!(message.ends_with("in quotes"), "{message}");
+        }
     }
 
     #[test]

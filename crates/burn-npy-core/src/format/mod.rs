@@ -1,5 +1,6 @@
 //! The text at the start of a `.npy` file, parsed once into validated types.
 
+mod descr;
 pub(crate) mod header;
 pub(crate) mod item;
 pub(crate) mod literal;

@@ -7,13 +7,14 @@ use bytemuck::Zeroable;
 use half::{bf16, f16};
 
 use super::arithmetic::{Fused, arithmetic};
+use super::lookup::lookup;
 use super::{LINE, Level, ROW_BYTES, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
 use super::{convert_fast, convert_small};
 use crate::DType;
 pub(super) use crate::convert::Cast;
 use crate::convert::{Arith, Stage};
 pub(super) use crate::element::Scalar;
-use crate::element::{with_made, with_measured, with_stored};
+use crate::element::{with_made, with_measured};
 use crate::stream::{self, Line};
 
 /// How much of a row is converted before more of it is asked for.
@@ -32,9 +33,14 @@ pub(crate) fn convert(rows: Rows<'_>, wanted: Wanted<'_>, stage: &Stage, out: &m
             convert_float::<From, f64>(rows, wanted, stage, bytemuck::cast_slice_mut(out))
         }, unreachable!("only measurements are fused")),
         (to, _) => {
-            with_stored!(stage.from, From => with_made!(to, To => {
-                convert_small::<From, To>(rows, wanted, bytemuck::cast_slice_mut(out))
-            }, unreachable!("a stage makes what can be made")));
+            match &stage.table {
+                Some(table) => lookup(rows, wanted, table, out),
+                None => with_made!(stage.from, From => with_made!(to, To => {
+                    convert_small::<From, To>(rows, wanted, bytemuck::cast_slice_mut(out))
+                }, unreachable!("a stage makes what can be made")), {
+                    unreachable!("what cannot be made has a table")
+                }),
+            }
             0
         }
     };

@@ -16,12 +16,13 @@ use ndarray_npy::WriteNpyExt;
 
 use crate::format::header;
 use crate::write::replace::Replacement;
-use crate::{ByteOrder, Element, Error, F8E4M3FN, F8E5M2, Layout, Result};
+use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
 
 /// An element of which arrays can be written: every [`Element`].
 ///
-/// `bf16` and the 8-bit floats are written as NumPy writes those of `ml_dtypes`, as opaque items; see
-/// [`Array::reinterpret`](crate::Array::reinterpret).
+/// `bf16` and the types of one byte of `ml_dtypes` are written as opaque items, `<V2` and `<V1`,
+/// which NumPy reads and [`Array::reinterpret`](crate::Array::reinterpret) says the type of. So does
+/// `np.save`, but for `float8_e5m2`, which it writes as `<f1` and does not read back.
 pub trait WriteElement: Element {
     /// Writes the bytes of a `.npy` file.
     #[doc(hidden)]
@@ -44,7 +45,7 @@ macro_rules! written_by_ndarray_npy {
 written_by_ndarray_npy!(bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
 
 macro_rules! written_here {
-    ($($element:ty)*) => {$(
+    ($($element:path)*) => {$(
         impl WriteElement for $element {
             fn write_array<D: Dimension>(
                 array: ArrayView<'_, Self, D>,
@@ -67,7 +68,14 @@ macro_rules! written_here {
     )*};
 }
 
-written_here!(f16 bf16 F8E4M3FN F8E5M2);
+macro_rules! small_written_here {
+    ($($(#[$doc:meta])* $name:ident $text:literal $value:ident $format:expr;)*) => {
+        written_here!($(ml_dtypes::$name)*);
+    };
+}
+
+written_here!(f16 bf16);
+small_types!(small_written_here);
 
 /// Whether the elements lie in one of the two layouts of a file.
 fn is_dense<T, D: Dimension>(array: &ArrayView<'_, T, D>) -> bool {
