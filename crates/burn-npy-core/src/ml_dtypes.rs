@@ -21,8 +21,8 @@ macro_rules! small_types {
             F8E4M3 "float8_e4m3" f32 Format::float(4, 3, 7, Special::Ieee);
             /// 4 bits of exponent with a bias of 11, 3 of mantissa; no infinities, one NaN.
             F8E4M3B11FNUZ "float8_e4m3b11fnuz" f32 Format::float(4, 3, 11, Special::Fnuz);
-            /// 4 bits of exponent, 3 of mantissa; no infinities; at most 448. E4M3 of the [OCP 8-bit
-            /// specification][OFP8].
+            /// 4 bits of exponent, 3 of mantissa; no infinities; at most 448. E4M3 of the
+            /// [OCP 8-bit specification][OFP8].
             ///
             /// [OFP8]: https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
             F8E4M3FN "float8_e4m3fn" f32 Format::float(4, 3, 7, Special::Fn);

@@ -38,8 +38,8 @@ fn is_about_lines(data: &[u8]) -> bool {
     header.iter().any(|byte| b"\n\r\x0c#\\".contains(byte))
 }
 
-/// What this crate reads and NumPy does not: dtypes of `ml_dtypes` that NumPy writes, and NumPy's own
-/// integers, such as `np.int64(2)`.
+/// What this crate reads and NumPy does not: dtypes of `ml_dtypes` that NumPy writes, and NumPy's
+/// own integers, such as `np.int64(2)`.
 fn is_more(data: &[u8]) -> bool {
     let header = header(data);
     let has = |text: &[u8]| header.windows(text.len()).any(|part| part == text);

@@ -2,8 +2,8 @@
 //!
 //! The grammar is the part of Python's that `ast.literal_eval` accepts and that NumPy or its
 //! users write: dictionaries, lists, tuples, sets, strings, decimal numbers, `True`, `False`,
-//! `None`. Beyond that, an integer of NumPy's such as `np.int64(2)` is the integer in it, which NumPy
-//! itself does not read. The rest is an error.
+//! `None`. Beyond that, an integer of NumPy's such as `np.int64(2)` is the integer in it, which
+//! NumPy itself does not read. The rest is an error.
 
 use std::iter::Peekable;
 use std::str::CharIndices;

@@ -35,3 +35,40 @@ fn lookup_sized<T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, table: &Table, out: 
         other_rows(rows, wanted, 0, out, rows.row_bytes, &row);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Buffer, DType};
+
+    #[test]
+    fn each_byte_is_looked_up_in_and_past_the_caches() {
+        let bytes: Vec<u8> = (0..40_000_usize).map(|i| (i * i / 7) as u8).collect();
+        for to in [DType::U8, DType::BF16, DType::F32, DType::I64] {
+            let table = Table::new(DType::F8E3M4, to).unwrap();
+            let size = to.size();
+            for (row_bytes, of) in [(1, [7, 0, 9]), (13, [2, 2, 1]), (9001, [3, 0, 1])] {
+                let rows = Rows {
+                    bytes: &bytes,
+                    first: 5,
+                    stride: row_bytes,
+                    row_bytes,
+                };
+                let stored = of.iter().flat_map(|row| rows.row(*row));
+                let expected: Vec<u8> = stored
+                    .flat_map(|byte| &table.values[usize::from(*byte) * size..][..size])
+                    .copied()
+                    .collect();
+                for past_caches in [false, true] {
+                    let wanted = Wanted {
+                        past_caches,
+                        ..Wanted::only(&of)
+                    };
+                    let mut out = Buffer::zeroed(expected.len()).unwrap();
+                    lookup(rows, wanted, &table, out.as_mut_slice());
+                    assert!(out.as_slice() == expected, "{to} {row_bytes} {past_caches}");
+                }
+            }
+        }
+    }
+}

@@ -21,8 +21,8 @@ use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
 /// An element of which arrays can be written: every [`Element`].
 ///
 /// `bf16` and the types of one byte of `ml_dtypes` are written as opaque items, `<V2` and `<V1`,
-/// which NumPy reads and [`Array::reinterpret`](crate::Array::reinterpret) says the type of. So does
-/// `np.save`, but for `float8_e5m2`, which it writes as `<f1` and does not read back.
+/// which NumPy reads and [`Array::reinterpret`](crate::Array::reinterpret) gives a type. `np.save`
+/// does the same, but for `float8_e5m2`, which it writes as `<f1` and `np.load` then refuses.
 pub trait WriteElement: Element {
     /// Writes the bytes of a `.npy` file.
     #[doc(hidden)]
