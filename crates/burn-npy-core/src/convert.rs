@@ -26,6 +26,25 @@ use crate::{DType, Error, ErrorClass, Result};
 ///     .divide(255.0)
 ///     .normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
 /// ```
+///
+/// # Casts to integers
+///
+/// What becomes of a value on its way to an `int32`, beside NumPy's `astype` on x86-64:
+///
+/// | value | [`cast`](Self::cast) | [`saturating_cast`](Self::saturating_cast) | [`round`](Self::round), `cast` | [`trunc`](Self::trunc), `cast` | [`wrapping_cast`](Self::wrapping_cast) | NumPy |
+/// |---|---|---|---|---|---|---|
+/// | 7.0 | 7 | 7 | 7 | 7 | | 7 |
+/// | NaN | error | error | error | error | | -2147483648 |
+/// | infinity | error | 2147483647 | error | error | | -2147483648 |
+/// | 1.5 | error | error | 2 | 1 | | 1 |
+/// | 2.5 | error | error | 2 | 2 | | 2 |
+/// | -0.5 | error | error | 0 | 0 | | 0 |
+/// | 2<sup>31</sup>, a float | error | 2147483647 | error | error | | -2147483648 |
+/// | 2<sup>31</sup>, an integer | error | 2147483647 | | | -2147483648 | -2147483648 |
+/// | 2<sup>40</sup> + 3, an integer | error | 2147483647 | | | 3 | 3 |
+///
+/// An error is one of the row, [`ErrorClass::Value`], when it is gathered. Empty places are errors
+/// when the column is described: floats cannot be wrapped, integers have no fraction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Convert {
     steps: Vec<Step>,
