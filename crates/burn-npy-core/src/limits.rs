@@ -1,11 +1,12 @@
 //! What a file may make its reader do.
 
-/// What a file may make its reader do.
+/// What a file may make its reader do, set by [`OpenOptions::limits`](crate::OpenOptions::limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest header of a `.npy` file, in bytes. 10,000 unless set, as in NumPy.
     pub header_bytes: usize,
-    /// The largest array, in bytes, that is decoded from an archive. 4 GiB unless set.
+    /// The largest array, in bytes, that is decoded from an archive, and the most that is read of a
+    /// compressed member with bytes after its array. 4 GiB unless set.
     pub member_bytes: u64,
     /// How many bytes may be decoded from one archive in all. 16 GiB unless set.
     pub total_bytes: u64,

@@ -3,6 +3,7 @@
 pub(crate) mod header;
 pub(crate) mod item;
 pub(crate) mod literal;
+pub(crate) mod magic;
 
 pub use header::Header;
 pub use item::{Field, ItemKind, ItemType};
