@@ -88,9 +88,9 @@ impl Directory {
         Ok(Self { members, by_name })
     }
 
-    /// The member of a name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Member> {
-        self.by_name.get(name).map(|&index| &self.members[index])
+    /// The index of the member of a name.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 }
 
@@ -174,13 +174,22 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     Ok((member, span_end))
 }
 
+/// The error for a name that two members have.
+pub(crate) fn duplicate(name: &str) -> Error {
+    Error::new(
+        ErrorClass::Duplicate,
+        "two members with this name; NumPy reads the last, and \
+         np.savez(path, **dict(np.load(path))) writes the archive anew with that one",
+    )
+    .in_array(name)
+}
+
 /// The index of each member by its name, which no two may share.
 fn index_names(members: &[Member]) -> Result<HashMap<String, usize>> {
     let mut by_name = HashMap::with_capacity(members.len());
     for (index, Member { name, .. }) in members.iter().enumerate() {
         if by_name.insert(name.clone(), index).is_some() {
-            let error = Error::new(ErrorClass::Duplicate, "two members with this name");
-            return Err(error.in_array(name));
+            return Err(duplicate(name));
         }
     }
     Ok(by_name)
@@ -340,7 +349,8 @@ mod tests {
             prop_assert_eq!(directory.members.len(), entries.len());
             for (member, (entry, data)) in directory.members.iter().zip(&entries) {
                 prop_assert_eq!(member.name.as_bytes(), &entry.name);
-                prop_assert_eq!(directory.get(&member.name), Some(member));
+                let index = directory.index(&member.name).unwrap();
+                prop_assert_eq!(&directory.members[index], member);
                 let mut contents = Contents::open(&storage, member).unwrap();
                 let mut found = vec![0; data.len()];
                 contents.read_exact(&mut found).unwrap();

@@ -25,8 +25,8 @@ pub(crate) mod naive;
 mod name;
 mod writer;
 
-pub(crate) use contents::Contents;
-pub(crate) use directory::{Directory, Member};
+pub(crate) use contents::{Contents, Stored};
+pub(crate) use directory::{Directory, Member, duplicate};
 pub(crate) use writer::{Writer, Zip64From};
 
 use crate::{Error, ErrorClass};

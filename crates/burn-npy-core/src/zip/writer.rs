@@ -293,7 +293,7 @@ mod tests {
             for (member, (name, expected)) in directory.members.iter().zip(members) {
                 assert_eq!(member.name, name);
                 let mut contents = Contents::open(&storage, member).unwrap();
-                assert_eq!(contents.data_start() % ALIGN, 0);
+                assert_eq!(contents.stored().unwrap().start() % ALIGN, 0);
                 let mut found = vec![0; expected.len()];
                 contents.read_exact(&mut found).unwrap();
                 contents.finish().unwrap();
