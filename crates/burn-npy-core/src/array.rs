@@ -24,25 +24,28 @@ pub struct OpenOptions {
     /// What a file may ask for.
     pub limits: Limits,
     /// Where large members of archives are decoded to, see [`Limits::memory_bytes`]; the system's
-    /// temporary folder unless set. The files there have no names, and are gone with the last array.
+    /// temporary folder unless set. The files there have no names, and are gone with the last
+    /// array.
     pub cache_dir: Option<PathBuf>,
     /// Opens stored arrays of archives without comparing their checksums; `false` unless set.
     ///
     /// To compare the checksum of a stored array reads all of it, once for each open
-    /// [`Npz`](crate::Npz): at the speed of memory if the file is in the page cache, at that of the disk
-    /// if not. Set this for a large archive of which you know that it is whole, such as one that was
-    /// written on this machine; [`Npz::verify`](crate::Npz::verify) compares the checksums when you ask
-    /// for it. Those of compressed arrays are always compared, since their data is read anyway.
+    /// [`Npz`](crate::Npz): at the speed of memory if the file is in the page cache, at that of the
+    /// disk if not. Set this for a large archive of which you know that it is whole, such as one
+    /// that was written on this machine; [`Npz::verify`](crate::Npz::verify) compares the checksums
+    /// when you ask for it. Those of compressed arrays are always compared, since their data is
+    /// read anyway.
     pub skip_checksums: bool,
 }
 
-/// An array of a file or in memory. Opening one reads its header, and its data only with [`Access::Memory`].
+/// An array of a file or in memory. Opening one reads its header, and its data only with
+/// [`Access::Memory`].
 ///
-/// The items of an array are numbers, or made of numbers: a complex number is two floats, fixed-width
-/// bytes and text are bytes and code points, a time is an `i64`. Those stand along a last axis that
-/// NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a structure are
-/// arrays of their own, which share its bytes: [`field`](Self::field). Opaque items become numbers
-/// when the user says which: [`reinterpret`](Self::reinterpret).
+/// The items of an array are numbers, or made of numbers: a complex number is two floats,
+/// fixed-width bytes and text are bytes and code points, a time is an `i64`. Those stand along a
+/// last axis that NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a
+/// structure are arrays of their own, which share its bytes: [`field`](Self::field). Opaque items
+/// become numbers when the user says which: [`reinterpret`](Self::reinterpret).
 ///
 /// Clones share the data.
 #[derive(Clone, Debug)]
@@ -180,8 +183,8 @@ impl Array {
         &self.shape
     }
 
-    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers, the
-    /// length of fixed-width bytes and text. They stand along a last axis of what
+    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers,
+    /// the length of fixed-width bytes and text. They stand along a last axis of what
     /// [`read`](Self::read) and a [`Column`](crate::Column) give.
     pub fn number_axis(&self) -> Option<usize> {
         self.numbers.and_then(|numbers| numbers.axis)
@@ -276,9 +279,9 @@ impl Array {
         found
     }
 
-    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its 8-bit
-    /// floats as `<V1`, so that only the user can know. Items of several such numbers get an axis for
-    /// them, and [`DType::U8`] gives the bytes.
+    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its
+    /// 8-bit floats as `<V1`, so that only the user can know. Items of several such numbers get an
+    /// axis for them, and [`DType::U8`] gives the bytes.
     ///
     /// # Errors
     ///
@@ -325,24 +328,24 @@ impl Array {
         self.source.member.as_deref()
     }
 
-    /// Reads the array and whatever else is in its archive member, and compares the checksum with what
-    /// the archive says. It takes time, but no memory.
+    /// Looks whether the file is still the one that was opened. Of an array that is stored in an
+    /// archive, also reads the member from its start to its end and compares the checksum with what
+    /// the archive says, which takes time, but no memory.
     ///
-    /// Nothing is read of an array that was compressed, whose checksum was compared when it was decoded,
-    /// and of one in a file of its own or in memory, which has no checksum.
+    /// The checksum of an array that was compressed was compared when it was decoded; an array in a
+    /// file of its own or in memory has none.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Crc`] if the checksum is not that of the data, [`ErrorClass::Changed`] if the file
-    /// is no longer what was opened, and what the file system says.
+    /// [`ErrorClass::Crc`] if the checksum is not that of the data, [`ErrorClass::Changed`] if the
+    /// file is no longer what was opened, and what the file system says.
     pub fn verify(&self) -> Result<()> {
-        let verify = |stored: &Stored| {
-            stored
-                .verify(&self.storage)
-                // What was read of a file that changes while it is read is wrong in any way.
-                .map_err(|error| self.storage.check().err().unwrap_or(error))
+        let verified = match &self.source.stored {
+            Some(stored) => stored.verify(&self.storage),
+            None => Ok(()),
         };
-        let verified = self.source.stored.as_ref().map_or(Ok(()), verify);
+        // What was read of a file that changes while it is read is wrong in any way.
+        let verified = self.storage.check().and(verified);
         verified.map_err(|error| self.locate(error))
     }
 

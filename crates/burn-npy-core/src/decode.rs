@@ -85,8 +85,8 @@ pub(crate) fn read_header(
     Ok((header, head))
 }
 
-/// Decodes the array of a deflated `.npy` member. Bytes after it are decoded to compare the checksum,
-/// and not kept.
+/// Decodes the array of a deflated `.npy` member. Bytes after it are decoded to compare the
+/// checksum, and not kept.
 pub(crate) fn decode(
     mut contents: Contents<'_>,
     member: &Member,
@@ -109,9 +109,10 @@ pub(crate) fn decode(
         ));
     }
     let share = total.take(len, limits.total_bytes)?;
-    let storage = match len <= limits.memory_bytes {
-        true => into_memory(contents, &head, len)?,
-        false => into_file(contents, &head, len, options)?,
+    let storage = if len <= limits.memory_bytes {
+        into_memory(contents, &head, len)?
+    } else {
+        into_file(contents, &head, len, options)?
     };
     share.keep();
     Ok(storage)
@@ -119,17 +120,17 @@ pub(crate) fn decode(
 
 /// Whether a deflated member may have so many bytes.
 pub(crate) fn check_size(len: u64, limits: &Limits) -> Result<()> {
-    match len <= limits.member_bytes {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorClass::Limit,
-            format!(
-                "{len} bytes when decoded, above the limit of {}, which Limits::member_bytes of \
-                 OpenOptions::limits raises; what np.savez writes is not decoded",
-                limits.member_bytes
-            ),
-        )),
+    if len <= limits.member_bytes {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorClass::Limit,
+        format!(
+            "{len} bytes when decoded, above the limit of {}, which Limits::member_bytes of \
+             OpenOptions::limits raises; what np.savez writes is not decoded",
+            limits.member_bytes
+        ),
+    ))
 }
 
 fn into_memory(mut contents: Contents<'_>, head: &[u8], len: u64) -> Result<Storage> {

@@ -35,8 +35,8 @@ pub enum ErrorClass {
     Object,
     /// The file ends before the data that its header announces.
     TruncatedData,
-    /// A compressed member goes on after the size that the archive says, or has more bytes after its
-    /// array than [`Limits::member_bytes`](crate::Limits::member_bytes) lets be read.
+    /// A compressed member goes on after the size that the archive says, or has more bytes after
+    /// its array than [`Limits::member_bytes`](crate::Limits::member_bytes) lets be read.
     Trailing,
     /// The archive is malformed, or contradicts itself.
     Zip,
@@ -98,11 +98,11 @@ impl fmt::Display for ErrorClass {
 
 /// Why a file could not be opened, read or used.
 ///
-/// Its message names the file, the array or column, and the place, with what was found and what
-/// was expected, and ends with what the operating system said, if it said anything. So
-/// [`source`](StdError::source) does not give that error again, but what is behind it, and a chain of
-/// errors prints each text once. [`class`](Error::class) and [`io_error`](Error::io_error) are for
-/// programs.
+/// Its message names the file, the array or column, and the place, with what was found and what was
+/// expected, and ends with what the operating system said, if it said anything. So
+/// [`source`](StdError::source) does not give that error again, but what is behind it, and a chain
+/// of errors prints each text once. [`class`](Error::class) and [`io_error`](Error::io_error) are
+/// for programs.
 pub struct Error(Box<Repr>);
 
 struct Repr {

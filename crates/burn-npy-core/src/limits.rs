@@ -10,8 +10,9 @@ pub struct Limits {
     pub member_bytes: u64,
     /// How many bytes may be decoded from one archive in all. 16 GiB unless set.
     pub total_bytes: u64,
-    /// The largest array, in bytes, that is decoded into memory; larger ones go to a temporary file in
-    /// [`OpenOptions::cache_dir`](crate::OpenOptions::cache_dir), which is then mapped. 1 GiB unless set.
+    /// The largest array, in bytes, that is decoded into memory; larger ones go to a temporary file
+    /// in [`OpenOptions::cache_dir`](crate::OpenOptions::cache_dir), which is then mapped. 1 GiB
+    /// unless set.
     pub memory_bytes: u64,
 }
 

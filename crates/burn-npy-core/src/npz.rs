@@ -12,14 +12,15 @@ use crate::{Array, Error, ErrorClass, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
 ///
-/// Opening one reads its directory. Arrays that are stored (`np.savez`, [`NpzWriter`](crate::NpzWriter)) are
-/// used where they lie in the file; arrays that are deflated (`np.savez_compressed`) are decoded when they
-/// are asked for, into memory or, if they are large, into a temporary file.
+/// Opening one reads its directory. Arrays that are stored (`np.savez`,
+/// [`NpzWriter`](crate::NpzWriter)) are used where they lie in the file; arrays that are deflated
+/// (`np.savez_compressed`) are decoded when they are asked for, into memory or, if they are large,
+/// into a temporary file.
 ///
 /// Archives are read strictly: one that contradicts itself, or of which other readers would see
-/// different arrays, is refused. Checksums are compared: that of a deflated array whenever it is decoded,
-/// that of a stored one when it is opened for the first time, which reads all of it once. Who trusts the
-/// file turns the latter off by [`OpenOptions::skip_checksums`].
+/// different arrays, is refused. Checksums are compared: that of a deflated array whenever it is
+/// decoded, that of a stored one when it is opened for the first time, which reads all of it once.
+/// Who trusts the file turns the latter off by [`OpenOptions::skip_checksums`].
 pub struct Npz {
     path: PathBuf,
     options: OpenOptions,
@@ -38,7 +39,8 @@ impl Npz {
     ///
     /// What the file system says; [`ErrorClass::Magic`] for a file that is no archive;
     /// [`ErrorClass::Zip`] for an archive that is malformed or contradicts itself;
-    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's array.
+    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's
+    /// array.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -73,7 +75,8 @@ impl Npz {
             let Some(name) = array_name(&member.name) else {
                 continue;
             };
-            // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other one.
+            // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other
+            // one.
             if name != member.name && directory.index(name).is_some() {
                 return Err(duplicate(name).in_file(path));
             }
@@ -96,11 +99,16 @@ impl Npz {
         })
     }
 
+    /// The path that it was opened by; `memory` for an archive in memory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The names of the arrays, without `.npy`, in the order of the archive.
     ///
-    /// Members whose names do not end in `.npy` are no arrays. Nor are those that a Mac adds when it
-    /// makes an archive: whatever is in the folder `__MACOSX`, and files whose names begin with `._`.
-    /// An array that is called like that all the same is found by its name alone.
+    /// Members whose names do not end in `.npy` are no arrays. Nor are those that a Mac adds when
+    /// it makes an archive: whatever is in the folder `__MACOSX`, and files whose names begin with
+    /// `._`. An array that is called like that all the same is found by its name alone.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -152,8 +160,8 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Crc`] if the checksum is not
-    /// that of the data; [`ErrorClass::Limit`] if decoding it would exceed the
+    /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Crc`] if the checksum is
+    /// not that of the data; [`ErrorClass::Limit`] if decoding it would exceed the
     /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
     /// that is damaged, encrypted, or compressed in another way than NumPy does.
     pub fn array(&self, name: &str) -> Result<Array> {
@@ -176,10 +184,10 @@ impl Npz {
         })
     }
 
-    /// Reads a member from its start to its end and compares its size and its checksum with what the
-    /// archive says, whether that was done before or not. Whether it is an array is not looked at. Takes
-    /// no more memory for a large member, but time, so one that is compressed must be within
-    /// [`Limits::member_bytes`](crate::Limits::member_bytes).
+    /// Reads a member from its start to its end and compares its size and its checksum with what
+    /// the archive says, whether that was done before or not. Whether it is an array is not looked
+    /// at. Takes no more memory for a large member, but time, so one that is compressed must be
+    /// within [`Limits::member_bytes`](crate::Limits::member_bytes).
     ///
     /// # Errors
     ///
@@ -260,9 +268,10 @@ fn member_name(array: &str) -> String {
 /// What NumPy calls the array of a member: only a lower-case `.npy` is taken off.
 fn array_name(member: &str) -> Option<&str> {
     let stem = member.len().checked_sub(4)?;
-    match member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
-        true => Some(member.strip_suffix(".npy").unwrap_or(member)),
-        false => None,
+    if member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
+        Some(member.strip_suffix(".npy").unwrap_or(member))
+    } else {
+        None
     }
 }
 

@@ -17,12 +17,13 @@ pub enum NumpyFile {
 }
 
 impl NumpyFile {
-    /// Opens a `.npy` file or a `.npz` archive. The first bytes of the file decide which, not its name.
+    /// Opens a `.npy` file or a `.npz` archive. The first bytes of the file decide which, not its
+    /// name.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Magic`](crate::ErrorClass::Magic) for a file that is neither, with what it seems to
-    /// be instead; and those of [`Array::open`] and [`Npz::open`].
+    /// [`ErrorClass::Magic`](crate::ErrorClass::Magic) for a file that is neither, with what it
+    /// seems to be instead; and those of [`Array::open`] and [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;

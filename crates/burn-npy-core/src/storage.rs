@@ -21,8 +21,8 @@ use crate::{Error, ErrorClass, Result};
 
 /// Of a file of this size or less, whatever is read ahead is soon asked for.
 const SMALL: u64 = 256 << 20;
-/// Of a longer range that is advised, the system may read the begin alone: as much as it reads ahead of a stream, 128 KiB unless
-/// somebody has said otherwise, or as a disk takes at once.
+/// Of a longer range that is advised, the system may read the begin alone: as much as it reads
+/// ahead of a stream, 128 KiB unless somebody has said otherwise, or as a disk takes at once.
 const ADVISED: u64 = 128 << 10;
 /// How much of a file is read at a time, where all of it is read once: it stays in a near cache.
 const PIECE: usize = 256 << 10;
@@ -82,10 +82,10 @@ impl Storage {
             Repr::Positioned(file)
         } else {
             // SAFETY: the contract of `Mmap::map` is that the file is not changed while the map is
-            // alive, which nobody can promise. What we do instead: the map is read only, its
-            // bytes are plain data of which every value is valid, they are copied out before anything
-            // is decided by them twice, `check` runs before each use, and no reference to
-            // them leaves the crate but through functions that are unsafe themselves.
+            // alive, which nobody can promise. What we do instead: the map is read only, its bytes
+            // are plain data of which every value is valid, they are copied out before anything is
+            // decided by them twice, `check` runs before each use, and no reference to them leaves
+            // the crate but through functions that are unsafe themselves.
             let map = unsafe { Mmap::map(&file.file) }
                 .map_err(|error| Error::io("cannot map the file", error).in_file(path))?;
             Repr::Mapped(map, file)
@@ -103,8 +103,8 @@ impl Storage {
     /// Maps a temporary file that has no name, so that nobody else can reach it.
     pub(crate) fn unnamed(file: &File) -> Result<Self> {
         // SAFETY: the file must not change while it is mapped. It was created without a name, or
-        // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and this map
-        // is read only.
+        // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and
+        // this map is read only.
         let map = unsafe { Mmap::map(file) }
             .map_err(|error| Error::io("cannot map a temporary file", error))?;
         Ok(Self(Arc::new(Repr::Unnamed(map))))
@@ -159,8 +159,8 @@ impl Storage {
 
     /// Calls `f` with all bytes of a range, in order and piece by piece.
     ///
-    /// A mapped file is read as well, not accessed by its map: so its pages are not made part of the
-    /// process, and a file that is truncated meanwhile is an error.
+    /// A mapped file is read as well, not accessed by its map: so its pages are not made part of
+    /// the process, and a file that is truncated meanwhile is an error.
     pub(crate) fn read_through(&self, range: Range<u64>, mut f: impl FnMut(&[u8])) -> Result<()> {
         let len = range.end.saturating_sub(range.start);
         self.expect_inside(range.start, len)?;
@@ -203,8 +203,8 @@ impl Storage {
     }
 
     /// Checks once more what was read by position: a file that was written to between
-    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is the
-    /// access that fails.
+    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is
+    /// the access that fails.
     pub(crate) fn check_after_read(&self) -> Result<()> {
         match &*self.0 {
             Repr::Positioned(file) => file.check(),
@@ -218,20 +218,22 @@ impl Storage {
         // Only hints: a system that does not take them is slower, not wrong.
         #[cfg(unix)]
         if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
-            let advice = match random && map.len() as u64 > SMALL {
-                true => memmap2::Advice::Random,
-                false => memmap2::Advice::Normal,
+            let advice = if random && map.len() as u64 > SMALL {
+                memmap2::Advice::Random
+            } else {
+                memmap2::Advice::Normal
             };
             let _ = map.advise(advice);
         }
-        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks like a reader that
-        // goes forward.
+        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks
+        // like a reader that goes forward.
         #[cfg(all(unix, not(target_vendor = "apple")))]
         if let Repr::Mapped(_, file) | Repr::Positioned(file) = &*self.0 {
             use rustix::fs::{Advice, fadvise};
-            let advice = match random && file.state.len > SMALL {
-                true => Advice::Random,
-                false => Advice::Normal,
+            let advice = if random && file.state.len > SMALL {
+                Advice::Random
+            } else {
+                Advice::Normal
             };
             let _ = fadvise(&file.file, 0, None, advice);
         }
@@ -258,7 +260,8 @@ impl Storage {
         }
     }
 
-    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were asked for; for who asks to count.
+    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were
+    /// asked for; for who asks to count.
     pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
@@ -325,8 +328,8 @@ struct OpenFile {
     cached_streak: AtomicU32,
 }
 
-/// How often the path of a file is followed. What happens to the file itself shows without that, but not
-/// that a folder of the path is another one now.
+/// How often the path of a file is followed. What happens to the file itself shows without that,
+/// but not that a folder of the path is another one now.
 const LOOKS_A_PATH: u32 = 64;
 
 impl OpenFile {
@@ -397,8 +400,8 @@ impl OpenFile {
         )
     }
 
-    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its rights; false if that is not known. To follow
-    /// the path takes three times as long.
+    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its
+    /// rights; false if that is not known. To follow the path takes three times as long.
     fn is_untouched(&self) -> bool {
         // A count that is lost does no harm.
         let looks = self.looks.load(Ordering::Relaxed).wrapping_add(1);
@@ -411,8 +414,8 @@ impl OpenFile {
     }
 }
 
-/// What changes with whatever is done to a file: the time of that, and its number of links, which tells of what was done in the same tick of
-/// the clock.
+/// What changes with whatever is done to a file: the time of that, and its number of links, which
+/// tells of what was done in the same tick of the clock.
 #[derive(PartialEq)]
 struct InodeState {
     changed: (i64, i64),

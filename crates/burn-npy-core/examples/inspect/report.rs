@@ -21,7 +21,8 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// Gives `print` an object for each array and each error, until it returns false; gives the last answer.
+/// Gives `print` an object for each array and each error, until it returns false; gives the last
+/// answer.
 pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) -> bool) -> bool {
     let options = OpenOptions {
         limits,

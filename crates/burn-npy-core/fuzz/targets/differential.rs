@@ -1,5 +1,5 @@
-//! Any bytes, to this crate and to NumPy: what both accept must be the same, what NumPy refuses must
-//! be refused here, and what NumPy itself would have written must be accepted.
+//! Any bytes, to this crate and to NumPy: what both accept must be the same, what NumPy refuses
+//! must be refused here, and what NumPy itself would have written must be accepted.
 #![no_main]
 
 use std::io::{Read, Write};
@@ -30,8 +30,8 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// To Python a line break ends the expression, and the white space at the start of a line counts, by rules
-/// that differ between the versions of the format. Here white space is white space.
+/// To Python a line break ends the expression, and the white space at the start of a line counts,
+/// by rules that differ between the versions of the format. Here white space is white space.
 fn is_about_lines(data: &[u8]) -> bool {
     // The headers of an archive's members are somewhere in it.
     let header = match Header::parse(data) {
@@ -69,8 +69,8 @@ fn archive(data: &[u8]) -> Result<Value> {
         .map(Value::from)
 }
 
-/// Name, size of an item, shape, and for each part a checksum of its numbers in C order. Opaque parts are
-/// left out.
+/// Name, size of an item, shape, and for each part a checksum of its numbers in C order. Opaque
+/// parts are left out.
 fn describe(name: &str, array: &Array) -> Result<Value> {
     let mut parts = array.fields();
     if parts.is_empty() {

@@ -11,8 +11,8 @@ pub(crate) const LOOKED_AT: usize = 264;
 /// How many of them a message shows.
 const SHOWN: usize = 16;
 
-/// The kinds of files that somebody may take for a NumPy file: what they begin with, what they are, and
-/// what to do.
+/// The kinds of files that somebody may take for a NumPy file: what they begin with, what they are,
+/// and what to do.
 const KINDS: &[(&[u8], &str, &str)] = &[
     (
         MAGIC,
@@ -97,7 +97,8 @@ const KINDS: &[(&[u8], &str, &str)] = &[
 const IMAGE: &str = "save its pixels: np.save(\"x.npy\", np.asarray(PIL.Image.open(path)))";
 const NO_ARRAYS: &str = "save its numbers with np.save";
 
-/// The error for a storage, or a part of it, that does not begin as `expected`, such as `.npy file`.
+/// The error for a storage, or a part of it, that does not begin as `expected`, such as `.npy
+/// file`.
 pub(crate) fn not_a(expected: &str, storage: &Storage, start: u64, len: u64) -> Error {
     let mut bytes = vec![0; len.min(LOOKED_AT as u64) as usize];
     match storage.read_at(start, &mut bytes) {

@@ -206,9 +206,10 @@ fn set_limits(
     let next = spans.iter().skip(1).map(|&(start, ..)| start);
     for (&(start, end, index), limit) in spans.iter().zip(next.chain([directory_at])) {
         if end > limit {
-            let what = match limit == directory_at {
-                true => "the directory",
-                false => "the next member",
+            let what = if limit == directory_at {
+                "the directory"
+            } else {
+                "the next member"
             };
             return Err(malformed(format!(
                 "it is at {start} and takes {} bytes or more, but {what} begins at {limit}",
@@ -307,29 +308,30 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_entry()(
-            name in "[a-z\u{e4}\u{2603}/.]{0,12}",
-            data in prop::collection::vec(any::<u8>(), 0..200),
-            deflated: bool,
-            piped: bool,
-            zip64: bool,
-            gap in prop::collection::vec(any::<u8>(), 0..9),
-            extra in prop::collection::vec(any::<u8>(), 0..9),
-            comment in prop::collection::vec(any::<u8>(), 0..9),
-        ) -> (Entry, Vec<u8>) {
-            let mut entry = match deflated {
-                true => Entry::deflated(&name, &data),
-                false => Entry::stored(&name, &data),
-            };
-            if piped {
-                entry = entry.piped();
+            fn any_entry()(
+                name in "[a-z\u{e4}\u{2603}/.]{0,12}",
+                data in prop::collection::vec(any::<u8>(), 0..200),
+                deflated: bool,
+                piped: bool,
+                zip64: bool,
+                gap in prop::collection::vec(any::<u8>(), 0..9),
+                extra in prop::collection::vec(any::<u8>(), 0..9),
+                comment in prop::collection::vec(any::<u8>(), 0..9),
+            ) -> (Entry, Vec<u8>) {
+                let mut entry = if deflated {
+    Entry::deflated(&name, &data)
+    } else {
+    Entry::stored(&name, &data)
+                };
+                if piped {
+                    entry = entry.piped();
+                }
+                entry.gap.extend(gap);
+                entry.extra = [&[7, 7, extra.len() as u8, 0], &extra[..]].concat();
+                (entry.zip64, entry.comment) = (zip64, comment);
+                (entry, data)
             }
-            entry.gap.extend(gap);
-            entry.extra = [&[7, 7, extra.len() as u8, 0], &extra[..]].concat();
-            (entry.zip64, entry.comment) = (zip64, comment);
-            (entry, data)
         }
-    }
 
     proptest! {
         #[test]
