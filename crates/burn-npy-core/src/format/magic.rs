@@ -140,7 +140,7 @@ fn describe(start: &[u8], len: u64) -> (String, &'static str) {
     }
     if begins(b"<!doctype") || begins(b"<html") || begins(b"<?xml") {
         return is(
-            "a page of the web in place of the file, from a download that failed",
+            "an HTML page in place of the file, from a download that failed",
             "download it anew",
         );
     }

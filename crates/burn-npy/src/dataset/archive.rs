@@ -143,16 +143,16 @@ fn find_opaque(name: &str, item: &ItemType, found: &mut Vec<(String, usize)>) {
 fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Error {
     let unreadable = arrays.iter().find_map(|array| array.header.as_ref().err());
     let group = largest_group(arrays);
-    let (class, mut message) = match (unreadable, shape) {
-        (Some(error), _) => (error.class(), "not all arrays can be columns:".to_owned()),
-        (None, Some(array)) => {
+    let (class, mut message) = match (shape, unreadable) {
+        (Some(array), _) => {
             let name = short(array.name);
-            let why = "says of which shape something is, as among the parts of a sparse array, so \
-                       the arrays are not the columns of one table:";
+            let why = "seems to be the shape of a sparse array, whose parts are not columns of one \
+                       table; to train on its rows, save it dense with np.save:";
             (ErrorClass::Shape, format!("`{name}` {why}"))
         }
+        (None, Some(error)) => (error.class(), "not all arrays can be columns:".to_owned()),
         (None, None) if group.len() < arrays.len() => {
-            let why = "the arrays are not the columns of one table, which all have as many rows:";
+            let why = "the arrays are not columns of one table, which have one number of rows:";
             (ErrorClass::Shape, why.to_owned())
         }
         (None, None) => {
@@ -160,7 +160,7 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
             (ErrorClass::Dtype, why.to_owned())
         }
     };
-    for array in arrays.iter().take(LISTED) {
+    for array in listed(arrays, group.first().and_then(|array| array.rows())) {
         let name = short(array.name);
         let _ = match &array.header {
             Ok(header) if header.shape().is_empty() => {
@@ -175,13 +175,24 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     }
     if !group.is_empty() {
         let what = if group.len() == arrays.len() {
-            "To open them as columns all the same"
+            "To open them as columns anyway"
         } else {
-            "To open those that have as many rows"
+            "To open those with the same number of rows"
         };
         let _ = write!(message, "\n{what}: {}", open(path, &group));
     }
     Error::new(class, message)
+}
+
+/// The arrays that a message lists: all, or of many some that have another number of rows than the
+/// largest group and some that have the same.
+fn listed<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
+    if arrays.len() <= LISTED {
+        return arrays.iter().collect();
+    }
+    let others = arrays.iter().filter(|array| array.rows() != rows);
+    let alike = arrays.iter().filter(|array| array.rows() == rows);
+    others.take(LISTED / 2).chain(alike).take(LISTED).collect()
 }
 
 /// The arrays of one length of which there are most; of several such groups the one with most rows.

@@ -108,14 +108,15 @@ fn parts_and_facts_are_listed_with_the_call_that_opens_the_most() {
     let path = folder.parts();
     let error = refused(&path);
     assert_eq!(error.class(), ErrorClass::Shape);
+    let call = format!("NpyDataset::from_npz({path:?}, [\"x_train\", \"y_train\"])");
     let expected = format!(
-        "the arrays are not the columns of one table, which all have as many rows:
+        "the arrays are not columns of one table, which have one number of rows:
   x_test: uint8 [10, 28, 28]
   y_test: uint8 [10]
   x_train: uint8 [60, 28, 28]
   y_train: int64 [60]
   fps: float64 [], no rows
-To open those that have as many rows: NpyDataset::from_npz({path:?}, [\"x_train\", \"y_train\"])"
+To open those with the same number of rows: {call}"
     );
     assert_eq!(error.message(), expected);
     let dataset = NpyDataset::from_npz(&path, ["x_train", "y_train"]).unwrap();
@@ -316,7 +317,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
         assert!(
             error
                 .message()
-                .starts_with(&format!("`{named}` says of which shape")),
+                .starts_with(&format!("`{named}` seems to be the shape of a sparse")),
             "{error}"
         );
         assert!(error.message().contains("NpyDataset::from_npz("), "{error}");
@@ -414,6 +415,12 @@ fn what_is_said_of_many_arrays_is_short() {
         .collect();
     let error = refused(&folder.file("many.npz", zip(&members)));
     assert_eq!(error.message().lines().count(), 23);
+    // The one that differs comes first.
+    let second = error.message().lines().nth(1).unwrap();
+    assert!(
+        second.starts_with("  7xxx") && second.ends_with("uint8 [2]"),
+        "{second}"
+    );
     assert!(error.message().contains("\n  and 3980 more\n"), "{error}");
     assert!(error.message().ends_with("/* 3979 more */])"), "{error}");
     assert!(error.message().len() < 5000);
