@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::{
     Batch, Convert, DType, DataLoaderBuilder, Error, ErrorClass, Loader, NpyBatcher, NpyDataset,
-    Npz, Result,
+    Result,
 };
 
 /// The side of an image in pixels.
@@ -46,18 +46,15 @@ impl Loaders {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let archive = match data.is_dir() {
-            true => None,
-            false => Some(Npz::open(data)?),
-        };
         let split = |name: &str| {
             let columns = [format!("{name}_images"), format!("{name}_labels")];
-            let dataset = match &archive {
-                Some(archive) => NpyDataset::from_npz(archive, &columns)?,
-                None => NpyDataset::from_files(columns.each_ref().map(|column| {
+            let dataset = if data.is_dir() {
+                NpyDataset::from_files(columns.each_ref().map(|column| {
                     let file = data.join(column).with_extension("npy");
                     (column.clone(), file)
-                }))?,
+                }))?
+            } else {
+                NpyDataset::from_npz(data, &columns)?
             };
             check_images(&dataset, &columns[0])?;
             let dataset = dataset.convert(&columns[0], &Convert::to(DType::F32).divide(255.0))?;

@@ -10,7 +10,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig, Relu};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_npy::{BatchInfo, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, Npz};
+use burn_npy::{BatchInfo, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
 use rand::RngExt;
 
 use crate::Result;
@@ -63,7 +63,7 @@ pub(crate) fn train(folder: &Path, steps: usize, workers: usize) -> Result<()> {
     device.seed(SEED);
     let model = Network::new(&device);
     let optimizer = AdamConfig::new().init();
-    let dataset = NpyDataset::from_npz(&Npz::open(IMAGES)?, ["train_images", "train_labels"])?
+    let dataset = NpyDataset::from_npz(IMAGES, ["train_images", "train_labels"])?
         .convert("train_images", &Convert::to(DType::F32).divide(255.0))?;
     let loader = DataLoaderBuilder::new(NpyBatcher::<Batch>::all().device_dtypes())
         .map(brighten)

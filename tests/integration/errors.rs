@@ -245,9 +245,14 @@ fn columns_of_different_lengths_are_named_with_their_counts() {
         ["images", "labels"].map(|name| (name, dir.path().join(name).with_extension("npy")));
     write_npy(&files[0].1, &Array2::<f32>::zeros((10, 3))).unwrap();
     write_npy(&files[1].1, &Array1::<u8>::zeros(12)).unwrap();
-    let message = NpyDataset::from_files(files).unwrap_err().to_string();
+    let message = NpyDataset::from_files(files.clone())
+        .unwrap_err()
+        .to_string();
+    let [(_, images), (_, labels)] = files.map(|(name, file)| (name, file.display().to_string()));
     assert!(
-        message.contains("images has 10, labels has 12"),
+        message.ends_with(&format!(
+            "images has 10 (in {images}), labels has 12 (in {labels})"
+        )),
         "{message}"
     );
 }

@@ -45,7 +45,9 @@ def load(data):
     arrays = []
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         for name in npz.zip.namelist():
-            if name[-4:].lower() != ".npy":
+            # What a Mac adds is no array to burn-npy.
+            mac = name.startswith("__MACOSX/") or name.split("/")[-1].startswith("._")
+            if name[-4:].lower() != ".npy" or mac:
                 continue
             array = npz[name]
             if not isinstance(array, np.ndarray):

@@ -6,9 +6,12 @@ mod read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::dtype::abbreviated;
 use crate::format::header::{Header, Prefix};
 use crate::format::item::{ItemKind, Numbers};
+use crate::format::magic;
 use crate::storage::Storage;
+use crate::zip::Stored;
 use crate::{Access, ByteOrder, DType, Error, ErrorClass, Field, ItemType, Layout, Limits, Result};
 
 pub(crate) use read::swap_bytes;
@@ -21,17 +24,28 @@ pub struct OpenOptions {
     /// What a file may ask for.
     pub limits: Limits,
     /// Where large members of archives are decoded to, see [`Limits::memory_bytes`]; the system's
-    /// temporary folder unless set. The files there have no names, and are gone with the last array.
+    /// temporary folder unless set. The files there have no names, and are gone with the last
+    /// array.
     pub cache_dir: Option<PathBuf>,
+    /// Opens stored arrays of archives without comparing their checksums; `false` unless set.
+    ///
+    /// To compare the checksum of a stored array reads all of it, once for each open
+    /// [`Npz`](crate::Npz): at the speed of memory if the file is in the page cache, at that of the
+    /// disk if not. Set this for a large archive of which you know that it is whole, such as one
+    /// that was written on this machine; [`Npz::verify`](crate::Npz::verify) compares the checksums
+    /// when you ask for it. Those of compressed arrays are always compared, since their data is
+    /// read anyway.
+    pub skip_checksums: bool,
 }
 
-/// An array of a file or in memory. Opening one reads its header, and its data only with [`Access::Memory`].
+/// An array of a file or in memory. Opening one reads its header, and its data only with
+/// [`Access::Memory`].
 ///
-/// The items of an array are numbers, or made of numbers: a complex number is two floats, fixed-width
-/// bytes and text are bytes and code points, a time is an `i64`. Those stand along a last axis that
-/// NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a structure are
-/// arrays of their own, which share its bytes: [`field`](Self::field). Opaque items become numbers
-/// when the user says which: [`reinterpret`](Self::reinterpret).
+/// The items of an array are numbers, or made of numbers: a complex number is two floats,
+/// fixed-width bytes and text are bytes and code points, a time is an `i64`. Those stand along a
+/// last axis that NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a
+/// structure are arrays of their own, which share its bytes: [`field`](Self::field). Opaque items
+/// become numbers when the user says which: [`reinterpret`](Self::reinterpret).
 ///
 /// Clones share the data.
 #[derive(Clone, Debug)]
@@ -54,11 +68,30 @@ pub struct Array {
     source: Arc<Source>,
 }
 
-/// What messages call the array.
+/// Where the array comes from.
 #[derive(Debug, Default)]
-struct Source {
+pub(crate) struct Source {
     file: Option<PathBuf>,
     member: Option<String>,
+    /// Where the array is in its archive, if it is stored there as it is.
+    stored: Option<Stored>,
+}
+
+impl Source {
+    fn file(storage: &Storage) -> Self {
+        Self {
+            file: storage.path().map(Path::to_path_buf),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn member(file: &Path, member: &str, stored: Option<Stored>) -> Self {
+        Self {
+            file: Some(file.to_path_buf()),
+            member: Some(member.to_owned()),
+            stored,
+        }
+    }
 }
 
 impl Array {
@@ -80,9 +113,7 @@ impl Array {
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;
-        let len = storage.len();
-        Self::in_storage(storage, 0, len, options.limits.header_bytes, None)
-            .map_err(|error| error.in_file(path))
+        Self::of_file(storage, options.limits.header_bytes).map_err(|error| error.in_file(path))
     }
 
     /// The array of a `.npy` file that is in memory, such as one of `include_bytes!`.
@@ -91,9 +122,13 @@ impl Array {
     ///
     /// Those of [`Array::open`], but for the file system's.
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
-        let storage = Storage::memory(bytes);
-        let len = storage.len();
-        Self::in_storage(storage, 0, len, Limits::default().header_bytes, None)
+        Self::of_file(Storage::memory(bytes), Limits::default().header_bytes)
+    }
+
+    /// The array of a storage that is a `.npy` file. The caller adds the file to errors.
+    pub(crate) fn of_file(storage: Storage, max_header_len: usize) -> Result<Self> {
+        let (len, source) = (storage.len(), Source::file(&storage));
+        Self::in_storage(storage, 0, len, max_header_len, source)
     }
 
     /// The array whose `.npy` bytes are the `len` bytes at `start` of a storage. The caller adds
@@ -103,26 +138,9 @@ impl Array {
         start: u64,
         len: u64,
         max_header_len: usize,
-        named: Option<(&Path, &str)>,
+        source: Source,
     ) -> Result<Self> {
-        let mut prefix = [0; Prefix::MAX_LEN];
-        let prefix = &mut prefix[..len.min(Prefix::MAX_LEN as u64) as usize];
-        storage.read_at(start, prefix)?;
-        let prefix = Prefix::parse(prefix, len, max_header_len)?;
-        let mut head = vec![0; prefix.data_offset];
-        storage.read_at(start, &mut head)?;
-        let header = Header::parse_after(&prefix, &head)?;
-        header.check_len(len)?;
-        let source = match named {
-            Some((file, member)) => Source {
-                file: Some(file.to_path_buf()),
-                member: Some(member.to_owned()),
-            },
-            None => Source {
-                file: storage.path().map(Path::to_path_buf),
-                member: None,
-            },
-        };
+        let header = read_header(&storage, start, len, max_header_len)?;
         let shape = header.shape().to_vec();
         Ok(Self {
             numbers: header.item().numbers(),
@@ -165,8 +183,8 @@ impl Array {
         &self.shape
     }
 
-    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers, the
-    /// length of fixed-width bytes and text. They stand along a last axis of what
+    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers,
+    /// the length of fixed-width bytes and text. They stand along a last axis of what
     /// [`read`](Self::read) and a [`Column`](crate::Column) give.
     pub fn number_axis(&self) -> Option<usize> {
         self.numbers.and_then(|numbers| numbers.axis)
@@ -221,7 +239,10 @@ impl Array {
     pub fn field(&self, name: &str) -> Result<Self> {
         let is_it = |field: &&Field| field.name() == name || field.title() == Some(name);
         let field = self.item.fields().iter().find(is_it).ok_or_else(|| {
-            let known = crate::npz::known_names(self.item.fields().iter().map(Field::name));
+            let known = {
+                let names = self.item.fields().iter().map(Field::name);
+                crate::npz::known_names(names.map(abbreviated))
+            };
             self.locate(Error::new(
                 ErrorClass::Name,
                 format!("no field {name:?}; {known}"),
@@ -312,6 +333,33 @@ impl Array {
         self.source.member.as_deref()
     }
 
+    /// Looks whether the file is still the one that was opened. Of an array that is stored in an
+    /// archive, also reads the member from its start to its end and compares the checksum with what
+    /// the archive says, which takes time, but no memory.
+    ///
+    /// The checksum of an array that was compressed was compared when it was decoded; an array in a
+    /// file of its own or in memory has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Crc`] if the checksum is not that of the data, [`ErrorClass::Changed`] if the
+    /// file is no longer what was opened, and what the file system says.
+    pub fn verify(&self) -> Result<()> {
+        let verified = match &self.source.stored {
+            Some(stored) => stored.verify(&self.storage),
+            None => Ok(()),
+        };
+        // What was read of a file that changes while it is read is wrong in any way.
+        let verified = self.storage.check().and(verified);
+        verified.map_err(|error| self.locate(error))
+    }
+
+    /// Whether two arrays come from the same bytes, as the fields of a structured array do, so that
+    /// [`verify`](Self::verify) of one is enough.
+    pub fn shares_bytes_with(&self, other: &Self) -> bool {
+        self.storage.same(&other.storage) && self.offset == other.offset
+    }
+
     /// The version of the format of the array's header, if it has one.
     pub fn version(&self) -> Option<(u8, u8)> {
         self.version
@@ -342,6 +390,29 @@ impl Array {
             None => error,
         }
     }
+}
+
+/// The header of the `.npy` bytes that are the `len` bytes at `start` of a storage.
+pub(crate) fn read_header(
+    storage: &Storage,
+    start: u64,
+    len: u64,
+    max_header_len: usize,
+) -> Result<Header> {
+    let mut prefix = [0; Prefix::MAX_LEN];
+    let prefix = &mut prefix[..len.min(Prefix::MAX_LEN as u64) as usize];
+    storage.read_at(start, prefix)?;
+    let prefix = match Prefix::parse(prefix, len, max_header_len) {
+        Err(error) if error.class() == ErrorClass::Magic => {
+            return Err(magic::not_a(".npy file", storage, start, len));
+        }
+        prefix => prefix?,
+    };
+    let mut head = vec![0; prefix.data_offset];
+    storage.read_at(start, &mut head)?;
+    let header = Header::parse_after(&prefix, &head)?;
+    header.check_len(len)?;
+    Ok(header)
 }
 
 /// How many bytes the items along each axis are apart when there are no gaps.

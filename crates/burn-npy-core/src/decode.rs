@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::format::header::{Header, Prefix};
+use crate::format::magic;
 use crate::storage::Storage;
 use crate::zip::{Contents, Member};
 use crate::{Buffer, Error, ErrorClass, Limits, OpenOptions, Result};
@@ -37,7 +38,8 @@ impl Total {
             Err(total) => Err(Error::new(
                 ErrorClass::Limit,
                 format!(
-                    "{len} bytes when decoded, with {total} before them above the limit of {limit} for all"
+                    "{len} bytes when decoded, with {total} before them above the limit of {limit} \
+                     for all, which Limits::total_bytes of OpenOptions::limits raises"
                 ),
             )),
         }
@@ -56,7 +58,35 @@ impl Drop for Share<'_> {
     }
 }
 
-/// Decodes a deflated `.npy` member: at most as many bytes as its own header announces, and no fewer.
+/// The header of a deflated `.npy` member, and the bytes that were decoded to read it.
+pub(crate) fn read_header(
+    contents: &mut Contents<'_>,
+    member: &Member,
+    limits: &Limits,
+) -> Result<(Header, Vec<u8>)> {
+    let mut head = vec![0; member.size.min(Prefix::MAX_LEN as u64) as usize];
+    contents.read_exact(&mut head)?;
+    let start = head.len();
+    let prefix = match Prefix::parse(&head, member.size, limits.header_bytes) {
+        Err(error) if error.class() == ErrorClass::Magic => {
+            head.resize(member.size.min(magic::LOOKED_AT as u64) as usize, 0);
+            if contents.read_exact(&mut head[start..]).is_err() {
+                head.truncate(start);
+            }
+            return Err(magic::begins_otherwise(".npy file", &head, member.size));
+        }
+        prefix => prefix?,
+    };
+    // An empty dictionary would end before the longest prefix does.
+    head.resize(prefix.data_offset.max(start), 0);
+    contents.read_exact(&mut head[start..])?;
+    let header = Header::parse_after(&prefix, &head)?;
+    header.check_len(member.size)?;
+    Ok((header, head))
+}
+
+/// Decodes the array of a deflated `.npy` member. Bytes after it are decoded to compare the
+/// checksum, and not kept.
 pub(crate) fn decode(
     mut contents: Contents<'_>,
     member: &Member,
@@ -64,27 +94,25 @@ pub(crate) fn decode(
     total: &Total,
 ) -> Result<Storage> {
     let limits = options.limits;
-    let mut head = vec![0; member.size.min(Prefix::MAX_LEN as u64) as usize];
-    contents.read_exact(&mut head)?;
-    let prefix = Prefix::parse(&head, member.size, limits.header_bytes)?;
-    let start = head.len();
-    // An empty dictionary would end before the longest prefix does.
-    head.resize(prefix.data_offset.max(start), 0);
-    contents.read_exact(&mut head[start..])?;
-    let header = Header::parse_after(&prefix, &head)?;
-    header.check_len(member.size)?;
+    let (header, head) = read_header(&mut contents, member, &limits)?;
     let len = header.data_offset() as u64 + header.nbytes() as u64;
-    if member.size > len {
+    check_size(len, &limits)?;
+    if member.size > limits.member_bytes {
         return Err(Error::new(
             ErrorClass::Trailing,
-            format!("{} bytes after the data of the array", member.size - len),
+            format!(
+                "{} bytes after the data of the array; with them the member is above the limit of \
+                 {}, which Limits::member_bytes of OpenOptions::limits raises",
+                member.size - len,
+                limits.member_bytes
+            ),
         ));
     }
-    check_size(len, &limits)?;
     let share = total.take(len, limits.total_bytes)?;
-    let storage = match len <= limits.memory_bytes {
-        true => into_memory(contents, &head, len)?,
-        false => into_file(contents, &head, len, options)?,
+    let storage = if len <= limits.memory_bytes {
+        into_memory(contents, &head, len)?
+    } else {
+        into_file(contents, &head, len, options)?
     };
     share.keep();
     Ok(storage)
@@ -92,24 +120,30 @@ pub(crate) fn decode(
 
 /// Whether a deflated member may have so many bytes.
 pub(crate) fn check_size(len: u64, limits: &Limits) -> Result<()> {
-    match len <= limits.member_bytes {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorClass::Limit,
-            format!(
-                "{len} bytes when decoded, above the limit of {}; save it with np.savez",
-                limits.member_bytes
-            ),
-        )),
+    if len <= limits.member_bytes {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorClass::Limit,
+        format!(
+            "{len} bytes when decoded, above the limit of {}, which Limits::member_bytes of \
+             OpenOptions::limits raises; what np.savez writes is not decoded",
+            limits.member_bytes
+        ),
+    ))
 }
 
 fn into_memory(mut contents: Contents<'_>, head: &[u8], len: u64) -> Result<Storage> {
-    let mut buffer = Buffer::zeroed(usize::try_from(len).unwrap_or(usize::MAX))?;
+    let buffer = Buffer::zeroed(usize::try_from(len).unwrap_or(usize::MAX));
+    let mut buffer = buffer.map_err(|error| {
+        let message = error.message();
+        let way_out = "with a lower Limits::memory_bytes the array is decoded into a file";
+        Error::new(error.class(), format!("{message}; {way_out}"))
+    })?;
     let (start, rest) = buffer.as_mut_slice().split_at_mut(head.len());
     start.copy_from_slice(head);
     contents.read_exact(rest)?;
-    contents.finish()?;
+    contents.verify()?;
     Ok(Storage::memory(buffer))
 }
 
@@ -134,7 +168,7 @@ fn into_file(
         write(chunk)?;
         left -= chunk.len() as u64;
     }
-    contents.finish()?;
+    contents.verify()?;
     Storage::unnamed(&file)
 }
 

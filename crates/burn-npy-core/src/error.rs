@@ -35,7 +35,8 @@ pub enum ErrorClass {
     Object,
     /// The file ends before the data that its header announces.
     TruncatedData,
-    /// Bytes where the data should have ended.
+    /// A compressed member goes on after the size that the archive says, or has more bytes after
+    /// its array than [`Limits::member_bytes`](crate::Limits::member_bytes) lets be read.
     Trailing,
     /// The archive is malformed, or contradicts itself.
     Zip,
@@ -100,8 +101,11 @@ impl fmt::Display for ErrorClass {
 
 /// Why a file could not be opened, read or used.
 ///
-/// Its message names the file, the array or column, and the place, with what was found and what
-/// was expected. [`Error::class`] is for programs; [`source`](StdError::source) is kept.
+/// Its message names the file, the array or column, and the place, with what was found and what was
+/// expected, and ends with what the operating system said, if it said anything. So
+/// [`source`](StdError::source) does not give that error again, but what is behind it, and a chain
+/// of errors prints each text once. [`class`](Error::class) and [`io_error`](Error::io_error) are
+/// for programs.
 pub struct Error(Box<Repr>);
 
 struct Repr {
@@ -132,7 +136,7 @@ impl Error {
     }
 
     /// Names the file, unless the error already names one.
-    pub(crate) fn in_file(mut self, file: impl AsRef<Path>) -> Self {
+    pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
         self.0
             .file
             .get_or_insert_with(|| file.as_ref().to_path_buf());
@@ -179,6 +183,20 @@ impl Error {
         self.0.offset
     }
 
+    /// What the operating system said, if it was that which failed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// let error = burn_npy_core::Array::open("no such file.npy").unwrap_err();
+    /// assert_eq!(error.io_error().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    /// ```
+    pub fn io_error(&self) -> Option<&std::io::Error> {
+        self.0.source.as_ref()?.downcast_ref()
+    }
+
     /// The message alone, without the place.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -212,10 +230,8 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        // The source itself is a part of the message.
+        self.0.source.as_ref()?.source()
     }
 }
 
@@ -239,10 +255,40 @@ mod tests {
     }
 
     #[test]
-    fn the_error_is_one_word_and_keeps_its_source() {
+    fn the_error_is_one_word_and_keeps_what_the_system_said() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         let error = Error::io("cannot open", std::io::ErrorKind::NotFound.into());
-        assert!(error.source().is_some());
+        let kind = error.io_error().map(std::io::Error::kind);
+        assert_eq!(kind, Some(std::io::ErrorKind::NotFound));
         assert!(error.to_string().starts_with("cannot open: "));
+        assert!(Error::new(ErrorClass::Io, "").io_error().is_none());
+    }
+
+    #[test]
+    fn a_chain_of_errors_prints_each_text_once() {
+        #[derive(Debug)]
+        struct Outer(std::num::ParseIntError);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("outer")
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let outer = Outer("x".parse::<i32>().unwrap_err());
+        let error = Error::io("cannot read", std::io::Error::other(outer));
+        let mut chain = vec![error.to_string()];
+        let mut link = error.source();
+        while let Some(error) = link {
+            chain.push(error.to_string());
+            link = error.source();
+        }
+        assert_eq!(
+            chain,
+            ["cannot read: outer", "invalid digit found in string"]
+        );
     }
 }

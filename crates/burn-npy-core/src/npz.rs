@@ -1,21 +1,26 @@
 //! Archives: `.npz` files, which are ZIP archives of `.npy` files.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::decode::{Total, check_size, decode};
+use crate::array::{self, Source};
+use crate::decode::{self, Total, check_size, decode};
+use crate::dtype::abbreviated;
 use crate::storage::Storage;
-use crate::zip::{Contents, Directory, Member};
-use crate::{Array, Error, ErrorClass, OpenOptions, Result};
+use crate::zip::{Contents, Directory, Member, duplicate};
+use crate::{Array, Error, ErrorClass, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
 ///
-/// Opening one reads its directory. Arrays that are stored (`np.savez`, [`NpzWriter`](crate::NpzWriter)) are
-/// used where they lie in the file; arrays that are deflated (`np.savez_compressed`) are decoded when they
-/// are asked for, into memory or, if they are large, into a temporary file.
+/// Opening one reads its directory. Arrays that are stored (`np.savez`,
+/// [`NpzWriter`](crate::NpzWriter)) are used where they lie in the file; arrays that are deflated
+/// (`np.savez_compressed`) are decoded when they are asked for, into memory or, if they are large,
+/// into a temporary file.
 ///
 /// Archives are read strictly: one that contradicts itself, or of which other readers would see
-/// different arrays, is refused. Checksums are compared whenever a deflated array is decoded. Those of stored
-/// arrays are not, since that would read all of the file; [`verify`](Self::verify) does it.
+/// different arrays, is refused. Checksums are compared: that of a deflated array whenever it is
+/// decoded, that of a stored one when it is opened for the first time, which reads all of it once.
+/// Who trusts the file turns the latter off by [`OpenOptions::skip_checksums`].
 pub struct Npz {
     path: PathBuf,
     options: OpenOptions,
@@ -23,6 +28,8 @@ pub struct Npz {
     directory: Directory,
     names: Vec<String>,
     decoded: Total,
+    /// For each member of the directory, whether its checksum was compared where it is stored.
+    verified: Vec<AtomicBool>,
 }
 
 impl Npz {
@@ -32,7 +39,8 @@ impl Npz {
     ///
     /// What the file system says; [`ErrorClass::Magic`] for a file that is no archive;
     /// [`ErrorClass::Zip`] for an archive that is malformed or contradicts itself;
-    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's array.
+    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's
+    /// array.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -60,21 +68,28 @@ impl Npz {
         Self::in_storage(Path::new("memory"), Storage::memory(bytes), options)
     }
 
-    fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
+    pub(crate) fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
         let directory = Directory::read(&storage).map_err(|error| error.in_file(path))?;
         let mut names = Vec::with_capacity(directory.members.len());
         for member in &directory.members {
-            match array_name(&member.name) {
-                // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other one.
-                Some(name) if name != member.name && directory.get(name).is_some() => {
-                    let error = Error::new(ErrorClass::Duplicate, "two members with this name");
-                    return Err(error.in_array(name).in_file(path));
-                }
-                Some(name) => names.push(name.to_owned()),
-                None => {}
+            let Some(name) = array_name(&member.name) else {
+                continue;
+            };
+            // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other
+            // one.
+            if name != member.name && directory.index(name).is_some() {
+                return Err(duplicate(name).in_file(path));
+            }
+            if !is_apple_double(&member.name) {
+                names.push(name.to_owned());
             }
         }
         Ok(Self {
+            verified: directory
+                .members
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             path: path.to_path_buf(),
             options,
             storage,
@@ -84,45 +99,111 @@ impl Npz {
         })
     }
 
-    /// The names of the arrays, without `.npy`, in the order of the archive. Members of other names are
-    /// no arrays.
+    /// The path that it was opened by; `memory` for an archive in memory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the arrays, without `.npy`, in the order of the archive.
+    ///
+    /// Members whose names do not end in `.npy` are no arrays. Nor are those that a Mac adds when
+    /// it makes an archive: whatever is in the folder `__MACOSX`, and files whose names begin with
+    /// `._`. An array that is called like that all the same is found by its name alone.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// An array of the archive.
+    /// The names of all members as they are in the archive, whether they are arrays or not.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.directory.members.iter().map(|member| &*member.name)
+    }
+
+    /// The header of an array: its dtype and shape. No data is decoded, and no checksum compared.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Limit`] if decoding it
-    /// would exceed the [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
-    /// that is damaged, encrypted, or compressed in another way than NumPy does.
-    pub fn array(&self, name: &str) -> Result<Array> {
-        self.with_member(name, |member, contents| {
-            let named = Some((self.path.as_path(), name));
-            let header_bytes = self.options.limits.header_bytes;
-            let (storage, start) = match member.is_stored() {
-                true => (self.storage.clone(), contents.data_start()),
-                false => (decode(contents, member, &self.options, &self.decoded)?, 0),
-            };
-            Array::in_storage(storage, start, member.size, header_bytes, named)
+    /// Those of [`array`](Self::array), but for [`ErrorClass::Crc`] and [`ErrorClass::Limit`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy_core::{Npz, NpzWriter};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("train.npz");
+    /// # let mut npz = NpzWriter::create(&path)?;
+    /// # npz.add("images", &ndarray::Array3::<u8>::zeros((10, 28, 28)))?;
+    /// # npz.finish()?;
+    /// let npz = Npz::open(&path)?;
+    /// for name in npz.names() {
+    ///     println!("{name}: {}", npz.header(name)?); // images: uint8 [10, 28, 28]
+    /// }
+    /// # assert_eq!(npz.header("images")?.to_string(), "uint8 [10, 28, 28]");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn header(&self, name: &str) -> Result<Header> {
+        self.with_member(name, |member, mut contents, _| {
+            let limits = &self.options.limits;
+            match contents.stored() {
+                Some(stored) => {
+                    let (start, len) = (stored.start(), member.size);
+                    array::read_header(&self.storage, start, len, limits.header_bytes)
+                }
+                None => Ok(decode::read_header(&mut contents, member, limits)?.0),
+            }
         })
     }
 
-    /// Reads a member from its start to its end and compares its size and its checksum with what the
-    /// archive says. Whether it is an array is not looked at. Takes no more memory for a large member, but time, so one that is
-    /// compressed must be within [`Limits::member_bytes`](crate::Limits::member_bytes).
+    /// An array of the archive. Bytes after its data are ignored, as NumPy does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Crc`] if the checksum is
+    /// not that of the data; [`ErrorClass::Limit`] if decoding it would exceed the
+    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
+    /// that is damaged, encrypted, or compressed in another way than NumPy does.
+    pub fn array(&self, name: &str) -> Result<Array> {
+        self.with_member(name, |member, contents, verified| {
+            let header_bytes = self.options.limits.header_bytes;
+            let stored = contents.stored();
+            let source = Source::member(&self.path, name, stored.clone());
+            let Some(stored) = stored else {
+                let storage = decode(contents, member, &self.options, &self.decoded)?;
+                let len = storage.len();
+                return Array::in_storage(storage, 0, len, header_bytes, source);
+            };
+            let (storage, start) = (self.storage.clone(), stored.start());
+            let array = Array::in_storage(storage, start, member.size, header_bytes, source)?;
+            if !self.options.skip_checksums && !verified.load(Ordering::Acquire) {
+                stored.verify(&self.storage)?;
+                verified.store(true, Ordering::Release);
+            }
+            Ok(array)
+        })
+    }
+
+    /// Reads a member from its start to its end and compares its size and its checksum with what
+    /// the archive says, whether that was done before or not. Whether it is an array is not looked
+    /// at. Takes no more memory for a large member, but time, so one that is compressed must be
+    /// within [`Limits::member_bytes`](crate::Limits::member_bytes).
     ///
     /// # Errors
     ///
     /// [`ErrorClass::Crc`] if the checksum is not that of the data, and otherwise those of
     /// [`array`](Self::array) that are about the archive.
     pub fn verify(&self, name: &str) -> Result<()> {
-        self.with_member(name, |member, contents| {
-            if !member.is_stored() {
-                check_size(member.size, &self.options.limits)?;
+        self.with_member(name, |member, contents, verified| match contents.stored() {
+            Some(stored) => {
+                stored.verify(&self.storage)?;
+                verified.store(true, Ordering::Release);
+                Ok(())
             }
-            contents.verify()
+            None => {
+                check_size(member.size, &self.options.limits)?;
+                contents.verify()
+            }
         })
     }
 
@@ -138,22 +219,23 @@ impl Npz {
     fn with_member<T>(
         &self,
         name: &str,
-        then: impl FnOnce(&Member, Contents<'_>) -> Result<T>,
+        then: impl FnOnce(&Member, Contents<'_>, &AtomicBool) -> Result<T>,
     ) -> Result<T> {
         let find = || {
-            let member = self.directory.get(&member_name(name));
+            let index = self.directory.index(&member_name(name));
             // As it is, if that is a name of an array.
             let as_it_is = || {
-                self.directory
-                    .get(name)
-                    .filter(|_| array_name(name) == Some(name))
+                let index = self.directory.index(name);
+                index.filter(|_| array_name(name) == Some(name))
             };
-            let member = member.or_else(as_it_is).ok_or_else(|| {
-                let known = known_names(self.names.iter().map(String::as_str));
+            let index = index.or_else(as_it_is).ok_or_else(|| {
+                let known = known_names(self.names.iter().map(|known| self.described(known)));
                 Error::new(ErrorClass::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
-            then(member, Contents::open(&self.storage, member)?)
+            let member = &self.directory.members[index];
+            let contents = Contents::open(&self.storage, member)?;
+            then(member, contents, &self.verified[index])
         };
         find().map_err(|error| {
             // What was read of a file that changes while it is read is wrong in any way.
@@ -161,6 +243,21 @@ impl Npz {
             error.in_array(name).in_file(&self.path)
         })
     }
+
+    /// A name with the dtype and shape of its array, if that can be read.
+    fn described(&self, name: &str) -> String {
+        let short = abbreviated(name);
+        match self.header(name) {
+            Ok(header) => format!("{short}: {header}"),
+            Err(_) => short,
+        }
+    }
+}
+
+/// Whether a name is one that macOS gives to what it knows of a file besides its contents.
+fn is_apple_double(member: &str) -> bool {
+    let file = member.rsplit('/').next().unwrap_or(member);
+    member.starts_with("__MACOSX/") || file.starts_with("._")
 }
 
 /// The member of an array, unless its name ends in another case.
@@ -171,9 +268,10 @@ fn member_name(array: &str) -> String {
 /// What NumPy calls the array of a member: only a lower-case `.npy` is taken off.
 fn array_name(member: &str) -> Option<&str> {
     let stem = member.len().checked_sub(4)?;
-    match member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
-        true => Some(member.strip_suffix(".npy").unwrap_or(member)),
-        false => None,
+    if member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
+        Some(member.strip_suffix(".npy").unwrap_or(member))
+    } else {
+        None
     }
 }
 
@@ -186,15 +284,14 @@ impl std::fmt::Debug for Npz {
     }
 }
 
-/// The names that would have been right, for a message.
-pub(crate) fn known_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// The names that would have been right, each short enough for a message.
+pub(crate) fn known_names(mut names: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 20;
-    let mut names: Vec<_> = names.take(SHOWN + 1).collect();
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    names.truncate(SHOWN);
-    match names.len() {
-        0 => "there are none".to_owned(),
-        _ => format!("there are {}{more}", names.join(", ")),
+    let shown: Vec<_> = names.by_ref().take(SHOWN).collect();
+    match (shown.len(), names.len()) {
+        (0, _) => "there are none".to_owned(),
+        (_, 0) => format!("there are {}", shown.join(", ")),
+        (_, more) => format!("there are {}, and {more} more", shown.join(", ")),
     }
 }
 
@@ -254,7 +351,9 @@ mod tests {
             ["x.npy.npy", "x.npy"],
         ] {
             let twice = twice.map(|name| Entry::stored(name, &bytes));
-            assert_eq!(class(open(twice)), ErrorClass::Duplicate);
+            let error = open(twice).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Duplicate);
+            assert!(error.message().contains("np.savez("), "{error}");
         }
     }
 
@@ -341,34 +440,186 @@ mod tests {
     }
 
     #[test]
-    fn a_deflated_member_holds_its_array_and_nothing_else() {
-        let bytes = npy(&[7; 1000]);
-        let more = [&bytes[..], &[0; 10]].concat();
-        let npz = open([
-            Entry::deflated("more.npy", &more),
-            Entry::deflated("less.npy", &bytes[..bytes.len() - 1]),
-            Entry::stored("stored.npy", &more),
-        ])
-        .unwrap();
-        assert_eq!(class(npz.array("more")), ErrorClass::Trailing);
+    fn bytes_after_an_array_are_ignored_and_belong_to_the_checksum() {
+        let values = vec![7; 1000];
+        let bytes = npy(&values);
+        let zeros = vec![0; 1_000_000];
+        for after in [&[0; 10][..], &npy(&[1, 2]), &zeros] {
+            let more = [&bytes[..], after].concat();
+            for entry in [
+                Entry::stored("x.npy", &more),
+                Entry::deflated("x.npy", &more),
+            ] {
+                for memory_bytes in [1 << 30, 100] {
+                    let mut options = OpenOptions::default();
+                    options.limits.memory_bytes = memory_bytes;
+                    let npz = open_with(Archive::of([entry.clone()]).bytes(), options).unwrap();
+                    let array = npz.array("x").unwrap();
+                    assert_eq!(
+                        array.read::<i32>().unwrap(),
+                        ndarray::aview1(&values).into_dyn()
+                    );
+                    // Nothing but the array is kept.
+                    let kept = if entry.method == 0 {
+                        0
+                    } else {
+                        bytes.len() as u64
+                    };
+                    assert!(kept == 0 || array.storage().len() == kept);
+                    npz.verify_all().unwrap();
+                }
+                let mut wrong = entry.clone();
+                (wrong.crc, wrong.local_crc) = (1, 1);
+                assert_eq!(class(open([wrong]).unwrap().array("x")), ErrorClass::Crc);
+            }
+            // The bytes after it are read no further than the limits allow.
+            let mut options = OpenOptions::default();
+            options.limits.member_bytes = more.len() as u64 - 1;
+            let archive = Archive::of([Entry::deflated("x.npy", &more)]).bytes();
+            let npz = open_with(archive, options).unwrap();
+            let error = npz.array("x").unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Trailing);
+            assert!(error.message().contains("Limits::member_bytes"), "{error}");
+            assert_eq!(npz.header("x").unwrap().shape(), [1000]);
+        }
+        let less = Entry::deflated("less.npy", &bytes[..bytes.len() - 1]);
+        let npz = open([less]).unwrap();
         assert_eq!(class(npz.array("less")), ErrorClass::TruncatedData);
-        npz.array("stored").unwrap();
-        npz.verify_all().unwrap();
+    }
+
+    fn damaged(name: &str, values: &[i32]) -> Entry {
+        let mut entry = Entry::stored(name, &npy(values));
+        *entry.data.last_mut().unwrap() ^= 1;
+        entry
     }
 
     #[test]
-    fn a_stored_checksum_is_compared_when_asked_for() {
-        let mut entry = Entry::stored("x.npy", &npy(&[1, 2, 3]));
-        *entry.data.last_mut().unwrap() ^= 1;
-        let npz = open([entry]).unwrap();
+    fn a_damaged_stored_array_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        // Of several pieces, the last of them damaged.
+        for values in [&[1, 2, 3][..], &[7; 200_000]] {
+            let bytes = Archive::of([damaged("x.npy", values), Entry::stored("y.npy", &npy(&[1]))]);
+            let bytes = bytes.bytes();
+            std::fs::write(&path, &bytes).unwrap();
+            for access in [
+                None,
+                Some(Access::Mapped),
+                Some(Access::Positioned),
+                Some(Access::Memory),
+            ] {
+                let open = |skip_checksums| {
+                    let options = OpenOptions {
+                        access: access.unwrap_or_default(),
+                        skip_checksums,
+                        ..Default::default()
+                    };
+                    match access {
+                        None => open_with(bytes.clone(), options),
+                        Some(_) => Npz::open_with(&path, options),
+                    }
+                    .unwrap()
+                };
+                let npz = open(false);
+                let file = access.map_or("memory".into(), |_| path.display().to_string());
+                // However often it is tried.
+                for error in [npz.array("x").unwrap_err(), npz.array("x").unwrap_err()] {
+                    assert_eq!(error.class(), ErrorClass::Crc);
+                    let start = format!("{file}: `x`: the checksum is 0x");
+                    assert!(error.to_string().starts_with(&start), "{error}");
+                }
+                npz.array("y").unwrap().verify().unwrap();
+                assert_eq!(npz.header("x").unwrap().shape(), [values.len()]);
+
+                let trusted = open(true);
+                let array = trusted.array("x").unwrap();
+                let error = array.verify().unwrap_err();
+                assert_eq!((error.class(), error.array()), (ErrorClass::Crc, Some("x")));
+                assert_eq!(class(trusted.verify_all()), ErrorClass::Crc);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_checksum_is_compared_once() {
+        let npz = open([
+            Entry::stored("x.npy", &npy(&[1])),
+            Entry::stored("y.npy", &npy(&[1])),
+        ]);
+        let npz = npz.unwrap();
+        let verified = |npz: &Npz| -> Vec<bool> {
+            let each = npz.verified.iter();
+            each.map(|verified| verified.load(Ordering::Relaxed))
+                .collect()
+        };
+        npz.header("y").unwrap();
+        assert_eq!(verified(&npz), [false, false]);
+        npz.array("y").unwrap();
+        assert_eq!(verified(&npz), [false, true]);
+        npz.verify("x").unwrap();
+        assert_eq!(verified(&npz), [true, true]);
         npz.array("x").unwrap();
-        let error = npz.verify_all().unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Crc);
-        assert!(
-            error
-                .to_string()
-                .starts_with("memory: `x`: the checksum is 0x")
+    }
+
+    #[test]
+    fn headers_are_read_without_the_data() {
+        let large = npy(&[7; 1000]);
+        let mut cut = Entry::deflated("cut.npy", &large);
+        cut.data.truncate(cut.data.len() - 5);
+        cut.compressed = cut.data.len() as u64;
+        let mut options = OpenOptions::default();
+        options.limits.member_bytes = 200;
+        let entries = [
+            Entry::deflated("deflated.npy", &large),
+            Entry::stored("stored.npy", &large),
+            cut,
+            Entry::deflated("text.npy", b"version https://git-lfs.github.com/spec/v1"),
+            Entry::stored("empty.npy", b""),
+        ];
+        let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
+        for name in ["deflated", "stored", "cut"] {
+            assert_eq!(npz.header(name).unwrap().to_string(), "int32 [1000]");
+        }
+        assert_eq!(class(npz.array("deflated")), ErrorClass::Limit);
+        let error = npz.header("text").unwrap_err();
+        assert!(error.message().contains("git lfs pull"), "{error}");
+        assert_eq!(
+            (error.class(), error.array()),
+            (ErrorClass::Magic, Some("text"))
         );
+        assert_eq!(class(npz.header("empty")), ErrorClass::Magic);
+        // A wrong name is told what is there.
+        let said = "no such array; there are deflated: int32 [1000], stored: int32 [1000], \
+                    cut: int32 [1000], text, empty";
+        for error in [npz.header("z").unwrap_err(), npz.array("z").unwrap_err()] {
+            assert_eq!((error.class(), error.message()), (ErrorClass::Name, said));
+        }
+    }
+
+    #[test]
+    fn what_a_mac_adds_is_no_array() {
+        let bytes = npy(&[1, 2]);
+        let names = [
+            "x.npy",
+            "__MACOSX/._x.npy",
+            "d/._y.npy",
+            "._z.npy",
+            "__MACOSX.npy",
+        ];
+        let npz = open(names.map(|name| Entry::stored(name, &bytes))).unwrap();
+        assert_eq!(npz.names(), ["x", "__MACOSX"]);
+        assert!(npz.members().eq(names));
+        // One that NumPy wrote under such a name is not lost.
+        assert_eq!(npz.array("._z").unwrap().shape(), [2]);
+    }
+
+    #[test]
+    fn what_names_are_listed_is_short() {
+        let names = (0..2000).map(|i| Entry::stored(&format!("{i}{}.npy", "x".repeat(99)), b""));
+        let npz = open(names.collect::<Vec<_>>()).unwrap();
+        let message = npz.array("y").unwrap_err().to_string();
+        assert!(message.ends_with("..., and 1980 more"), "{message}");
+        assert!(message.len() < 2000, "{message}");
     }
 
     #[test]
@@ -393,16 +644,13 @@ mod tests {
         }
     }
 
-    /// Whatever the bytes are, an array whose checksum is right is the array that was written.
+    /// Whatever the bytes are, an array that opens is the array that was written.
     fn read_all(bytes: Vec<u8>, expected: &ArrayD<i32>) {
         let Ok(npz) = open_with(bytes, OpenOptions::default()) else {
             return;
         };
         for name in npz.names() {
-            let array = npz.array(name);
-            if npz.verify(name).is_ok()
-                && let Ok(array) = array
-            {
+            if let Ok(array) = npz.array(name) {
                 assert_eq!(array.read::<i32>().unwrap(), expected);
             }
         }

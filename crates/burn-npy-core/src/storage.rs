@@ -21,9 +21,11 @@ use crate::{Error, ErrorClass, Result};
 
 /// Of a file of this size or less, whatever is read ahead is soon asked for.
 const SMALL: u64 = 256 << 20;
-/// Of a longer range that is advised, the system may read the begin alone: as much as it reads ahead of a stream, 128 KiB unless
-/// somebody has said otherwise, or as a disk takes at once.
+/// Of a longer range that is advised, the system may read the begin alone: as much as it reads
+/// ahead of a stream, 128 KiB unless somebody has said otherwise, or as a disk takes at once.
 const ADVISED: u64 = 128 << 10;
+/// How much of a file is read at a time, where all of it is read once: it stays in a near cache.
+const PIECE: usize = 256 << 10;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +49,20 @@ pub(crate) struct Storage(Arc<Repr>);
 enum Repr {
     Mapped(Mmap, OpenFile),
     Positioned(OpenFile),
-    Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
+    Memory(InMemory),
     Unnamed(Mmap),
+}
+
+/// Bytes in memory, and the file that they were read from, for messages.
+struct InMemory {
+    bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
+    path: Option<PathBuf>,
+}
+
+impl InMemory {
+    fn bytes(&self) -> &[u8] {
+        (*self.bytes).as_ref()
+    }
 }
 
 impl Storage {
@@ -60,15 +74,18 @@ impl Storage {
                 .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
             // What is half old and half new nobody would find later.
             file.check()?;
-            Repr::Memory(Box::new(bytes))
+            Repr::Memory(InMemory {
+                bytes: Box::new(bytes),
+                path: Some(file.path),
+            })
         } else if access == Access::Positioned {
             Repr::Positioned(file)
         } else {
             // SAFETY: the contract of `Mmap::map` is that the file is not changed while the map is
-            // alive, which nobody can promise. What we do instead: the map is read only, its
-            // bytes are plain data of which every value is valid, they are copied out before anything
-            // is decided by them twice, `check` runs before each use, and no reference to
-            // them leaves the crate but through functions that are unsafe themselves.
+            // alive, which nobody can promise. What we do instead: the map is read only, its bytes
+            // are plain data of which every value is valid, they are copied out before anything is
+            // decided by them twice, `check` runs before each use, and no reference to them leaves
+            // the crate but through functions that are unsafe themselves.
             let map = unsafe { Mmap::map(&file.file) }
                 .map_err(|error| Error::io("cannot map the file", error).in_file(path))?;
             Repr::Mapped(map, file)
@@ -77,14 +94,17 @@ impl Storage {
     }
 
     pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Repr::Memory(Box::new(bytes))))
+        Self(Arc::new(Repr::Memory(InMemory {
+            bytes: Box::new(bytes),
+            path: None,
+        })))
     }
 
     /// Maps a temporary file that has no name, so that nobody else can reach it.
     pub(crate) fn unnamed(file: &File) -> Result<Self> {
         // SAFETY: the file must not change while it is mapped. It was created without a name, or
-        // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and this map
-        // is read only.
+        // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and
+        // this map is read only.
         let map = unsafe { Mmap::map(file) }
             .map_err(|error| Error::io("cannot map a temporary file", error))?;
         Ok(Self(Arc::new(Repr::Unnamed(map))))
@@ -95,7 +115,7 @@ impl Storage {
         match &*self.0 {
             Repr::Mapped(map, _) | Repr::Unnamed(map) => map.len() as u64,
             Repr::Positioned(file) => file.state.len,
-            Repr::Memory(bytes) => (**bytes).as_ref().len() as u64,
+            Repr::Memory(memory) => memory.bytes().len() as u64,
         }
     }
 
@@ -104,22 +124,23 @@ impl Storage {
         match &*self.0 {
             Repr::Mapped(map, _) | Repr::Unnamed(map) => Some(map),
             Repr::Positioned(_) => None,
-            Repr::Memory(bytes) => Some((**bytes).as_ref()),
+            Repr::Memory(memory) => Some(memory.bytes()),
         }
     }
 
-    /// The file behind the bytes.
+    /// The file that the bytes are in, or were read from.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
-            Repr::Memory(_) | Repr::Unnamed(_) => None,
+            Repr::Memory(memory) => memory.path.as_deref(),
+            Repr::Unnamed(_) => None,
         }
     }
 
     /// The bytes, if nobody else can change them.
     pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
-            Repr::Memory(bytes) => Some((**bytes).as_ref()),
+            Repr::Memory(memory) => Some(memory.bytes()),
             Repr::Unnamed(map) => Some(map),
             _ => None,
         }
@@ -127,28 +148,48 @@ impl Storage {
 
     /// Fills `out` with the bytes at `offset`.
     pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let end = offset.checked_add(out.len() as u64);
+        self.expect_inside(offset, out.len() as u64)?;
+        match (&*self.0, self.bytes()) {
+            (_, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
+            (Repr::Positioned(file), _) => file.read_at(offset, out)?,
+            _ => unreachable!("only positioned files have no bytes"),
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with all bytes of a range, in order and piece by piece.
+    ///
+    /// A mapped file is read as well, not accessed by its map: so its pages are not made part of
+    /// the process, and a file that is truncated meanwhile is an error.
+    pub(crate) fn read_through(&self, range: Range<u64>, mut f: impl FnMut(&[u8])) -> Result<()> {
+        let len = range.end.saturating_sub(range.start);
+        self.expect_inside(range.start, len)?;
+        let (Repr::Mapped(_, file) | Repr::Positioned(file)) = &*self.0 else {
+            let bytes = self.owned_bytes().unwrap_or(&[]);
+            f(&bytes[range.start as usize..][..len as usize]);
+            return Ok(());
+        };
+        file.check()?;
+        let mut piece = vec![0; len.min(PIECE as u64) as usize];
+        let mut at = range.start;
+        while at < range.end {
+            let piece = &mut piece[..(range.end - at).min(PIECE as u64) as usize];
+            file.read_at(at, piece)?;
+            f(piece);
+            at += piece.len() as u64;
+        }
+        // It took a while, in which the file may have changed.
+        file.check()
+    }
+
+    fn expect_inside(&self, offset: u64, len: u64) -> Result<()> {
+        let end = offset.checked_add(len);
         if end.is_none_or(|end| end > self.len()) {
             return Err(Error::new(
                 ErrorClass::TruncatedData,
                 "a read beyond the end of the file",
             )
             .at(offset));
-        }
-        match (&*self.0, self.bytes()) {
-            (_, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
-            (Repr::Positioned(file), _) => {
-                read_exact_at(&file.file, out, offset).map_err(|error| {
-                    // A file that shrank is named as that, not as a short read.
-                    match file.check() {
-                        Err(changed) => changed,
-                        Ok(()) => Error::io("cannot read the file", error)
-                            .in_file(&file.path)
-                            .at(offset),
-                    }
-                })?
-            }
-            _ => unreachable!("only positioned files have no bytes"),
         }
         Ok(())
     }
@@ -162,8 +203,8 @@ impl Storage {
     }
 
     /// Checks once more what was read by position: a file that was written to between
-    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is the
-    /// access that fails.
+    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is
+    /// the access that fails.
     pub(crate) fn check_after_read(&self) -> Result<()> {
         match &*self.0 {
             Repr::Positioned(file) => file.check(),
@@ -177,20 +218,22 @@ impl Storage {
         // Only hints: a system that does not take them is slower, not wrong.
         #[cfg(unix)]
         if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
-            let advice = match random && map.len() as u64 > SMALL {
-                true => memmap2::Advice::Random,
-                false => memmap2::Advice::Normal,
+            let advice = if random && map.len() as u64 > SMALL {
+                memmap2::Advice::Random
+            } else {
+                memmap2::Advice::Normal
             };
             let _ = map.advise(advice);
         }
-        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks like a reader that
-        // goes forward.
+        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks
+        // like a reader that goes forward.
         #[cfg(all(unix, not(target_vendor = "apple")))]
         if let Repr::Mapped(_, file) | Repr::Positioned(file) = &*self.0 {
             use rustix::fs::{Advice, fadvise};
-            let advice = match random && file.state.len > SMALL {
-                true => Advice::Random,
-                false => Advice::Normal,
+            let advice = if random && file.state.len > SMALL {
+                Advice::Random
+            } else {
+                Advice::Normal
             };
             let _ = fadvise(&file.file, 0, None, advice);
         }
@@ -217,7 +260,8 @@ impl Storage {
         }
     }
 
-    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were asked for; for who asks to count.
+    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were
+    /// asked for; for who asks to count.
     pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
@@ -259,7 +303,7 @@ impl std::fmt::Debug for Storage {
         match &*self.0 {
             Repr::Mapped(_, file) => write!(f, "Mapped({})", file.path.display()),
             Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
-            Repr::Memory(bytes) => write!(f, "Memory({} bytes)", (**bytes).as_ref().len()),
+            Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
             Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
         }
     }
@@ -284,8 +328,8 @@ struct OpenFile {
     cached_streak: AtomicU32,
 }
 
-/// How often the path of a file is followed. What happens to the file itself shows without that, but not
-/// that a folder of the path is another one now.
+/// How often the path of a file is followed. What happens to the file itself shows without that,
+/// but not that a folder of the path is another one now.
 const LOOKS_A_PATH: u32 = 64;
 
 impl OpenFile {
@@ -309,6 +353,19 @@ impl OpenFile {
             inode: inode_state(&metadata),
             looks: AtomicU32::new(0),
             cached_streak: AtomicU32::new(0),
+        })
+    }
+
+    /// Reads by position, whether the file is mapped or not.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        read_exact_at(&self.file, out, offset).map_err(|error| {
+            // A file that shrank is named as that, not as a short read.
+            match self.check() {
+                Err(changed) => changed,
+                Ok(()) => Error::io("cannot read the file", error)
+                    .in_file(&self.path)
+                    .at(offset),
+            }
         })
     }
 
@@ -343,8 +400,8 @@ impl OpenFile {
         )
     }
 
-    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its rights; false if that is not known. To follow
-    /// the path takes three times as long.
+    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its
+    /// rights; false if that is not known. To follow the path takes three times as long.
     fn is_untouched(&self) -> bool {
         // A count that is lost does no harm.
         let looks = self.looks.load(Ordering::Relaxed).wrapping_add(1);
@@ -357,8 +414,8 @@ impl OpenFile {
     }
 }
 
-/// What changes with whatever is done to a file: the time of that, and its number of links, which tells of what was done in the same tick of
-/// the clock.
+/// What changes with whatever is done to a file: the time of that, and its number of links, which
+/// tells of what was done in the same tick of the clock.
 #[derive(PartialEq)]
 struct InodeState {
     changed: (i64, i64),
@@ -466,6 +523,60 @@ mod tests {
             assert!(storage.read_at(7, &mut out).is_err());
             assert!(storage.read_at(u64::MAX, &mut out).is_err());
             assert_eq!(storage.len(), 10);
+            // Of whatever kind, the bytes are known by their file.
+            assert_eq!(storage.path(), Some(&*path));
+        }
+    }
+
+    #[test]
+    fn all_bytes_of_a_range_are_read_through_in_order() {
+        let bytes: Vec<u8> = (0..2 * PIECE + 77).map(|i| (i % 251) as u8).collect();
+        let (_dir, path) = temporary(&bytes);
+        let mut storages = vec![Storage::memory(bytes.clone())];
+        for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+            storages.push(Storage::open(&path, access).unwrap());
+        }
+        let end = bytes.len();
+        for storage in storages {
+            for range in [
+                0..end,
+                5..end,
+                3..3,
+                end..end,
+                1..PIECE + 1,
+                PIECE..2 * PIECE,
+            ] {
+                let mut read: Vec<u8> = Vec::new();
+                let wide = range.start as u64..range.end as u64;
+                storage
+                    .read_through(wide, |piece| read.extend(piece))
+                    .unwrap();
+                assert!(read == bytes[range.clone()], "{storage:?} {range:?}");
+            }
+            for outside in [0..end as u64 + 1, u64::MAX..u64::MAX] {
+                assert!(storage.read_through(outside, |_| ()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_through_is_found() {
+        for access in [Access::Mapped, Access::Positioned] {
+            for len in [4, PIECE as u64 + 10, 4 * PIECE as u64] {
+                let (_dir, path) = temporary(&vec![7; 4 * PIECE]);
+                let storage = Storage::open(&path, access).unwrap();
+                let mut pieces = 0;
+                let read = storage.read_through(0..4 * PIECE as u64, |_| {
+                    let file = File::options().write(true).open(&path).unwrap();
+                    file.set_len(len).unwrap();
+                    if len == 4 * PIECE as u64 {
+                        std::fs::write(&path, vec![8; 4 * PIECE]).unwrap();
+                    }
+                    pieces += 1;
+                });
+                assert_eq!(read.unwrap_err().class(), ErrorClass::Changed);
+                assert!(pieces > 0);
+            }
         }
     }
 

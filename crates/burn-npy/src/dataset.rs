@@ -1,25 +1,37 @@
 //! A dataset: named columns with one row count.
 
+mod archive;
 mod columns;
+mod named;
+mod npz;
 mod row_map;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{Array, Column, Element, Error, ErrorClass, Npz, OpenOptions, Result};
+use burn_npy_core::{
+    Array, Column, Element, Error, ErrorClass, ItemKind, NumpyFile, OpenOptions, Result,
+};
 
-use crate::row::{Columns, Row};
+use crate::row::Row;
 use crate::slices::TensorSlices;
+use named::{Count, expect_one_length};
+use npz::sealed::Names;
 
 pub use columns::Part;
+pub(crate) use named::{AnyColumn, Columns};
+pub use npz::{NpzColumn, NpzSource};
 pub(crate) use row_map::RowMap;
 
 /// Named columns of NumPy arrays with one row count; an item is a [`Row`].
 ///
-/// Opening a dataset reads headers, not data, except for compressed arrays of archives, which are decoded
-/// then. The methods that change it are cheap too: they describe what happens to a row when it is gathered. Clones share the data.
+/// Opening a dataset of `.npy` files reads headers, not data. Of archives the data is read once: to
+/// decode compressed arrays, and to compare the checksums of stored ones, unless
+/// [`OpenOptions::skip_checksums`] is set. The methods that change it are cheap: they describe what
+/// happens to a row when it is gathered. Clones share the data.
 ///
 /// # Example
 ///
@@ -49,16 +61,29 @@ pub struct NpyDataset {
 }
 
 impl NpyDataset {
-    /// Opens a `.npz` archive with all its arrays as columns, or a `.npy` file as one column that is
-    /// named after the file. The first bytes of the file decide, not its name.
+    /// Opens a `.npz` archive with all its arrays as columns, or a `.npy` file as one column that
+    /// is named after the file. The first bytes of the file decide, not its name.
     ///
-    /// The fields of a structured array become columns of their own, which are read where they lie: `x`
-    /// of a `.npy` file, `events.x` of an array `events` in an archive.
+    /// The fields of a structured array become columns of their own, which are read where they lie:
+    /// `x` of a `.npy` file, `events.x` of an array `events` in an archive.
+    ///
+    /// All arrays of an archive must be columns of one table. If they are not, nothing is decoded,
+    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those that
+    /// go together. These are not one table:
+    ///
+    /// * arrays of several lengths, such as parts for training and for tests, and arrays without
+    ///   axes, such as settings;
+    /// * a one-dimensional integer array named `shape`, `dense_shape`, `x_shape` or the like beside
+    ///   others: so scipy, TensorFlow and pypianoroll save the parts of a sparse array, which have
+    ///   no rows;
+    /// * arrays that cannot be read, such as pickled objects.
     ///
     /// # Errors
     ///
-    /// What [`Npz::open`], [`Npz::array`] and [`Array::open`] refuse; [`ErrorClass::Shape`] if an
-    /// array has no axes, or if the arrays have not all the same number of rows.
+    /// What [`Npz::open`](crate::Npz::open), [`Npz::array`](crate::Npz::array) and [`Array::open`]
+    /// refuse; [`ErrorClass::Magic`] for a file that is neither; [`ErrorClass::Shape`] if the
+    /// arrays are not the columns of one table; [`ErrorClass::Dtype`] for opaque items, see
+    /// [`reinterpret`](Self::reinterpret); [`ErrorClass::Usage`] for an archive without arrays.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -70,41 +95,98 @@ impl NpyDataset {
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        match Array::open_with(path, options.clone()) {
-            Ok(array) => {
-                let fields = array.fields();
-                if !fields.is_empty() {
-                    return Self::from_arrays(fields);
-                }
-                let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                Self::from_arrays([(name, array)])
+        let array = match NumpyFile::open_with(path, options)? {
+            NumpyFile::Npy(array) => array,
+            NumpyFile::Npz(npz) => {
+                archive::expect_table(path, &npz)?;
+                return Self::from_npz(&npz, npz.names());
             }
-            Err(error) if error.class() == ErrorClass::Magic => {
-                let npz = Npz::open_with(path, options)?;
-                Self::from_npz(&npz, npz.names())
-            }
-            Err(error) => Err(error),
+        };
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let is_opaque = |array: &Array| {
+            matches!(array.item().kind(), ItemKind::Opaque(_)) && !array.shape().is_empty()
+        };
+        if is_opaque(&array) {
+            return Err(archive::opaque_file(path, &name, None, &array));
         }
+        let fields = array.fields();
+        if let Some((field, array)) = fields.iter().find(|(_, array)| is_opaque(array)) {
+            return Err(archive::opaque_file(path, &name, Some(field), array));
+        }
+        if fields.is_empty() {
+            return Self::from_arrays([(name, array)]);
+        }
+        Self::from_arrays(fields)
     }
 
-    /// The named arrays of an open archive; the others are not looked at.
+    /// Some arrays of an archive as columns; the others are not looked at. The archive is a path,
+    /// or an [`Npz`](crate::Npz) that is open. An array is named as in the archive, or by a pair of
+    /// the name of the column and the name of the array.
+    ///
+    /// Opaque items are taken as they are, see [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open), and [`ErrorClass::Name`] for an array that is not there.
-    pub fn from_npz(npz: &Npz, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
-        let arrays: Vec<_> = names
-            .into_iter()
-            .map(|name| Ok((name.as_ref().to_owned(), npz.array(name.as_ref())?)))
-            .collect::<Result<_>>()?;
-        Self::from_arrays(arrays)
+    /// What [`Npz::open`](crate::Npz::open) and [`Npz::array`](crate::Npz::array) refuse;
+    /// [`ErrorClass::Name`] for an array that is not there, with those that are; those of
+    /// [`from_arrays`](Self::from_arrays), before anything is decoded if the lengths differ.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::NpyDataset;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// # use burn_npy::{NpzWriter, ndarray::{Array1, Array3}};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let mnist = dir.path().join("mnist.npz");
+    /// # let mut npz = NpzWriter::create(&mnist)?;
+    /// # npz.add("x_train", &Array3::<u8>::zeros((60, 28, 28)))?;
+    /// # npz.add("y_train", &Array1::<u8>::zeros(60))?;
+    /// # npz.add("x_test", &Array3::<u8>::zeros((10, 28, 28)))?;
+    /// # npz.finish()?;
+    /// // np.savez("mnist.npz", x_train=..., y_train=..., x_test=..., y_test=...)
+    /// let train = NpyDataset::from_npz(&mnist, [("images", "x_train"), ("labels", "y_train")])?;
+    /// let test = NpyDataset::from_npz(&mnist, ["x_test"])?;
+    /// assert_eq!(
+    ///     format!("{train:?}"),
+    ///     "NpyDataset { rows: 60, images: uint8 [28, 28], labels: uint8 [] }"
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_npz(
+        npz: impl NpzSource,
+        columns: impl IntoIterator<Item = impl NpzColumn>,
+    ) -> Result<Self> {
+        let names: Vec<_> = columns.into_iter().map(Names::into_names).collect();
+        npz.with(|npz| {
+            let headers = names.iter().map(|(_, array)| npz.header(array));
+            let headers = headers.collect::<Result<Vec<_>>>()?;
+            // What has no rows is refused as an array below.
+            let counts = || {
+                let counts = names.iter().zip(&headers);
+                counts.filter_map(|((column, _), header)| {
+                    let (name, rows) = (column, *header.shape().first()?);
+                    let file = Some(npz.path());
+                    Some(Count { name, file, rows })
+                })
+            };
+            if counts().count() == headers.len() {
+                expect_one_length(counts)?;
+            }
+            let arrays = names.iter();
+            let arrays = arrays.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
+            Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
+        })
     }
 
-    /// Opens several `.npy` files, each as a column with a name.
+    /// Opens several `.npy` files, each as a column with a name. Opaque items are taken as they
+    /// are, see [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// Those of [`open`](Self::open).
+    /// What [`Array::open`] refuses, and those of [`from_arrays`](Self::from_arrays).
     pub fn from_files<N: Into<String>>(
         files: impl IntoIterator<Item = (N, impl AsRef<Path>)>,
     ) -> Result<Self> {
@@ -115,13 +197,15 @@ impl NpyDataset {
         Self::from_arrays(arrays)
     }
 
-    /// Arrays from anywhere, each as a column with a name. A structured array becomes a column for each
-    /// field, named `array.field`.
+    /// Arrays from anywhere, each as a column with a name. A structured array becomes a column for
+    /// each field, named `array.field`. Opaque items are taken as they are, see
+    /// [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if an array has no axes, or if the arrays have not all the same number of
-    /// rows; [`ErrorClass::Duplicate`] if two have one name; [`ErrorClass::Usage`] if there are none.
+    /// [`ErrorClass::Shape`] if an array has no axes, or if the arrays have not all the same number
+    /// of rows; [`ErrorClass::Duplicate`] if two have one name; [`ErrorClass::Usage`] if there are
+    /// none.
     pub fn from_arrays<N: Into<String>, A: Into<Array>>(
         arrays: impl IntoIterator<Item = (N, A)>,
     ) -> Result<Self> {
@@ -129,15 +213,13 @@ impl NpyDataset {
         for (name, array) in arrays {
             let (name, array) = (name.into(), array.into());
             let fields = array.fields();
-            let parts = match fields.is_empty() {
-                true => vec![(name, array)],
-                false => fields
-                    .into_iter()
-                    .map(|(field, array)| (format!("{name}.{field}"), array))
-                    .collect(),
-            };
+            let mut parts = vec![(name.clone(), array)];
+            if !fields.is_empty() {
+                let named = |(field, array)| (format!("{name}.{field}"), array);
+                parts = fields.into_iter().map(named).collect();
+            }
             for (name, array) in parts {
-                let column = Column::new(array).map_err(|error| error.in_array(&name))?;
+                let column = AnyColumn::new(array).map_err(|error| error.in_array(&name))?;
                 columns.push(name, column);
             }
         }
@@ -173,29 +255,7 @@ impl NpyDataset {
     }
 
     fn from_columns(columns: Columns) -> Result<Self> {
-        let counts = || columns.iter().map(|(name, column)| (name, column.rows()));
-        let Some((_, rows)) = counts().next() else {
-            return Err(Error::new(ErrorClass::Usage, "a dataset without columns"));
-        };
-        for (index, name) in columns.names().iter().enumerate() {
-            if columns.names()[..index].contains(name) {
-                return Err(
-                    Error::new(ErrorClass::Duplicate, "two columns with this name").in_array(name),
-                );
-            }
-        }
-        if counts().any(|(_, count)| count != rows) {
-            let counts: Vec<_> = counts()
-                .map(|(name, count)| format!("{name} has {count}"))
-                .collect();
-            return Err(Error::new(
-                ErrorClass::Shape,
-                format!(
-                    "the columns have different numbers of rows: {}",
-                    counts.join(", ")
-                ),
-            ));
-        }
+        let rows = columns.expect_table()?;
         Ok(Self {
             columns: Arc::new(columns),
             rows: RowMap::new(rows),
@@ -212,9 +272,15 @@ impl NpyDataset {
         self.len() == 0
     }
 
-    /// The columns with their names, in order.
+    /// The columns with their names, in order. A column of opaque items is left out until somebody
+    /// says what they are, see [`reinterpret`](Self::reinterpret).
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
-        self.columns.iter()
+        self.columns
+            .iter()
+            .filter_map(|(name, column)| match column {
+                AnyColumn::Numbers(column) => Some((name, column)),
+                AnyColumn::Opaque(_) => None,
+            })
     }
 
     /// A row.
@@ -229,8 +295,9 @@ impl NpyDataset {
         }
     }
 
-    /// All rows of a column as one array in memory, converted, in the order of the dataset: labels to count, to weigh or to
-    /// [balance](burn_npy_core::Sampler::balanced) by. Its shape is `[len, ...row_shape]`.
+    /// All rows of a column as one array in memory, converted, in the order of the dataset: labels
+    /// to count, to weigh or to [balance](burn_npy_core::Sampler::balanced) by. Its shape is `[len,
+    /// ...row_shape]`.
     ///
     /// # Errors
     ///
@@ -309,9 +376,8 @@ impl std::fmt::Debug for NpyDataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("NpyDataset");
         out.field("rows", &self.len());
-        for (name, column) in self.columns() {
-            let what = format!("{} {:?}", column.dtype(), column.row_shape());
-            out.field(name, &format_args!("{what}"));
+        for (name, column) in self.columns.iter() {
+            out.field(name, &format_args!("{column}"));
         }
         out.finish()
     }

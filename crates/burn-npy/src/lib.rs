@@ -81,7 +81,7 @@ mod tensors;
 mod upload;
 
 pub use batcher::NpyBatcher;
-pub use dataset::{NpyDataset, Part};
+pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part};
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Headroom, LoadError, Loader, LoaderIter, OnError,
     Report, Skipped, State,

@@ -7,40 +7,8 @@ use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{Column, DType, Element, Error, ErrorClass, Result, ml_dtypes, small_types};
 
-/// The columns of a dataset, by name.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Columns {
-    names: Vec<String>,
-    columns: Vec<Column>,
-}
-
-impl Columns {
-    pub(crate) fn push(&mut self, name: String, column: Column) {
-        self.names.push(name);
-        self.columns.push(column);
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Column)> {
-        self.names.iter().map(String::as_str).zip(&self.columns)
-    }
-
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Result<&Column> {
-        self.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, column)| column)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorClass::Name,
-                    format!("no such column; there are {}", self.names.join(", ")),
-                )
-                .in_array(name)
-            })
-    }
-}
+use crate::dataset::AnyColumn;
+pub(crate) use crate::dataset::Columns;
 
 /// A row of an [`NpyDataset`](crate::NpyDataset): what `Dataset::get` gives.
 ///
@@ -92,9 +60,12 @@ impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         for (name, column) in self.columns.iter() {
-            match Value::of(column, self.index) {
-                Ok(value) => map.entry(&name, &format_args!("{value}")),
-                Err(error) => map.entry(&name, &error),
+            match column {
+                AnyColumn::Numbers(column) => match Value::of(column, self.index) {
+                    Ok(value) => map.entry(&name, &format_args!("{value}")),
+                    Err(error) => map.entry(&name, &error),
+                },
+                AnyColumn::Opaque(_) => map.entry(&name, &format_args!("{column}")),
             };
         }
         map.finish()

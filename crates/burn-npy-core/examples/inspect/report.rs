@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use burn_npy_core::{
-    Array, Buffer, ByteOrder, Column, Error, ErrorClass, ItemKind, Layout, Limits, Npz,
-    OpenOptions, Result,
+    Array, Buffer, ByteOrder, Column, Error, ItemKind, Layout, Limits, NumpyFile, OpenOptions,
+    Result,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,8 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// Gives `print` an object for each array and each error, until it returns false; gives the last answer.
+/// Gives `print` an object for each array and each error, until it returns false; gives the last
+/// answer.
 pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) -> bool) -> bool {
     let options = OpenOptions {
         limits,
@@ -48,28 +49,14 @@ pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) 
         Ok(other) => other,
         Err(error) => failed(member, error),
     };
-    match Array::open_with(file, options.clone()) {
-        Err(error) if error.class() == ErrorClass::Magic && starts_as_archive(file) => {}
-        array => return print(described(None, array)),
+    match NumpyFile::open_with(file, options) {
+        Ok(NumpyFile::Npy(array)) => print(described(None, Ok(array))),
+        Ok(NumpyFile::Npz(npz)) => {
+            let mut names = npz.names().iter();
+            names.all(|name| print(described(Some(name), npz.array(name))))
+        }
+        Err(error) => print(failed(None, error)),
     }
-    let npz = match Npz::open_with(file, options) {
-        Ok(npz) => npz,
-        Err(error) => return print(failed(None, error)),
-    };
-    npz.names().iter().all(|name| {
-        let array = npz.array(name).and_then(|array| {
-            npz.verify(name)?;
-            Ok(array)
-        });
-        print(described(Some(name), array))
-    })
-}
-
-fn starts_as_archive(file: &Path) -> bool {
-    use std::io::Read;
-    let mut start = [0; 2];
-    std::fs::File::open(file).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
-        && start == *b"PK"
 }
 
 fn describe(array: &Array) -> Result<Value> {

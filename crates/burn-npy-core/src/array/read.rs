@@ -23,16 +23,17 @@ impl Array {
             .find(|layout| whole && dense(*layout))
     }
 
-    /// Copies the array into memory, in the byte order of the machine; a plain array keeps its layout.
+    /// Copies the array into memory, in the byte order of the machine; a plain array keeps its
+    /// layout.
     ///
-    /// The copy is all that it takes in memory, or twice that for a field of a structure, or where a
-    /// Fortran array has items of more than one number.
+    /// The copy is all that it takes in memory, or twice that for a field of a structure, or where
+    /// a Fortran array has items of more than one number.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if `T` is not the type of the numbers, [`ErrorClass::Changed`] if
-    /// the file is no longer what was opened, [`ErrorClass::Limit`] if there is no memory for it, and what the file system
-    /// says.
+    /// [`ErrorClass::Dtype`] if `T` is not the type of the numbers, [`ErrorClass::Changed`] if the
+    /// file is no longer what was opened, [`ErrorClass::Limit`] if there is no memory for it, and
+    /// what the file system says.
     pub fn read<T: Element>(&self) -> Result<ArrayD<T>> {
         let numbers = self.expect_dtype::<T>()?;
         let layout = match (self.dense_layout(), numbers.axis) {
@@ -74,13 +75,13 @@ impl Array {
             .map_err(|error| self.locate(Error::new(ErrorClass::Shape, error.to_string())))
     }
 
-    /// Copies bytes of the data as they are stored, whatever the items are; for a field, those of the
-    /// whole structures. `start` counts from the [beginning of the data](Self::data_offset).
+    /// Copies bytes of the data as they are stored, whatever the items are; for a field, those of
+    /// the whole structures. `start` counts from the [beginning of the data](Self::data_offset).
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::TruncatedData`] beyond the end of the data, [`ErrorClass::Changed`] if the file is no
-    /// longer what was opened, and what the file system says.
+    /// [`ErrorClass::TruncatedData`] beyond the end of the data, [`ErrorClass::Changed`] if the
+    /// file is no longer what was opened, and what the file system says.
     pub fn read_bytes(&self, start: usize, out: &mut [u8]) -> Result<()> {
         let mut read = || {
             let end = start.checked_add(out.len());
@@ -99,10 +100,11 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the array is in a file, which another process could change under the
-    /// view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory), or vouch for the
-    /// file with [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is not the type of the items, or
-    /// their bytes are in the other order, not aligned, or not values of `T`.
+    /// [`ErrorClass::Usage`] if the array is in a file, which another process could change under
+    /// the view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory),
+    /// or vouch for the file with [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is
+    /// not the type of the items, or their bytes are in the other order, not aligned, or not values
+    /// of `T`.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         match self.storage.owned_bytes() {
             Some(bytes) => self.view_bytes(bytes),

@@ -7,9 +7,10 @@
 //! [`numpy.lib.format`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::dtype::abbreviated;
-use crate::format::item::MAX_NDIM;
+use crate::format::item::{ItemKind, MAX_NDIM};
 use crate::format::literal::{self, Literal};
 use crate::{Error, ErrorClass, ItemType, Layout, Result};
 
@@ -85,7 +86,10 @@ impl Prefix {
         if too_large {
             return Err(Error::new(
                 ErrorClass::HeaderTooLarge,
-                format!("a header of {header_len} bytes; the limit is {max_header_len}"),
+                format!(
+                    "a header of {header_len} bytes; the limit is {max_header_len}, which \
+                     Limits::header_bytes of OpenOptions::limits raises"
+                ),
             )
             .at(8));
         }
@@ -214,6 +218,18 @@ impl Header {
             ));
         }
         Ok(())
+    }
+}
+
+/// The dtype as Rust or NumPy calls it, and the shape: `uint8 [60, 28, 28]`, `opaque <V2 [60]`.
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.item.kind() {
+            ItemKind::Number(dtype, _) => write!(f, "{dtype}")?,
+            ItemKind::Opaque(_) => write!(f, "opaque {}", self.item)?,
+            _ => f.write_str(&abbreviated(&self.item.to_string()))?,
+        }
+        write!(f, " {:?}", self.shape)
     }
 }
 

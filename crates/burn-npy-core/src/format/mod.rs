@@ -4,6 +4,7 @@ mod descr;
 pub(crate) mod header;
 pub(crate) mod item;
 pub(crate) mod literal;
+pub(crate) mod magic;
 
 pub use header::Header;
 pub use item::{Field, ItemKind, ItemType};

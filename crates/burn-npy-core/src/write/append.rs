@@ -9,6 +9,7 @@ use ndarray::{ArrayBase, Axis, Data, Dimension};
 use crate::array::swap_bytes;
 use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
+use crate::format::magic;
 use crate::write::replace::Replacement;
 use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement, write_npy};
 
@@ -131,7 +132,14 @@ fn read_header(file: &mut File) -> Result<(Vec<u8>, Header)> {
     file.take(Prefix::MAX_LEN as u64)
         .read_to_end(&mut head)
         .map_err(io)?;
-    let prefix = Prefix::parse(&head, len, MAX_HEADER_LEN)?;
+    let prefix = match Prefix::parse(&head, len, MAX_HEADER_LEN) {
+        Err(error) if error.class() == ErrorClass::Magic => {
+            let more = (magic::LOOKED_AT - Prefix::MAX_LEN) as u64;
+            file.take(more).read_to_end(&mut head).map_err(io)?;
+            return Err(magic::begins_otherwise(".npy file", &head, len));
+        }
+        prefix => prefix?,
+    };
     let more = prefix.data_offset.saturating_sub(head.len());
     file.take(more as u64).read_to_end(&mut head).map_err(io)?;
     head.truncate(prefix.data_offset);

@@ -1,5 +1,7 @@
 //! What a member holds, streamed and checked.
 
+use std::ops::Range;
+
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -26,6 +28,38 @@ pub(crate) struct Contents<'a> {
     ended: bool,
     crc: Hasher,
     decoded: u64,
+}
+
+/// Where a stored member is, and its checksum.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    range: Range<u64>,
+    crc: u32,
+}
+
+impl Stored {
+    /// Reads the bytes and compares their checksum with what the archive says.
+    pub(crate) fn verify(&self, storage: &Storage) -> Result<()> {
+        let mut crc = Hasher::new();
+        storage.read_through(self.range.clone(), |piece| crc.update(piece))?;
+        expect_checksum(crc, self.crc)
+    }
+
+    /// Where the bytes begin in the archive.
+    pub(crate) fn start(&self) -> u64 {
+        self.range.start
+    }
+}
+
+fn expect_checksum(found: Hasher, expected: u32) -> Result<()> {
+    let found = found.finalize();
+    if found != expected {
+        return Err(Error::new(
+            ErrorClass::Crc,
+            format!("the checksum is {found:#010x}; the archive says {expected:#010x}"),
+        ));
+    }
+    Ok(())
 }
 
 impl<'a> Contents<'a> {
@@ -64,9 +98,12 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// Where the bytes begin in the archive.
-    pub(crate) fn data_start(&self) -> u64 {
-        self.data_start
+    /// Where the bytes are, if they are in the archive as they are.
+    pub(crate) fn stored(&self) -> Option<Stored> {
+        self.member.is_stored().then_some(Stored {
+            range: self.data_start..self.data_start + self.member.size,
+            crc: self.member.crc,
+        })
     }
 
     /// The next bytes; none at the end of the member, or if `out` is empty.
@@ -137,23 +174,19 @@ impl<'a> Contents<'a> {
             ))
             .at(self.at - (self.chunk.len() - self.used) as u64));
         }
-        let (found, expected) = (self.crc.finalize(), self.member.crc);
-        if found != expected {
-            return Err(Error::new(
-                ErrorClass::Crc,
-                format!("the checksum is {found:#010x}; the archive says {expected:#010x}"),
-            ));
-        }
-        Ok(())
+        expect_checksum(self.crc, self.member.crc)
     }
 
     /// Reads the rest, to check it.
     pub(crate) fn verify(mut self) -> Result<()> {
-        // One byte more than there should be, so that more is seen.
-        let mut out = vec![0; (self.member.size.saturating_add(1)).min(CHUNK as u64) as usize];
-        while self.decoded < self.member.size {
-            if self.read(&mut out)? == 0 {
-                break;
+        let left = self.member.size.saturating_sub(self.decoded);
+        if left > 0 {
+            // One byte more than there should be, so that more is seen.
+            let mut out = vec![0; left.saturating_add(1).min(CHUNK as u64) as usize];
+            while self.decoded < self.member.size {
+                if self.read(&mut out)? == 0 {
+                    break;
+                }
             }
         }
         self.finish()

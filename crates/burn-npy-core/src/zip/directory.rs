@@ -88,9 +88,9 @@ impl Directory {
         Ok(Self { members, by_name })
     }
 
-    /// The member of a name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Member> {
-        self.by_name.get(name).map(|&index| &self.members[index])
+    /// The index of the member of a name.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 }
 
@@ -174,13 +174,22 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     Ok((member, span_end))
 }
 
+/// The error for a name that two members have.
+pub(crate) fn duplicate(name: &str) -> Error {
+    Error::new(
+        ErrorClass::Duplicate,
+        "two members with this name; NumPy reads the last, and \
+         np.savez(path, **dict(np.load(path))) writes the archive anew with that one",
+    )
+    .in_array(name)
+}
+
 /// The index of each member by its name, which no two may share.
 fn index_names(members: &[Member]) -> Result<HashMap<String, usize>> {
     let mut by_name = HashMap::with_capacity(members.len());
     for (index, Member { name, .. }) in members.iter().enumerate() {
         if by_name.insert(name.clone(), index).is_some() {
-            let error = Error::new(ErrorClass::Duplicate, "two members with this name");
-            return Err(error.in_array(name));
+            return Err(duplicate(name));
         }
     }
     Ok(by_name)
@@ -197,9 +206,10 @@ fn set_limits(
     let next = spans.iter().skip(1).map(|&(start, ..)| start);
     for (&(start, end, index), limit) in spans.iter().zip(next.chain([directory_at])) {
         if end > limit {
-            let what = match limit == directory_at {
-                true => "the directory",
-                false => "the next member",
+            let what = if limit == directory_at {
+                "the directory"
+            } else {
+                "the next member"
             };
             return Err(malformed(format!(
                 "it is at {start} and takes {} bytes or more, but {what} begins at {limit}",
@@ -298,29 +308,30 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_entry()(
-            name in "[a-z\u{e4}\u{2603}/.]{0,12}",
-            data in prop::collection::vec(any::<u8>(), 0..200),
-            deflated: bool,
-            piped: bool,
-            zip64: bool,
-            gap in prop::collection::vec(any::<u8>(), 0..9),
-            extra in prop::collection::vec(any::<u8>(), 0..9),
-            comment in prop::collection::vec(any::<u8>(), 0..9),
-        ) -> (Entry, Vec<u8>) {
-            let mut entry = match deflated {
-                true => Entry::deflated(&name, &data),
-                false => Entry::stored(&name, &data),
-            };
-            if piped {
-                entry = entry.piped();
+            fn any_entry()(
+                name in "[a-z\u{e4}\u{2603}/.]{0,12}",
+                data in prop::collection::vec(any::<u8>(), 0..200),
+                deflated: bool,
+                piped: bool,
+                zip64: bool,
+                gap in prop::collection::vec(any::<u8>(), 0..9),
+                extra in prop::collection::vec(any::<u8>(), 0..9),
+                comment in prop::collection::vec(any::<u8>(), 0..9),
+            ) -> (Entry, Vec<u8>) {
+                let mut entry = if deflated {
+    Entry::deflated(&name, &data)
+    } else {
+    Entry::stored(&name, &data)
+                };
+                if piped {
+                    entry = entry.piped();
+                }
+                entry.gap.extend(gap);
+                entry.extra = [&[7, 7, extra.len() as u8, 0], &extra[..]].concat();
+                (entry.zip64, entry.comment) = (zip64, comment);
+                (entry, data)
             }
-            entry.gap.extend(gap);
-            entry.extra = [&[7, 7, extra.len() as u8, 0], &extra[..]].concat();
-            (entry.zip64, entry.comment) = (zip64, comment);
-            (entry, data)
         }
-    }
 
     proptest! {
         #[test]
@@ -340,7 +351,8 @@ mod tests {
             prop_assert_eq!(directory.members.len(), entries.len());
             for (member, (entry, data)) in directory.members.iter().zip(&entries) {
                 prop_assert_eq!(member.name.as_bytes(), &entry.name);
-                prop_assert_eq!(directory.get(&member.name), Some(member));
+                let index = directory.index(&member.name).unwrap();
+                prop_assert_eq!(&directory.members[index], member);
                 let mut contents = Contents::open(&storage, member).unwrap();
                 let mut found = vec![0; data.len()];
                 contents.read_exact(&mut found).unwrap();

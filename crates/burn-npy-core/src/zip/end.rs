@@ -5,8 +5,9 @@ use super::{
     CENTRAL_LEN, END, END_LEN, LOCAL, SENTINEL_16, SENTINEL_32, ZIP64_END, ZIP64_END_LEN,
     ZIP64_LOCATOR, ZIP64_LOCATOR_LEN, malformed,
 };
+use crate::Result;
+use crate::format::magic;
 use crate::storage::Storage;
-use crate::{Error, ErrorClass, Result};
 
 /// Where the directory is. It ends within the file, and can hold as many members as it should.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,10 +23,7 @@ pub(super) fn find(storage: &Storage) -> Result<End> {
     let start = &mut start[..storage.len().min(4) as usize];
     storage.read_at(0, start)?;
     if !start.starts_with(&LOCAL[..2]) {
-        return Err(Error::new(
-            ErrorClass::Magic,
-            "not an archive: it does not start with PK\\x03\\x04",
-        ));
+        return Err(magic::not_a(".npz file", storage, 0, storage.len()));
     }
     let (at, plain) = find_plain(storage)?;
     // An archive without members has nothing before its end.
@@ -140,7 +138,7 @@ fn find_plain(storage: &Storage) -> Result<(u64, Plain)> {
             Err(malformed("the comment at the end is cut off").at(place(index)))
         }
         (None, None) => Err(malformed(
-            "the archive has no end record; was it written to its end?",
+            "the archive has no directory at its end, so it was cut off: write or download it anew",
         )),
     }
 }
@@ -217,6 +215,7 @@ fn find_zip64(storage: &Storage, at: u64, plain: &Plain) -> Result<Option<(u64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorClass;
     use crate::zip::naive::{Archive, Entry};
 
     fn archive() -> Archive {
@@ -263,7 +262,7 @@ mod tests {
         let mut bytes = cut.bytes();
         bytes.pop();
         assert!(refused(bytes).contains("cut off"));
-        assert!(refused(b"PK".to_vec()).contains("no end record"));
+        assert!(refused(b"PK".to_vec()).contains("was cut off"));
         // A member that begins as an archive without members ends.
         let mut bytes = archive().bytes();
         bytes[..4].copy_from_slice(END);

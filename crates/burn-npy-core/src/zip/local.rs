@@ -95,9 +95,10 @@ fn widened([compressed, size]: [u32; 2], extra: &[u8]) -> Result<[u64; 2]> {
     // sentinel.
     let both = fields.0.len() >= 16;
     let mut next = |wide: bool, narrow: u64| {
-        let field = match wide || both {
-            true => fields.u64().ok_or_else(missing)?,
-            false => narrow,
+        let field = if wide || both {
+            fields.u64().ok_or_else(missing)?
+        } else {
+            narrow
         };
         Ok(if wide { field } else { narrow })
     };

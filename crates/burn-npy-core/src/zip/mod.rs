@@ -1,10 +1,10 @@
 //! ZIP archives, as far as `.npz` files need them, read strictly.
 //!
-//! An archive says everything twice, and readers that believe different halves see different files. Here
-//! both halves must agree: the end record with the directory ([`Directory`]), the directory with
-//! the header before each member ([`Contents::open`]). Members may not overlap, and nothing may come
-//! before or after the archive. The format is [APPNOTE.TXT]; where it leaves a choice, Python's
-//! `zipfile` decides, since NumPy writes with it.
+//! An archive says everything twice, and readers that believe different halves see different files.
+//! Here both halves must agree: the end record with the directory ([`Directory`]), the directory
+//! with the header before each member ([`Contents::open`]). Members may not overlap, and nothing
+//! may come before or after the archive. The format is [APPNOTE.TXT]; where it leaves a choice,
+//! Python's `zipfile` decides, since NumPy writes with it.
 //!
 //! 1. `end` finds the end record, and with it the place of the directory.
 //! 2. `directory` reads the directory in one piece.
@@ -25,8 +25,8 @@ pub(crate) mod naive;
 mod name;
 mod writer;
 
-pub(crate) use contents::Contents;
-pub(crate) use directory::{Directory, Member};
+pub(crate) use contents::{Contents, Stored};
+pub(crate) use directory::{Directory, Member, duplicate};
 pub(crate) use writer::{Writer, Zip64From};
 
 use crate::{Error, ErrorClass};

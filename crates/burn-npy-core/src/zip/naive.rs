@@ -98,10 +98,7 @@ impl Archive {
         let mut directory = Vec::new();
         for entry in &self.entries {
             let at = (out.len() as u64).wrapping_add(entry.shift);
-            let narrow = |number: u64| match entry.zip64 {
-                true => u32::MAX,
-                false => number as u32,
-            };
+            let narrow = |number: u64| if entry.zip64 { u32::MAX } else { number as u32 };
             let piped = entry.flags & 8 != 0;
             let local_compressed = if piped { 0 } else { entry.compressed };
             let mut wide = Vec::new();
@@ -171,10 +168,7 @@ impl Archive {
         out.extend([0; 4]);
         out.extend((count as u16).to_le_bytes());
         out.extend((count as u16).to_le_bytes());
-        let narrow = |number: u64| match self.zip64 {
-            true => u32::MAX,
-            false => number as u32,
-        };
+        let narrow = |number: u64| if self.zip64 { u32::MAX } else { number as u32 };
         out.extend(narrow(len).to_le_bytes());
         out.extend(narrow(at).to_le_bytes());
         out.extend((self.comment.len() as u16).to_le_bytes());

@@ -3,8 +3,8 @@
 use super::{FLAG_UTF8, malformed};
 use crate::Result;
 
-/// Decodes a name as Python's `zipfile` does: UTF-8 if its flag says so, else code page 437, of which
-/// ASCII is the lower half. Both are one to one: equal names were equal bytes.
+/// Decodes a name as Python's `zipfile` does: UTF-8 if its flag says so, else code page 437, of
+/// which ASCII is the lower half. Both are one to one: equal names were equal bytes.
 pub(super) fn decode(raw: &[u8], flags: u16) -> Result<String> {
     if raw.contains(&0) {
         return Err(malformed("a name with a NUL byte"));

@@ -12,15 +12,16 @@ use super::{
 /// Data starts at a multiple of this many bytes.
 const ALIGN: u64 = 64;
 
-/// The extra field for padding that Android's zipalign introduced; it holds the alignment, then zeros.
+/// The extra field for padding that Android's zipalign introduced; it holds the alignment, then
+/// zeros.
 const PADDING_EXTRA: u16 = 0xd935;
 const PADDING_LEN: u64 = 6;
 
 /// How much is written and summed up at a time.
 const PIECE: usize = 256 << 10;
 
-/// What a zip64 field with both sizes takes. Room for it is kept before each member, since the size is
-/// known only after it.
+/// What a zip64 field with both sizes takes. Room for it is kept before each member, since the size
+/// is known only after it.
 const ZIP64_LEN: u64 = 20;
 
 /// 1 January 1980, the first day there is: the same arrays make the same file.
@@ -49,9 +50,10 @@ impl Default for Zip64From {
 impl Zip64From {
     /// The 32-bit field for a number, which says whether the number has to be written in zip64.
     fn narrow(self, number: u64) -> u32 {
-        match number < self.bytes.min(SENTINEL_32) {
-            true => number as u32,
-            false => SENTINEL_32 as u32,
+        if number < self.bytes.min(SENTINEL_32) {
+            number as u32
+        } else {
+            SENTINEL_32 as u32
         }
     }
 }
@@ -160,9 +162,10 @@ impl<W: Write + Seek> Writer<W> {
         let directory_len = end_at - directory_at;
         let count = self.members.len() as u64;
         let places = [directory_len, directory_at].map(|number| self.zip64.narrow(number));
-        let narrow_count = match count < self.zip64.members.min(SENTINEL_16) {
-            true => count as u16,
-            false => SENTINEL_16 as u16,
+        let narrow_count = if count < self.zip64.members.min(SENTINEL_16) {
+            count as u16
+        } else {
+            SENTINEL_16 as u16
         };
         let mut end = Vec::new();
         if places.contains(&(SENTINEL_32 as u32)) || u64::from(narrow_count) == SENTINEL_16 {
@@ -293,7 +296,7 @@ mod tests {
             for (member, (name, expected)) in directory.members.iter().zip(members) {
                 assert_eq!(member.name, name);
                 let mut contents = Contents::open(&storage, member).unwrap();
-                assert_eq!(contents.data_start() % ALIGN, 0);
+                assert_eq!(contents.stored().unwrap().start() % ALIGN, 0);
                 let mut found = vec![0; expected.len()];
                 contents.read_exact(&mut found).unwrap();
                 contents.finish().unwrap();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use burn_npy_core::{Column, Convert, Error, ErrorClass, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, ItemKind, Result};
 
 use super::NpyDataset;
-use crate::row::Columns;
+use super::named::{AnyColumn, Columns};
 
 /// What part of a row becomes a column of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +40,13 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] for a column that is not there, [`ErrorClass::Duplicate`] for one that is
-    /// named twice.
+    /// [`ErrorClass::Name`] for a column that is not there, [`ErrorClass::Duplicate`] for one that
+    /// is named twice.
     pub fn select(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let mut columns = Columns::default();
         for name in names {
             let name = name.as_ref();
-            columns.push(name.to_owned(), self.columns.get(name)?.clone());
+            columns.push(name.to_owned(), self.columns.any(name)?.clone());
         }
         Ok(Self {
             rows: self.rows.clone(),
@@ -58,10 +58,10 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if the new name is
-    /// another column's.
+    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if the new name
+    /// is another column's.
     pub fn rename(&self, from: &str, to: &str) -> Result<Self> {
-        self.columns.get(from)?;
+        self.columns.any(from)?;
         let mut columns = Columns::default();
         for (name, column) in self.columns.iter() {
             let name = if name == from { to } else { name };
@@ -91,22 +91,28 @@ impl NpyDataset {
         self.replace(name, |column| column.convert(convert))
     }
 
-    /// Vouches that the files behind the columns stay as they are: batches whose rows lie one after the other, as those of
-    /// an order that is not shuffled do, then borrow the mapped pages on the CPU backends instead of copying them, if
-    /// nothing is converted. Columns in memory are borrowed without this word. A tensor that is changed in place becomes a
-    /// copy; the file never changes.
+    /// Vouches that the files behind the columns stay as they are: batches whose rows lie one after
+    /// the other, as those of an order that is not shuffled do, then borrow the mapped pages on the
+    /// CPU backends instead of copying them, if nothing is converted. Columns in memory are
+    /// borrowed without this word. A tensor that is changed in place becomes a copy; the file never
+    /// changes.
     ///
     /// # Safety
     ///
-    /// Nobody may change the files, and nobody may truncate them, while the dataset, a loader of it, or a tensor of one
-    /// lives. `np.save` truncates the file that it overwrites, and a tensor over a file that was truncated kills the
-    /// process.
+    /// Nobody may change the files, and nobody may truncate them, while the dataset, a loader of
+    /// it, or a tensor of one lives. `np.save` truncates the file that it overwrites, and a tensor
+    /// over a file that was truncated kills the process.
     #[allow(unsafe_code)]
     pub unsafe fn assume_unchanged(&self) -> Self {
         let mut columns = Columns::default();
         for (name, column) in self.columns.iter() {
-            // SAFETY: the caller promises what the column asks for.
-            let column = unsafe { column.clone().assume_unchanged() };
+            let column = match column.clone() {
+                AnyColumn::Numbers(column) => {
+                    // SAFETY: the caller promises what the column asks for.
+                    AnyColumn::Numbers(unsafe { column.assume_unchanged() })
+                }
+                opaque => opaque,
+            };
             columns.push(name.to_owned(), column);
         }
         Self {
@@ -115,13 +121,14 @@ impl NpyDataset {
         }
     }
 
-    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i * stride` on, in all
-    /// columns, along a new first axis. Nothing is copied before a batch is gathered.
+    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i *
+    /// stride` on, in all columns, along a new first axis. Nothing is copied before a batch is
+    /// gathered.
     ///
     /// # Errors
     ///
-    /// Those of [`Column::windows`], and [`ErrorClass::Usage`] after rows were taken, skipped or split: windows
-    /// come first, since they need neighbours.
+    /// Those of [`Column::windows`], and [`ErrorClass::Usage`] after rows were taken, skipped or
+    /// split: windows come first, since they need neighbours.
     pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
         let whole = self
             .columns
@@ -134,23 +141,75 @@ impl NpyDataset {
             ));
         }
         let mut columns = Columns::default();
-        for (name, column) in self.columns.iter() {
-            let column = column.clone().windows(length, stride);
+        for name in self.columns.names() {
+            let column = self.columns.get(name)?.clone().windows(length, stride);
             let column = column.map_err(|error| error.in_array(name))?;
-            columns.push(name.to_owned(), column);
+            columns.push(name.clone(), AnyColumn::Numbers(column));
         }
         Self::from_columns(columns)
+    }
+
+    /// Says what the opaque items of a column are, of which the file does not tell: NumPy writes
+    /// `bfloat16` of `ml_dtypes` as `<V2` and its 8-bit floats as `<V1`. Items of several such
+    /// numbers get an axis for them, and [`DType::U8`] gives the bytes.
+    ///
+    /// [`open`](Self::open) refuses opaque items. Where the columns are named, by
+    /// [`from_npz`](Self::from_npz), [`from_files`](Self::from_files) or
+    /// [`from_arrays`](Self::from_arrays), a column of them can be selected, renamed, and its rows
+    /// be taken, skipped and split. Whatever wants its numbers is [`ErrorClass::Dtype`] until they
+    /// are known.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorClass::Name`] if the column is not there; [`ErrorClass::Dtype`] if its items are not
+    /// opaque, or of a size that does not fit; [`ErrorClass::Usage`] if it was said before what
+    /// they are.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{DType, NpyDataset};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let weights = dir.path().join("weights.npy");
+    /// # let header = "{'descr': '<V2', 'fortran_order': False, 'shape': (2,), }\n";
+    /// # let mut bytes = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..]].concat();
+    /// # bytes.extend(header.bytes().chain([0xc0, 0x3f, 0, 0xc0]));
+    /// # std::fs::write(&weights, bytes)?;
+    /// // np.save("weights.npy", np.array([1.5, -2.0], ml_dtypes.bfloat16))
+    /// let dataset = NpyDataset::from_files([("weights", weights)])?;
+    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 2, weights: opaque <V2 [] }");
+    /// let dataset = dataset.reinterpret("weights", DType::BF16)?;
+    /// assert_eq!(format!("{:?}", dataset.row(1)), r#"{"weights": -2}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reinterpret(&self, name: &str, dtype: DType) -> Result<Self> {
+        let array = self.columns.any(name)?.array().clone();
+        if let (ItemKind::Opaque(_), Some(known)) = (array.item().kind(), array.dtype()) {
+            let message = format!("the items are taken for {known} already");
+            return Err(Error::new(ErrorClass::Usage, message).in_array(name));
+        }
+        let new = array.reinterpret(dtype).and_then(Column::new);
+        let new = new.map_err(|error| error.in_array(name))?;
+        Ok(self.with_column(name, new))
     }
 
     fn replace(&self, name: &str, with: impl FnOnce(Column) -> Result<Column>) -> Result<Self> {
         let column = self.columns.get(name)?.clone();
         let new = with(column).map_err(|error| error.in_array(name))?;
+        Ok(self.with_column(name, new))
+    }
+
+    fn with_column(&self, name: &str, column: Column) -> Self {
+        let new = AnyColumn::Numbers(column);
         let mut columns = Columns::default();
         for (known, column) in self.columns.iter() {
             let column = if known == name { &new } else { column };
             columns.push(known.to_owned(), column.clone());
         }
-        Ok(self.with_columns(columns))
+        self.with_columns(columns)
     }
 
     /// Replaces a column by parts of its rows: columns 0 to 8 of a table as `features`, column 9
@@ -176,7 +235,7 @@ impl NpyDataset {
             for (name, part) in parts.take().into_iter().flatten() {
                 let name = name.into();
                 let column = cut(whole.clone(), part).map_err(|error| error.in_array(&name))?;
-                columns.push(name, column);
+                columns.push(name, AnyColumn::Numbers(column));
             }
         }
         Ok(Self {

@@ -1,0 +1,258 @@
+//! Whether all arrays of an archive are the columns of one table, and what to say if they are not.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use burn_npy_core::{Array, DType, Error, ErrorClass, Header, ItemKind, ItemType, Npz, Result};
+
+use super::named::{LISTED, list, opaque_as, short};
+
+/// The most axes that NumPy knows, and so the longest shape.
+const MAX_AXES: usize = 64;
+
+/// Refuses an archive whose arrays are not the columns of one table. Their headers are read, and no
+/// data.
+pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
+    if npz.names().is_empty() {
+        return Err(without_arrays(npz).in_file(path));
+    }
+    let mut arrays = Vec::new();
+    for name in npz.names() {
+        match npz.header(name) {
+            // Nothing can be said of a file that cannot be read.
+            Err(error) if matches!(error.class(), ErrorClass::Io | ErrorClass::Changed) => {
+                return Err(error);
+            }
+            header => arrays.push(Entry::new(name, header)),
+        }
+    }
+    let first = arrays[0].rows();
+    let fits = |array: &Entry<'_>| array.rows().is_some() && array.rows() == first;
+    let shape = match arrays.len() {
+        1 => None,
+        _ => arrays.iter().find(|array| array.is_shape()),
+    };
+    let opaque = arrays.iter().any(|array| !array.opaque.is_empty());
+    if arrays.iter().all(fits) && shape.is_none() && !opaque {
+        return Ok(());
+    }
+    // Of a single array there is nothing to compare.
+    Err(match arrays.len() {
+        1 => arrays.remove(0).alone(path),
+        _ => explain(path, &arrays, shape).in_file(path),
+    })
+}
+
+/// The error for an opaque array of a `.npy` file that is opened without a word of what it is; or
+/// for a field of it, which is a column of its own.
+pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &Array) -> Error {
+    let from = format!("NpyDataset::from_files([({file:?}, {path:?})])?");
+    let column = match field {
+        Some(field) => format!("{file}.{field}"),
+        None => file.to_owned(),
+    };
+    let call = reinterpreted(from, &[(column, array.item().size())]);
+    opaque(&array.item().to_string(), &call)
+        .in_array(field.unwrap_or(file))
+        .in_file(path)
+}
+
+fn opaque(item: &str, call: &str) -> Error {
+    Error::new(
+        ErrorClass::Dtype,
+        format!("items of {item} are opaque; say what they are: {call}"),
+    )
+}
+
+fn without_arrays(npz: &Npz) -> Error {
+    let members = list(npz.members().map(short));
+    let message = match npz.members().len() {
+        0 => "an empty archive: it has no members".to_owned(),
+        _ => format!("no arrays: the names of arrays end in .npy, but the members are {members}"),
+    };
+    Error::new(ErrorClass::Usage, message)
+}
+
+/// An array of the archive, as its header says.
+struct Entry<'a> {
+    name: &'a str,
+    header: Result<Header>,
+    /// The columns of opaque items that it would become, and the sizes of those.
+    opaque: Vec<(String, usize)>,
+}
+
+impl<'a> Entry<'a> {
+    fn new(name: &'a str, header: Result<Header>) -> Self {
+        let mut opaque = Vec::new();
+        if let Ok(header) = &header {
+            find_opaque(name, header.item(), &mut opaque);
+        }
+        Self {
+            name,
+            header,
+            opaque,
+        }
+    }
+
+    /// How many rows it has, if it has any.
+    fn rows(&self) -> Option<usize> {
+        self.header.as_ref().ok()?.shape().first().copied()
+    }
+
+    /// Whether it seems to say of which shape something is, such as the sparse array that the
+    /// others make up.
+    fn is_shape(&self) -> bool {
+        let Ok(header) = &self.header else {
+            return false;
+        };
+        let is_integer = match header.item().kind() {
+            ItemKind::Number(dtype, _) => !dtype.is_float() && *dtype != DType::Bool,
+            _ => false,
+        };
+        let last = self.name.rsplit(['_', '.', '/']).next();
+        last == Some("shape") && is_integer && matches!(header.shape(), [len] if *len <= MAX_AXES)
+    }
+
+    /// Why the only array of an archive is no column.
+    fn alone(self, path: &Path) -> Error {
+        let call = open(path, &[&self]);
+        let error = match self.header {
+            Err(error) => error,
+            Ok(header) if header.shape().is_empty() => Error::new(
+                ErrorClass::Shape,
+                "an array without axes has no rows; expected at least one dimension",
+            ),
+            Ok(header) => opaque(&header.item().to_string(), &call),
+        };
+        error.in_array(self.name).in_file(path)
+    }
+}
+
+/// The columns of opaque items that an array becomes, whose fields are columns.
+fn find_opaque(name: &str, item: &ItemType, found: &mut Vec<(String, usize)>) {
+    if matches!(item.kind(), ItemKind::Opaque(_)) {
+        found.push((name.to_owned(), item.size()));
+    }
+    for field in item.fields() {
+        find_opaque(&format!("{name}.{}", field.name()), field.item(), found);
+    }
+}
+
+/// What is in the archive, why that is not one table, and how to open a part.
+fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Error {
+    let unreadable = arrays.iter().find_map(|array| array.header.as_ref().err());
+    let group = largest_group(arrays);
+    let (class, mut message) = match (shape, unreadable) {
+        (Some(array), _) => {
+            let name = short(array.name);
+            let why = "seems to be the shape of a sparse array, whose parts are not columns of one \
+                       table; to train on its rows, save it dense with np.save:";
+            (ErrorClass::Shape, format!("`{name}` {why}"))
+        }
+        (None, Some(error)) => (error.class(), "not all arrays can be columns:".to_owned()),
+        (None, None) if group.len() < arrays.len() => {
+            let why = "the arrays are not columns of one table, which have one number of rows:";
+            (ErrorClass::Shape, why.to_owned())
+        }
+        (None, None) => {
+            let why = "some arrays have opaque items, which are no numbers yet:";
+            (ErrorClass::Dtype, why.to_owned())
+        }
+    };
+    for array in listed(arrays, group.first().and_then(|array| array.rows())) {
+        let name = short(array.name);
+        let _ = match &array.header {
+            Ok(header) if header.shape().is_empty() => {
+                write!(message, "\n  {name}: {header}, no rows")
+            }
+            Ok(header) => write!(message, "\n  {name}: {header}"),
+            Err(error) => write!(message, "\n  {name}: cannot be read: {}", described(error)),
+        };
+    }
+    if arrays.len() > LISTED {
+        let _ = write!(message, "\n  and {} more", arrays.len() - LISTED);
+    }
+    if !group.is_empty() {
+        let what = if group.len() == arrays.len() {
+            "To open them as columns anyway"
+        } else {
+            "To open those with the same number of rows"
+        };
+        let _ = write!(message, "\n{what}: {}", open(path, &group));
+    }
+    Error::new(class, message)
+}
+
+/// The arrays that a message lists: all, or of many some that have another number of rows than the
+/// largest group and some that have the same.
+fn listed<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
+    if arrays.len() <= LISTED {
+        return arrays.iter().collect();
+    }
+    let others = arrays.iter().filter(|array| array.rows() != rows);
+    let alike = arrays.iter().filter(|array| array.rows() == rows);
+    others.take(LISTED / 2).chain(alike).take(LISTED).collect()
+}
+
+/// The arrays of one length of which there are most; of several such groups the one with most rows.
+fn largest_group<'a, 'b>(arrays: &'a [Entry<'b>]) -> Vec<&'a Entry<'b>> {
+    let mut counts = HashMap::new();
+    for rows in arrays.iter().filter_map(Entry::rows) {
+        *counts.entry(rows).or_insert(0_usize) += 1;
+    }
+    let largest = counts
+        .into_iter()
+        .max_by_key(|(rows, count)| (*count, *rows));
+    let of_it = |array: &&Entry<'_>| array.rows() == largest.map(|(rows, _)| rows);
+    match largest {
+        Some(_) => arrays.iter().filter(of_it).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The call that opens some of the arrays.
+fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
+    let quoted = arrays
+        .iter()
+        .take(LISTED)
+        .map(|array| format!("{:?}", short(array.name)));
+    let mut names = quoted.collect::<Vec<_>>().join(", ");
+    if arrays.len() > LISTED {
+        let _ = write!(names, ", /* {} more */", arrays.len() - LISTED);
+    }
+    let from = format!("NpyDataset::from_npz({path:?}, [{names}])");
+    let shown = arrays.iter().take(LISTED);
+    let opaque: Vec<_> = shown
+        .flat_map(|array| array.opaque.iter().cloned())
+        .collect();
+    if opaque.is_empty() {
+        from
+    } else {
+        reinterpreted(format!("{from}?"), &opaque)
+    }
+}
+
+/// The call that opens something, and then says what its opaque columns are.
+fn reinterpreted(mut call: String, opaque: &[(String, usize)]) -> String {
+    for (name, size) in opaque.iter().take(LISTED) {
+        let _ = write!(
+            call,
+            ".reinterpret({:?}, {})?",
+            short(name),
+            opaque_as(*size)
+        );
+    }
+    call
+}
+
+/// The message of an error and its place in the array, without the name of either.
+fn described(error: &Error) -> String {
+    match error.offset() {
+        Some(offset) => format!("{} (at byte {offset})", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

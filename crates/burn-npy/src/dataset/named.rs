@@ -1,0 +1,258 @@
+//! The columns of a dataset, by name.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use burn_npy_core::{Array, Column, Error, ErrorClass, ItemKind, Result};
+
+/// How many columns or arrays a message lists.
+pub(super) const LISTED: usize = 20;
+
+/// A column, of which the numbers may not be known yet.
+#[derive(Clone, Debug)]
+pub(crate) enum AnyColumn {
+    Numbers(Column),
+    /// An array of opaque items, with rows.
+    Opaque(Array),
+}
+
+impl AnyColumn {
+    /// The rows of an array, whose items may be opaque.
+    pub(super) fn new(array: Array) -> Result<Self> {
+        let is_opaque =
+            array.dtype().is_none() && matches!(array.item().kind(), ItemKind::Opaque(_));
+        if is_opaque && !array.shape().is_empty() {
+            return Ok(Self::Opaque(array));
+        }
+        Column::new(array).map(Self::Numbers)
+    }
+
+    pub(super) fn array(&self) -> &Array {
+        match self {
+            Self::Numbers(column) => column.array(),
+            Self::Opaque(array) => array,
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Numbers(column) => column.rows(),
+            Self::Opaque(array) => array.shape()[0],
+        }
+    }
+
+    /// The column of the name, if its numbers are known.
+    fn numbers(&self, name: &str) -> Result<&Column> {
+        match self {
+            Self::Numbers(column) => Ok(column),
+            Self::Opaque(array) => {
+                let dtype = opaque_as(array.item().size());
+                let error = Error::new(
+                    ErrorClass::Dtype,
+                    format!(
+                        "items of {} are opaque, so the column has no numbers yet; say what they \
+                         are, such as dataset.reinterpret({name:?}, {dtype})",
+                        array.item()
+                    ),
+                );
+                Err(match array.file() {
+                    Some(file) => error.in_array(name).in_file(file),
+                    None => error.in_array(name),
+                })
+            }
+        }
+    }
+}
+
+/// What the items of a column are, and the shape of a row.
+impl fmt::Display for AnyColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Numbers(column) => write!(f, "{} {:?}", column.dtype(), column.row_shape()),
+            Self::Opaque(array) => write!(f, "opaque {} {:?}", array.item(), &array.shape()[1..]),
+        }
+    }
+}
+
+/// What opaque items of so many bytes most likely are.
+pub(super) fn opaque_as(size: usize) -> &'static str {
+    match size {
+        1 => "DType::F8E4M3FN",
+        2 => "DType::BF16",
+        _ => "DType::U8",
+    }
+}
+
+/// The columns of a dataset, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Columns {
+    names: Vec<String>,
+    columns: Vec<AnyColumn>,
+    /// The first column of each name.
+    by_name: HashMap<String, usize>,
+}
+
+impl Columns {
+    pub(super) fn push(&mut self, name: String, column: AnyColumn) {
+        let index = self.names.len();
+        self.by_name.entry(name.clone()).or_insert(index);
+        self.names.push(name);
+        self.columns.push(column);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &AnyColumn)> {
+        self.names.iter().map(String::as_str).zip(&self.columns)
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// A column whose numbers may not be known.
+    pub(super) fn any(&self, name: &str) -> Result<&AnyColumn> {
+        let index = self.by_name.get(name).ok_or_else(|| {
+            let known = list(self.names.iter().map(|name| short(name)));
+            let message = format!("no such column; there are {known}");
+            Error::new(ErrorClass::Name, message).in_array(name)
+        })?;
+        Ok(&self.columns[*index])
+    }
+
+    /// A column of numbers.
+    pub(crate) fn get(&self, name: &str) -> Result<&Column> {
+        self.any(name)?.numbers(name)
+    }
+
+    /// The number of rows, which all columns must have; their names must differ.
+    pub(super) fn expect_table(&self) -> Result<usize> {
+        if self.by_name.len() < self.names.len() {
+            let mut seen = HashSet::new();
+            let twice = self.names.iter().find(|name| !seen.insert(*name));
+            let error = Error::new(ErrorClass::Duplicate, "two columns with this name");
+            return Err(twice
+                .into_iter()
+                .fold(error, |error, name| error.in_array(name)));
+        }
+        let counts = || {
+            self.iter().map(|(name, column)| Count {
+                name,
+                file: column.array().file(),
+                rows: column.rows(),
+            })
+        };
+        expect_one_length(counts)
+    }
+}
+
+/// How many rows a column has.
+pub(super) struct Count<'a> {
+    pub(super) name: &'a str,
+    pub(super) file: Option<&'a std::path::Path>,
+    pub(super) rows: usize,
+}
+
+/// The number of rows, which all columns must have. There must be some.
+pub(super) fn expect_one_length<'a, I>(counts: impl Fn() -> I) -> Result<usize>
+where
+    I: Iterator<Item = Count<'a>>,
+{
+    let Some(first) = counts().next() else {
+        return Err(Error::new(ErrorClass::Usage, "a dataset without columns"));
+    };
+    if counts().all(|count| count.rows == first.rows) {
+        return Ok(first.rows);
+    }
+    let one_file = counts().all(|count| count.file == first.file);
+    let listed = |count: Count<'_>| {
+        let (name, rows) = (short(count.name), count.rows);
+        match count.file {
+            Some(file) if !one_file => format!("{name} has {rows} (in {})", file.display()),
+            _ => format!("{name} has {rows}"),
+        }
+    };
+    // Of many, those that the first has company in say nothing.
+    let many = counts().nth(LISTED).is_some();
+    let differs = counts()
+        .skip(1)
+        .filter(|count| !many || count.rows != first.rows);
+    let message = list(counts().take(1).chain(differs).map(listed));
+    let error = Error::new(
+        ErrorClass::Shape,
+        format!("the columns have different numbers of rows: {message}"),
+    );
+    Err(match first.file {
+        Some(file) if one_file => error.in_file(file),
+        _ => error,
+    })
+}
+
+/// The first of some words, and how many more there are.
+pub(super) fn list(words: impl Iterator<Item = String>) -> String {
+    let mut shown = Vec::new();
+    let mut more = 0;
+    for word in words {
+        if shown.len() < LISTED {
+            shown.push(word)
+        } else {
+            more += 1
+        }
+    }
+    match more {
+        0 => shown.join(", "),
+        _ => format!("{}, and {more} more", shown.join(", ")),
+    }
+}
+
+/// A name, short enough for a message.
+pub(super) fn short(name: &str) -> String {
+    match name.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(counts: impl IntoIterator<Item = (String, usize)>) -> Columns {
+        let mut columns = Columns::default();
+        for (name, rows) in counts {
+            let column = AnyColumn::new(vec![0_u8; rows].into()).unwrap();
+            columns.push(name, column);
+        }
+        columns
+    }
+
+    #[test]
+    fn a_column_that_differs_from_many_is_listed() {
+        let counts = (0..2000).map(|i| (format!("c{i}"), 3 + usize::from(i == 1500)));
+        let error = columns(counts).expect_table().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the columns have different numbers of rows: c0 has 3, c1500 has 4"
+        );
+        let counts = (0..2000).map(|i| (format!("c{i}"), i));
+        let error = columns(counts).expect_table().unwrap_err().to_string();
+        assert!(error.ends_with("c19 has 19, and 1980 more"), "{error}");
+    }
+
+    #[test]
+    fn what_is_said_of_many_columns_is_short_and_soon_said() {
+        let counts = || (0..65_535).map(|i| (format!("{i}{}", "x".repeat(100)), 3));
+        let all = columns(counts());
+        assert_eq!(all.expect_table().unwrap(), 3);
+        for (name, _) in counts().step_by(100) {
+            assert_eq!(all.get(&name).unwrap().rows(), 3);
+        }
+        let error = all.get("y").unwrap_err();
+        assert!(error.to_string().ends_with(", and 65515 more"), "{error}");
+        assert!(error.to_string().len() < 2000);
+        let twice = columns(counts().chain([("x".to_owned(), 3), ("x".to_owned(), 3)]));
+        let error = twice.expect_table().unwrap_err();
+        assert_eq!(
+            (error.class(), error.array()),
+            (ErrorClass::Duplicate, Some("x"))
+        );
+    }
+}
