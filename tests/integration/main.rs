@@ -7,6 +7,7 @@ mod borrow;
 mod burn_loader;
 mod errors;
 mod examples;
+mod glob;
 #[cfg(unix)]
 mod kill;
 mod learner;
