@@ -12,7 +12,7 @@ use crate::bound::{Bound, BoundColumn, Gathered};
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::{Columns, Row};
-use crate::tensors::{Batch, TensorSpec, Tensors};
+use crate::tensors::{Assembled, Batch, TensorSpec};
 use crate::upload::{Upload, Widens};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
@@ -68,18 +68,29 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
     }
 }
 
-impl<B: Batch> NpyBatcher<B> {
-    /// The named columns become the tensors of the batch, in this order, each of the shape `[rows, ...row_shape]`.
-    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+// The functions have the bound, not the `impl`: then the compiler says why a type is no batch.
+impl<B> NpyBatcher<B> {
+    /// The named columns become the tensors of the batch, in this order, each of the shape
+    /// `[rows, ...row_shape]`.
+    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self
+    where
+        B: Batch,
+    {
         Self::with_names(Some(columns.into_iter().map(Into::into).collect()))
     }
 
     /// All columns of the dataset become the tensors of the batch, in their order.
-    pub fn all() -> Self {
+    pub fn all() -> Self
+    where
+        B: Batch,
+    {
         Self::with_names(None)
     }
 
-    fn with_names(names: Option<Vec<String>>) -> Self {
+    fn with_names(names: Option<Vec<String>>) -> Self
+    where
+        B: Batch,
+    {
         Self {
             gather: Arc::new(Gather {
                 names,

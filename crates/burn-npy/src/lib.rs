@@ -88,8 +88,7 @@ pub use loader::{
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
-pub use tensors::{Batch, TensorSpec, Tensors};
-pub use upload::Upload;
+pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::{
     self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2,

@@ -36,7 +36,8 @@ pub struct Upload {
 
 impl Upload {
     /// How many bytes go to the device.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
         self.data.bytes().len()
     }
 
@@ -45,7 +46,7 @@ impl Upload {
     /// # Panics
     ///
     /// Panics if the data has another rank or kind.
-    pub fn into_tensor<const D: usize, K>(self, device: &Device) -> Tensor<D, K>
+    pub(crate) fn into_tensor<const D: usize, K>(self, device: &Device) -> Tensor<D, K>
     where
         K: Basic + TensorKind + 'static,
     {
