@@ -92,8 +92,8 @@ pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::{
     self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2,
-    Folds, Limits, Npz, NpzWriter, OpenOptions, Order, Permutation, Place, Plan, Result, RowRng,
-    Sampler, Shard, Tail, WriteElement, append_npy, half, ndarray, rand_core, read_index,
+    Folds, Limits, Npz, NpzWriter, OpenOptions, Order, Permutation, Place, Plan, PositionRng,
+    Result, Sampler, Shard, Tail, WriteElement, append_npy, half, ndarray, rand_core, read_index,
     write_npy,
 };
 

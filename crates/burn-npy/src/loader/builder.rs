@@ -215,11 +215,13 @@ where
         }
     }
 
-    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are, in which
-    /// epoch, which of them are padding, and a generator of random numbers for each row, the same whichever
-    /// worker has it. With an [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
-    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch ahead of it; with any
-    /// other batcher, also one around an `NpyBatcher`, on the workers'.
+    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are,
+    /// in which epoch, which of them are padding, and a generator of random numbers for each of them.
+    /// The generator belongs to the position of the row in the epoch's order: it is the same whichever
+    /// worker has the row, and another each time that a sampler draws the row again. With an
+    /// [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
+    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch
+    /// ahead of it; with any other batcher, also one around an `NpyBatcher`, on the workers'.
     ///
     /// A panic in it is an error of the batch.
     ///
