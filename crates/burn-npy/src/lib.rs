@@ -70,10 +70,12 @@
 //! Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
+mod bindings;
 mod bound;
 mod dataset;
 mod dtype;
 mod loader;
+mod mixed;
 mod pool;
 mod row;
 mod slices;

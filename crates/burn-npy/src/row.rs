@@ -7,11 +7,15 @@ use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{Column, DType, Element, Error, ErrorClass, F8E4M3FN, F8E5M2, Result};
 
+use crate::bindings::Bindings;
+
 /// The columns of a dataset, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Columns {
     names: Vec<String>,
     columns: Vec<Column>,
+    /// What batchers have made of them.
+    pub(crate) bindings: Bindings,
 }
 
 impl Columns {
