@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ type Result<T> = std::result::Result<T, String>;
 fn main() -> ExitCode {
     let mut inputs: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     if inputs.iter().any(|arg| arg == "--help" || arg == "-h") {
-        println!("{USAGE}");
+        let _ = writeln!(io::stdout(), "{USAGE}");
         return ExitCode::SUCCESS;
     }
     let usage_error = |message: &str| {
@@ -76,7 +76,8 @@ fn run(inputs: &[PathBuf], out_dir: &Path) -> Result<()> {
         let name = output_name(file);
         let (dtype, shape) = convert(file, &out_dir.join(&name)).map_err(at(file))?;
         let (source, shape) = (file_name(file), python_tuple(&shape));
-        println!("{source} -> {name} {dtype} {shape}");
+        // Whoever closes the pipe has read enough, but wants the files.
+        let _ = writeln!(io::stdout(), "{source} -> {name} {dtype} {shape}");
     }
     Ok(())
 }

@@ -2,12 +2,23 @@
 //!
 //! `cargo run --release --example quickstart`
 
+use std::error::Error;
+use std::io::Write;
+
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array3};
 use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    match run(&mut std::io::stdout().lock()) {
+        // Whoever closes the pipe has read enough.
+        Err(error) if is_closed_pipe(&*error) => Ok(()),
+        done => done,
+    }
+}
+
+fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     // Two files, as `np.save` would write them: 1,000 grey images and their labels.
     let dir = tempfile::tempdir()?;
     let images = dir.path().join("images.npy");
@@ -19,8 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Opening reads the headers; pages of the files come in when they are needed.
     let dataset = NpyDataset::from_files([("images", images), ("labels", labels)])?
         .convert("images", &Convert::to(DType::F32).divide(255.0))?;
-    println!("{dataset:?}");
-    println!("label of row 7: {}", dataset.row(7).value("labels")?);
+    writeln!(out, "{dataset:?}")?;
+    writeln!(out, "label of row 7: {}", dataset.row(7).value("labels")?)?;
 
     // Which columns become which tensors, in which order, on how many threads.
     let batcher = NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::all().device_dtypes();
@@ -33,7 +44,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for batch in loader.iter() {
         let (images, labels) = batch?;
-        println!("{:?} {:?}", images.dims(), labels.dims());
+        writeln!(out, "{:?} {:?}", images.dims(), labels.dims())?;
     }
     Ok(())
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

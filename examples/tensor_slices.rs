@@ -3,6 +3,7 @@
 //! `cargo run --release --example tensor_slices`
 
 use std::error::Error;
+use std::io::Write;
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
@@ -11,16 +12,29 @@ use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    match run(&mut std::io::stdout().lock()) {
+        // Whoever closes the pipe has read enough.
+        Err(error) if is_closed_pipe(&*error) => Ok(()),
+        done => done,
+    }
+}
+
+fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let device = Device::default();
-    numbers(&device)?;
-    features_and_labels(&device)?;
-    large_random(&device)
+    numbers(out, &device)?;
+    features_and_labels(out, &device)?;
+    large_random(out, &device)
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The array 1..10: its first element, then batches of three.
-fn numbers(device: &Device) -> Result<(), Box<dyn Error>> {
+fn numbers(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Error>> {
     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(1..=10))?;
-    println!("first element: {}", dataset.row(0).value("0")?);
+    writeln!(out, "first element: {}", dataset.row(0).value("0")?)?;
 
     let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
         .batch_size(3)
@@ -28,14 +42,14 @@ fn numbers(device: &Device) -> Result<(), Box<dyn Error>> {
         .try_build(dataset)?;
     for batch in loader.iter() {
         let numbers: Vec<i32> = batch?.try_into_data()?.iter().collect();
-        println!("{numbers:?}");
+        writeln!(out, "{numbers:?}")?;
     }
     Ok(())
 }
 
 /// Five rows of features with a label each, shuffled over the whole set: a row and its label stay
 /// together.
-fn features_and_labels(device: &Device) -> Result<(), Box<dyn Error>> {
+fn features_and_labels(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Error>> {
     let features = array![
         [1.0_f32, 3.0],
         [2.0, 1.0],
@@ -56,13 +70,13 @@ fn features_and_labels(device: &Device) -> Result<(), Box<dyn Error>> {
         let (features, labels) = batch?;
         let features: Vec<f32> = features.try_into_data()?.iter().collect();
         let labels: Vec<i32> = labels.try_into_data()?.iter().collect();
-        println!("features {features:?}, labels {labels:?}");
+        writeln!(out, "features {features:?}, labels {labels:?}")?;
     }
     Ok(())
 }
 
 /// A larger array in batches that are made ahead of time: the first ten.
-fn large_random(device: &Device) -> Result<(), Box<dyn Error>> {
+fn large_random(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Error>> {
     let mut rng = StdRng::seed_from_u64(0);
     let values = Array2::from_shape_simple_fn((100_000, 10), || rng.random::<f64>());
     // The array is of f64, and so are the tensors: nothing is converted that was not asked for.
@@ -75,7 +89,7 @@ fn large_random(device: &Device) -> Result<(), Box<dyn Error>> {
         .try_build(dataset)?;
     for batch in loader.iter().take(10) {
         let batch = batch?;
-        println!("{:?} {:?}", batch.dims(), batch.dtype());
+        writeln!(out, "{:?} {:?}", batch.dims(), batch.dtype())?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! The progress of a training where there is no terminal: a line a split, and one every five seconds in between.
+//! The progress of a training where there is no terminal: a line a split, and one every five seconds
+//! in between.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
@@ -36,14 +38,18 @@ impl Lines {
     }
 
     fn line(&self, done: &str) {
-        print!(
+        let mut line = format!(
             "epoch {}/{} {}: {done}",
             self.epoch, self.epochs, self.split
         );
         for (name, value) in self.metrics.values() {
-            print!("; {name}: {value}");
+            line += &format!("; {name}: {value}");
         }
-        println!();
+        if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+            // Burn cannot be told here. Whoever closes the pipe has read enough.
+            let has_enough = error.kind() == ErrorKind::BrokenPipe;
+            std::process::exit(if has_enough { 0 } else { 1 });
+        }
     }
 
     fn update(&mut self, state: MetricState) {

@@ -8,6 +8,7 @@ mod model;
 mod training;
 
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -80,6 +81,8 @@ fn main() -> ExitCode {
     };
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever closes the pipe has read enough.
+        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -87,9 +90,15 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut out = std::io::stdout();
     let device = device();
-    println!("device: {}", describe(&device));
+    writeln!(out, "device: {}", describe(&device))?;
     device.seed(args.seed);
 
     let loaders = Loaders::open(
@@ -100,12 +109,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         args.seed,
         &device,
     )?;
-    println!(
+    writeln!(
+        out,
         "{} training and {} test images from {}",
         loaders.train.num_items(),
         loaders.test.num_items(),
         args.data.display()
-    );
+    )?;
 
     // A folder for each run: Burn reads its logs back at the end, so two runs must not share them.
     let folder = format!("target/mnist/{}", std::process::id());
@@ -116,12 +126,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     let start = std::time::Instant::now();
     let model = training::train(&loaders, &settings, &artifacts, &device)?;
-    println!("trained in {:.1} s", start.elapsed().as_secs_f64());
+    writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     let file = artifacts.join("model");
     model.save_file(&file)?;
     let model = Cnn::new(&device).try_load_file(&file)?;
-    println!("saved and loaded again: {}", file.display());
+    writeln!(out, "saved and loaded again: {}", file.display())?;
 
     if let Some(batch) = loaders.test.iter().next() {
         let batch = batch?;
@@ -129,13 +139,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let predicted = training::predict(&model, batch.images.narrow(0, 0, shown))?;
         let targets = batch.targets.narrow(0, 0, shown).try_into_data()?;
         for (digit, target) in predicted.iter().zip(targets.iter::<i64>()) {
-            println!("predicted {digit}, label {target}");
+            writeln!(out, "predicted {digit}, label {target}")?;
         }
     }
-    println!(
-        "test accuracy: {:.4}",
-        training::accuracy(&model, &*loaders.test)?
-    );
+    let accuracy = training::accuracy(&model, &*loaders.test)?;
+    writeln!(out, "test accuracy: {accuracy:.4}")?;
     Ok(())
 }
 

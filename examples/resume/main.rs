@@ -48,11 +48,18 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever closes the pipe has read enough.
+        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn number(text: &str) -> Result<usize> {
@@ -85,10 +92,9 @@ fn compare(steps: usize) -> Result<()> {
     let begin = Instant::now();
     finish(start(&whole, steps, 2)?)?;
     let expected = losses(&whole)?;
-    println!(
-        "undisturbed: {steps} steps in {:.1} s",
-        begin.elapsed().as_secs_f64()
-    );
+    let mut out = std::io::stdout();
+    let seconds = begin.elapsed().as_secs_f64();
+    writeln!(out, "undisturbed: {steps} steps in {seconds:.1} s")?;
 
     let begin = Instant::now();
     let mut rng = StdRng::seed_from_u64(SEED);
@@ -107,14 +113,15 @@ fn compare(steps: usize) -> Result<()> {
             return Err(format!("the run ended before it was killed: {status}").into());
         }
         let done = training::steps_done(&broken);
-        println!("with {kill} workers: killed after step {done} ({status})");
+        writeln!(
+            out,
+            "with {kill} workers: killed after step {done} ({status})"
+        )?;
     }
     finish(start(&broken, steps, KILLS)?)?;
     let found = losses(&broken)?;
-    println!(
-        "killed {KILLS} times: {:.1} s",
-        begin.elapsed().as_secs_f64()
-    );
+    let seconds = begin.elapsed().as_secs_f64();
+    writeln!(out, "killed {KILLS} times: {seconds:.1} s")?;
 
     report(&expected, &found, steps)
 }

@@ -77,6 +77,40 @@ fn tensor_slices_prints_the_tutorial() {
     assert_eq!(lines[8..], ["[1000, 10] F64"; 10]);
 }
 
+/// As by `example | true`.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_trouble() {
+    use std::process::Stdio;
+    let dir = tempfile::tempdir().unwrap();
+    let (input, out) = (dir.path().join("x.idx"), dir.path().join("out"));
+    std::fs::write(&input, IDX).unwrap();
+    let [input, out] = [&input, &out].map(|path| path.to_str().unwrap());
+    for (name, args) in [
+        ("quickstart", &[][..]),
+        ("tensor_slices", &[]),
+        ("mnist", &["--epochs", "1"]),
+        ("idx_to_npy", &[input, out]),
+        ("idx_to_npy", &["--help"]),
+        ("resume", &["--steps", "5"]),
+    ] {
+        let Some(mut command) = example(name) else {
+            return;
+        };
+        let (read, write) = std::io::pipe().unwrap();
+        // Before it begins, so nothing that it prints is read.
+        drop(read);
+        let run = command.args(args).stdout(write).stderr(Stdio::piped());
+        let output = run.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && errors.is_empty(),
+            "{name}: {errors}"
+        );
+    }
+    assert!(Path::new(out).join("x.npy").exists());
+}
+
 #[test]
 fn quickstart_runs() {
     let Some(command) = example("quickstart") else {

@@ -4,10 +4,12 @@
 //! skipped. With `BURN_NPY_REQUIRE_ALL=1` in the environment it fails instead.
 
 mod archives;
+mod asked;
 mod borrow;
 mod burn_loader;
 mod errors;
 mod examples;
+mod glob;
 #[cfg(unix)]
 mod kill;
 mod labels;

@@ -1,64 +1,277 @@
-//! Random numbers that belong to a row: the same augmentation whoever does it, and when.
+//! Random numbers that belong to a position: the same augmentation whoever does it, and when, and
+//! another one each time that a row is drawn.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
+use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy::burn_npy_core::rand_core::Rng;
-use burn_npy::{BatchInfo, Row, RowRng};
+use burn_npy::{
+    BatchInfo, DataLoaderBuilder, Loader, OnError, PositionRng, Row, Sampler, Shard, Tail,
+};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
 
 use crate::{Indices, builder, numbered, numbers, plain};
 
 const ROWS: usize = 100;
 const SEED: u64 = 9;
 
-/// Each row with what its generator gives, in the order of the rows.
-type Drawn = Vec<(u64, u64)>;
+/// A row, its position, and what its generator gives.
+type Drawn = (u64, u64, u64);
 
-fn drawn(info: &BatchInfo) -> Drawn {
-    let draw = |(index, row): (usize, &u64)| (*row, info.rng(index).next_u64());
-    info.rows().iter().enumerate().map(draw).collect()
+/// The rows of a batch, of which the last are padding.
+type Batch = (Vec<Drawn>, usize);
+
+fn drawn(info: &BatchInfo) -> Batch {
+    assert_eq!(info.positions().len(), info.rows().len());
+    let positions = info.rows().iter().zip(info.positions()).enumerate();
+    let draw = |(index, (row, position)): (usize, (&u64, u64))| {
+        (*row, position, info.rng(index).next_u64())
+    };
+    (positions.map(draw).collect(), info.padding())
 }
 
-fn sorted<O>(batches: impl Iterator<Item = (O, Drawn)>) -> Drawn {
-    let mut all: Drawn = batches.flat_map(|(_, drawn)| drawn).collect();
-    all.sort_unstable();
-    all
+/// What each position of an epoch has, from the order alone.
+fn expected(sampler: &Sampler, len: usize, epoch: u64) -> Vec<Drawn> {
+    let order = sampler.order(len as u64, epoch);
+    let seed = sampler.seed().unwrap_or(0);
+    let at = |position| PositionRng::new(seed, epoch, position).next_u64();
+    let rows = order.rows(0..order.len()).zip(0..);
+    rows.map(|(row, position)| (row, position, at(position)))
+        .collect()
+}
+
+/// A loader of plain items, where the workers draw, or of ours, where the consumer does.
+fn loader(
+    npy: bool,
+    configure: impl FnOnce(DataLoaderBuilder<u64, Batch>) -> DataLoaderBuilder<u64, Batch>,
+    configure_npy: impl FnOnce(DataLoaderBuilder<Row, Batch>) -> DataLoaderBuilder<Row, Batch>,
+) -> Arc<Loader<Batch>> {
+    if npy {
+        let builder = builder().map(|batch, info| {
+            let rows: Vec<u64> = numbers(batch).into_iter().map(|row| row as u64).collect();
+            assert_eq!(rows, info.rows());
+            drawn(info)
+        });
+        return configure_npy(builder).build(numbered(ROWS));
+    }
+    let plain = plain().map(|rows, info| {
+        assert_eq!(rows, info.rows());
+        drawn(info)
+    });
+    configure(plain).build(Indices(ROWS))
+}
+
+/// The same settings for builders of two types.
+macro_rules! loader {
+    ($npy:expr, $($setting:ident($($argument:expr),*)),*) => {
+        loader(
+            $npy,
+            |builder| builder$(.$setting($($argument),*))*,
+            |builder| builder$(.$setting($($argument),*))*,
+        )
+    };
+}
+
+fn samplers() -> Vec<Sampler> {
+    let labels: Vec<bool> = (0..ROWS).map(|row| row >= 97).collect();
+    let weights: Vec<f64> = (0..ROWS).map(|row| (row % 7) as f64).collect();
+    let repeated: Vec<u64> = (0..150).map(|entry| entry * entry % 10).collect();
+    vec![
+        Sampler::sequential(),
+        Sampler::shuffled(SEED),
+        Sampler::blocks(SEED, 7, 3).unwrap(),
+        Sampler::balanced(SEED, &labels).unwrap(),
+        Sampler::weighted(SEED, &weights)
+            .unwrap()
+            .draws(333)
+            .unwrap(),
+        Sampler::weighted_without_replacement(SEED, &weights).unwrap(),
+        Sampler::shuffled(SEED).index(repeated).unwrap(),
+        Sampler::shuffled(SEED).windows(5, 3).unwrap(),
+    ]
+}
+
+fn rows(batches: impl IntoIterator<Item = Batch>) -> Vec<Drawn> {
+    batches.into_iter().flat_map(|(rows, _)| rows).collect()
 }
 
 #[test]
-fn a_row_draws_the_same_for_any_workers_batches_and_order() {
-    for epoch in 0..3 {
-        let expected: Drawn = (0..ROWS as u64)
-            .map(|row| (row, RowRng::new(SEED, epoch, row).next_u64()))
-            .collect();
-        for workers in [0, 1, 2, 7] {
-            for batch_size in [1, 7, 100] {
-                // Plain items: the workers draw.
-                let loader = plain()
-                    .map(|rows, info| {
-                        assert_eq!(rows, info.rows());
-                        (rows, drawn(info))
-                    })
-                    .batch_size(batch_size)
-                    .shuffle(SEED)
-                    .num_workers(workers)
-                    .start_epoch(epoch)
-                    .build(Indices(ROWS));
-                assert_eq!(sorted(loader.iter().map(Result::unwrap)), expected);
-
-                // Our batcher: the consumer draws.
-                let loader = builder()
-                    .map(|batch, info| {
-                        let rows: Vec<u64> =
-                            numbers(batch).into_iter().map(|row| row as u64).collect();
-                        assert_eq!(rows, info.rows());
-                        (rows, drawn(info))
-                    })
-                    .batch_size(batch_size)
-                    .shuffle(SEED)
-                    .num_workers(workers)
-                    .build(numbered(ROWS));
-                assert_eq!(sorted(loader.epoch(epoch).map(Result::unwrap)), expected);
+fn each_position_draws_the_same_for_any_workers_and_batches() {
+    for sampler in samplers() {
+        for (epoch, workers) in [(0, 0), (1, 1), (2, 2), (3, 7)] {
+            let expected = expected(&sampler, ROWS, epoch);
+            for (batch_size, npy) in [(1, false), (7, true), (7, false), (1000, true)] {
+                let sampler = sampler.clone();
+                let loader = loader!(
+                    npy,
+                    batch_size(batch_size),
+                    sampler(sampler.clone()),
+                    num_workers(workers),
+                    start_epoch(epoch)
+                );
+                assert_eq!(rows(loader.iter().map(Result::unwrap)), expected);
+                for batch in 0..loader.num_batches() as u64 {
+                    let whole = &expected[batch as usize * batch_size..];
+                    let whole = &whole[..batch_size.min(whole.len())];
+                    assert_eq!(loader.batch_at(epoch, batch).unwrap().0, whole);
+                    assert_eq!(drawn(&loader.info_at(epoch, batch)).0, whole);
+                }
             }
         }
+    }
+}
+
+#[test]
+fn a_row_that_is_drawn_fifty_times_has_fifty_generators() {
+    let labels: Vec<bool> = (0..200).map(|row| row >= 198).collect();
+    let loader = builder()
+        .map(|_, info| drawn(info).0)
+        .sampler(Sampler::balanced(1, &labels).unwrap())
+        .batch_size(64)
+        .build(numbered(200));
+    let mut of_each: HashMap<u64, Vec<u64>> = HashMap::new();
+    for (row, _, random) in loader.iter().flat_map(Result::unwrap) {
+        of_each.entry(row).or_default().push(random);
+    }
+    assert_eq!((of_each[&198].len(), of_each[&199].len()), (50, 50));
+    let different: HashSet<u64> = of_each.into_values().flatten().collect();
+    assert_eq!(different.len(), 200);
+}
+
+#[test]
+fn a_pass_that_is_gone_on_with_draws_as_if_it_had_not_stopped() {
+    let mut rng = StdRng::seed_from_u64(5);
+    for case in 0..200 {
+        let sampler = samplers().choose(&mut rng).unwrap().clone();
+        let mut size = || rng.random_range(1..40);
+        let (before, after) = (size(), size());
+        let workers = [(); 2].map(|()| *[0, 1, 2, 7].choose(&mut rng).unwrap());
+        let npy = rng.random();
+        let first = loader!(
+            npy,
+            batch_size(before),
+            sampler(sampler.clone()),
+            num_workers(workers[0])
+        );
+        let stop = rng.random_range(0..first.num_batches());
+        let mut pass = first.pass();
+        let mut found = rows(pass.by_ref().take(stop).map(Result::unwrap));
+        let state = serde_json::to_string(&pass.state()).unwrap();
+        let second = loader!(
+            npy,
+            batch_size(after),
+            sampler(sampler.clone()),
+            num_workers(workers[1]),
+            resume(serde_json::from_str(&state).unwrap())
+        );
+        found.extend(rows(second.iter().map(Result::unwrap)));
+        assert_eq!(found, expected(&sampler, ROWS, 0), "case {case}");
+    }
+}
+
+#[test]
+fn shards_draw_what_one_process_would_and_padding_what_it_repeats() {
+    for sampler in samplers() {
+        let whole = expected(&sampler, ROWS, 1);
+        let whole: HashMap<u64, Drawn> = whole.iter().map(|it| (it.1, *it)).collect();
+        for (count, size, from) in [(3, 7, 0), (4, 16, 0), (7, 1, 0), (64, 9, 0), (3, 7, 10)] {
+            let state = {
+                let loader = loader!(
+                    true,
+                    batch_size(from.max(1)),
+                    sampler(sampler.clone()),
+                    start_epoch(1)
+                );
+                let mut pass = loader.pass();
+                pass.by_ref().take(usize::from(from > 0)).for_each(drop);
+                pass.state()
+            };
+            let (mut own, mut padding) = (Vec::new(), 0);
+            for index in 0..count {
+                let loader = loader!(
+                    true,
+                    batch_size(size),
+                    sampler(sampler.clone()),
+                    shard(Shard::new(index, count).unwrap(), Tail::Pad),
+                    num_workers(index as usize % 3),
+                    resume(state.clone())
+                );
+                for (rows, filled) in loader.iter().map(Result::unwrap) {
+                    assert!(rows.iter().all(|row| whole[&row.1] == *row));
+                    own.extend(rows[..rows.len() - filled].iter().map(|row| row.1));
+                    padding += filled;
+                }
+            }
+            own.sort_unstable();
+            let all = Vec::from_iter(from as u64..whole.len() as u64);
+            assert_eq!(own, all);
+            assert_eq!((own.len() + padding) % count as usize, 0);
+        }
+    }
+}
+
+#[test]
+fn slices_draw_what_the_whole_loader_would() {
+    let sampler = Sampler::weighted(SEED, &[1.0; ROWS]).unwrap();
+    for (shards, index) in [(1, 0), (3, 1)] {
+        let loader = loader!(
+            true,
+            batch_size(8),
+            sampler(sampler.clone()),
+            shard(Shard::new(index, shards).unwrap(), Tail::Uneven),
+            num_workers(2)
+        );
+        let whole = rows(loader.epoch(0).map(Result::unwrap));
+        let all = loader.num_items();
+        for at in [0, 5, all / 2, all] {
+            let parts = [loader.slice(0, at), loader.slice(at, all)];
+            let parts = parts.map(|part| rows(part.iter().map(Result::unwrap)));
+            assert_eq!(parts.concat(), whole);
+        }
+    }
+}
+
+/// Rows of which every third cannot be had.
+struct Thirds;
+
+impl Dataset<u64> for Thirds {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        match index % 3 {
+            1 => Err(DatasetError::new(std::io::Error::other("a third"))),
+            _ => Ok(index as u64),
+        }
+    }
+
+    fn len(&self) -> usize {
+        ROWS
+    }
+}
+
+#[test]
+fn rows_that_were_skipped_change_nothing_for_those_that_stay() {
+    for (workers, batch_size) in [(0, 1), (2, 7), (7, 40)] {
+        let sampler = Sampler::weighted(SEED, &[1.0; ROWS]).unwrap();
+        let loader = plain()
+            .map(|_, info| drawn(info))
+            .sampler(sampler.clone())
+            .batch_size(batch_size)
+            .num_workers(workers)
+            .on_error(OnError::SkipRate(1.0))
+            .build(Thirds);
+        let mut left = expected(&sampler, ROWS, 0);
+        left.retain(|(row, ..)| row % 3 != 1);
+        let mut found = Vec::new();
+        let mut pass = loader.pass();
+        while let Some(batch) = pass.next() {
+            let batch = batch.unwrap();
+            assert_eq!(drawn(pass.info().unwrap()), batch);
+            found.extend(batch.0);
+        }
+        assert_eq!(found, left);
     }
 }
 

@@ -4,8 +4,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A result whose error is [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+/// A result whose error is [`Error`], unless another is named.
+///
+/// It has two parameters as [`std::result::Result`] has, so that code which imports everything of
+/// this crate with `*` can name other errors too.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What class of thing went wrong; [`Error::class`] gives it.
 ///

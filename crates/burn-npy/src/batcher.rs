@@ -6,21 +6,24 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn_npy_core::{Ahead, Column, Convert, DType, Error, ErrorClass, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
 
-use crate::bound::{Bound, BoundColumn, Gathered};
+use crate::bindings::Fit;
+use crate::bound::{Advice, Bound, BoundColumn, Gathered};
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
-use crate::pool::{Pool, PooledBuffer};
+use crate::mixed;
+use crate::pool::Pool;
 use crate::row::{Columns, Row};
-use crate::tensors::{Batch, TensorSpec, Tensors};
-use crate::upload::{Upload, Widens};
+use crate::tensors::{Assembled, Batch, TensorSpec};
+use crate::upload::{Upload, Widen};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
 ///
 /// Elements keep the dtype of their column unless a conversion was asked for, either of the dataset
 /// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or of the batcher
 /// ([`device_dtypes`](Self::device_dtypes)). Ranks, dtypes and kinds are checked when a
-/// [`Loader`](crate::Loader) is built.
+/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come from
+/// another dataset, such as one of Burn's transforms, in each batch.
 ///
 /// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
 ///
@@ -68,18 +71,29 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
     }
 }
 
-impl<B: Batch> NpyBatcher<B> {
-    /// The named columns become the tensors of the batch, in this order, each of the shape `[rows, ...row_shape]`.
-    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+// The functions have the bound, not the `impl`: then the compiler says why a type is no batch.
+impl<B> NpyBatcher<B> {
+    /// The named columns become the tensors of the batch, in this order, each of the shape
+    /// `[rows, ...row_shape]`.
+    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self
+    where
+        B: Batch,
+    {
         Self::with_names(Some(columns.into_iter().map(Into::into).collect()))
     }
 
     /// All columns of the dataset become the tensors of the batch, in their order.
-    pub fn all() -> Self {
+    pub fn all() -> Self
+    where
+        B: Batch,
+    {
         Self::with_names(None)
     }
 
-    fn with_names(names: Option<Vec<String>>) -> Self {
+    fn with_names(names: Option<Vec<String>>) -> Self
+    where
+        B: Batch,
+    {
         Self {
             gather: Arc::new(Gather {
                 names,
@@ -87,7 +101,6 @@ impl<B: Batch> NpyBatcher<B> {
                 device_dtypes: false,
                 narrow_upload: true,
                 pool: Arc::default(),
-                widens: Widens::default(),
             }),
             assemble: Arc::new(Assembler(PhantomData)),
         }
@@ -97,7 +110,6 @@ impl<B: Batch> NpyBatcher<B> {
         let mut gather = Gather {
             names: self.gather.names.clone(),
             pool: self.gather.pool.clone(),
-            widens: Widens::default(),
             ..*self.gather
         };
         change(&mut gather);
@@ -134,16 +146,18 @@ impl<B: Batch> NpyBatcher<B> {
         self.change(|gather| gather.narrow_upload = narrow)
     }
 
-    /// A batch of rows, which may come from several datasets with the same columns.
+    /// A batch of rows, which may come from several datasets: their columns must have the names, and
+    /// become the same dtypes and shapes, but each dataset may convert them in a way of its own.
     ///
     /// # Errors
     ///
     /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
-    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Changed`] if a file
-    /// changed; [`ErrorClass::Usage`] if there are no rows, or more or fewer columns
-    /// than tensors; and what the file system says.
+    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows of
+    /// several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
+    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what the
+    /// file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
-        let gathered = self.gather.rows(rows, device)?;
+        let gathered = self.gather.rows(rows, device, None)?;
         Ok(self.assemble.assemble(&mut gathered.uploads(), device))
     }
 }
@@ -181,27 +195,28 @@ pub(crate) struct Gather {
     device_dtypes: bool,
     narrow_upload: bool,
     pool: Arc<Pool>,
-    widens: Widens,
 }
 
 impl Gather {
     /// Looks the columns up and checks that they fit, and sees how they are uploaded.
-    pub(crate) fn bind(&self, columns: &Arc<Columns>, device: &Device) -> Result<Bound> {
-        let mut bound = self.bind_converted(columns, device)?;
-        if self.narrow_upload {
-            let chosen = bound.columns.iter().map(|bound| &bound.column);
-            let widens = self.widens.of(columns, device, chosen)?;
-            for (bound, widen) in bound.columns.iter_mut().zip(widens) {
-                if widen.is_some() {
-                    bound.column = bound.column.clone().unconverted();
-                    bound.widen = widen;
-                }
+    pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Fit> {
+        let among_others = self.bind_converted(columns, device)?;
+        let mut alone = among_others.clone();
+        for bound in &mut alone {
+            if self.narrow_upload
+                && let Some(widen) = Widen::of(&bound.column, device)?
+            {
+                bound.column = bound.column.clone().unconverted();
+                bound.widen = Some(Arc::new(widen));
             }
         }
-        Ok(bound)
+        Ok(Fit {
+            alone: Arc::new(Bound::new(alone)),
+            among_others: Arc::new(Bound::new(among_others)),
+        })
     }
 
-    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Bound> {
+    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Vec<BoundColumn>> {
         let names = self.names.as_deref().unwrap_or(columns.names());
         if names.len() != self.specs.len() {
             return Err(Error::new(
@@ -214,19 +229,13 @@ impl Gather {
                 ),
             ));
         }
-        let mut bound = Bound {
-            columns: Vec::new(),
-            pool: self.pool.clone(),
-        };
+        let mut bound: Vec<BoundColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
             let column = self
                 .fit(columns.get(name)?, spec, device)
                 .map_err(|error| error.in_array(name))?;
-            let new_file = !bound
-                .columns
-                .iter()
-                .any(|b| b.column.shares_file_with(&column));
-            bound.columns.push(BoundColumn {
+            let new_file = !bound.iter().any(|b| b.column.shares_file_with(&column));
+            bound.push(BoundColumn {
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
                 column,
@@ -262,45 +271,44 @@ impl Gather {
         Ok(column)
     }
 
-    /// Gathers rows of any datasets that have the columns.
-    pub(crate) fn rows(&self, rows: &[Row], device: &Device) -> Result<Gathered> {
-        let mut groups = rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns));
-        let Some(first) = groups.next() else {
+    /// Gathers rows of any datasets that have the columns, and advises the system for a pass.
+    pub(crate) fn rows(
+        self: &Arc<Self>,
+        rows: &[Row],
+        device: &Device,
+        advice: Option<Advice>,
+    ) -> Result<Gathered> {
+        let Some(first) = rows.first() else {
             return Err(Error::new(ErrorClass::Usage, "a batch without rows"));
         };
-        let indices = |rows: &[Row]| -> Vec<usize> { rows.iter().map(|row| row.index).collect() };
-        if first.len() == rows.len() {
-            let bound = Arc::new(self.bind(&first[0].columns, device)?);
-            bound.check()?;
-            return bound.gather(&indices(rows), &[]);
-        }
-        // Each dataset may convert in its own way, so there is no table for all rows.
-        let bound = self.bind_converted(&first[0].columns, device)?;
-        let mut buffers = bound.buffers(rows.len())?;
-        let mut start = 0;
-        for group in rows.chunk_by(|a, b| Arc::ptr_eq(&a.columns, &b.columns)) {
-            let other = self.bind_converted(&group[0].columns, device)?;
-            other.expect_like(&bound)?;
-            other.check()?;
-            let indices = indices(group);
-            for (bound, buffer) in other.columns.iter().zip(&mut buffers) {
-                let row_bytes = bound.column.row_bytes();
-                let part =
-                    &mut buffer.as_mut_slice()[start * row_bytes..][..group.len() * row_bytes];
-                // A part of a buffer may start at any row; the kernels want aligned memory.
-                let mut aligned = self.pool.take(part.len())?;
-                bound.gather_into(&indices, Ahead::default(), aligned.as_mut_slice())?;
-                part.copy_from_slice(aligned.as_ref());
+        let name = format!("{device:?}");
+        let fit = |row: &Row| -> Result<Fit> {
+            let columns = &row.columns;
+            let make = || self.bind(columns, device);
+            let fit = columns.bindings.of(self, &name, make)?;
+            if let Some(advice) = advice {
+                // It goes to the files, which are the same for both.
+                fit.among_others.advise_once(advice);
             }
-            start += group.len();
+            Ok(fit)
+        };
+        if rows.iter().all(|row| same_dataset(row, first)) {
+            let bound = fit(first)?.alone;
+            bound.check()?;
+            let indices: Vec<usize> = rows.iter().map(|row| row.index).collect();
+            return bound.gather(&self.pool, &indices, &[]);
         }
-        let columns = buffers.into_iter().map(PooledBuffer::into_shared);
-        Ok(Gathered::new(
-            Arc::new(bound),
-            columns.collect(),
-            rows.len(),
-        ))
+        mixed::gather(rows, |row| Ok(fit(row)?.among_others), &self.pool)
     }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+/// Whether rows are gathered together.
+pub(crate) fn same_dataset(a: &Row, b: &Row) -> bool {
+    Arc::ptr_eq(&a.columns, &b.columns)
 }
 
 /// The batcher, if a batcher of any type is one of ours.

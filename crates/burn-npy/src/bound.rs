@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
 use burn_npy_core::{Ahead, Column, Error, ErrorClass, Result, SharedRows};
@@ -35,10 +36,19 @@ impl Filled {
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) columns: Vec<BoundColumn>,
-    pub(crate) pool: Arc<Pool>,
+    /// For which pass the system was told last in what order rows are gathered.
+    advised: AtomicU64,
 }
 
-#[derive(Debug)]
+/// In what order a pass gathers rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advice {
+    /// The pass, as a number that no other has.
+    pub(crate) pass: u64,
+    pub(crate) random: bool,
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct BoundColumn {
     pub(crate) name: String,
     /// The column as it is gathered.
@@ -60,6 +70,13 @@ impl BoundColumn {
     ) -> Result<()> {
         self.column
             .gather_ahead(rows, ahead, out)
+            .map_err(|error| error.in_array(&self.name))
+    }
+
+    /// Memory for so many rows.
+    pub(crate) fn buffer(&self, pool: &Arc<Pool>, rows: usize) -> Result<PooledBuffer> {
+        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
+        pool.take(self.buffer_len(rows).ok_or_else(too_large)?)
             .map_err(|error| error.in_array(&self.name))
     }
 
@@ -87,6 +104,13 @@ impl BoundColumn {
 }
 
 impl Bound {
+    pub(crate) fn new(columns: Vec<BoundColumn>) -> Self {
+        Self {
+            columns,
+            advised: AtomicU64::new(0),
+        }
+    }
+
     /// The size of a row in bytes as it is uploaded, over all columns.
     pub(crate) fn row_bytes(&self) -> usize {
         self.columns
@@ -95,9 +119,15 @@ impl Bound {
             .sum()
     }
 
-    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted next.
-    pub(crate) fn gather(self: &Arc<Self>, rows: &[usize], ahead: &[usize]) -> Result<Gathered> {
-        let columns = self.columns_of(rows, ahead)?;
+    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted
+    /// next. The memory is that of a pool.
+    pub(crate) fn gather(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        rows: &[usize],
+        ahead: &[usize],
+    ) -> Result<Gathered> {
+        let columns = self.columns_of(pool, rows, ahead)?;
         Ok(Gathered::new(self.clone(), columns, rows.len()))
     }
 
@@ -110,14 +140,19 @@ impl Bound {
     }
 
     /// The rows of each column, one after the other: gathered, or borrowed where they lie like that.
-    fn columns_of(&self, rows: &[usize], ahead: &[usize]) -> Result<Vec<bytes::Bytes>> {
+    fn columns_of(
+        &self,
+        pool: &Arc<Pool>,
+        rows: &[usize],
+        ahead: &[usize],
+    ) -> Result<Vec<bytes::Bytes>> {
         let range = range_of(rows);
         let mut filled = Vec::with_capacity(self.columns.len());
         for bound in &self.columns {
             let borrowed = range.clone().and_then(|range| bound.borrow(range));
             filled.push(match borrowed {
                 Some(shared) => Filled::Borrowed(shared),
-                None => Filled::Copied(self.buffer(bound, rows.len())?),
+                None => Filled::Copied(bound.buffer(pool, rows.len())?),
             });
         }
         self.copy(rows, ahead, &mut filled)?;
@@ -170,6 +205,14 @@ impl Bound {
         self.files().for_each(|bound| bound.column.advise(random));
     }
 
+    /// The same, once a pass.
+    pub(crate) fn advise_once(&self, advice: Advice) {
+        if self.advised.load(Ordering::Relaxed) != advice.pass {
+            self.advised.store(advice.pass, Ordering::Relaxed);
+            self.advise(advice.random);
+        }
+    }
+
     /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
     pub(crate) fn rows_ahead(&self) -> usize {
         let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
@@ -198,24 +241,11 @@ impl Bound {
         })
     }
 
-    pub(crate) fn buffers(&self, rows: usize) -> Result<Vec<PooledBuffer>> {
-        let columns = self.columns.iter();
-        columns.map(|bound| self.buffer(bound, rows)).collect()
-    }
-
-    fn buffer(&self, bound: &BoundColumn, rows: usize) -> Result<PooledBuffer> {
-        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
-        self.pool
-            .take(bound.buffer_len(rows).ok_or_else(too_large)?)
-            .map_err(|error| error.in_array(&bound.name))
-    }
-
     /// Rows of several datasets go into one tensor only if they are alike.
-    pub(crate) fn expect_like(&self, first: &Self) -> Result<()> {
+    pub(crate) fn expect_like<'a>(&'a self, first: &'a Self) -> Result<()> {
         for (ours, theirs) in self.columns.iter().zip(&first.columns) {
-            let describe =
-                |bound: &BoundColumn| (bound.column.dtype(), bound.column.row_shape().to_vec());
-            let (found, expected) = (describe(ours), describe(theirs));
+            let of = |bound: &'a BoundColumn| (bound.column.dtype(), bound.column.row_shape());
+            let (found, expected) = (of(ours), of(theirs));
             if found != expected {
                 return Err(Error::new(
                     ErrorClass::Shape,

@@ -70,10 +70,12 @@
 //! Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
+mod bindings;
 mod bound;
 mod dataset;
 mod dtype;
 mod loader;
+mod mixed;
 mod pool;
 mod row;
 mod slices;
@@ -88,14 +90,13 @@ pub use loader::{
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
-pub use tensors::{Batch, TensorSpec, Tensors};
-pub use upload::Upload;
+pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::ml_dtypes::*;
 pub use burn_npy_core::{
     self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, Folds, Limits, Npz,
-    NpzWriter, OpenOptions, Order, Permutation, Place, Plan, Result, RowRng, Sampler, Shard, Tail,
-    WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
+    NpzWriter, OpenOptions, Order, Permutation, Place, Plan, PositionRng, Result, Sampler, Shard,
+    Tail, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
 };
 
 /// Its snippets are compiled and run with the doctests.

@@ -9,13 +9,33 @@ use crate::upload::Upload;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
     /// The number of its dimensions, of which the first counts the rows.
-    pub rank: usize,
+    pub(crate) rank: usize,
     /// Whether it is a tensor of floats, integers or bools.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
-/// A tensor, or a tuple of up to eight tensors: one for each column.
-pub trait Tensors: Send + Sized + 'static {
+/// One tensor.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tensor: the tuple of a batch is of single tensors",
+    label = "expected a `Tensor<D, K>`",
+    note = "write each tensor into one tuple, as `(a, b, c)` for `((a, b), c)`, twelve at most",
+    note = "to give a batch a structure of its own, write a struct and `impl Batch` for it"
+)]
+pub trait SingleTensor: Send + Sized + 'static {
+    /// What the tensor must be.
+    const SPEC: TensorSpec;
+
+    /// The tensor from what was gathered of its column.
+    fn from_upload(upload: Upload, device: &Device) -> Self;
+}
+
+/// What the batcher does with [`Tensors`], which nobody else implements.
+#[diagnostic::on_unimplemented(
+    message = "`Tensors` is implemented for tensors and tuples of tensors, and not by others",
+    label = "not a tensor or a tuple of tensors",
+    note = "a type of your own is a batch: write `impl Batch` for it"
+)]
+pub trait Assembled: Send + Sized + 'static {
     /// What the tensors must be, in order.
     const SPECS: &'static [TensorSpec];
 
@@ -23,35 +43,86 @@ pub trait Tensors: Send + Sized + 'static {
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer uploads than specs, or some of another rank or kind; the batcher has
-    /// checked them.
+    /// Panics if there are fewer uploads than specs, or some of another rank or kind; the batcher
+    /// has checked them.
     fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self;
 }
 
-impl<const D: usize, K> Tensors for Tensor<D, K>
+/// A tensor, or a tuple of up to twelve tensors: one for each column.
+///
+/// Tuples are of single tensors, and no other type implements the trait: a type of your own is a
+/// [`Batch`].
+///
+/// ```compile_fail,E0277
+/// use burn::tensor::Tensor;
+/// use burn_npy::NpyBatcher;
+///
+/// NpyBatcher::<((Tensor<1>, Tensor<1>), Tensor<1>)>::all();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use burn::tensor::Tensor;
+/// use burn_npy::Tensors;
+///
+/// struct Pair(Tensor<1>, Tensor<1>);
+///
+/// impl Tensors for Pair {}
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tensor, nor a tuple of up to twelve tensors",
+    label = "expected a `Tensor<D, K>`, or a tuple of up to twelve of them",
+    note = "for a batch of your own type, write a struct and `impl Batch` for it, whose `Tensors` \
+            are a tuple of up to twelve tensors",
+    note = "instead of more than twelve tensors, put columns that are alike into one array with an \
+            axis more: they become one tensor"
+)]
+pub trait Tensors: Assembled {}
+
+impl<const D: usize, K> SingleTensor for Tensor<D, K>
 where
     K: Basic + TensorKind + 'static,
 {
-    const SPECS: &'static [TensorSpec] = &[TensorSpec {
+    const SPEC: TensorSpec = TensorSpec {
         rank: D,
         kind: K::KIND,
-    }];
+    };
 
-    fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self {
-        uploads
-            .next()
-            .expect("the batcher gathers one column a tensor")
-            .into_tensor(device)
+    fn from_upload(upload: Upload, device: &Device) -> Self {
+        upload.into_tensor(device)
     }
 }
 
+/// The next of the uploads as a tensor.
+fn next<T: SingleTensor>(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> T {
+    let upload = uploads.next();
+    T::from_upload(
+        upload.expect("the batcher gathers one column a tensor"),
+        device,
+    )
+}
+
+impl<const D: usize, K> Assembled for Tensor<D, K>
+where
+    K: Basic + TensorKind + 'static,
+{
+    const SPECS: &'static [TensorSpec] = &[Self::SPEC];
+
+    fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self {
+        next(uploads, device)
+    }
+}
+
+impl<const D: usize, K> Tensors for Tensor<D, K> where K: Basic + TensorKind + 'static {}
+
 macro_rules! tuples {
     ($($tensor:ident)*) => {
-        impl<$($tensor: Tensors),*> Tensors for ($($tensor,)*) {
-            const SPECS: &'static [TensorSpec] = &[$($tensor::SPECS[0]),*];
+        impl<$($tensor: SingleTensor),*> Tensors for ($($tensor,)*) {}
+
+        impl<$($tensor: SingleTensor),*> Assembled for ($($tensor,)*) {
+            const SPECS: &'static [TensorSpec] = &[$($tensor::SPEC),*];
 
             fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self {
-                ($($tensor::from_uploads(uploads, device),)*)
+                ($(next::<$tensor>(uploads, device),)*)
             }
         }
     };
@@ -65,6 +136,10 @@ tuples! { A B C E F }
 tuples! { A B C E F G }
 tuples! { A B C E F G H }
 tuples! { A B C E F G H I }
+tuples! { A B C E F G H I J }
+tuples! { A B C E F G H I J K }
+tuples! { A B C E F G H I J K L }
+tuples! { A B C E F G H I J K L M }
 
 /// A batch: tensors, or a type of yours around them.
 ///
@@ -87,13 +162,22 @@ tuples! { A B C E F G H I }
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a batch",
+    label = "expected a type with `impl Batch`, a tensor, or a tuple of up to twelve tensors",
+    note = "for a batch of your own type, write a struct and `impl Batch` for it, whose `Tensors` \
+            are a tuple of up to twelve tensors",
+    note = "instead of more than twelve tensors, put columns that are alike into one array with an \
+            axis more: they become one tensor"
+)]
 pub trait Batch: Send + Sized + 'static {
-    /// The tensors that the batch is made of, each of the shape `[rows, ...row_shape]`; the last batch of an epoch may have
-    /// fewer rows. Their ranks and kinds are checked against the columns
-    /// when a loader is built.
+    /// The tensors that the batch is made of, each of the shape `[rows, ...row_shape]`; the last
+    /// batch of an epoch may have fewer rows. Their ranks and kinds are checked against the columns
+    /// when a loader is built, or, where the rows come from a dataset of yours, in each batch.
     type Tensors: Tensors;
 
-    /// The batch from its tensors. With a [`Loader`](crate::Loader), a panic in it is an error of the batch.
+    /// The batch from its tensors. With a [`Loader`](crate::Loader), a panic in it is an error of
+    /// the batch.
     fn from_tensors(tensors: Self::Tensors) -> Self;
 }
 
@@ -110,6 +194,13 @@ mod tests {
     use burn::tensor::{Bool, Int};
 
     use super::*;
+
+    #[test]
+    fn a_tuple_has_up_to_twelve_tensors() {
+        type T = Tensor<1>;
+        assert_eq!(<(T, T, T, T, T, T, T, T, T, T, T, T)>::SPECS.len(), 12);
+        assert_eq!(<(T,)>::SPECS, T::SPECS);
+    }
 
     #[test]
     fn specs_are_in_order() {

@@ -9,7 +9,7 @@
 //! more copy, in the thread that uploads.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::kind::{Basic, TensorKind};
@@ -17,7 +17,6 @@ use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Te
 use burn_npy_core::{ByteTable, Column, Result};
 
 use crate::dtype::tensor_dtype;
-use crate::row::Columns;
 
 /// The smallest stored row that is worth it: labels are so few that an upload costs what it costs.
 const MIN_ROW_BYTES: usize = 64;
@@ -36,7 +35,8 @@ pub struct Upload {
 
 impl Upload {
     /// How many bytes go to the device.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
         self.data.bytes().len()
     }
 
@@ -45,7 +45,7 @@ impl Upload {
     /// # Panics
     ///
     /// Panics if the data has another rank or kind.
-    pub fn into_tensor<const D: usize, K>(self, device: &Device) -> Tensor<D, K>
+    pub(crate) fn into_tensor<const D: usize, K>(self, device: &Device) -> Tensor<D, K>
     where
         K: Basic + TensorKind + 'static,
     {
@@ -79,7 +79,7 @@ pub(crate) struct Widen {
 
 impl Widen {
     /// How the rows of a column are best uploaded, if that is otherwise than converted.
-    fn of(column: &Column, device: &Device) -> Result<Option<Self>> {
+    pub(crate) fn of(column: &Column, device: &Device) -> Result<Option<Self>> {
         let stored = column.clone().unconverted().row_bytes();
         if stored < MIN_ROW_BYTES || stored >= column.row_bytes() || !has_own_memory(device) {
             return Ok(None);
@@ -203,49 +203,6 @@ impl<K: Basic + TensorKind> OnDevice<K> {
 pub(crate) fn has_own_memory(device: &Device) -> bool {
     let name = Dispatch::name(device.as_dispatch());
     name.contains("cubecl<") && !name.contains("cubecl<cpu")
-}
-
-/// The ways of the columns that were uploaded last: a batcher is asked with every batch, and what is on the device
-/// should stay there.
-#[derive(Debug, Default)]
-pub(crate) struct Widens {
-    last: Mutex<Option<Last>>,
-}
-
-#[derive(Debug)]
-struct Last {
-    columns: Weak<Columns>,
-    /// As text, since devices are equal with and without autodiff.
-    device: String,
-    widens: Vec<Option<Arc<Widen>>>,
-}
-
-impl Widens {
-    /// For each of the chosen and converted columns of a dataset, how it is uploaded.
-    pub(crate) fn of<'a>(
-        &self,
-        columns: &Arc<Columns>,
-        device: &Device,
-        chosen: impl Iterator<Item = &'a Column>,
-    ) -> Result<Vec<Option<Arc<Widen>>>> {
-        let name = format!("{device:?}");
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = &*last
-            && std::ptr::eq(last.columns.as_ptr(), Arc::as_ptr(columns))
-            && last.device == name
-        {
-            return Ok(last.widens.clone());
-        }
-        let widens: Vec<_> = chosen
-            .map(|column| Ok(Widen::of(column, device)?.map(Arc::new)))
-            .collect::<Result<_>>()?;
-        *last = Some(Last {
-            columns: Arc::downgrade(columns),
-            device: name,
-            widens: widens.clone(),
-        });
-        Ok(widens)
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
                 limits.total_bytes = bytes;
             }
             Some("--help" | "-h") => {
-                println!("{USAGE}");
+                let _ = writeln!(std::io::stdout(), "{USAGE}");
                 return ExitCode::SUCCESS;
             }
             Some("--") => files.extend(args.by_ref()),

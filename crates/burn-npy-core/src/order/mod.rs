@@ -12,8 +12,8 @@ mod index;
 mod keys;
 mod permutation;
 mod plan;
+mod position_rng;
 mod race;
-mod row_rng;
 mod sampler;
 mod shard;
 mod shared;
@@ -22,7 +22,7 @@ mod split;
 pub use index::read_index;
 pub use permutation::Permutation;
 pub use plan::{Place, Plan, Tail};
-pub use row_rng::RowRng;
+pub use position_rng::PositionRng;
 pub use sampler::Sampler;
 pub use shard::Shard;
 pub use split::Folds;
@@ -70,9 +70,9 @@ pub(crate) enum Base {
 }
 
 impl Order {
-    /// The version of all orders that samplers give; it changes with any change of a result. The shuffle of
-    /// all rows has [`Permutation::VERSION`].
-    pub const VERSION: u32 = 2;
+    /// The version of all orders that samplers give, and of what a [`PositionRng`] is keyed by; it
+    /// changes with any change of a result. The shuffle of all rows has [`Permutation::VERSION`].
+    pub const VERSION: u32 = 3;
 
     pub(crate) fn new(len: u64, rows: u64, base: Base, entries: Entries) -> Self {
         Self {

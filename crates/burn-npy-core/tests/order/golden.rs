@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use burn_npy_core::rand_core::Rng;
-use burn_npy_core::{Folds, Order, Permutation, Plan, RowRng, Sampler, Shard, Tail};
+use burn_npy_core::{Folds, Order, Permutation, Plan, PositionRng, Sampler, Shard, Tail};
 
 fn numbers(text: &str) -> Vec<u64> {
     text.split_whitespace()
@@ -108,7 +108,7 @@ fn literal_orders() {
     assert_eq!(first_rows(&balanced.order(50, 3), 8), BALANCED);
     let folds = Folds::stratified_k_fold(&labels, 5, 42).unwrap();
     assert_eq!(folds.rows(0), FOLD);
-    let mut rng = RowRng::new(42, 3, 4711);
+    let mut rng = PositionRng::new(42, 3, 4711);
     assert_eq!([0; 4].map(|_| rng.next_u32()), RANDOM);
 }
 

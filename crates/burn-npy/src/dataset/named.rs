@@ -5,6 +5,8 @@ use std::fmt;
 
 use burn_npy_core::{Array, Column, Error, ErrorClass, ItemKind, Result};
 
+use crate::bindings::Bindings;
+
 /// How many columns or arrays a message lists.
 pub(super) const LISTED: usize = 20;
 
@@ -84,12 +86,14 @@ pub(super) fn opaque_as(size: usize) -> &'static str {
 }
 
 /// The columns of a dataset, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Columns {
     names: Vec<String>,
     columns: Vec<AnyColumn>,
     /// The first column of each name.
     by_name: HashMap<String, usize>,
+    /// What batchers have made of them.
+    pub(crate) bindings: Bindings,
 }
 
 impl Columns {

@@ -45,8 +45,21 @@ pub const AUTOTUNE: usize = usize::MAX;
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of the
 /// same name: changing the `use` line moves a project over.
 ///
-/// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher), rows go from the files straight into batches; with
-/// other datasets and batchers the order, the bounds and the error handling are the same.
+/// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher), rows go from the files straight
+/// into batches; with other datasets and batchers the order, the bounds and the error handling are the
+/// same.
+///
+/// # What is asked of a dataset
+///
+/// Of a dataset other than an [`NpyDataset`], `len` is asked when the loader is built, and `get_many`
+/// once for each batch that is loaded. So a dataset may give another item each time that it is asked,
+/// as Burn's `SamplerDataset` does. Workers load batches that are asked for later, or never if a pass
+/// is dropped before its end.
+///
+/// Only after a failure are items asked for once more: if `get_many` fails, `get` is called for the
+/// items of the batch in turn, up to the one that fails, so that the error can name it; and where
+/// [`OnError`] says that rows are skipped, each item of a batch that failed is asked for alone, and then
+/// those that are left together. A dataset that gives another item each time gives others then.
 ///
 /// # Example
 ///
@@ -198,7 +211,7 @@ where
         let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<O>>> {
             Ok(match (given.npy, npy) {
                 (Some(dataset), Some(npy)) => Arc::new(Direct::new(dataset, npy, device)?),
-                (_, npy) => Arc::new(General::new(given.dataset, batcher, npy, device)?),
+                (_, npy) => Arc::new(General::new(given.dataset, batcher, npy, device)),
             })
         };
         Self {
@@ -215,11 +228,13 @@ where
         }
     }
 
-    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are, in which
-    /// epoch, which of them are padding, and a generator of random numbers for each row, the same whichever
-    /// worker has it. With an [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
-    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch ahead of it; with any
-    /// other batcher, also one around an `NpyBatcher`, on the workers'.
+    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are,
+    /// in which epoch, which of them are padding, and a generator of random numbers for each of them.
+    /// The generator belongs to the position of the row in the epoch's order: it is the same whichever
+    /// worker has the row, and another each time that a sampler draws the row again. With an
+    /// [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
+    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch
+    /// ahead of it; with any other batcher, also one around an `NpyBatcher`, on the workers'.
     ///
     /// A panic in it is an error of the batch.
     ///
@@ -357,8 +372,10 @@ where
         self
     }
 
-    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded, however large.
-    /// It holds where the size of an item is known: with an [`NpyBatcher`](crate::NpyBatcher).
+    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded,
+    /// however large. It holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Of rows that come
+    /// from a dataset other than an [`NpyDataset`], the size is known when the first batch of a pass is
+    /// loaded; until then each worker may load a batch.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.demand.prefetch_bytes = bytes;
         self
@@ -384,12 +401,15 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of skipped rows
-    /// that is none; with an
-    /// [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`], [`ErrorClass::Shape`] and [`ErrorClass::Dtype`]
-    /// for a column that does not fit the batch type, and [`ErrorClass::Usage`] if there are more or fewer columns than
-    /// tensors; those of [`Sampler::check`] and [`Loader::resume`]; and for
-    /// an [`NpyDataset`] what reading a few of its rows may give, such as [`ErrorClass::Changed`].
+    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of
+    /// skipped rows that is none; those of [`Sampler::check`] and [`Loader::resume`].
+    ///
+    /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`],
+    /// [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for a column that does not fit the batch type,
+    /// [`ErrorClass::Usage`] if there are more or fewer columns than tensors, and what reading a few of
+    /// the rows may give, such as [`ErrorClass::Changed`]. If the rows of an `NpyBatcher` come from
+    /// another dataset, they are not looked at before they are wanted: a column that does not fit is
+    /// then the error of the first batch.
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         if self.batch_size == 0 {
             return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));

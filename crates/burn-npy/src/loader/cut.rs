@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use burn_npy_core::{Order, Place, Plan, Shard, Tail};
 
+use super::draw::Drawn;
+
 /// How every pass of a loader is cut.
 #[derive(Clone, Debug)]
 pub(crate) struct Cutter {
@@ -119,17 +121,17 @@ impl Cut {
         self.slice.as_ref().unwrap_or(&self.plan)
     }
 
-    /// Puts the rows of some batches behind what is there, and tells where those of each end, and how many of the last of
-    /// them are padding. Positions that follow each other are drawn at once.
+    /// Puts the rows of some batches behind what is there, and tells where those of each end, and how
+    /// many of the last of them are padding. Positions that follow each other are drawn at once.
     pub(crate) fn rows(
         &self,
         batches: Range<u64>,
         order: &Order,
-        rows: &mut Vec<u64>,
+        drawn: &mut Drawn,
         mut end: impl FnMut(usize, usize),
     ) {
         let mut run = 0..0;
-        let mut count = rows.len();
+        let mut count = drawn.rows().len();
         for batch in batches {
             let mut draw = |positions: Range<u64>| {
                 count += (positions.end - positions.start) as usize;
@@ -137,7 +139,7 @@ impl Cut {
                     run.end = positions.end;
                     return;
                 }
-                fill(order, std::mem::replace(&mut run, positions), rows);
+                drawn.extend(order, std::mem::replace(&mut run, positions));
             };
             let own = self.own().batch(batch);
             let mut padding = 0;
@@ -161,7 +163,7 @@ impl Cut {
             }
             end(count, padding);
         }
-        fill(order, run, rows);
+        drawn.extend(order, run);
     }
 
     /// Where a position is.
@@ -175,34 +177,27 @@ impl Cut {
     }
 }
 
-/// Puts the rows at some positions behind what is there.
-fn fill(order: &Order, positions: Range<u64>, rows: &mut Vec<u64>) {
-    let start = rows.len();
-    let count = (positions.end - positions.start) as usize;
-    // Who draws has a guard.
-    rows.try_reserve(count)
-        .unwrap_or_else(|_| panic!("no memory for the numbers of {count} rows"));
-    rows.resize(start + count, 0);
-    order.fill(positions, &mut rows[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use burn_npy_core::Sampler;
 
     use super::*;
 
-    /// The rows of a pass, so many batches at once; where those of each batch end, and how many are padding.
+    /// The rows of a pass, so many batches at once; where those of each batch end, and how many are
+    /// padding. Each row is the one at its position.
     fn drawn(cut: &Cut, order: &Order, at_once: u64) -> (Vec<u64>, Vec<(usize, usize)>) {
-        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+        let (mut drawn, mut ends) = (Drawn::default(), Vec::new());
         let batches = cut.batches();
         for start in batches.clone().step_by(at_once as usize) {
             let some = start..batches.end.min(start + at_once);
-            cut.rows(some, order, &mut rows, |end, padding| {
+            cut.rows(some, order, &mut drawn, |end, padding| {
                 ends.push((end, padding));
             });
         }
-        (rows, ends)
+        for (index, row) in drawn.rows().iter().enumerate() {
+            assert_eq!(order.row(drawn.position(index)), *row);
+        }
+        (drawn.rows().to_vec(), ends)
     }
 
     fn rows(cut: &Cut, order: &Order) -> Vec<u64> {

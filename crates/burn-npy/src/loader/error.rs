@@ -4,13 +4,42 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use burn::data::dataset::DatasetError;
 use burn_npy_core::{Error, ErrorClass};
 
 /// Why a loader yielded no batch: what went wrong, in which epoch and batch, and where known at
 /// which row.
 ///
-/// The loader yields it inside Burn's `DatasetError`; [`source`](StdError::source) leads on to what
-/// the file system or the dataset said.
+/// Its message ends with that of its cause: what the file system, the dataset or a panic said.
+/// [`get_ref`](Self::get_ref) is the cause for programs. [`source`](StdError::source) goes on behind
+/// it, so who prints an error and its sources prints each message once.
+///
+/// The loader yields it inside Burn's `DatasetError`, which prints the same message and also gives
+/// the `LoadError` as its source. Who prints the sources of a `DatasetError` prints that message
+/// twice; `source` of the `DatasetError`, cast down, is where to begin:
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// use burn::data::dataloader::DataLoader;
+/// use burn::tensor::Tensor;
+/// use burn_npy::{DataLoaderBuilder, Error, ErrorClass, LoadError, NpyBatcher, NpyDataset};
+///
+/// # fn main() -> burn_npy::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("x.npy");
+/// # burn_npy::write_npy(&path, &burn_npy::ndarray::Array2::<f32>::zeros((4, 4)))?;
+/// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+///     .try_build(NpyDataset::open(&path)?)?;
+/// std::fs::write(&path, b"x").unwrap();
+///
+/// let error = loader.iter().next().unwrap().unwrap_err();
+/// let error: &LoadError = error.source().and_then(|error| error.downcast_ref()).unwrap();
+/// let cause: &Error = error.get_ref().and_then(|cause| cause.downcast_ref()).unwrap();
+/// assert_eq!(cause.class(), ErrorClass::Changed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LoadError(Box<Repr>);
 
@@ -67,12 +96,27 @@ impl Cause {
             {
                 return false;
             }
-            link = error.source();
+            link = inner(error);
         }
         !error.downcast_ref().is_some_and(|error: &Error| {
             use ErrorClass::{Dtype, Name, Overflow, Shape, Usage};
             matches!(error.class(), Dtype | Name | Overflow | Shape | Usage)
         })
+    }
+}
+
+/// What an error is about. Those that print what is inside of them do not give it as their source.
+fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    let printed = if let Some(error) = error.downcast_ref::<LoadError>() {
+        error.get_ref()
+    } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        error.get_ref()
+    } else {
+        None
+    };
+    match printed {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
 }
 
@@ -97,7 +141,7 @@ impl fmt::Display for SharedError {
 
 impl StdError for SharedError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0)
+        self.0.source()
     }
 }
 
@@ -174,6 +218,15 @@ impl LoadError {
     pub fn is_panic(&self) -> bool {
         matches!(self.0.cause, Cause::Panic(..))
     }
+
+    /// The cause: an [`Error`], what the system said, or the `DatasetError` that a dataset of yours
+    /// gave, whose source is your error. None if something panicked.
+    pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        match &self.0.cause {
+            Cause::Error(error) => Some(&**error),
+            Cause::Panic(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -189,11 +242,97 @@ impl fmt::Display for LoadError {
     }
 }
 
+/// What is behind the cause, whose message is part of this one's.
 impl StdError for LoadError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0.cause {
-            Cause::Error(error) => Some(&**error),
-            Cause::Panic(..) => None,
+        let mut cause: &(dyn StdError + 'static) = self.get_ref()?;
+        // Its message is that of its source.
+        while cause.is::<DatasetError>() {
+            cause = cause.source()?;
         }
+        cause.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn load_error(cause: impl StdError + Send + Sync + 'static) -> LoadError {
+        LoadError::new(1, 2, Cause::error(cause).into())
+    }
+
+    fn changed() -> Error {
+        Error::new(ErrorClass::Changed, "the file is another")
+    }
+
+    /// Prints its own message only, as most errors do.
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("outer")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn each_message_is_printed_once() {
+        let chain = |error: LoadError| {
+            let mut messages = Vec::new();
+            let mut link: Option<&dyn StdError> = Some(&error);
+            while let Some(error) = link {
+                messages.push(error.to_string());
+                link = error.source();
+            }
+            messages
+        };
+        let message = "epoch 1, batch 2: the file is another";
+        assert_eq!(chain(load_error(changed())), [message]);
+        let shared = SharedError(Arc::new(changed()));
+        assert_eq!(chain(load_error(shared)), [message]);
+        let of_a_dataset = DatasetError::new(DatasetError::new(changed()));
+        assert_eq!(chain(load_error(of_a_dataset)), [message]);
+        let outer = || Outer(io::Error::other("inner"));
+        let messages = ["epoch 1, batch 2: outer", "inner"];
+        assert_eq!(chain(load_error(outer())), messages);
+        assert_eq!(chain(load_error(DatasetError::new(outer()))), messages);
+    }
+
+    #[test]
+    fn the_cause_is_there_for_programs() {
+        let error = load_error(changed());
+        let cause: &Error = error.get_ref().and_then(|it| it.downcast_ref()).unwrap();
+        assert_eq!(cause.class(), ErrorClass::Changed);
+        let panicked = Cause::panic("map", Box::new("no"));
+        assert!(LoadError::new(1, 2, panicked.into()).get_ref().is_none());
+    }
+
+    /// Whatever a dataset of the user wraps it in.
+    #[test]
+    fn a_file_that_changed_is_no_row_to_skip() {
+        let causes = [
+            Cause::error(changed()),
+            Cause::error(DatasetError::new(changed())),
+            Cause::error(io::Error::other(changed())),
+            Cause::error(DatasetError::new(io::Error::other(changed()))),
+            Cause::error(DatasetError::new(load_error(changed()))),
+            Cause::error(Outer(io::Error::other(load_error(DatasetError::new(
+                changed(),
+            ))))),
+        ];
+        for cause in causes {
+            assert!(!cause.may_be_of_a_row(), "{cause:?}");
+        }
+        let read = Error::new(ErrorClass::Io, "a bad sector");
+        assert!(Cause::error(Outer(io::Error::other(load_error(read)))).may_be_of_a_row());
     }
 }

@@ -262,7 +262,7 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     }
 
     /// The same loader with batches on another device. If the columns do not fit the device, every
-    /// pass yields an error that says so.
+    /// pass yields an error that says so. A dataset of yours is not asked for anything.
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
         let source = self.source.to_device(device).unwrap_or_else(|error| {
             Arc::new(Failed {

@@ -11,9 +11,11 @@ use super::error::Failure;
 /// the dataset or the batcher panics over it.
 ///
 /// A batch that fails is tried again row by row, and made of the rows that remain; one of which nothing
-/// remains is left out. Rows are tried and counted in the order of the plan, so the result is the same for
-/// any number of workers. A file that changed, and a batch that fails although each of its rows is
-/// fine, always end the pass; but of a panic nobody knows what it was about, so it counts as one over a row.
+/// remains is left out. So the dataset is asked for these rows more than once: one that gives another
+/// item each time, as a random sampler does, gives others. Rows are tried and counted in the order of
+/// the plan, so the result is the same for any number of workers. A file that changed, a column that
+/// does not fit the batch type, and a batch that fails although each of its rows is fine always end the
+/// pass; but of a panic nobody knows what it was about, so it counts as one over a row.
 ///
 /// [`Loader::skipped`](crate::Loader::skipped) lists the rows, also those that Burn's `Learner` did without.
 ///

@@ -20,7 +20,7 @@ pub(crate) struct Pass<O> {
     pub(crate) cut: Cut,
     pub(crate) order: Order,
     pub(crate) epoch: u64,
-    /// Of the random numbers of rows.
+    /// Of the random numbers for rows.
     pub(crate) seed: u64,
     /// How many rows may be skipped in all; none if a failure ends the pass.
     pub(crate) limit: Option<u64>,

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -15,7 +16,7 @@ use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
 use super::meter::Spent;
 use crate::batcher::{Assemble, NpyBatcher};
-use crate::bound::{Bound, Gathered};
+use crate::bound::{Advice, Bound, Gathered};
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
@@ -129,7 +130,10 @@ pub(crate) struct Direct<O> {
 impl<O: 'static> Direct<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         Ok(Self {
-            bound: Arc::new(batcher.gather.bind(dataset.shared_columns(), &device)?),
+            bound: batcher
+                .gather
+                .bind(dataset.shared_columns(), &device)?
+                .alone,
             dataset,
             batcher,
             device,
@@ -211,7 +215,7 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         let rows = self.rows_of(items, rows);
         let gather = || -> Result<()> {
             self.bound.check()?;
-            let all = self.bound.gather(rows, &[])?;
+            let all = self.bound.gather(self.batcher.gather.pool(), rows, &[])?;
             let mut start = 0;
             for end in ends {
                 give(Loaded::Host(all.part(start..end)));
@@ -251,7 +255,8 @@ impl<O: Send + 'static> Direct<O> {
             self.bound.check().map_err(Failure::from)?;
         }
         let gather = |rows: &[usize], ahead: &[usize]| -> std::result::Result<_, Failure> {
-            guarded("gather", || self.bound.gather(rows, ahead))?.map_err(Failure::from)
+            let pool = self.batcher.gather.pool();
+            guarded("gather", || self.bound.gather(pool, rows, ahead))?.map_err(Failure::from)
         };
         let failure = match gather(rows, ahead) {
             Ok(data) => return Ok(Loaded::Host(data)),
@@ -269,41 +274,38 @@ impl<O: Send + 'static> Direct<O> {
     }
 }
 
-/// Any dataset with any batcher.
+/// Any dataset with any batcher. Nothing is asked of the dataset but the items of batches: it may give
+/// another item each time that it is asked.
 pub(crate) struct General<I, O> {
     dataset: Arc<dyn Dataset<I>>,
     batcher: Arc<dyn Batcher<I, O>>,
     /// The batcher, if it is ours: then items are rows, and errors need no panic.
     npy: Option<NpyBatcher<O>>,
-    /// The columns of the first row, if items are rows.
-    first: Option<Bound>,
+    /// The pass that began last, for the files of rows as they come.
+    pass: AtomicU64,
+    /// Whether its order is random.
+    random: AtomicBool,
     device: Device,
 }
 
+/// The numbers of passes over all sources, from 1 on.
+static PASSES: AtomicU64 = AtomicU64::new(1);
+
 impl<I: 'static, O: 'static> General<I, O> {
-    /// Checks the first row against the batch type, if the items are rows.
     pub(crate) fn new(
         dataset: Arc<dyn Dataset<I>>,
         batcher: Arc<dyn Batcher<I, O>>,
         npy: Option<NpyBatcher<O>>,
         device: Device,
-    ) -> Result<Self> {
-        let mut new = Self {
+    ) -> Self {
+        Self {
             dataset,
             batcher,
             npy,
-            first: None,
+            pass: AtomicU64::new(0),
+            random: AtomicBool::new(false),
             device,
-        };
-        if let Some(npy) = &new.npy
-            && !new.dataset.is_empty()
-            // An item that cannot be had is an error of its batch, not of the loader.
-            && let Ok(Some(rows)) = new.items(vec![0]).map(rows)
-            && let Some(row) = rows.first()
-        {
-            new.first = Some(npy.gather.bind(&row.columns, &new.device)?);
         }
-        Ok(new)
     }
 
     fn items(&self, items: Vec<usize>) -> std::result::Result<Vec<I>, Failure> {
@@ -311,7 +313,8 @@ impl<I: 'static, O: 'static> General<I, O> {
             Ok(items) => return Ok(items),
             Err(error) => error,
         };
-        // Which one was it?
+        // Which one was it? A dataset that gives another item each time has lost these, but so it has
+        // if nobody asks: the batch has failed.
         for item in items {
             if let Err(error) = guarded("dataset", || self.dataset.get(item))? {
                 return Err(Failure::from(Cause::error(error)).of_row(item as u64));
@@ -329,13 +332,13 @@ fn rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
 
 impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
     fn item_bytes(&self) -> Option<usize> {
-        self.first.as_ref().map(Bound::row_bytes)
+        None
     }
 
     fn advise(&self, random: bool) {
-        if let Some(first) = &self.first {
-            first.advise(random);
-        }
+        self.random.store(random, Ordering::Relaxed);
+        let pass = PASSES.fetch_add(1, Ordering::Relaxed);
+        self.pass.store(pass, Ordering::Relaxed);
     }
 
     fn uploads(&self) -> bool {
@@ -359,7 +362,11 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         match &self.npy {
             Some(npy) => {
                 let rows = rows(items).unwrap_or_default();
-                guarded("gather", || npy.gather.rows(&rows, &self.device))?
+                let advice = Some(Advice {
+                    pass: self.pass.load(Ordering::Relaxed),
+                    random: self.random.load(Ordering::Relaxed),
+                });
+                guarded("gather", || npy.gather.rows(&rows, &self.device, advice))?
                     .map(Loaded::Host)
                     .map_err(Failure::from)
             }
@@ -387,7 +394,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
         let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
-        let new = Self::new(dataset, batcher, self.npy.clone(), device.clone())?;
+        let new = Self::new(dataset, batcher, self.npy.clone(), device.clone());
         Ok(Arc::new(new))
     }
 }

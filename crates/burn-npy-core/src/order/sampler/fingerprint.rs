@@ -103,7 +103,7 @@ mod tests {
         // Pinned, like the order.
         assert_eq!(
             Sampler::shuffled(42).fingerprint(),
-            5_842_635_517_254_767_306
+            6_199_307_755_011_929_818
         );
     }
 }

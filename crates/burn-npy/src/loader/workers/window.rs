@@ -11,6 +11,7 @@ use super::super::draw::Draw;
 use super::super::error::Failure;
 use super::super::meter::Stopwatch;
 use super::super::pass::{Made, Pass};
+use super::super::source::Loaded;
 use super::super::tune::Setting;
 
 /// Which part of a run is claimed at a time while the consumer helps, or more if they stay in a near cache.
@@ -34,6 +35,9 @@ pub(super) struct State<O> {
     pub(super) setting: Setting,
     /// How many batches a worker claims at a time.
     pub(super) run: u64,
+    /// How many batches fit into the bytes that were asked for, if nobody knew their size before: by
+    /// the largest that was loaded.
+    fits: usize,
     /// Which workers have a thread that goes on.
     pub(super) alive: Vec<bool>,
     /// Which workers wait for room, and on which processor each of them ran last.
@@ -109,6 +113,7 @@ impl<O> Shared<O> {
                 end,
                 slots: VecDeque::with_capacity(setting.window + 1),
                 run: settings.run(setting) as u64,
+                fits: usize::MAX,
                 setting,
                 alive: vec![false; settings.streams.len()],
                 waiting: Vec::with_capacity(settings.streams.len()),
@@ -138,12 +143,24 @@ impl<O> Shared<O> {
         worker + 1 >= self.settings.cores
     }
 
-    /// How many batches may be claimed and not yielded. The one that a consumer loads itself is one more if they are passed one by one:
-    /// a worker that is done first would have to wait for it.
+    /// How many batches may be claimed and not yielded. The one that a consumer loads itself is one
+    /// more if they are passed one by one: a worker that is done first would have to wait for it.
     pub(super) fn window(&self, state: &State<O>) -> u64 {
         let own = state.helps && state.run == 1;
         let window = state.setting.window + usize::from(own);
-        window.min(self.settings.most_window) as u64
+        window.min(self.settings.most_window).min(state.fits) as u64
+    }
+
+    /// How many batches of the size of this one fit, where that is not known from the start.
+    fn fits(&self, made: &Made<O>) -> usize {
+        match &made.loaded {
+            Some(Loaded::Host(gathered)) if self.settings.batch_bytes.is_none() => {
+                let rows_bytes = size_of_val(made.info.rows());
+                let bytes = gathered.bytes().saturating_add(rows_bytes);
+                (self.settings.demand.prefetch_bytes / bytes.max(1)).max(1)
+            }
+            _ => usize::MAX,
+        }
     }
 
     /// How many batches should be claimed next; 0 if none is left.
@@ -198,8 +215,9 @@ impl<O> Shared<O> {
         watch.stop(meter, std::mem::take(&mut hands.draw.user));
         let mut state = self.lock();
         for (batch, loaded) in (first..).zip(hands.made.drain(..)) {
-            if loaded.is_err() {
-                state.end = state.end.min(batch + 1);
+            match &loaded {
+                Ok(made) => state.fits = state.fits.min(self.fits(made)),
+                Err(_) => state.end = state.end.min(batch + 1),
             }
             let slot = (batch - state.fetched) as usize;
             state.slots[slot] = Some(loaded);

@@ -1,4 +1,4 @@
-//! Random numbers that belong to a row.
+//! Random numbers that belong to a position of an epoch.
 
 use std::convert::Infallible;
 
@@ -8,40 +8,43 @@ use crate::order::keys::{Keys, part_of};
 
 const TAG: u64 = 8;
 
-/// A generator of random numbers for a row in an epoch, for transforms that draw: the same numbers whichever
-/// worker has the row, on whatever machine, and without the rows before it.
+/// A generator of random numbers for a position of an epoch's order, for transforms that draw: the
+/// same numbers whichever worker has the row that stands there, in a batch of whatever size, on
+/// whatever machine, and without the rows before it. A row that an epoch has fifty times stands at
+/// fifty positions, and so has fifty generators.
 ///
 /// It is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*,
-/// 2011), the seed and the epoch hashed into its key, the row in the upper half of its counter. It
-/// implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of `rand` 0.10 work
-/// with it; what those make of its numbers is up to the version of `rand`. It is not meant for secrets.
+/// 2011), the seed and the epoch hashed into its key, the position in the upper half of its counter.
+/// It implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of `rand` 0.10
+/// work with it; what those make of its numbers is up to the version of `rand`. It is not meant for
+/// secrets.
 ///
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::RowRng;
+/// use burn_npy_core::PositionRng;
 /// use rand::RngExt;
 ///
-/// let flip = |row| RowRng::new(42, 0, row).random_bool(0.5);
+/// let flip = |position| PositionRng::new(42, 0, position).random_bool(0.5);
 /// assert_eq!(flip(4711), flip(4711));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowRng {
+pub struct PositionRng {
     key: [u32; 2],
-    row: u64,
+    position: u64,
     /// The next block of four words.
     block: u64,
     words: [u32; 4],
     used: usize,
 }
 
-impl RowRng {
-    /// The generator of a row.
-    pub fn new(seed: u64, epoch: u64, row: u64) -> Self {
+impl PositionRng {
+    /// The generator of a position, such as [`Plan::batch`](crate::Plan::batch) gives for a batch.
+    pub fn new(seed: u64, epoch: u64, position: u64) -> Self {
         let key = Keys::new(part_of(seed, TAG, 0), epoch).at(0);
         Self {
             key: halves(key),
-            row,
+            position,
             block: 0,
             words: [0; 4],
             used: 4,
@@ -50,7 +53,7 @@ impl RowRng {
 
     fn next(&mut self) -> u32 {
         if self.used == self.words.len() {
-            let ([a, b], [c, d]) = (halves(self.block), halves(self.row));
+            let ([a, b], [c, d]) = (halves(self.block), halves(self.position));
             self.words = philox([a, b, c, d], self.key);
             self.block = self.block.wrapping_add(1);
             self.used = 0;
@@ -60,7 +63,7 @@ impl RowRng {
     }
 }
 
-impl TryRng for RowRng {
+impl TryRng for PositionRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -135,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_epochs_and_seeds_have_numbers_of_their_own() {
+    fn positions_epochs_and_seeds_have_numbers_of_their_own() {
         let mut seen = std::collections::HashSet::new();
         for seed in 0..10 {
             for epoch in 0..10 {
-                for row in 0..10 {
-                    let mut rng = RowRng::new(seed, epoch, row);
+                for position in 0..10 {
+                    let mut rng = PositionRng::new(seed, epoch, position);
                     assert!((0..10).all(|_| seen.insert(rng.next_u64())));
                 }
             }
@@ -150,8 +153,8 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_words() {
         let mut bytes = [0; 11];
-        RowRng::new(1, 2, 3).fill_bytes(&mut bytes);
-        let mut rng = RowRng::new(1, 2, 3);
+        PositionRng::new(1, 2, 3).fill_bytes(&mut bytes);
+        let mut rng = PositionRng::new(1, 2, 3);
         assert_eq!(bytes[..8], rng.next_u64().to_le_bytes());
         assert_eq!(bytes[8..], rng.next_u32().to_le_bytes()[..3]);
     }
