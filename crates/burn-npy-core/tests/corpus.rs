@@ -1,10 +1,11 @@
-//! Every file of two collections, each in a process of its own: the right values, or the right class
-//! of error.
+//! Every file of two collections, each in a process of its own: the right values, or the right
+//! class of error.
 //!
-//! `tests/corpus` has files that are hard to read; `tests/writers` has files as programs other than
-//! NumPy write them, made by its `make.py`. `expectations.json` says what a strict reader must make of
-//! each, and what NumPy itself made of it. A case fails if its process panics, is killed, takes more
-//! than a few seconds or more memory than the file and a constant, or says something else.
+//! `tests/corpus` has files that are hard to read. `tests/writers` has files as programs other than
+//! NumPy write them, made by its `make.py`. The `expectations.json` of each says what a strict
+//! reader must make of each file, and what NumPy itself made of it. A case fails if its process
+//! panics, is killed, takes more than a few seconds or more memory than the file and a constant, or
+//! says something else.
 
 #[path = "../examples/inspect/report.rs"]
 mod report;
@@ -160,7 +161,8 @@ fn compare(case: &Value, lines: &[Value]) -> Result<(), String> {
         };
     }
     let wanted = case["kind"].as_str().unwrap();
-    // The archive as a whole was refused, or the one thing that is wrong with it was found in a member.
+    // The archive as a whole was refused, or the one thing that is wrong with it was found in a
+    // member.
     if let Some(line) = lines.iter().find(|line| !line["error"].is_null()) {
         let refused = line["error"] == case["err"];
         let in_member = case["members"]

@@ -5,8 +5,9 @@
 fails if they are not what it would write.
 
 Each writer has a function that makes its header, or its archive, byte for byte. The comment above
-it names the source that it follows. The expected dtype, shape and values come from the source array,
-and `np.load` must say the same; where NumPy refuses a file, the case says with which exception.
+it names the source that it follows. The expected dtype, shape and values come from the source
+array, and `np.load` must say the same; where NumPy refuses a file, the case says with which
+exception.
 The fields of `expectations.json` are those of `../corpus/expectations.json`.
 
 Needs NumPy and the standard library. Nothing here is random, and no time is read.
@@ -366,8 +367,8 @@ def zip64(uncompressed, compressed):
     return struct.pack("<HHQQ", 1, 16, uncompressed, compressed)
 
 
-# Python's zipfile, ZipFile.open(name, "w", force_zip64=True), which NumPy since 1.17 calls (_savez),
-# and MLX too (python/src/load.cpp).
+# Python's zipfile, ZipFile.open(name, "w", force_zip64=True), which NumPy since 1.17 calls in
+# _savez, and MLX in python/src/load.cpp.
 def add_forced_zip64(archive, name, body, method=0):
     packed = len(body)
     if method == 8:
