@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
+use burn::tensor::kind::Kind;
 use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
 
 use crate::bindings::Fit;
 use crate::bound::{Advice, Bound, BoundColumn, Gathered};
-use crate::dtype::{check_kind, device_dtype, tensor_dtype};
+use crate::dataset::listed;
+use crate::dtype::{check_float, check_kind, device_dtype, tensor_dtype};
 use crate::mixed;
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
@@ -21,7 +23,9 @@ use crate::upload::{Upload, Widen};
 ///
 /// Elements keep the dtype of their column unless a conversion was asked for, either of the dataset
 /// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or of the batcher
-/// ([`device_dtypes`](Self::device_dtypes)). Ranks, dtypes and kinds are checked when a
+/// ([`device_dtypes`](Self::device_dtypes)). Columns of floats must be of the dtype in which the
+/// device computes, unless [`keep_dtypes`](Self::keep_dtypes) says that they are meant as they are:
+/// `float64`, which NumPy makes of everything, is not. Ranks, dtypes and kinds are checked when a
 /// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come from
 /// another dataset, such as one of Burn's transforms, in each batch.
 ///
@@ -65,7 +69,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
         f.debug_struct("NpyBatcher")
             .field("columns", &self.gather.names)
             .field("tensors", &self.gather.specs)
-            .field("device_dtypes", &self.gather.device_dtypes)
+            .field("dtypes", &self.gather.dtypes)
             .field("narrow_upload", &self.gather.narrow_upload)
             .finish()
     }
@@ -98,7 +102,7 @@ impl<B> NpyBatcher<B> {
             gather: Arc::new(Gather {
                 names,
                 specs: B::Tensors::SPECS,
-                device_dtypes: false,
+                dtypes: Dtypes::Unsaid,
                 narrow_upload: true,
                 pool: Arc::default(),
             }),
@@ -118,10 +122,21 @@ impl<B> NpyBatcher<B> {
     }
 
     /// Casts float and integer columns to the default dtypes of the device, as Burn's
-    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect. Where its integers are
-    /// narrower than those of the column, as `i32` for `i64` on most GPUs, larger numbers wrap around.
+    /// `Tensor::from_data` does: labels of bytes become what its loss functions and metrics expect.
+    ///
+    /// Where the integers of the device are narrower than those of the column, as `i32` is for the
+    /// `i64` of NumPy, a number that does not fit is an error of its row,
+    /// [`ErrorClass::Value`](crate::ErrorClass::Value). Convert the column to say what else should
+    /// become of it, or keep it as it is with [`keep_dtypes`](Self::keep_dtypes).
     pub fn device_dtypes(self) -> Self {
-        self.change(|gather| gather.device_dtypes = true)
+        self.change(|gather| gather.dtypes = Dtypes::Device)
+    }
+
+    /// Keeps the dtypes of the columns, also of floats that are not the device's default: of a
+    /// `float64` column the tensors are `f64`. Unless a model has such parameters, backends panic
+    /// over the mixture, so without this word a [`Loader`](crate::Loader) is not built.
+    pub fn keep_dtypes(self) -> Self {
+        self.change(|gather| gather.dtypes = Dtypes::Kept)
     }
 
     /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by default.
@@ -186,13 +201,24 @@ impl<B: Batch> Assemble<B> for Assembler<B> {
     }
 }
 
+/// Which dtypes the tensors have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Dtypes {
+    /// Those of the columns, whose floats must be those of the device.
+    Unsaid,
+    /// Those of the device.
+    Device,
+    /// Those of the columns.
+    Kept,
+}
+
 /// What a batcher gathers.
 #[derive(Debug)]
 pub(crate) struct Gather {
     /// All columns if `None`.
     names: Option<Vec<String>>,
     specs: &'static [TensorSpec],
-    device_dtypes: bool,
+    dtypes: Dtypes,
     narrow_upload: bool,
     pool: Arc<Pool>,
 }
@@ -225,7 +251,7 @@ impl Gather {
                     "the batch has {} tensors, but there are {} columns for them: {}",
                     self.specs.len(),
                     names.len(),
-                    names.join(", ")
+                    listed(names)
                 ),
             ));
         }
@@ -260,7 +286,7 @@ impl Gather {
             ));
         }
         let mut column = column.clone();
-        if self.device_dtypes && column.dtype() != DType::Bool {
+        if self.dtypes == Dtypes::Device && column.dtype() != DType::Bool {
             let dtype = device_dtype(spec.kind, device)?;
             let same_kind = column.dtype().is_float() == dtype.is_float() && dtype != DType::Bool;
             if same_kind {
@@ -268,6 +294,9 @@ impl Gather {
             }
         }
         check_kind(column.dtype(), spec.kind, device)?;
+        if self.dtypes == Dtypes::Unsaid && spec.kind == Kind::Float {
+            check_float(column.dtype(), device)?;
+        }
         Ok(column)
     }
 

@@ -22,7 +22,7 @@ use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
 pub use columns::Part;
-pub(crate) use named::{AnyColumn, Columns};
+pub(crate) use named::{AnyColumn, Columns, listed};
 pub use npz::{NpzColumn, NpzSource};
 pub(crate) use row_map::RowMap;
 

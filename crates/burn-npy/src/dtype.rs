@@ -57,6 +57,22 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         })
 }
 
+/// Checks that a column of floats is one in which the device computes.
+pub(crate) fn check_float(dtype: DType, device: &Device) -> Result<()> {
+    let expected = device_dtype(Kind::Float, device)?;
+    if dtype == expected {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorClass::Dtype,
+        format!(
+            "the column is {dtype}, but the device computes in {expected}, and a model would panic \
+             over the mixture: convert the column with Convert::to(DType::{expected:?}), let the \
+             batcher do it with device_dtypes(), or say with keep_dtypes() that {dtype} is meant"
+        ),
+    ))
+}
+
 /// Checks that a column can become a tensor of a kind on a device.
 pub(crate) fn check_kind(dtype: DType, kind: Kind, device: &Device) -> Result<()> {
     let (fits, wanted, advice) = match kind {

@@ -186,11 +186,17 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn reinterpret(&self, name: &str, dtype: DType) -> Result<Self> {
-        let array = self.columns.any(name)?.array().clone();
-        if let (ItemKind::Opaque(_), Some(known)) = (array.item().kind(), array.dtype()) {
-            let message = format!("the items are taken for {known} already");
-            return Err(Error::new(ErrorClass::Usage, message).in_array(name));
-        }
+        let array = match self.columns.any(name)? {
+            AnyColumn::Opaque(array) => array.clone(),
+            AnyColumn::Numbers(column) => {
+                let class = match column.array().item().kind() {
+                    ItemKind::Opaque(_) => ErrorClass::Usage,
+                    _ => ErrorClass::Dtype,
+                };
+                let message = format!("the items are known to be {} already", column.dtype());
+                return Err(Error::new(class, message).in_array(name));
+            }
+        };
         let new = array.reinterpret(dtype).and_then(Column::new);
         let new = new.map_err(|error| error.in_array(name))?;
         Ok(self.with_column(name, new))

@@ -70,7 +70,13 @@ impl AnyColumn {
 impl fmt::Display for AnyColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Numbers(column) => write!(f, "{} {:?}", column.dtype(), column.row_shape()),
+            Self::Numbers(column) => {
+                write!(f, "{} {:?}", column.dtype(), column.row_shape())?;
+                match column.is_scattered() {
+                    true => f.write_str(" scattered"),
+                    false => Ok(()),
+                }
+            }
             Self::Opaque(array) => write!(f, "opaque {} {:?}", array.item(), &array.shape()[1..]),
         }
     }
@@ -115,7 +121,7 @@ impl Columns {
     /// A column whose numbers may not be known.
     pub(super) fn any(&self, name: &str) -> Result<&AnyColumn> {
         let index = self.by_name.get(name).ok_or_else(|| {
-            let known = list(self.names.iter().map(|name| short(name)));
+            let known = listed(&self.names);
             let message = format!("no such column; there are {known}");
             Error::new(ErrorClass::Name, message).in_array(name)
         })?;
@@ -205,6 +211,11 @@ pub(super) fn list(words: impl Iterator<Item = String>) -> String {
         0 => shown.join(", "),
         _ => format!("{}, and {more} more", shown.join(", ")),
     }
+}
+
+/// Names, as few and as short as a message can take.
+pub(crate) fn listed(names: &[String]) -> String {
+    list(names.iter().map(|name| short(name)))
 }
 
 /// A name, short enough for a message.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hex;
 use crate::NpyDataset;
+use crate::dataset::listed;
 
 /// How many rows of a column are looked at, at most.
 const ROWS: usize = 64;
@@ -73,7 +74,7 @@ impl Fingerprint {
         if found != expected {
             let list = |names: Vec<String>| match names.len() {
                 0 => "no known columns".to_owned(),
-                _ => format!("the columns {}", names.join(", ")),
+                _ => format!("the columns {}", listed(&names)),
             };
             return Err(other(format!(
                 "with {}, but there are {}",
