@@ -7,6 +7,7 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::transform::PartialDataset;
 use burn::data::dataset::{Dataset, DatasetError, InMemDataset};
 use burn::tensor::{Device, Tensor};
+use burn_npy::ndarray::Array2;
 use burn_npy::{AUTOTUNE, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 /// A batcher that takes its time.
@@ -168,5 +169,38 @@ fn our_gather_is_no_code_of_the_user() {
         assert_eq!(loader.to_device(&crate::cpu()).iter().count(), 4);
         assert_eq!(loader.slice(0, 32).iter().count(), 2);
         assert_eq!(loader.report().batches(), 8);
+    }
+}
+
+/// Tables as pandas and polars write them.
+#[test]
+fn rows_that_lie_scattered_are_said() {
+    let table = Array2::from_shape_fn((64, 5), |(i, j)| (5 * i + j) as f32);
+    let columns = table.t().as_standard_layout().into_owned().reversed_axes();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, table, scattered) in [("c", &table, false), ("fortran", &columns, true)] {
+        let path = dir.path().join(format!("{name}.npy"));
+        burn_npy::write_npy(&path, table).unwrap();
+        let dataset = NpyDataset::open(&path).unwrap();
+        assert_eq!(format!("{dataset:?}").contains("[5] scattered"), scattered);
+        let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+            .batch_size(8)
+            .shuffle(1)
+            .set_device(crate::cpu())
+            .try_build(dataset)
+            .unwrap();
+        for batch in loader.iter() {
+            let rows: Vec<f32> = batch.unwrap().into_data().iter().collect();
+            for row in rows.chunks(5) {
+                let expected: Vec<_> = (0..5).map(|j| row[0] + j as f32).collect();
+                assert_eq!(row, expected);
+            }
+        }
+        let report = loader.report();
+        assert_eq!(!report.scattered().is_empty(), scattered);
+        assert_eq!(
+            report.to_string().contains("rows of fortran lie scattered"),
+            scattered
+        );
     }
 }

@@ -74,6 +74,10 @@ fn describe(array: &Array) -> Result<Value> {
         "nbytes": array.nbytes(),
         "itemsize": item.size(),
     });
+    if Column::new(array.clone()).is_ok_and(|column| column.is_scattered()) {
+        // Gathered at a cache line for each element of a row.
+        object["rows"] = "scattered".into();
+    }
     let plain = matches!(item.kind(), ItemKind::Number(..) | ItemKind::Complex(..));
     if plain {
         let digest = elements(array)?;

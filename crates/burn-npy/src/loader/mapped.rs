@@ -32,6 +32,10 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for Mapped<O, P> {
         self.source.item_bytes()
     }
 
+    fn scattered(&self) -> Vec<String> {
+        self.source.scattered()
+    }
+
     fn advise(&self, random: bool) {
         self.source.advise(random);
     }

@@ -172,6 +172,7 @@ impl<O: Send + 'static> Loader<O> {
             reading: self.settings.meter.read(),
             workers: setting.workers,
             window: setting.window,
+            scattered: self.source.scattered().into(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Where the time of a training run goes, as seen from its loader.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter::Reading;
+use crate::dataset::listed;
 
 /// Where the time went, of all passes of a loader so far or of some: a [`Loader`](crate::Loader) gives it.
 ///
@@ -36,11 +38,12 @@ use super::meter::Reading;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Report {
     pub(crate) reading: Reading,
     pub(crate) workers: usize,
     pub(crate) window: usize,
+    pub(crate) scattered: Arc<[String]>,
 }
 
 impl Report {
@@ -121,6 +124,13 @@ impl Report {
         (self.workers, self.window)
     }
 
+    /// The columns whose rows lie scattered in their files, as those of a table in Fortran order do:
+    /// each row costs a cache line for each of its elements. `np.save(path,
+    /// np.ascontiguousarray(array))` writes them in one piece.
+    pub fn scattered(&self) -> &[String] {
+        &self.scattered
+    }
+
     /// Rows a second.
     pub fn rows_per_second(&self) -> f64 {
         self.reading.rows as f64 / self.wall().as_secs_f64().max(1e-9)
@@ -137,7 +147,7 @@ impl Report {
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             reading: self.reading.since(&earlier.reading),
-            ..*self
+            ..self.clone()
         }
     }
 
@@ -221,12 +231,22 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "making batches: gather {:.1} %, storage {:.1} %, your code {:.1} %, idle {:.1} % of that time, over all threads",
+            "making batches: gather {:.1} %, storage {:.1} %, your code {:.1} %, idle {:.1} % of that \
+             time, over all threads",
             percent(self.gather()),
             percent(self.storage()),
             percent(self.user()),
             percent(self.idle()),
-        )
+        )?;
+        if !self.scattered.is_empty() {
+            write!(
+                f,
+                "\nrows of {} lie scattered (Fortran order): np.save(path, \
+                 np.ascontiguousarray(array)) writes them in one piece, which is faster",
+                listed(&self.scattered)
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -236,6 +256,7 @@ impl fmt::Debug for Report {
             .field("reading", &self.reading)
             .field("workers", &self.workers)
             .field("window", &self.window)
+            .field("scattered", &self.scattered)
             .finish()
     }
 }
@@ -249,6 +270,7 @@ mod tests {
             reading,
             workers,
             window: 4,
+            scattered: Arc::default(),
         }
     }
 

@@ -35,6 +35,11 @@ pub(crate) trait Source<O>: Send + Sync {
     /// The size of an item in a batch, where it is known.
     fn item_bytes(&self) -> Option<usize>;
 
+    /// The columns whose rows lie scattered in their files, where they are known.
+    fn scattered(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Prepares for a pass, in a random order or in that of the files.
     fn advise(&self, random: bool);
 
@@ -163,6 +168,12 @@ impl<O: 'static> Direct<O> {
 impl<O: Send + 'static> Source<O> for Direct<O> {
     fn item_bytes(&self) -> Option<usize> {
         Some(self.bound.row_bytes())
+    }
+
+    fn scattered(&self) -> Vec<String> {
+        let columns = self.bound.columns.iter();
+        let scattered = columns.filter(|bound| bound.column.is_scattered());
+        scattered.map(|bound| bound.name.clone()).collect()
     }
 
     fn advise(&self, random: bool) {
