@@ -63,7 +63,7 @@ fn all_globs_go_into_one_file() {
 
     // The names of the standard library's prelude.
     let (boxed, text, option) = (Box::new(1), String::from("1"), Some(Vec::from([1])));
-    let same: Option<Vec<i32>> = option.clone().into_iter().map(Into::into).next();
+    let same: Option<Vec<i32>> = option.clone().into_iter().next();
     assert_eq!(
         (same, text.to_owned(), boxed.as_ref()),
         (option, "1".to_owned(), &1)

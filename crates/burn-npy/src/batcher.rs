@@ -22,8 +22,8 @@ use crate::upload::{Upload, Widen};
 /// Elements keep the dtype of their column unless a conversion was asked for, either of the dataset
 /// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or of the batcher
 /// ([`device_dtypes`](Self::device_dtypes)). Ranks, dtypes and kinds are checked when a
-/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come from
-/// another dataset, such as one of Burn's transforms, in each batch.
+/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come
+/// from another dataset, such as one of Burn's transforms, in each batch.
 ///
 /// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
 ///
@@ -118,21 +118,24 @@ impl<B> NpyBatcher<B> {
     }
 
     /// Casts float and integer columns to the default dtypes of the device, as Burn's
-    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect. Where its integers are
-    /// narrower than those of the column, as `i32` for `i64` on most GPUs, larger numbers wrap around.
+    /// `Tensor::from_data` does: labels of bytes become what the device's loss functions expect.
+    /// Where its integers are narrower than those of the column, as `i32` for `i64` on most GPUs,
+    /// larger numbers wrap around.
     pub fn device_dtypes(self) -> Self {
         self.change(|gather| gather.device_dtypes = true)
     }
 
-    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by default.
+    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by
+    /// default.
     ///
-    /// A column that is stored in 8 bits and becomes something wider, such as images that become `f32`, is then gathered
-    /// as it is, which takes a quarter of the memory and of the bus. The batches are the same, bit for bit: the device does no
-    /// arithmetic, it looks the results up in a table that the host has made. In exchange it needs memory for up to three such
-    /// tensors while it makes one.
+    /// A column that is stored in 8 bits and becomes something wider, such as images that become
+    /// `f32`, is then gathered as it is, which takes a quarter of the memory and of the bus. The
+    /// batches are the same, bit for bit: the device does no arithmetic, it looks the results up in
+    /// a table that the host has made. In exchange it needs memory for up to three such tensors
+    /// while it makes one.
     ///
-    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are not touched by
-    /// this. For a GPU that is software, and so has no bus, `false` is faster.
+    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are
+    /// not touched by this. For a GPU that is software, and so has no bus, `false` is faster.
     ///
     /// # Example
     ///
@@ -146,16 +149,17 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.narrow_upload = narrow)
     }
 
-    /// A batch of rows, which may come from several datasets: their columns must have the names, and
-    /// become the same dtypes and shapes, but each dataset may convert them in a way of its own.
+    /// A batch of rows, which may come from several datasets: their columns must have the names,
+    /// and become the same dtypes and shapes, but each dataset may convert them in a way of its
+    /// own.
     ///
     /// # Errors
     ///
     /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
-    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows of
-    /// several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
-    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what the
-    /// file system says.
+    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows
+    /// of several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
+    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what
+    /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device, None)?;
         Ok(self.assemble.assemble(&mut gathered.uploads(), device))
@@ -164,8 +168,8 @@ impl<B> NpyBatcher<B> {
 
 /// # Panics
 ///
-/// This trait cannot return an error, so [`NpyBatcher::try_batch`] panics here with its message. The
-/// [`Loader`](crate::Loader) of this crate does not go through it.
+/// This trait cannot return an error, so [`NpyBatcher::try_batch`] panics here with its message.
+/// The [`Loader`](crate::Loader) of this crate does not go through it.
 impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
     fn batch(&self, items: Vec<Row>, device: &Device) -> B {
         self.try_batch(&items, device)

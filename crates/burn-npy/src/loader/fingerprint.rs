@@ -8,7 +8,8 @@ use crate::NpyDataset;
 
 /// How many rows of a column are looked at, at most.
 const ROWS: usize = 64;
-/// How many bytes are gathered for that, and how many of those are hashed, which takes ten times as long.
+/// How many bytes are gathered for that, and how many of those are hashed, which takes ten times as
+/// long.
 const GATHERED: usize = 1 << 20;
 const HASHED: usize = 1 << 16;
 
@@ -25,9 +26,9 @@ struct ColumnPrint {
     name: String,
     dtype: String,
     row_shape: Vec<usize>,
-    /// FNV-1a (64 bits) over the bytes of up to 64 rows, the first and the last among them, evenly spread; fewer
-    /// if they are more than 1 MiB, but two. If they are more than 64 KiB, the middle of each. The bytes are those of a
-    /// batch, so conversions count.
+    /// FNV-1a (64 bits) over the bytes of up to 64 rows, the first and the last among them, evenly
+    /// spread; fewer if they are more than 1 MiB, but two. If they are more than 64 KiB, the middle
+    /// of each. The bytes are those of a batch, so conversions count.
     #[serde(with = "hex")]
     content: u64,
 }
