@@ -36,8 +36,9 @@ pub(crate) struct Loaders {
 }
 
 impl Loaders {
-    /// Opens a `.npz` file with `train_images`, `train_labels`, `test_images` and `test_labels`, or a
-    /// folder with a `.npy` file for each. Of the training images, the first `train_images` are used.
+    /// Opens a `.npz` file with `train_images`, `train_labels`, `test_images` and `test_labels`, or
+    /// a folder with a `.npy` file for each. Of the training images, the first `train_images` are
+    /// used.
     pub(crate) fn open(
         data: &Path,
         train_images: usize,

@@ -1,7 +1,7 @@
 //! Model, optimizer and loader state in one file, which is replaced in one step.
 //!
-//! If the parts were saved one after the other, a kill between two would leave a model of one step beside the data of
-//! another: a run that resumes, and is wrong.
+//! If the parts were saved one after the other, a kill between two would leave a model of one step
+//! beside the data of another: a run that resumes, and is wrong.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -49,7 +49,8 @@ impl<M: Module> Checkpoint<M> {
         Ok(())
     }
 
-    /// The last checkpoint in a folder, into a new model and a new optimizer; none if there is none.
+    /// The last checkpoint in a folder, into a new model and a new optimizer; none if there is
+    /// none.
     pub(crate) fn load(
         folder: &Path,
         model: M,

@@ -1,13 +1,15 @@
-//! A training run that is killed and goes on: its losses are those of a run that nobody disturbed, bit for bit.
+//! A training run that is killed and goes on: its losses are those of a run that nobody disturbed,
+//! bit for bit.
 //!
-//! `cargo run --release --example resume` needs no arguments. It trains a small network on the bundled MNIST
-//! images twice, in processes of their own: once from start to end, and once killed (SIGKILL) at moments
-//! chosen from a seed and started again, each time with another number of workers. Then it compares
-//! the losses of all steps, and exits with 1 if one differs.
+//! `cargo run --release --example resume` needs no arguments. It trains a small network on the
+//! bundled MNIST images twice, in processes of their own: once from start to end, and once killed
+//! (SIGKILL) at moments chosen from a seed and started again, each time with another number of
+//! workers. Then it compares the losses of all steps, and exits with 1 if one differs.
 //!
-//! Nothing has to be done to make the training itself repeatable: this network's losses are the same for 1, 2, 4 and 8
-//! threads of Flex, which divides the outputs of its operations among threads, not their sums. For a model of
-//! which that is not true, set `RAYON_NUM_THREADS=1` for such a comparison.
+//! Nothing has to be done to make the training itself repeatable: this network's losses are the
+//! same for 1, 2, 4 and 8 threads of Flex, which divides the outputs of its operations among
+//! threads, not their sums. For a model of which that is not true, set `RAYON_NUM_THREADS=1` for
+//! such a comparison.
 
 mod checkpoint;
 mod training;

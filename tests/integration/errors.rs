@@ -133,7 +133,8 @@ fn a_file_that_shrinks_is_one_error() {
 
             let mut iter = loader.iter();
             iter.next().unwrap().unwrap();
-            // Who gathers from a map while its file shrinks is killed; soon the workers have nothing left to do.
+            // Who gathers from a map while its file shrinks is killed; soon the workers have
+            // nothing left to do.
             std::thread::sleep(Duration::from_millis(100));
             let file = std::fs::File::options().write(true).open(&path).unwrap();
             file.set_len(5000).unwrap();

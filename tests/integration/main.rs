@@ -1,7 +1,7 @@
 //! The promises of the workspace, one module each.
 //!
-//! A test that needs something that the machine may not have (NumPy, a Vulkan driver) says so and is
-//! skipped. With `BURN_NPY_REQUIRE_ALL=1` in the environment it fails instead.
+//! A test that needs something that the machine may not have (NumPy, a Vulkan driver) says so and
+//! is skipped. With `BURN_NPY_REQUIRE_ALL=1` in the environment it fails instead.
 
 mod archives;
 mod asked;

@@ -8,10 +8,10 @@
 //!    structures, whose fields are arrays of their own.
 //! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its way.
 //!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
-//! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches, for
-//!    one [`Shard`] or several. The order is a pure function of (length, seed, epoch, position), see
-//!    [`Permutation`]. [`Folds`] hold rows out; a [`PositionRng`] gives each position random numbers
-//!    of its own.
+//! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches,
+//!    for one [`Shard`] or several. The order is a pure function of (length, seed, epoch,
+//!    position), see [`Permutation`]. [`Folds`] hold rows out; a [`PositionRng`] gives each
+//!    position random numbers of its own.
 //!
 //! ```
 //! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Plan, Sampler};

@@ -139,15 +139,17 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.dtypes = Dtypes::Kept)
     }
 
-    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by default.
+    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by
+    /// default.
     ///
-    /// A column that is stored in 8 bits and becomes something wider, such as images that become `f32`, is then gathered
-    /// as it is, which takes a quarter of the memory and of the bus. The batches are the same, bit for bit: the device does no
-    /// arithmetic, it looks the results up in a table that the host has made. In exchange it needs memory for up to three such
-    /// tensors while it makes one.
+    /// A column that is stored in 8 bits and becomes something wider, such as images that become
+    /// `f32`, is then gathered as it is, which takes a quarter of the memory and of the bus. The
+    /// batches are the same, bit for bit: the device does no arithmetic, it looks the results up in
+    /// a table that the host has made. In exchange it needs memory for up to three such tensors
+    /// while it makes one.
     ///
-    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are not touched by
-    /// this. For a GPU that is software, and so has no bus, `false` is faster.
+    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are
+    /// not touched by this. For a GPU that is software, and so has no bus, `false` is faster.
     ///
     /// # Example
     ///
@@ -161,16 +163,17 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.narrow_upload = narrow)
     }
 
-    /// A batch of rows, which may come from several datasets: their columns must have the names, and
-    /// become the same dtypes and shapes, but each dataset may convert them in a way of its own.
+    /// A batch of rows, which may come from several datasets: their columns must have the names,
+    /// and become the same dtypes and shapes, but each dataset may convert them in a way of its
+    /// own.
     ///
     /// # Errors
     ///
     /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
-    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows of
-    /// several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
-    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what the
-    /// file system says.
+    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows
+    /// of several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
+    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what
+    /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device, None)?;
         Ok(self.assemble.assemble(&mut gathered.uploads(), device))
@@ -179,8 +182,8 @@ impl<B> NpyBatcher<B> {
 
 /// # Panics
 ///
-/// This trait cannot return an error, so [`NpyBatcher::try_batch`] panics here with its message. The
-/// [`Loader`](crate::Loader) of this crate does not go through it.
+/// This trait cannot return an error, so [`NpyBatcher::try_batch`] panics here with its message.
+/// The [`Loader`](crate::Loader) of this crate does not go through it.
 impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
     fn batch(&self, items: Vec<Row>, device: &Device) -> B {
         self.try_batch(&items, device)

@@ -1,7 +1,7 @@
 //! What batchers have made of the columns of a dataset, kept with the dataset.
 //!
-//! A batch of rows asks for it with each of the datasets that the rows are of, so it is made once for
-//! each batcher and device. It lives no longer than the dataset, and keeps no batcher alive.
+//! A batch of rows asks for it with each of the datasets that the rows are of, so it is made once
+//! for each batcher and device. It lives no longer than the dataset, and keeps no batcher alive.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -36,8 +36,8 @@ impl Bindings {
         self.0.lock().unwrap().len()
     }
 
-    /// What a batcher has made of the columns for a device, named as text since devices are equal with
-    /// and without autodiff. It is made now if it is asked for first.
+    /// What a batcher has made of the columns for a device, named as text since devices are equal
+    /// with and without autodiff. It is made now if it is asked for first.
     pub(crate) fn of(
         &self,
         gather: &Arc<Gather>,

@@ -13,7 +13,8 @@ use crate::upload::{Upload, Widen};
 /// How many columns are asked for together with the first.
 const MOST_OTHERS: usize = 4;
 
-/// How many rows a column gathers before it is the turn of the next, and up to which size of a row in bytes.
+/// How many rows a column gathers before it is the turn of the next, and up to which size of a row
+/// in bytes.
 const ROWS_PER_TURN: usize = 1024;
 const SHORT_ROW: usize = 512;
 
@@ -119,8 +120,8 @@ impl Bound {
             .sum()
     }
 
-    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are wanted
-    /// next. The memory is that of a pool.
+    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are
+    /// wanted next. The memory is that of a pool.
     pub(crate) fn gather(
         self: &Arc<Self>,
         pool: &Arc<Pool>,
@@ -139,7 +140,8 @@ impl Bound {
         })
     }
 
-    /// The rows of each column, one after the other: gathered, or borrowed where they lie like that.
+    /// The rows of each column, one after the other: gathered, or borrowed where they lie like
+    /// that.
     fn columns_of(
         &self,
         pool: &Arc<Pool>,
@@ -159,8 +161,8 @@ impl Bound {
         Ok(filled.into_iter().map(Filled::into_shared).collect())
     }
 
-    /// Gathers the columns that are copied. Those of short rows take turns, so that what the first asks for on behalf of the
-    /// others is still in a near cache when it is theirs.
+    /// Gathers the columns that are copied. Those of short rows take turns, so that what the first
+    /// asks for on behalf of the others is still in a near cache when it is theirs.
     fn copy(&self, rows: &[usize], ahead: &[usize], filled: &mut [Filled]) -> Result<()> {
         let columns = self.columns.iter().zip(&*filled);
         let mut copied = columns.filter_map(|(bound, filled)| match filled {
@@ -213,7 +215,8 @@ impl Bound {
         }
     }
 
-    /// How many rows before the gather they should be announced; 0 if that does nothing for any column.
+    /// How many rows before the gather they should be announced; 0 if that does nothing for any
+    /// column.
     pub(crate) fn rows_ahead(&self) -> usize {
         let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
         of_each.max().unwrap_or(0)
@@ -258,9 +261,11 @@ impl Bound {
     }
 }
 
-/// The rows of a batch in the memory of the host, or those of one of several batches that were gathered together.
+/// The rows of a batch in the memory of the host, or those of one of several batches that were
+/// gathered together.
 ///
-/// It becomes uploads only where tensors are made: what is made on one thread and dropped on another costs more.
+/// It becomes uploads only where tensors are made: what is made on one thread and dropped on
+/// another costs more.
 #[derive(Clone, Debug)]
 pub(crate) struct Gathered {
     of: Arc<Together>,

@@ -1,5 +1,6 @@
-//! The way from NumPy files to Burn tensors: memory-mapped `.npy` and `.npz` files as datasets, whole
-//! batches gathered at memory speed, and a data loader whose order is a pure function of its seed.
+//! The way from NumPy files to Burn tensors: memory-mapped `.npy` and `.npz` files as datasets,
+//! whole batches gathered at memory speed, and a data loader whose order is a pure function of its
+//! seed.
 //!
 //! # A loader in five steps
 //!
@@ -57,17 +58,17 @@
 //! * [`NpyDataset`] is columns with names; a [`Row`] is a handle to a row of it. It is a Burn
 //!   `Dataset<Row>`, so Burn's transforms and its own loader work on it.
 //! * [`NpyBatcher`] gathers rows into a [`Batch`]; it is a Burn `Batcher<Row, B>`.
-//! * [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any dataset and
-//!   any batcher, with the method names of Burn's own builder.
-//!   [`Sampler`], [`Shard`] and [`OnError`] say which rows come and in what order; a [`State`] is how far
-//!   it has come, to go on from after a crash.
+//! * [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any dataset
+//!   and any batcher, with the method names of Burn's own builder. [`Sampler`], [`Shard`] and
+//!   [`OnError`] say which rows come and in what order; a [`State`] is how far it has come, to go
+//!   on from after a crash.
 //! * Files, arrays, conversions and the order are in [`burn_npy_core`], re-exported here.
 //!
 //! # Cargo features
 //!
 //! No backend is on by default: batches are made on the `Device` that you give. The features
-//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` enable the one of that name in
-//! Burn, as the same features of your own `burn` dependency do.
+//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` enable the one of that
+//! name in Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
 mod bindings;

@@ -177,7 +177,8 @@ mod tests {
         let device = Device::flex();
         for case in 0..60 {
             let rng = &mut PositionRng::new(1, 2, case);
-            // Rows of 4 bytes, of some that fit into the scratch memory, of two, of one, and of none.
+            // Rows of 4 bytes, of some that fit into the scratch memory, of two, of one, and of
+            // none.
             let shape = [(1, 1), (5, 7), (80, 100), (100, 81), (3, 0)][below(rng, 5)];
             let datasets: Vec<_> = (0..1 + below(rng, 10))
                 .map(|_| dataset(rng, dir.path(), shape))

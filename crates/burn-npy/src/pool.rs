@@ -34,7 +34,8 @@ impl Pool {
             let fits = |buffer: &Buffer| {
                 (len..=len.saturating_mul(2).saturating_add(4096)).contains(&buffer.capacity())
             };
-            // The last one back is the one that is still in the cache, in that of this core if this thread has filled it.
+            // The last one back is the one that is still in the cache, in that of this core if this
+            // thread has filled it.
             let own = |(owner, buffer): &(_, Buffer)| *owner == taker && fits(buffer);
             let found = idle.buffers.iter().rposition(own);
             let found = found.or_else(|| idle.buffers.iter().position(|(_, b)| fits(b)));
@@ -59,7 +60,8 @@ impl Pool {
 
     fn give_back(&self, owner: ThreadId, buffer: Buffer) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // One buffer may be larger than that: to clear a new one for each batch takes longer than to fill it.
+        // One buffer may be larger than that: to clear a new one for each batch takes longer than
+        // to fill it.
         if idle.bytes < MAX_IDLE_BYTES {
             idle.bytes += buffer.capacity();
             idle.buffers.push((owner, buffer));
@@ -81,7 +83,8 @@ impl PooledBuffer {
             .map_or(&mut [], |(_, buffer)| buffer.as_mut_slice())
     }
 
-    /// The bytes of one tensor or several; the buffer goes back when the last tensor that shares them is gone.
+    /// The bytes of one tensor or several; the buffer goes back when the last tensor that shares
+    /// them is gone.
     pub(crate) fn into_shared(self) -> bytes::Bytes {
         bytes::Bytes::from_owner(self)
     }

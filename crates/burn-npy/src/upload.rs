@@ -1,12 +1,13 @@
 //! The way of a column's bytes to the device.
 //!
-//! A device with memory of its own gets rows of bytes as they are stored, a quarter of what they would be as `f32`,
-//! and converts them there. Its arithmetic need not round as ours does, so it does none: the conversion is run over the
-//! 256 values of a byte, on the host, and the device looks the results up. Where it has no 8-bit type, as with WGSL, four
-//! bytes go up as one 32-bit integer.
+//! A device with memory of its own gets rows of bytes as they are stored, a quarter of what they
+//! would be as `f32`, and converts them there. Its arithmetic need not round as ours does, so it
+//! does none: the conversion is run over the 256 values of a byte, on the host, and the device
+//! looks the results up. Where it has no 8-bit type, as with WGSL, four bytes go up as one 32-bit
+//! integer.
 //!
-//! `Device::staging` is left out: wgpu has none, and answers so only after a wait for its thread; for CUDA it is one
-//! more copy, in the thread that uploads.
+//! `Device::staging` is left out: wgpu has none, and answers so only after a wait for its thread;
+//! for CUDA it is one more copy, in the thread that uploads.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +30,8 @@ const BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Upload {
     data: TensorData,
-    /// What becomes of the data on the device, and in which shape; nothing if it is the tensor already.
+    /// What becomes of the data on the device, and in which shape; nothing if it is the tensor
+    /// already.
     widen: Option<(Arc<Widen>, Shape)>,
 }
 
@@ -196,8 +198,8 @@ impl<K: Basic + TensorKind> OnDevice<K> {
     }
 }
 
-/// Whether what is uploaded to a device goes over a bus: all of CubeCL's, but for its CPU. The backends on the CPU take the
-/// host's memory as it is, and of others too little is known.
+/// Whether what is uploaded to a device goes over a bus: all of CubeCL's, but for its CPU. The
+/// backends on the CPU take the host's memory as it is, and of others too little is known.
 ///
 /// The name is what tells whichever backends are compiled in.
 pub(crate) fn has_own_memory(device: &Device) -> bool {

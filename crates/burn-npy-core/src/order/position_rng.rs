@@ -13,11 +13,11 @@ const TAG: u64 = 8;
 /// whatever machine, and without the rows before it. A row that an epoch has fifty times stands at
 /// fifty positions, and so has fifty generators.
 ///
-/// It is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*,
-/// 2011), the seed and the epoch hashed into its key, the position in the upper half of its counter.
-/// It implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of `rand` 0.10
-/// work with it; what those make of its numbers is up to the version of `rand`. It is not meant for
-/// secrets.
+/// It is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as 1, 2,
+/// 3*, 2011), the seed and the epoch hashed into its key, the position in the upper half of its
+/// counter. It implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of
+/// `rand` 0.10 work with it; what those make of its numbers is up to the version of `rand`. It is
+/// not meant for secrets.
 ///
 /// # Example
 ///

@@ -24,7 +24,8 @@ pub(super) struct Alone<O> {
 
 impl<O> Alone<O> {
     pub(super) fn new(pass: &Pass<O>, settings: &Settings) -> Self {
-        // Code of the user runs when its batch is wanted, and who waits for a disk does not do so for later ones.
+        // Code of the user runs when its batch is wanted, and who waits for a disk does not do so
+        // for later ones.
         let in_runs = pass.source.is_gather() && !pass.source.waits_for_storage();
         Self {
             draw: Draw::default(),
@@ -72,7 +73,8 @@ mod tests {
     use super::super::workers::tests::{Slow, given};
     use super::*;
 
-    /// Takes all batches, of so many bytes, until one fails; gives how many were loaded after each, and whether one failed.
+    /// Takes all batches, of so many bytes, until one fails; gives how many were loaded after each,
+    /// and whether one failed.
     fn take_all(source: Slow, batch_bytes: usize) -> (Vec<usize>, bool) {
         let source = Arc::new(source);
         let (pass, settings) = given(&source, 0, 2, batch_bytes);

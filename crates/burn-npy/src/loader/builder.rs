@@ -20,46 +20,49 @@ use super::{BatchInfo, Loader, OnError, Settings, State};
 use crate::NpyDataset;
 use crate::batcher::as_npy;
 
-/// How many bytes of batches may be ready before they are asked for, unless the builder says otherwise.
+/// How many bytes of batches may be ready before they are asked for, unless the builder says
+/// otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
 
 /// How many bytes of small batches a worker makes before it hands them over.
 const RUN_BYTES: usize = 2 << 20;
 /// How many batches those are at the most.
 const MOST_IN_RUN: usize = 32;
-/// How many bytes of batches are under way at first, if they are large: what the last cache may hold beside what others
-/// have there, so that a batch is still there when it is used, and its memory when it comes back.
+/// How many bytes of batches are under way at first, if they are large: what the last cache may
+/// hold beside what others have there, so that a batch is still there when it is used, and its
+/// memory when it comes back.
 const CACHE_BYTES: usize = 12 << 20;
 /// How many batches may be under way at the most, however small.
 const MOST_AHEAD: usize = 4096;
 /// How many workers there may be. More threads than that are a slip, or more than systems have.
 const MOST_WORKERS: usize = 1024;
 
-/// As a number of workers or of batches ahead: found by the loader, while it works. Batches are the same, and come in the
-/// same order, whatever it finds.
+/// As a number of workers or of batches ahead: found by the loader, while it works. Batches are the
+/// same, and come in the same order, whatever it finds.
 ///
-/// It starts with one worker and adds others only as long as the consumer waits and batches come faster by them, up to the
-/// number of cores. Once settled it stays quiet.
+/// It starts with one worker and adds others only as long as the consumer waits and batches come
+/// faster by them, up to the number of cores. Once settled it stays quiet.
 pub const AUTOTUNE: usize = usize::MAX;
 
-/// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of the
-/// same name: changing the `use` line moves a project over.
+/// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of
+/// the same name: changing the `use` line moves a project over.
 ///
 /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher), rows go from the files straight
-/// into batches; with other datasets and batchers the order, the bounds and the error handling are the
-/// same.
+/// into batches; with other datasets and batchers the order, the bounds and the error handling are
+/// the same.
 ///
 /// # What is asked of a dataset
 ///
-/// Of a dataset other than an [`NpyDataset`], `len` is asked when the loader is built, and `get_many`
-/// once for each batch that is loaded. So a dataset may give another item each time that it is asked,
-/// as Burn's `SamplerDataset` does. Workers load batches that are asked for later, or never if a pass
-/// is dropped before its end.
+/// Of a dataset other than an [`NpyDataset`], `len` is asked when the loader is built, and
+/// `get_many` once for each batch that is loaded. So a dataset may give another item each time that
+/// it is asked, as Burn's `SamplerDataset` does. Workers load batches that are asked for later, or
+/// never if a pass is dropped before its end.
 ///
 /// Only after a failure are items asked for once more: if `get_many` fails, `get` is called for the
 /// items of the batch in turn, up to the one that fails, so that the error can name it; and where
-/// [`OnError`] says that rows are skipped, each item of a batch that failed is asked for alone, and then
-/// those that are left together. A dataset that gives another item each time gives others then.
+/// [`OnError`] says that rows are skipped, each item of a batch that failed is asked for alone, and
+/// then those that are left together. A dataset that gives another item each time gives others
+/// then.
 ///
 /// # Example
 ///
@@ -140,8 +143,9 @@ pub(super) fn batch_bytes(batch_size: usize, item_bytes: Option<usize>) -> Optio
     item_bytes.map(|bytes| bytes.saturating_mul(batch_size).max(1))
 }
 
-/// How many workers there are and how far they are ahead at first, what of it may change, and how many batches a worker
-/// makes at a time, where a batch has so many rows and, if that is known, so many bytes.
+/// How many workers there are and how far they are ahead at first, what of it may change, and how
+/// many batches a worker makes at a time, where a batch has so many rows and, if that is known, so
+/// many bytes.
 pub(super) fn ahead(
     demand: Demand,
     batch_size: usize,
@@ -177,7 +181,8 @@ pub(super) fn ahead(
             (usual, most.max(usual))
         }
         None => {
-            // One for each thread that loads, the consumer too if it has nothing else to do, and one that is done.
+            // One for each thread that loads, the consumer too if it has nothing else to do, and
+            // one that is done.
             let loading = (workers + 1).min(cores().max(workers));
             let cached = fits(CACHE_BYTES, 0).max(loading + 1);
             (usual.min(cached).min(most).max(1), most)
@@ -203,8 +208,8 @@ where
     I: Send + 'static,
     O: Send + 'static,
 {
-    /// A loader of batches of one item, in the order of the dataset, without threads, on the default
-    /// device; the methods change that.
+    /// A loader of batches of one item, in the order of the dataset, without threads, on the
+    /// default device; the methods change that.
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
         let npy = as_npy(&batcher);
         let batcher = Arc::new(batcher);
@@ -228,13 +233,13 @@ where
         }
     }
 
-    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these are,
-    /// in which epoch, which of them are padding, and a generator of random numbers for each of them.
-    /// The generator belongs to the position of the row in the epoch's order: it is the same whichever
-    /// worker has the row, and another each time that a sampler draws the row again. With an
-    /// [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on the
-    /// consumer's thread, or, if there are workers and the device is a GPU, on one that is a batch
-    /// ahead of it; with any other batcher, also one around an `NpyBatcher`, on the workers'.
+    /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these
+    /// are, in which epoch, which of them are padding, and a generator of random numbers for each
+    /// of them. The generator belongs to the position of the row in the epoch's order: it is the
+    /// same whichever worker has the row, and another each time that a sampler draws the row again.
+    /// With an [`NpyBatcher`](crate::NpyBatcher) the function runs where the tensors are made: on
+    /// the consumer's thread, or, if there are workers and the device is a GPU, on one that is a
+    /// batch ahead of it; with any other batcher, also one around an `NpyBatcher`, on the workers'.
     ///
     /// A panic in it is an error of the batch.
     ///
@@ -297,42 +302,45 @@ where
         self
     }
 
-    /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see [`Tail`].
+    /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see
+    /// [`Tail`].
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
     }
 
-    /// Shuffles all items anew in each epoch. The order is a pure function of the seed, the epoch and the
-    /// number of items, see [`Permutation`](crate::Permutation); it takes no memory. It is the short form of
-    /// [`sampler`](Self::sampler) with [`Sampler::shuffled`].
+    /// Shuffles all items anew in each epoch. The order is a pure function of the seed, the epoch
+    /// and the number of items, see [`Permutation`](crate::Permutation); it takes no memory. It is
+    /// the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.sampler = Sampler::shuffled(seed);
         self
     }
 
-    /// How the items of an epoch are chosen and ordered: shuffled, in blocks, by weights, balanced over classes, those of a
-    /// list. Of a sampler of windows, a batch gets the items at which they begin, and makes windows of them itself; for an
-    /// [`NpyDataset`], use [`windows`](NpyDataset::windows) instead, which makes each window an item.
+    /// How the items of an epoch are chosen and ordered: shuffled, in blocks, by weights, balanced
+    /// over classes, those of a list. Of a sampler of windows, a batch gets the items at which they
+    /// begin, and makes windows of them itself; for an [`NpyDataset`], use
+    /// [`windows`](NpyDataset::windows) instead, which makes each window an item.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
         self
     }
 
-    /// Takes the part of each epoch that belongs to one of several processes; [`Shard::from_env`] knows what
-    /// the usual launchers say. Shards cut the order, not the dataset: they are disjoint, and each is
-    /// a new sample of all items in each epoch. The [`Tail`] says what happens at the end of an epoch
-    /// where there is not a full batch for each; all but [`Tail::Uneven`] give each the same number of batches.
+    /// Takes the part of each epoch that belongs to one of several processes; [`Shard::from_env`]
+    /// knows what the usual launchers say. Shards cut the order, not the dataset: they are
+    /// disjoint, and each is a new sample of all items in each epoch. The [`Tail`] says what
+    /// happens at the end of an epoch where there is not a full batch for each; all but
+    /// [`Tail::Uneven`] give each the same number of batches.
     pub fn shard(mut self, shard: Shard, tail: Tail) -> Self {
         (self.shard, self.tail) = (shard, tail);
         self
     }
 
-    /// Begins with an epoch other than 0, counted from 0: what comes is what a loader that has had the epochs
-    /// before it would yield.
+    /// Begins with an epoch other than 0, counted from 0: what comes is what a loader that has had
+    /// the epochs before it would yield.
     ///
-    /// A training run of Burn's `Learner` that is resumed from `.checkpoint(n)`, after its epoch `n` counted from 1,
-    /// goes on with the order that it would have had with `.start_epoch(n)`.
+    /// A training run of Burn's `Learner` that is resumed from `.checkpoint(n)`, after its epoch
+    /// `n` counted from 1, goes on with the order that it would have had with `.start_epoch(n)`.
     pub fn start_epoch(mut self, epoch: u64) -> Self {
         self.start = Start::Epoch(epoch);
         self
@@ -350,32 +358,34 @@ where
         self
     }
 
-    /// How many threads load batches ahead of the consumer; 0 unless set. With 0, each batch is loaded when it is
-    /// asked for, together with those behind it if they are small: up to 128 KiB of an [`NpyDataset`] that is in memory. With
-    /// [`AUTOTUNE`], as many as make batches come faster.
+    /// How many threads load batches ahead of the consumer; 0 unless set. With 0, each batch is
+    /// loaded when it is asked for, together with those behind it if they are small: up to 128 KiB
+    /// of an [`NpyDataset`] that is in memory. With [`AUTOTUNE`], as many as make batches come
+    /// faster.
     ///
-    /// A consumer that waits longer for batches of an [`NpyDataset`] than it works with them loads some itself, unless files of
-    /// more than 256 MiB may have to be read for them. If there are not more cores than workers, one of those pauses meanwhile;
-    /// of batches of 24 MiB or more, it then loads none.
+    /// A consumer that waits longer for batches of an [`NpyDataset`] than it works with them loads
+    /// some itself, unless files of more than 256 MiB may have to be read for them. If there are
+    /// not more cores than workers, one of those pauses meanwhile; of batches of 24 MiB or more, it
+    /// then loads none.
     pub fn num_workers(mut self, num_workers: usize) -> Self {
         self.demand.num_workers = num_workers;
         self
     }
 
-    /// How many batches may be loaded or being loaded before they are asked for. Unless set, or with [`AUTOTUNE`], the
-    /// loader begins with a few, of small batches with so many that they are worth waking a thread for, and
-    /// doubles that while the consumer waits although workers are idle, within
-    /// [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are workers, and no more than
-    /// 4,096. On a GPU one more is ready as tensors.
+    /// How many batches may be loaded or being loaded before they are asked for. Unless set, or
+    /// with [`AUTOTUNE`], the loader begins with a few, of small batches with so many that they are
+    /// worth waking a thread for, and doubles that while the consumer waits although workers are
+    /// idle, within [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are
+    /// workers, and no more than 4,096. On a GPU one more is ready as tensors.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.demand.prefetch = Some(batches);
         self
     }
 
     /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded,
-    /// however large. It holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Of rows that come
-    /// from a dataset other than an [`NpyDataset`], the size is known when the first batch of a pass is
-    /// loaded; until then each worker may load a batch.
+    /// however large. It holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Of rows that
+    /// come from a dataset other than an [`NpyDataset`], the size is known when the first batch of
+    /// a pass is loaded; until then each worker may load a batch.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.demand.prefetch_bytes = bytes;
         self
@@ -405,11 +415,11 @@ where
     /// skipped rows that is none; those of [`Sampler::check`] and [`Loader::resume`].
     ///
     /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`],
-    /// [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for a column that does not fit the batch type,
-    /// [`ErrorClass::Usage`] if there are more or fewer columns than tensors, and what reading a few of
-    /// the rows may give, such as [`ErrorClass::Changed`]. If the rows of an `NpyBatcher` come from
-    /// another dataset, they are not looked at before they are wanted: a column that does not fit is
-    /// then the error of the first batch.
+    /// [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for a column that does not fit the batch
+    /// type, [`ErrorClass::Usage`] if there are more or fewer columns than tensors, and what
+    /// reading a few of the rows may give, such as [`ErrorClass::Changed`]. If the rows of an
+    /// `NpyBatcher` come from another dataset, they are not looked at before they are wanted: a
+    /// column that does not fit is then the error of the first batch.
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         if self.batch_size == 0 {
             return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));

@@ -34,8 +34,8 @@ pub(crate) struct Cut {
 impl Cutter {
     /// The batches of an epoch from a position on.
     ///
-    /// Where the position is the start of a step, the plan is that of the whole epoch, begun later: the
-    /// batches keep their numbers and their padding. Else it is a plan of the rest.
+    /// Where the position is the start of a step, the plan is that of the whole epoch, begun later:
+    /// the batches keep their numbers and their padding. Else it is a plan of the rest.
     pub(crate) fn cut(&self, from: u64) -> Cut {
         let len = self.positions;
         let batch_size = self.batch_size as u64;
@@ -77,7 +77,8 @@ impl Cutter {
         }
     }
 
-    /// The rows of the shard from a position of the epoch on, those of a tail that batches may leave out too.
+    /// The rows of the shard from a position of the epoch on, those of a tail that batches may
+    /// leave out too.
     fn rows(&self, from: u64) -> Plan {
         Plan::new(from..self.positions, self.batch_size, false).shard(self.shard, self.tail)
     }
@@ -121,8 +122,9 @@ impl Cut {
         self.slice.as_ref().unwrap_or(&self.plan)
     }
 
-    /// Puts the rows of some batches behind what is there, and tells where those of each end, and how
-    /// many of the last of them are padding. Positions that follow each other are drawn at once.
+    /// Puts the rows of some batches behind what is there, and tells where those of each end, and
+    /// how many of the last of them are padding. Positions that follow each other are drawn at
+    /// once.
     pub(crate) fn rows(
         &self,
         batches: Range<u64>,

@@ -11,8 +11,8 @@ use burn_npy_core::{Error, ErrorClass};
 /// which row.
 ///
 /// Its message ends with that of its cause: what the file system, the dataset or a panic said.
-/// [`get_ref`](Self::get_ref) is the cause for programs. [`source`](StdError::source) goes on behind
-/// it, so who prints an error and its sources prints each message once.
+/// [`get_ref`](Self::get_ref) is the cause for programs. [`source`](StdError::source) goes on
+/// behind it, so who prints an error and its sources prints each message once.
 ///
 /// The loader yields it inside Burn's `DatasetError`, which prints the same message and also gives
 /// the `LoadError` as its source. Who prints the sources of a `DatasetError` prints that message
@@ -204,7 +204,8 @@ impl LoadError {
         self.0.batch
     }
 
-    /// The item that failed, as its number in the dataset that the loader was built from, if it is known to be one.
+    /// The item that failed, as its number in the dataset that the loader was built from, if it is
+    /// known to be one.
     pub fn row(&self) -> Option<u64> {
         self.0.row
     }

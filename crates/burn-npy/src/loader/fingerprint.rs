@@ -9,7 +9,8 @@ use crate::dataset::listed;
 
 /// How many rows of a column are looked at, at most.
 const ROWS: usize = 64;
-/// How many bytes are gathered for that, and how many of those are hashed, which takes ten times as long.
+/// How many bytes are gathered for that, and how many of those are hashed, which takes ten times as
+/// long.
 const GATHERED: usize = 1 << 20;
 const HASHED: usize = 1 << 16;
 

@@ -8,10 +8,11 @@ use burn::tensor::Device;
 
 use super::{LoadError, Loader};
 
-/// A Burn `DataLoader` that yields one batch again and again, as many times as an epoch has batches.
+/// A Burn `DataLoader` that yields one batch again and again, as many times as an epoch has
+/// batches.
 ///
-/// [`Loader::headroom`] makes it. To train with it takes as long as the training would if batches cost nothing: what a
-/// run with the real loader takes more is all that a faster one could gain.
+/// [`Loader::headroom`] makes it. To train with it takes as long as the training would if batches
+/// cost nothing: what a run with the real loader takes more is all that a faster one could gain.
 #[derive(Clone, Debug)]
 pub struct Headroom<O> {
     batch: O,
@@ -20,8 +21,8 @@ pub struct Headroom<O> {
 }
 
 impl<O: Clone + Send + 'static> Loader<O> {
-    /// The first batch of epoch 0, to be had as often as there are batches: for measuring the speed of the training
-    /// alone. It does not move the loader.
+    /// The first batch of epoch 0, to be had as often as there are batches: for measuring the speed
+    /// of the training alone. It does not move the loader.
     ///
     /// # Errors
     ///

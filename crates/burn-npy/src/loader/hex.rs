@@ -1,4 +1,5 @@
-//! 64-bit hashes as 16 hexadecimal digits, since many readers of JSON only keep 53 bits of a number.
+//! 64-bit hashes as 16 hexadecimal digits, since many readers of JSON only keep 53 bits of a
+//! number.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};

@@ -11,8 +11,8 @@ use super::draw::Drawn;
 /// Which rows a batch has, in which epoch, at which positions, and random numbers for each of them.
 ///
 /// [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) hands it to a transform together with
-/// the batch, and [`LoaderIter::info`](crate::LoaderIter::info) gives that of the last batch. A clone
-/// shares the row numbers.
+/// the batch, and [`LoaderIter::info`](crate::LoaderIter::info) gives that of the last batch. A
+/// clone shares the row numbers.
 #[derive(Clone)]
 pub struct BatchInfo {
     epoch: u64,
@@ -64,16 +64,16 @@ impl BatchInfo {
 
     /// The rows of the batch in its order: their numbers in the dataset that the loader was built
     /// from, which after a [`split`](crate::NpyDataset::split) are not those of the
-    /// [files](crate::Row::index). Those at the end may be [`padding`](Self::padding). Rows that were
-    /// skipped are not among them.
+    /// [files](crate::Row::index). Those at the end may be [`padding`](Self::padding). Rows that
+    /// were skipped are not among them.
     pub fn rows(&self) -> &[u64] {
         let (drawn, range) = &self.rows;
         &drawn.rows()[range.clone()]
     }
 
     /// The positions of the [`rows`](Self::rows) in the [order](crate::Order) of the epoch, counted
-    /// from 0: the same for any batch size and number of shards, and after a resume in the middle of
-    /// the epoch. A row that the epoch has more than once has another position each time.
+    /// from 0: the same for any batch size and number of shards, and after a resume in the middle
+    /// of the epoch. A row that the epoch has more than once has another position each time.
     /// [Padding](Self::padding) has the position of the row that it repeats.
     pub fn positions(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         let (drawn, range) = &self.rows;
@@ -89,8 +89,8 @@ impl BatchInfo {
 
     /// A generator for one of the rows, by its index in the batch: keyed by the seed of the sampler
     /// (0 if it has none), the epoch and the [position](Self::positions). So it gives the same
-    /// numbers for any number of workers, batch size or shards, and a row that is drawn fifty times in
-    /// an epoch has fifty generators. Padding has the generator of the row that it repeats.
+    /// numbers for any number of workers, batch size or shards, and a row that is drawn fifty times
+    /// in an epoch has fifty generators. Padding has the generator of the row that it repeats.
     ///
     /// # Panics
     ///

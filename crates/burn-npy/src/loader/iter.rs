@@ -19,8 +19,8 @@ use super::{BatchInfo, Settings};
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
-/// A batch that fails is yielded as one error, and the pass is over. Dropping the iterator stops its
-/// threads and waits for them.
+/// A batch that fails is yielded as one error, and the pass is over. Dropping the iterator stops
+/// its threads and waits for them.
 pub struct LoaderIter<O> {
     pass: Arc<Pass<O>>,
     threads: Option<Threads<O>>,
@@ -208,8 +208,8 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
 }
 
 impl<O: Send + 'static> DataLoaderIterator<O> for LoaderIter<O> {
-    /// What the pass has yielded, whatever was loaded ahead, of what it has; rows that were skipped count
-    /// as yielded, padding does not.
+    /// What the pass has yielded, whatever was loaded ahead, of what it has; rows that were skipped
+    /// count as yielded, padding does not.
     fn progress(&self) -> Progress {
         Progress::new(
             self.pass.cut.rows_before(self.next) as usize,

@@ -15,7 +15,8 @@ use crate::Result;
 /// What a user does to a batch.
 pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
 
-/// Batches of another source, changed: by the worker where it makes whole batches, else where tensors are made.
+/// Batches of another source, changed: by the worker where it makes whole batches, else where
+/// tensors are made.
 pub(crate) struct Mapped<O, P> {
     pub(crate) source: Arc<dyn Source<O>>,
     pub(crate) map: Map<O, P>,

@@ -1,6 +1,7 @@
 //! Where the time of a loader goes, counted while it works.
 //!
-//! Relaxed counters: each is right by itself, and a report that is taken during a pass may be a batch off.
+//! Relaxed counters: each is right by itself, and a report that is taken during a pass may be a
+//! batch off.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -44,7 +45,8 @@ macro_rules! counters {
 counters! {
     /// From the begin of each pass to its last batch so far.
     wall,
-    /// The consumer waited for a batch, or made batches itself: all without workers, some where it helped them.
+    /// The consumer waited for a batch, or made batches itself: all without workers, some where it
+    /// helped them.
     waited,
     /// Of that: it made batches, to help workers.
     helped,
@@ -56,7 +58,8 @@ counters! {
     ahead,
     /// All workers and the consumer together: made batches.
     busy,
-    /// Of that: in datasets and batchers of the user, and functions given to `map` where whole batches are made.
+    /// Of that: in datasets and batchers of the user, and functions given to `map` where whole
+    /// batches are made.
     user,
     /// Of that: blocked, for files that may have to be read from a disk.
     storage,
@@ -87,7 +90,8 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Waits for a disk are found by the time that the thread did not run, which costs a system call.
+    /// Waits for a disk are found by the time that the thread did not run, which costs a system
+    /// call.
     pub(crate) fn start(waits_for_storage: bool) -> Self {
         Self {
             cpu: waits_for_storage.then(thread_time).flatten(),

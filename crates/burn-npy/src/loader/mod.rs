@@ -6,9 +6,10 @@
 //!              consumer ◄── upload, in order ◄── window of loaded batches
 //! ```
 //!
-//! The order of an epoch depends on the sampler, the epoch and the number of items alone. Workers only
-//! decide when a batch is made, never what is in it. `cut` says which positions a batch has, `pass` what
-//! it is made of, `alone` and `workers` who makes it when, and `iter` yields it and moves the `cursor`.
+//! The order of an epoch depends on the sampler, the epoch and the number of items alone. Workers
+//! only decide when a batch is made, never what is in it. `cut` says which positions a batch has,
+//! `pass` what it is made of, `alone` and `workers` who makes it when, and `iter` yields it and
+//! moves the `cursor`.
 
 mod alone;
 mod builder;
@@ -62,12 +63,12 @@ use tune::{Setting, Tuner};
 ///
 /// A [`DataLoaderBuilder`] builds one. Each pass over it is the next epoch, from 0 on, in an order
 /// of its own if it is shuffled; [`epoch`](Self::epoch) gives any epoch again. The batches, their
-/// content and their order are the same for any number of workers. [`state`](Self::state) says how far it has
-/// come, [`resume`](Self::resume) goes on from there, and [`batch_at`](Self::batch_at) and
-/// [`locate`](Self::locate) look at any batch of any epoch.
+/// content and their order are the same for any number of workers. [`state`](Self::state) says how
+/// far it has come, [`resume`](Self::resume) goes on from there, and [`batch_at`](Self::batch_at)
+/// and [`locate`](Self::locate) look at any batch of any epoch.
 ///
-/// A pass that fails yields one error, a [`LoadError`], and ends; the next pass is not affected. Dropping
-/// an iterator stops and joins its threads; between passes there are none.
+/// A pass that fails yields one error, a [`LoadError`], and ends; the next pass is not affected.
+/// Dropping an iterator stops and joins its threads; between passes there are none.
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
     settings: Settings,
@@ -83,10 +84,12 @@ const NEAR_BYTES: usize = 128 << 10;
 #[derive(Clone)]
 struct Settings {
     sampler: Sampler,
-    /// How many items the dataset had when the loader was built: the plan does not follow one that changes.
+    /// How many items the dataset had when the loader was built: the plan does not follow one that
+    /// changes.
     items: u64,
     demand: Demand,
-    /// How many workers there are and how far ahead; the same for all passes, so that what was found out stays known.
+    /// How many workers there are and how far ahead; the same for all passes, so that what was
+    /// found out stays known.
     tuner: Arc<Mutex<Tuner>>,
     /// How many batches a worker makes at a time, if the window has room for them.
     run: usize,
@@ -163,9 +166,10 @@ impl Settings {
 }
 
 impl<O: Send + 'static> Loader<O> {
-    /// Where the time of all passes so far went, those of copies on other devices included, such as Burn's
-    /// `Learner` makes. Slices, as it makes for several devices, are timed on their own. The
-    /// [setting](Report::setting) is that of this loader: on a device where batches have another size, a copy has its own.
+    /// Where the time of all passes so far went, those of copies on other devices included, such as
+    /// Burn's `Learner` makes. Slices, as it makes for several devices, are timed on their own. The
+    /// [setting](Report::setting) is that of this loader: on a device where batches have another
+    /// size, a copy has its own.
     pub fn report(&self) -> Report {
         let setting = self.settings.setting();
         Report {
@@ -176,8 +180,9 @@ impl<O: Send + 'static> Loader<O> {
         }
     }
 
-    /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: by all passes over this loader and over
-    /// its copies and slices, and those of the state that it goes on from.
+    /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: by all
+    /// passes over this loader and over its copies and slices, and those of the state that it goes
+    /// on from.
     pub fn skipped(&self) -> Vec<Skipped> {
         let mut all = self.cursor.at().skipped;
         all.add(self.settings.skipped.rows());
@@ -189,15 +194,15 @@ impl<O: Send + 'static> Loader<O> {
         self.cutter.cut(0).batches().end as usize
     }
 
-    /// The next epoch, or the rest of one that is gone on with: what `iter` gives, as the type that knows
-    /// its [`state`](LoaderIter::state) and the rows of its batches.
+    /// The next epoch, or the rest of one that is gone on with: what `iter` gives, as the type that
+    /// knows its [`state`](LoaderIter::state) and the rows of its batches.
     pub fn pass(&self) -> LoaderIter<O> {
         let (at, ticket) = self.cursor.begin();
         self.run(at, Some((self.cursor.clone(), ticket)))
     }
 
-    /// A pass with the order of a certain epoch, whatever passes there were before. It does not move
-    /// the loader.
+    /// A pass with the order of a certain epoch, whatever passes there were before. It does not
+    /// move the loader.
     pub fn epoch(&self, epoch: u64) -> LoaderIter<O> {
         let skipped = self.cursor.at().skipped;
         let at = At {
@@ -256,8 +261,8 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
         Box::new(self.pass())
     }
 
-    /// How many items a whole epoch yields, for this shard; neither padding nor what is left out at the end
-    /// counts.
+    /// How many items a whole epoch yields, for this shard; neither padding nor what is left out at
+    /// the end counts.
     fn num_items(&self) -> usize {
         self.cutter.cut(0).num_rows() as usize
     }
@@ -275,10 +280,10 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
         Arc::new(self.with(source, settings, self.cutter.clone()))
     }
 
-    /// The items from `start` to `end` of each epoch, in its order; of a shard, those of its own. Slices that do
-    /// not overlap never see the same item in an epoch (unless the sampler repeats it), and each sees a
-    /// random sample of all items, another one each epoch. Of an epoch that is gone on with, a slice is
-    /// the same share of the rest. Slices are not padded.
+    /// The items from `start` to `end` of each epoch, in its order; of a shard, those of its own.
+    /// Slices that do not overlap never see the same item in an epoch (unless the sampler repeats
+    /// it), and each sees a random sample of all items, another one each epoch. Of an epoch that is
+    /// gone on with, a slice is the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         let cutter = self.cutter.slice(start, end);
         Arc::new(self.with(self.source.clone(), self.settings.fork(), cutter))

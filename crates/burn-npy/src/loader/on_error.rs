@@ -7,20 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Failure;
 
-/// What a loader does about a row that cannot be had: the dataset or the file gives an error for it, or
-/// the dataset or the batcher panics over it.
+/// What a loader does about a row that cannot be had: the dataset or the file gives an error for
+/// it, or the dataset or the batcher panics over it.
 ///
-/// A batch that fails is tried again row by row, and made of the rows that remain; one of which nothing
-/// remains is left out. So the dataset is asked for these rows more than once: one that gives another
-/// item each time, as a random sampler does, gives others. Rows are tried and counted in the order of
-/// the plan, so the result is the same for any number of workers. A file that changed, a column that
-/// does not fit the batch type, and a batch that fails although each of its rows is fine always end the
-/// pass; but of a panic nobody knows what it was about, so it counts as one over a row.
+/// A batch that fails is tried again row by row, and made of the rows that remain; one of which
+/// nothing remains is left out. So the dataset is asked for these rows more than once: one that
+/// gives another item each time, as a random sampler does, gives others. Rows are tried and counted
+/// in the order of the plan, so the result is the same for any number of workers. A file that
+/// changed, a column that does not fit the batch type, and a batch that fails although each of its
+/// rows is fine always end the pass; but of a panic nobody knows what it was about, so it counts as
+/// one over a row.
 ///
-/// [`Loader::skipped`](crate::Loader::skipped) lists the rows, also those that Burn's `Learner` did without.
+/// [`Loader::skipped`](crate::Loader::skipped) lists the rows, also those that Burn's `Learner` did
+/// without.
 ///
-/// Shards count for themselves. Where ranks must have the same number of batches, keep in mind that a batch
-/// may be left out.
+/// Shards count for themselves. Where ranks must have the same number of batches, keep in mind that
+/// a batch may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum OnError {

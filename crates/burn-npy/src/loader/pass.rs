@@ -34,7 +34,8 @@ pub(crate) struct Made<O> {
     pub(crate) loaded: Option<Loaded<O>>,
     /// The rows that are left.
     pub(crate) info: BatchInfo,
-    /// The rows that are not, in the order of the batch: all of them, or one more than may be skipped.
+    /// The rows that are not, in the order of the batch: all of them, or one more than may be
+    /// skipped.
     pub(crate) lost: Vec<(u64, Failure)>,
 }
 
@@ -52,13 +53,15 @@ impl<O> Pass<O> {
         BatchInfo::new(self.epoch, batch, self.seed, rows, padding)
     }
 
-    /// The batch before which all should be announced when `window` batches from `end` on are under way.
+    /// The batch before which all should be announced when `window` batches from `end` on are under
+    /// way.
     pub(crate) fn soon(&self, end: u64, window: u64) -> u64 {
         let ahead = self.announced_ahead.unwrap_or(0).max(window);
         end.saturating_add(ahead).min(self.cut.batches().end)
     }
 
-    /// Tells the source which batches are coming. Whatever is wrong with them is found when they are loaded.
+    /// Tells the source which batches are coming. Whatever is wrong with them is found when they
+    /// are loaded.
     pub(crate) fn announce(&self, batches: Range<u64>) {
         if self.announced_ahead.is_some() {
             let announce = || batches.for_each(|batch| self.source.announce(&self.info(batch)));
@@ -72,8 +75,8 @@ impl<O> Pass<O> {
 
     /// Loads a batch of those that were drawn. What comes of it depends on the batch alone.
     ///
-    /// Code of the user has a guard of its own. This one is for a bug of ours, which must not make the
-    /// consumer wait for a worker that is gone.
+    /// Code of the user has a guard of its own. This one is for a bug of ours, which must not make
+    /// the consumer wait for a worker that is gone.
     fn load(
         &self,
         batch: u64,
@@ -83,7 +86,8 @@ impl<O> Pass<O> {
         guarded("loader", || self.make(batch, draw, stop))?
     }
 
-    /// Draws and loads some batches, one after the other or all at once, until one fails or `stop` says so.
+    /// Draws and loads some batches, one after the other or all at once, until one fails or `stop`
+    /// says so.
     pub(crate) fn load_run(
         &self,
         batches: Range<u64>,
@@ -170,7 +174,8 @@ impl<O> Pass<O> {
         }
     }
 
-    /// Tries the rows one by one, and makes a batch of those that can be had; gives up if nobody wants it any more.
+    /// Tries the rows one by one, and makes a batch of those that can be had; gives up if nobody
+    /// wants it any more.
     fn salvage(
         &self,
         info: &BatchInfo,

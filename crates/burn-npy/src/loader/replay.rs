@@ -9,13 +9,13 @@ use super::pass::Pass;
 use super::{BatchInfo, Loader};
 
 impl<O: Send + 'static> Loader<O> {
-    /// A batch of an epoch, alone: the same as in a pass, without those before it. It does not move the
-    /// loader.
+    /// A batch of an epoch, alone: the same as in a pass, without those before it. It does not move
+    /// the loader.
     ///
     /// # Errors
     ///
-    /// What the pass would have yielded; with [`OnError`](crate::OnError) set to skip rows also the error of a row, if
-    /// none of the batch can be had.
+    /// What the pass would have yielded; with [`OnError`](crate::OnError) set to skip rows also the
+    /// error of a row, if none of the batch can be had.
     ///
     /// # Panics
     ///
@@ -66,9 +66,9 @@ impl<O: Send + 'static> Loader<O> {
         self.whole(epoch, batch).info(batch)
     }
 
-    /// Where a row of the dataset comes in an epoch: in which batch of which shard, and which of the batch it is; none
-    /// if the epoch does not have it, or leaves it out at its end. Of a row that comes more than once it
-    /// is the first place. Padding does not count.
+    /// Where a row of the dataset comes in an epoch: in which batch of which shard, and which of
+    /// the batch it is; none if the epoch does not have it, or leaves it out at its end. Of a row
+    /// that comes more than once it is the first place. Padding does not count.
     pub fn locate(&self, row: u64, epoch: u64) -> Option<Place> {
         let order = self.order(epoch);
         let position = order.position(row)?;

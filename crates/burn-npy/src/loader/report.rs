@@ -7,14 +7,16 @@ use std::time::Duration;
 use super::meter::Reading;
 use crate::dataset::listed;
 
-/// Where the time went, of all passes of a loader so far or of some: a [`Loader`](crate::Loader) gives it.
+/// Where the time went, of all passes of a loader so far or of some: a [`Loader`](crate::Loader)
+/// gives it.
 ///
-/// The time of the consumer, [`wall`](Self::wall), is the sum of what it [waited](Self::waited) for batches, what it
-/// took to make tensors of them ([`upload`](Self::upload)), code of yours on that way ([`map`](Self::map)), and
-/// everything else, which is the training ([`consumer`](Self::consumer)). With workers and a GPU, upload and map are done
+/// The time of the consumer, [`wall`](Self::wall), is the sum of what it [waited](Self::waited) for
+/// batches, what it took to make tensors of them ([`upload`](Self::upload)), code of yours on that
+/// way ([`map`](Self::map)), and everything else, which is the training
+/// ([`consumer`](Self::consumer)). With workers and a GPU, upload and map are done
 /// [ahead](Self::is_ahead) of the consumer, at the same time. So is what workers do:
-/// [`gather`](Self::gather), [`storage`](Self::storage), [`user`](Self::user) and [`idle`](Self::idle) are sums over
-/// all of them. `Display` says it in words.
+/// [`gather`](Self::gather), [`storage`](Self::storage), [`user`](Self::user) and
+/// [`idle`](Self::idle) are sums over all of them. `Display` says it in words.
 ///
 /// # Example
 ///
@@ -52,8 +54,8 @@ impl Report {
         Duration::from_nanos(self.reading.wall)
     }
 
-    /// How long the consumer waited for batches, or made them itself: all of them without workers, some where it would
-    /// have waited long.
+    /// How long the consumer waited for batches, or made them itself: all of them without workers,
+    /// some where it would have waited long.
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.reading.waited)
     }
@@ -63,12 +65,14 @@ impl Report {
         Duration::from_nanos(self.reading.upload)
     }
 
-    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran there.
+    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran
+    /// there.
     pub fn map(&self) -> Duration {
         Duration::from_nanos(self.reading.map)
     }
 
-    /// Whether [`upload`](Self::upload) and [`map`](Self::map) were done by a thread of their own, ahead of the consumer.
+    /// Whether [`upload`](Self::upload) and [`map`](Self::map) were done by a thread of their own,
+    /// ahead of the consumer.
     pub fn is_ahead(&self) -> bool {
         self.reading.ahead > 0
     }
@@ -80,20 +84,21 @@ impl Report {
         self.wall().saturating_sub(self.waited() + made)
     }
 
-    /// How long rows were gathered and converted, on all threads together, waits for storage not included.
+    /// How long rows were gathered and converted, on all threads together, waits for storage not
+    /// included.
     pub fn gather(&self) -> Duration {
         let other = self.reading.user + self.reading.storage;
         Duration::from_nanos(self.reading.busy.saturating_sub(other))
     }
 
-    /// How long all threads together were blocked while they read files of more than 256 MiB, which may not be in
-    /// memory; 0 where the system does not tell.
+    /// How long all threads together were blocked while they read files of more than 256 MiB, which
+    /// may not be in memory; 0 where the system does not tell.
     pub fn storage(&self) -> Duration {
         Duration::from_nanos(self.reading.storage.min(self.reading.busy))
     }
 
-    /// How long datasets and batchers that are not of this crate ran, and functions given to `map` behind those, on all threads
-    /// together.
+    /// How long datasets and batchers that are not of this crate ran, and functions given to `map`
+    /// behind those, on all threads together.
     pub fn user(&self) -> Duration {
         Duration::from_nanos(self.reading.user)
     }
@@ -113,13 +118,14 @@ impl Report {
         self.reading.rows
     }
 
-    /// How many bytes went to the device; 0 for batchers that are not of this crate, which make their own tensors.
+    /// How many bytes went to the device; 0 for batchers that are not of this crate, which make
+    /// their own tensors.
     pub fn uploaded_bytes(&self) -> u64 {
         self.reading.uploaded_bytes
     }
 
-    /// How many workers there are now, and how many batches may be loaded ahead: what was asked for, or found by
-    /// [`AUTOTUNE`](crate::AUTOTUNE).
+    /// How many workers there are now, and how many batches may be loaded ahead: what was asked
+    /// for, or found by [`AUTOTUNE`](crate::AUTOTUNE).
     pub fn setting(&self) -> (usize, usize) {
         (self.workers, self.window)
     }
@@ -136,8 +142,9 @@ impl Report {
         self.reading.rows as f64 / self.wall().as_secs_f64().max(1e-9)
     }
 
-    /// By which factor the training would get faster if batches cost nothing at all: 1 if it never waits. To measure it
-    /// instead of computing it, train with [`Loader::headroom`](crate::Loader::headroom).
+    /// By which factor the training would get faster if batches cost nothing at all: 1 if it never
+    /// waits. To measure it instead of computing it, train with
+    /// [`Loader::headroom`](crate::Loader::headroom).
     pub fn headroom(&self) -> f64 {
         let consumer = self.consumer().as_secs_f64();
         (self.wall().as_secs_f64() / consumer.max(1e-9)).max(1.0)

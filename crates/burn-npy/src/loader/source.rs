@@ -23,10 +23,11 @@ use crate::{NpyDataset, Result};
 
 /// What a worker makes of the rows of a batch.
 pub(crate) enum Loaded<O> {
-    /// Memory of the host, which one thread turns into tensors, the consumer's or an uploader: a CubeCL stream with its
-    /// memory pool belongs to a thread.
+    /// Memory of the host, which one thread turns into tensors, the consumer's or an uploader: a
+    /// CubeCL stream with its memory pool belongs to a thread.
     Host(Gathered),
-    /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is moved several times.
+    /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is
+    /// moved several times.
     Batch(Box<O>),
 }
 
@@ -43,7 +44,8 @@ pub(crate) trait Source<O>: Send + Sync {
     /// Prepares for a pass, in a random order or in that of the files.
     fn advise(&self, random: bool);
 
-    /// How many rows before they are loaded [`announce`](Self::announce) should know of them; 0 if it does nothing.
+    /// How many rows before they are loaded [`announce`](Self::announce) should know of them; 0 if
+    /// it does nothing.
     fn rows_ahead(&self) -> usize {
         0
     }
@@ -61,18 +63,19 @@ pub(crate) trait Source<O>: Send + Sync {
         false
     }
 
-    /// Whether [`finish`](Self::finish) takes memory of the host to that of a device, which is worth a thread of its own.
+    /// Whether [`finish`](Self::finish) takes memory of the host to that of a device, which is
+    /// worth a thread of its own.
     fn uploads(&self) -> bool {
         false
     }
 
-    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows. What of it is code of
-    /// the user is counted in the draw.
+    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
+    /// What of it is code of the user is counted in the draw.
     fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
 
-    /// Gives all batches that were drawn, in their order, at once. False if this source does not do that or one of them
-    /// fails; then those that were given do not count, and what is wrong is left to [`load`](Self::load) to find. The
-    /// items are memory to work with.
+    /// Gives all batches that were drawn, in their order, at once. False if this source does not do
+    /// that or one of them fails; then those that were given do not count, and what is wrong is
+    /// left to [`load`](Self::load) to find. The items are memory to work with.
     fn load_run(
         &self,
         _draw: &Draw,
@@ -285,8 +288,8 @@ impl<O: Send + 'static> Direct<O> {
     }
 }
 
-/// Any dataset with any batcher. Nothing is asked of the dataset but the items of batches: it may give
-/// another item each time that it is asked.
+/// Any dataset with any batcher. Nothing is asked of the dataset but the items of batches: it may
+/// give another item each time that it is asked.
 pub(crate) struct General<I, O> {
     dataset: Arc<dyn Dataset<I>>,
     batcher: Arc<dyn Batcher<I, O>>,
@@ -324,8 +327,8 @@ impl<I: 'static, O: 'static> General<I, O> {
             Ok(items) => return Ok(items),
             Err(error) => error,
         };
-        // Which one was it? A dataset that gives another item each time has lost these, but so it has
-        // if nobody asks: the batch has failed.
+        // Which one was it? A dataset that gives another item each time has lost these, but so it
+        // has if nobody asks: the batch has failed.
         for item in items {
             if let Err(error) = guarded("dataset", || self.dataset.get(item))? {
                 return Err(Failure::from(Cause::error(error)).of_row(item as u64));

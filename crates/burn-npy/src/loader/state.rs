@@ -17,14 +17,14 @@ const VERSION: u32 = 1;
 /// How far a loader has come: what was yielded, whatever was loaded ahead.
 ///
 /// [`Loader::state`] and [`LoaderIter::state`](crate::LoaderIter::state) give it,
-/// [`DataLoaderBuilder::resume`](crate::DataLoaderBuilder::resume) and [`Loader::resume`] go on from it. It is
-/// a cursor of a few hundred bytes, to be saved with `serde` next to the model and the optimizer, in
-/// one step: the example `resume` shows how.
+/// [`DataLoaderBuilder::resume`](crate::DataLoaderBuilder::resume) and [`Loader::resume`] go on
+/// from it. It is a cursor of a few hundred bytes, to be saved with `serde` next to the model and
+/// the optimizer, in one step: the example `resume` shows how.
 ///
-/// The cursor is a position of the epoch's order below which all shards have had everything, if they have
-/// come equally far. So it does not matter with how many workers, which batch size or how many shards the
-/// epoch is gone on with: each row still comes once. If a pass was dropped before its end, the state leads
-/// to its rest.
+/// The cursor is a position of the epoch's order below which all shards have had everything, if
+/// they have come equally far. So it does not matter with how many workers, which batch size or how
+/// many shards the epoch is gone on with: each row still comes once. If a pass was dropped before
+/// its end, the state leads to its rest.
 ///
 /// # Example
 ///
@@ -70,13 +70,14 @@ impl State {
         self.epoch
     }
 
-    /// How many positions of the epoch's order are done, over all shards; 0 at the start of an epoch.
+    /// How many positions of the epoch's order are done, over all shards; 0 at the start of an
+    /// epoch.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The rows that were skipped so far, see [`OnError`](crate::OnError), in the order of the dataset. With
-    /// shards, those of the shard whose state it is.
+    /// The rows that were skipped so far, see [`OnError`](crate::OnError), in the order of the
+    /// dataset. With shards, those of the shard whose state it is.
     pub fn skipped(&self) -> &[Skipped] {
         self.skipped.rows()
     }
@@ -187,23 +188,27 @@ impl At {
 }
 
 impl<O> Loader<O> {
-    /// How far the loader has come: after what the last pass has yielded so far, also if that pass is still
-    /// running. Passes of [`epoch`](Self::epoch) and batches of [`batch_at`](Self::batch_at) do not count, nor
-    /// do those of copies that [`slice`](burn::data::dataloader::DataLoader::slice) and
-    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner` uses; their rows that were skipped are in [`skipped`](Self::skipped).
+    /// How far the loader has come: after what the last pass has yielded so far, also if that pass
+    /// is still running. Passes of [`epoch`](Self::epoch) and batches of
+    /// [`batch_at`](Self::batch_at) do not count, nor do those of copies that
+    /// [`slice`](burn::data::dataloader::DataLoader::slice) and
+    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner`
+    /// uses; their rows that were skipped are in [`skipped`](Self::skipped).
     pub fn state(&self) -> State {
         self.identity.state(self.cursor.at())
     }
 
-    /// Goes on from a state: the next pass is the rest of its epoch, and the ones after it are as if nothing
-    /// had happened. The number of workers, the batch size and the shards may be others than those of
-    /// the loader that the state is from. If the batches are the same, so are their numbers.
+    /// Goes on from a state: the next pass is the rest of its epoch, and the ones after it are as
+    /// if nothing had happened. The number of workers, the batch size and the shards may be others
+    /// than those of the loader that the state is from. If the batches are the same, so are their
+    /// numbers.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a state of another dataset, another sampler, another seed, or another
-    /// version, naming what differs. A dataset is known by its length and, if it is an
-    /// [`NpyDataset`](crate::NpyDataset), by the names, dtypes, shapes and some rows of its columns.
+    /// [`ErrorClass::Usage`] for a state of another dataset, another sampler, another seed, or
+    /// another version, naming what differs. A dataset is known by its length and, if it is an
+    /// [`NpyDataset`](crate::NpyDataset), by the names, dtypes, shapes and some rows of its
+    /// columns.
     pub fn resume(&self, state: &State) -> Result<()> {
         self.cursor.set(self.identity.place(state)?);
         Ok(())

@@ -1,16 +1,17 @@
 //! How many workers, and how far ahead: found by looking at who waits.
 //!
-//! The order and the content of batches depend on neither, so to try is always safe. Each time that the consumer
-//! has waited noticeably, one of two things is changed, and kept only if it helped:
+//! The order and the content of batches depend on neither, so to try is always safe. Each time that
+//! the consumer has waited noticeably, one of two things is changed, and kept only if it helped:
 //!
-//! * the workers were idle now and then, so batches come unevenly: a window twice as long is tried, within its bytes, unless
-//!   the consumer loaded batches meanwhile;
-//! * they were not: one more worker is tried. The one is kept if batches come 3 % faster, the other at 5 %. A machine whose cores the
-//!   training needs does not get faster, so there it is taken back.
+//! * the workers were idle now and then, so batches come unevenly: a window twice as long is tried,
+//!   within its bytes, unless the consumer loaded batches meanwhile;
+//! * they were not: one more worker is tried. The one is kept if batches come 3 % faster, the other
+//!   at 5 %. A machine whose cores the training needs does not get faster, so there it is taken
+//!   back.
 //!
-//! If nobody waits and the workers are mostly idle, one fewer is tried, and kept if nothing gets slower. A setting
-//! that stays is looked at ever more seldom; what was tried in vain is tried again only when the speed has
-//! changed by a third, as it does when another model trains.
+//! If nobody waits and the workers are mostly idle, one fewer is tried, and kept if nothing gets
+//! slower. A setting that stays is looked at ever more seldom; what was tried in vain is tried
+//! again only when the speed has changed by a third, as it does when another model trains.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use super::meter::Reading;
 const NOTICED: f64 = 0.02;
 /// The share of the time for which workers are idle if the window holds them up.
 const IDLE: f64 = 0.1;
-/// How much faster it must get by one more worker, which takes a core, and by a longer window, which takes memory.
+/// How much faster it must get by one more worker, which takes a core, and by a longer window,
+/// which takes memory.
 const GAIN: f64 = 1.05;
 const WINDOW_GAIN: f64 = 1.03;
 /// How much slower it may get by one fewer.

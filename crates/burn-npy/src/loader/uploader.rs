@@ -1,8 +1,9 @@
 //! The thread that makes tensors ahead of the consumer, for devices with memory of their own.
 //!
-//! It takes what the workers have loaded, in order, and so stands between the window and the consumer. One batch is ready
-//! on the device while the consumer works with the one before it: the copy to the device, and what it becomes there, go
-//! on meanwhile. It is one thread with one CubeCL stream, which owns all memory of batches.
+//! It takes what the workers have loaded, in order, and so stands between the window and the
+//! consumer. One batch is ready on the device while the consumer works with the one before it: the
+//! copy to the device, and what it becomes there, go on meanwhile. It is one thread with one CubeCL
+//! stream, which owns all memory of batches.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -46,7 +47,8 @@ impl<O: Send + 'static> Uploader<O> {
         })
     }
 
-    /// The next batch in order. It must not be called more often than there are batches, nor after a failure.
+    /// The next batch in order. It must not be called more often than there are batches, nor after
+    /// a failure.
     pub(crate) fn take(&mut self) -> Result<Made<O>, Failure> {
         let start = Instant::now();
         let made = self.ready.as_ref().and_then(|ready| ready.recv().ok());

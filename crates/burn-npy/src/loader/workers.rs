@@ -1,6 +1,7 @@
 //! The threads of one pass, and the window between them and the consumer.
 //!
-//! Who takes the batches is called the consumer here; on a GPU that is the `uploader`, which stands between.
+//! Who takes the batches is called the consumer here; on a GPU that is the `uploader`, which stands
+//! between.
 //!
 //! One mutex guards the [state](window::State). A batch is in one of five states:
 //!
@@ -10,40 +11,47 @@
 //! * *fetched*: its number is below `fetched`; it has no slot, and the consumer has it at hand;
 //! * *yielded*: the consumer has given it away.
 //!
-//! Invariants: `yielded <= fetched <= next`, `next <= end` unless a batch failed, `next - yielded <= window` (or one more, see below), and `slots[i]` belongs to
-//! batch `fetched + i`. So at most `window` batches are claimed, loaded or fetched, which bounds the
-//! memory, and the consumer has them in order. It says what it has yielded when it comes for more.
+//! Invariants: `yielded <= fetched <= next`, `next <= end` unless a batch failed, `next - yielded
+//! <= window` (or one more, see below), and `slots[i]` belongs to batch `fetched + i`. So at most
+//! `window` batches are claimed, loaded or fetched, which bounds the memory, and the consumer has
+//! them in order. It says what it has yielded when it comes for more.
 //!
-//! To pass one small batch costs more than to load it, so they are passed in runs: a worker claims a run of
-//! neighbours and fills their slots at once, and the consumer fetches all that are ready, but no more
-//! than half of the window, so that the workers can go on meanwhile. Runs are short at the begin of a pass, where the
-//! consumer has nothing yet.
+//! To pass one small batch costs more than to load it, so they are passed in runs: a worker claims
+//! a run of neighbours and fills their slots at once, and the consumer fetches all that are ready,
+//! but no more than half of the window, so that the workers can go on meanwhile. Runs are short at
+//! the begin of a pass, where the consumer has nothing yet.
 //!
-//! A consumer that waits longer than it works *helps*: where it would wait, it claims and loads batches like a worker, for which
-//! nobody has to be woken. Runs are shorter then, and if they are single batches, the window has room for one more. If there are not more cores than workers, it takes the place of one, who
-//! pauses. So two workers on two cores are never three threads that wake each other. A consumer that has work to do
-//! with its batches does not help, nor where loading runs code of the user, or may wait for a disk; and it takes nobody's place
-//! where batches are large.
+//! A consumer that waits longer than it works *helps*: where it would wait, it claims and loads
+//! batches like a worker, for which nobody has to be woken. Runs are shorter then, and if they are
+//! single batches, the window has room for one more. If there are not more cores than workers, it
+//! takes the place of one, who pauses. So two workers on two cores are never three threads that
+//! wake each other. A consumer that has work to do with its batches does not help, nor where
+//! loading runs code of the user, or may wait for a disk; and it takes nobody's place where batches
+//! are large.
 //!
-//! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait, no more are woken than there are other
-//! cores, and those that pause or have no thread yet stay so. To wake a thread is not cheap either, 20 us in a virtual machine. So a busy
-//! consumer says when it will have come for more, and a worker that finds no room *dozes* until then, for which nobody has
-//! to wake it. If those that are awake are too few, the consumer waits, and so is not busy any more; how long the first batch took does not count,
-//! nor what it waits for if there are not more cores than workers and those that are awake had to wait for room not long ago.
+//! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait,
+//! no more are woken than there are other cores, and those that pause or have no thread yet stay
+//! so. To wake a thread is not cheap either, 20 us in a virtual machine. So a busy consumer says
+//! when it will have come for more, and a worker that finds no room *dozes* until then, for which
+//! nobody has to wake it. If those that are awake are too few, the consumer waits, and so is not
+//! busy any more; how long the first batch took does not count, nor what it waits for if there are
+//! not more cores than workers and those that are awake had to wait for room not long ago.
 //!
-//! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the consumer is about to fetch,
-//! when it only lets others run for a moment. The consumer wakes as many as there is room for when it fetches, first those
-//! that ran on another processor, and all when it stops or no batch is left; those that pause, when it neither helps nor is busy; those that
-//! doze, when nothing is loaded. The consumer waits for `loaded` while slot 0 is empty, and if it helps, only when it can claim nothing; the worker that
-//! fills slot 0 wakes it. A worker waits with no batch in its hands, and only if less than a run is left of the window, so with at least half
-//! of the window loaded or being loaded. So nobody waits for ever.
+//! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the
+//! consumer is about to fetch, when it only lets others run for a moment. The consumer wakes as
+//! many as there is room for when it fetches, first those that ran on another processor, and all
+//! when it stops or no batch is left; those that pause, when it neither helps nor is busy; those
+//! that doze, when nothing is loaded. The consumer waits for `loaded` while slot 0 is empty, and if
+//! it helps, only when it can claim nothing; the worker that fills slot 0 wakes it. A worker waits
+//! with no batch in its hands, and only if less than a run is left of the window, so with at least
+//! half of the window loaded or being loaded. So nobody waits for ever.
 //!
-//! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start more threads, or say
-//! that fewer are to go on. A worker that is not to go on leaves before it claims, and marks itself as gone under the
-//! lock, so that its place can be filled again.
+//! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start
+//! more threads, or say that fewer are to go on. A worker that is not to go on leaves before it
+//! claims, and marks itself as gone under the lock, so that its place can be filled again.
 //!
-//! How it stops: a worker leaves when `stopped` is set, or when every batch is claimed. A batch that
-//! failed sets `end` behind itself, so nothing after it is claimed. Dropping [`Workers`] sets
+//! How it stops: a worker leaves when `stopped` is set, or when every batch is claimed. A batch
+//! that failed sets `end` behind itself, so nothing after it is claimed. Dropping [`Workers`] sets
 //! `stopped` and joins; that takes as long as the batches that are being loaded, one a worker.
 
 mod window;
@@ -60,16 +68,19 @@ use super::meter::Meter;
 use super::pass::{Made, Pass};
 use window::{Hands, Shared, processor};
 
-/// How often a worker looks again for the room that a consumer makes who was woken and has only to run. To sleep meanwhile
-/// and to be woken takes longer: with batches of 12 MB, two workers were idle for 12 % of one's time, and so for 7 %.
+/// How often a worker looks again for the room that a consumer makes who was woken and has only to
+/// run. To sleep meanwhile and to be woken takes longer: with batches of 12 MB, two workers were
+/// idle for 12 % of one's time, and so for 7 %.
 const MOST_YIELDS: u32 = 100;
-/// From this size of a batch on the memory is what bounds two threads: the consumer takes no worker's place.
+/// From this size of a batch on the memory is what bounds two threads: the consumer takes no
+/// worker's place.
 const LARGE_BATCH: usize = 24 << 20;
 
 /// A consumer that works so many times as long as it waits, or longer, is busy.
 const BUSY: u32 = 32;
 
-/// For how many windows of batches no worker must have had to wait for room before one that has no core is woken.
+/// For how many windows of batches no worker must have had to wait for room before one that has no
+/// core is woken.
 const IDLED: u64 = 4;
 
 /// How the consumer spent its time; what is longer ago counts less.
@@ -166,7 +177,8 @@ impl<O: Send + 'static> Workers<O> {
         self.may_help && !(takes_place && self.is_large) && self.recent.mostly_waits()
     }
 
-    /// Starts a thread for each worker that should go on and has none. Who would pause for a consumer that helps needs none yet.
+    /// Starts a thread for each worker that should go on and has none. Who would pause for a
+    /// consumer that helps needs none yet.
     fn staff(&mut self, helps: bool) -> std::io::Result<()> {
         let mut state = self.shared.lock();
         for index in 0..state.setting.workers {
@@ -191,8 +203,8 @@ impl<O: Send + 'static> Workers<O> {
         Ok(())
     }
 
-    /// The next batch in order. It must not be called more often than there are batches, nor after a
-    /// failure.
+    /// The next batch in order. It must not be called more often than there are batches, nor after
+    /// a failure.
     pub(crate) fn take(&mut self) -> Result<Made<O>, Failure> {
         if self.fetched.is_empty() {
             self.fetch();
@@ -217,7 +229,8 @@ impl<O: Send + 'static> Workers<O> {
         state.helps = helps;
         // On one core there is none to be kept, and who mostly waits needs none.
         let keeps_core = self.may_help && !self.recent.mostly_waits() && shared.settings.cores > 1;
-        // Where all workers would be one thread too many, and those that are awake have time, more of them are no help.
+        // Where all workers would be one thread too many, and those that are awake have time, more
+        // of them are no help.
         let suffices = state.setting.workers >= shared.settings.cores
             && state.next - state.idled < IDLED * state.setting.window as u64;
         state.busy = keeps_core && (self.recent.hardly_waits() || suffices);

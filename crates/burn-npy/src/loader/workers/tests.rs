@@ -16,7 +16,8 @@ use super::super::source::{Loaded, Source};
 use super::super::tune::{Bounds, Setting, Tuner};
 use super::*;
 
-/// Batches that take a while, with the thread that loaded each, and how many were being loaded then.
+/// Batches that take a while, with the thread that loaded each, and how many were being loaded
+/// then.
 pub(in crate::loader) struct Slow {
     len: usize,
     load: Duration,
@@ -210,7 +211,8 @@ fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
     assert!(source.loaded_by("burn-npy-1", 120) >= 20);
 }
 
-/// How many batches two workers load beside each other for steps of 2 ms, on eight cores and on two.
+/// How many batches two workers load beside each other for steps of 2 ms, on eight cores and on
+/// two.
 fn loaded_together(batches: usize, load: Duration, hiccup: Duration) -> [usize; 2] {
     [8, 2].map(|cores| {
         let mut source = Slow::new(batches, load);

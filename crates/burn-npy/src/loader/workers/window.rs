@@ -1,4 +1,5 @@
-//! The window of batches between the workers and the consumer: what is claimed, loaded, waited for and woken.
+//! The window of batches between the workers and the consumer: what is claimed, loaded, waited for
+//! and woken.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use super::super::pass::{Made, Pass};
 use super::super::source::Loaded;
 use super::super::tune::Setting;
 
-/// Which part of a run is claimed at a time while the consumer helps, or more if they stay in a near cache.
+/// Which part of a run is claimed at a time while the consumer helps, or more if they stay in a
+/// near cache.
 const PART_OF_RUN: u64 = 4;
 
 type Slot<O> = Option<Result<Made<O>, Failure>>;
@@ -35,8 +37,8 @@ pub(super) struct State<O> {
     pub(super) setting: Setting,
     /// How many batches a worker claims at a time.
     pub(super) run: u64,
-    /// How many batches fit into the bytes that were asked for, if nobody knew their size before: by
-    /// the largest that was loaded.
+    /// How many batches fit into the bytes that were asked for, if nobody knew their size before:
+    /// by the largest that was loaded.
     fits: usize,
     /// Which workers have a thread that goes on.
     pub(super) alive: Vec<bool>,
@@ -46,7 +48,8 @@ pub(super) struct State<O> {
     pub(super) hungry: bool,
     /// Whether the consumer loads batches, too.
     pub(super) helps: bool,
-    /// Whether a worker on the core of the consumer would be in its way: it hardly waits, or those that are awake have time.
+    /// Whether a worker on the core of the consumer would be in its way: it hardly waits, or those
+    /// that are awake have time.
     pub(super) busy: bool,
     /// When a consumer that is busy will have come for more, for one worker that waits for room.
     pub(super) due: Option<Instant>,
@@ -190,8 +193,8 @@ impl<O> Shared<O> {
         let end = first + run;
         state.next = end;
         state.slots.extend((first..end).map(|_| None));
-        // A disk needs time, so what it must read is said a window before it is wanted. The first batches of a pass are wanted at
-        // once, so the others are said little by little.
+        // A disk needs time, so what it must read is said a window before it is wanted. The first
+        // batches of a pass are wanted at once, so the others are said little by little.
         let soon = self.pass.soon(end, window);
         let soon = soon
             .min(state.announced.max(end) + 2 * run)
@@ -229,7 +232,8 @@ impl<O> Shared<O> {
         state
     }
 
-    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile. Also gives how long it did nothing.
+    /// Waits for the next batch; who has hands to help loads what can be claimed meanwhile. Also
+    /// gives how long it did nothing.
     pub(super) fn wait_or_help<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<O>>,
@@ -290,8 +294,9 @@ impl<O> Shared<O> {
         }
     }
 
-    /// Wakes as many workers as there is room for; all that wait, if they are to leave. One too many would take the core of the
-    /// training for nothing, and to wake nobody is a system call, too.
+    /// Wakes as many workers as there is room for; all that wait, if they are to leave. One too
+    /// many would take the core of the training for nothing, and to wake nobody is a system call,
+    /// too.
     pub(super) fn wake_workers(&self, state: &mut State<O>) {
         let leaves = |alive: &[bool]| alive.iter().any(|alive| *alive);
         let most = match state.next >= state.end || leaves(&state.alive[state.setting.workers..]) {
@@ -302,7 +307,8 @@ impl<O> Shared<O> {
                 // At the begin of a pass runs are shorter, so one is woken for any room.
                 let wanted = (room / state.run as usize).max(room.min(1));
                 match state.busy {
-                    // Those that are awake look for room before they wait, so one of them is enough.
+                    // Those that are awake look for room before they wait, so one of them is
+                    // enough.
                     true => {
                         let alive = state.alive.iter().filter(|alive| **alive).count();
                         let awake = alive.saturating_sub(state.waiting.len() + state.pausing);
@@ -323,8 +329,9 @@ impl<O> Shared<O> {
     }
 }
 
-/// Whom of those that wait, each with the processor where it was last, a thread should wake that runs here: a busy system
-/// leaves a thread where it was, and on the processor of the consumer it would run when the consumer waits for it.
+/// Whom of those that wait, each with the processor where it was last, a thread should wake that
+/// runs here: a busy system leaves a thread where it was, and on the processor of the consumer it
+/// would run when the consumer waits for it.
 fn first_to_wake(waiting: &[(usize, Option<usize>)], here: Option<usize>) -> Option<usize> {
     let elsewhere = waiting.iter().rposition(|(_, last)| *last != here);
     elsewhere.or(waiting.len().checked_sub(1))
