@@ -201,11 +201,18 @@ impl Array {
                         names.join(", ")
                     )
                 }
-                _ => format!(
-                    "items of {} are opaque; if you know what they are, such as bfloat16, \
-                     reinterpret the array",
-                    self.item
-                ),
+                _ => {
+                    let such_as = match self.item.size() {
+                        1 => "a one-byte type of ml_dtypes such as int4 or float8_e4m3fn",
+                        2 => "bfloat16",
+                        _ => "bytes",
+                    };
+                    format!(
+                        "items of {} are opaque; if you know what they are, such as {such_as}, \
+                         reinterpret the array",
+                        self.item
+                    )
+                }
             };
             self.locate(Error::new(ErrorClass::Dtype, message))
         })

@@ -260,9 +260,14 @@ impl Gather {
         }
         let mut bound: Vec<BoundColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
-            let column = self
-                .fit(columns.get(name)?, spec, device)
-                .map_err(|error| error.in_array(name))?;
+            let column = columns.get(name)?;
+            let column = self.fit(column, spec, device).map_err(|error| {
+                let error = error.in_array(name);
+                match column.array().file() {
+                    Some(file) => error.in_file(file),
+                    None => error,
+                }
+            })?;
             let new_file = !bound.iter().any(|b| b.column.shares_file_with(&column));
             bound.push(BoundColumn {
                 name: name.clone(),

@@ -146,13 +146,14 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     let (class, mut message) = match (shape, unreadable) {
         (Some(array), _) => {
             let name = short(array.name);
-            let why = "seems to be the shape of a sparse array, whose parts are not columns of one \
-                       table; to train on its rows, save it dense with np.save:";
+            let why = "seems to be the shape of a sparse array, whose parts have no rows to train \
+                       on; save it dense, as np.save(path, scipy.sparse.load_npz(path).toarray()) \
+                       does for scipy's:";
             (ErrorClass::Shape, format!("`{name}` {why}"))
         }
         (None, Some(error)) => (error.class(), "not all arrays can be columns:".to_owned()),
         (None, None) if group.len() < arrays.len() => {
-            let why = "the arrays are not columns of one table, which have one number of rows:";
+            let why = "the arrays have different numbers of rows, so they are not one dataset:";
             (ErrorClass::Shape, why.to_owned())
         }
         (None, None) => {
@@ -174,8 +175,10 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
         let _ = write!(message, "\n  and {} more", arrays.len() - LISTED);
     }
     if !group.is_empty() {
-        let what = if group.len() == arrays.len() {
-            "To open them as columns anyway"
+        let what = if shape.is_some() {
+            "If it is no sparse array, to open those with the same number of rows"
+        } else if group.len() == arrays.len() {
+            "To open them"
         } else {
             "To open those with the same number of rows"
         };

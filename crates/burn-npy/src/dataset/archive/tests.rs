@@ -110,7 +110,7 @@ fn parts_and_facts_are_listed_with_the_call_that_opens_the_most() {
     assert_eq!(error.class(), ErrorClass::Shape);
     let call = format!("NpyDataset::from_npz({path:?}, [\"x_train\", \"y_train\"])");
     let expected = format!(
-        "the arrays are not columns of one table, which have one number of rows:
+        "the arrays have different numbers of rows, so they are not one dataset:
   x_test: uint8 [10, 28, 28]
   y_test: uint8 [10]
   x_train: uint8 [60, 28, 28]
