@@ -544,7 +544,8 @@ fn u64_to_f32(value: u64) -> f32 {
     (upper + lower) as f32
 }
 
-/// The value of an `f16`, which an `f32` holds exactly. A NaN keeps all its bits.
+/// The value of an `f16`, which an `f32` holds exactly. A NaN keeps its payload and becomes quiet,
+/// as the instructions of processors make it.
 ///
 /// It has no branch, so the compiler makes vectors of it; `f16::to_f32` looks at each element what
 /// the processor can do.
@@ -558,7 +559,8 @@ fn f16_to_f32(value: f16) -> f32 {
     let bits = u32::from(value.to_bits());
     let magnitude = (bits & 0x7fff) << 13;
     let extra = if magnitude >= INFINITY { BIAS } else { 0 };
-    let normal = magnitude + BIAS + extra;
+    let quiet = u32::from(magnitude > INFINITY) << 22;
+    let normal = (magnitude + BIAS + extra) | quiet;
     // A subnormal value counts units of 2^-24: so does the fraction of a float at the least normal
     // value, which is then one such value too large.
     let least = f32::from_bits(BIAS + NORMAL);
@@ -713,7 +715,7 @@ mod tests {
             if half.is_nan() {
                 let payload = u32::from(bits & 0x3ff) << 13;
                 let sign = u32::from(bits & 0x8000) << 16;
-                assert_eq!(found.to_bits(), sign | 0x7f80_0000 | payload);
+                assert_eq!(found.to_bits(), sign | 0x7fc0_0000 | payload);
             } else {
                 assert_eq!(found.to_bits(), expected.to_bits(), "{bits:#x}");
             }

@@ -253,7 +253,7 @@ pub(crate) fn all_below(rows: &[usize], len: usize) -> bool {
 /// What a machine can do, as far as the loops are compiled for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     Portable,
@@ -268,7 +268,7 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") {
+            if has!("avx2") && has!("fma") && has!("f16c") {
                 return Self::Avx2;
             }
         }
@@ -283,7 +283,7 @@ macro_rules! compiled_for {
         mod $module {
             use super::convert::{self, Cast, Pod, Scalar};
             use super::guard::{self, Guarded};
-            use super::{Rows, Wanted};
+            use super::{Rows, Wanted, widen_f16c};
             use crate::stream;
 
             #[target_feature(enable = $features)]
@@ -296,8 +296,10 @@ macro_rules! compiled_for {
                 row: &[u8],
                 out: &mut [T],
                 f: impl Fn(T) -> T + Copy,
-            ) {
-                convert::row::<S, T>(row, out, f);
+            ) where
+                f32: Cast<T>,
+            {
+                convert::row::<S, T>(row, out, f, |halves| widen_f16c(halves));
             }
 
             #[target_feature(enable = $features)]
@@ -305,8 +307,13 @@ macro_rules! compiled_for {
                 row: &[u8],
                 out: &mut [T],
                 f: impl Fn(T) -> T + Copy,
-            ) {
-                convert::stream_row::<S, T>(row, out, f, |line, to| stream::$store(line, to));
+            ) where
+                f32: Cast<T>,
+            {
+                let widen = |halves| widen_f16c(halves);
+                convert::stream_row::<S, T>(row, out, f, widen, |line, to| {
+                    stream::$store(line, to)
+                });
             }
 
             #[target_feature(enable = $features)]
@@ -315,15 +322,26 @@ macro_rules! compiled_for {
                 wanted: Wanted<'_>,
                 out: &mut [T],
                 f: impl Fn(T) -> T + Copy,
-            ) -> usize {
-                convert::short_rows::<S, T>(rows, wanted, out, f)
+            ) -> usize
+            where
+                f32: Cast<T>,
+            {
+                convert::short_rows::<S, T>(rows, wanted, out, f, |halves| widen_f16c(halves))
             }
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-compiled_for!(avx2, "avx2,fma", store_avx2);
+compiled_for!(avx2, "avx2,fma,f16c", store_avx2);
+
+/// Makes eight `f32` of eight `f16`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn widen_f16c(halves: [u8; 16]) -> [f32; 8] {
+    bytemuck::cast(std::arch::x86_64::_mm256_cvtph_ps(bytemuck::cast(halves)))
+}
 
 /// Whether all elements of a row fit.
 fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
@@ -341,7 +359,9 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
     wanted: Wanted<'_>,
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
-) {
+) where
+    f32: Cast<T>,
+{
     let row_len = rows.row_bytes / size_of::<S>();
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
@@ -359,16 +379,19 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
             // Where that is all there is.
             let done = match cfg!(target_arch = "x86_64") {
                 true => 0,
-                false => convert::short_rows::<S, T>(rows, wanted, out, f),
+                false => convert::short_rows::<S, T>(rows, wanted, out, f, convert::widen),
             };
-            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, f);
+            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, f, convert::widen);
             convert::other_rows(rows, wanted, done, out, row_len, &row);
         }
     }
 }
 
 /// The same for casts to what is seldom a batch of many numbers: a call more a row, and less to compile.
-fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [T]) {
+fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [T])
+where
+    f32: Cast<T>,
+{
     let row_len = rows.row_bytes / size_of::<S>();
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
@@ -381,7 +404,8 @@ fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>
             }
         }
         Level::Portable => {
-            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x);
+            let row =
+                |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x, convert::widen);
             convert::other_rows(rows, wanted, 0, out, row_len, &row);
         }
     }

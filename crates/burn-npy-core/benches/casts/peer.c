@@ -1,7 +1,7 @@
 // A loop that copies shuffled batches of rows, converted to float, into one buffer, and does nothing
 // else. It asks the processor for the row that comes 16 later.
 //
-//     cc -O3 -march=native peer.c -o peer
+//     cc -O3 -mavx2 -mfma -mf16c peer.c -o peer
 //     peer FILE BATCH CODE ROWS LEN OFFSET
 //
 // CODE is NumPy's, such as <f2. Prints the sum of the first 256 rows, then runs an epoch for each

@@ -577,3 +577,26 @@ fn the_row_and_the_element_that_do_not_fit_are_named() {
         }
     }
 }
+
+#[test]
+fn every_half_becomes_its_float_in_rows_of_any_length() {
+    let all: Vec<half::f16> = (0..=u16::MAX).map(half::f16::from_bits).collect();
+    let float = |x: half::f16| match x.is_nan() {
+        // As it is, but quiet.
+        true => {
+            (u32::from(x.to_bits()) << 16 & 1 << 31)
+                | 0x7fc0_0000
+                | u32::from(x.to_bits() & 0x3ff) << 13
+        }
+        false => (x.to_f64_const() as f32).to_bits(),
+    };
+    for len in [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 64, 1000] {
+        let rows = all.len() / len;
+        let table = Array2::from_shape_vec((rows, len), all[..rows * len].to_vec()).unwrap();
+        let column = Column::new(table.into()).unwrap();
+        let column = column.convert(&Convert::to(DType::F32)).unwrap();
+        let found = gather::<u32>(&column, &Vec::from_iter(0..rows));
+        let expected = all[..rows * len].iter().map(|x| float(*x));
+        assert!(found.into_iter().eq(expected), "{len}");
+    }
+}

@@ -12,7 +12,7 @@ use super::{LINE, Level, ROW_BYTES, Rows, Wanted, for_other_rows, for_short_rows
 use super::{convert_fast, convert_small};
 use crate::DType;
 pub(super) use crate::convert::Cast;
-use crate::convert::{Arith, Stage};
+use crate::convert::{Arith, AsF32, Stage};
 pub(super) use crate::element::Scalar;
 use crate::element::{with_made, with_measured};
 use crate::stream::{self, Line};
@@ -62,6 +62,8 @@ struct Swapped<T>(T);
 macro_rules! swapped {
     ($($int:ty),*) => {$(
         impl Scalar for Swapped<$int> {
+            const IS_HALF: bool = false;
+
             #[inline(always)]
             fn load(bytes: &[u8]) -> Self {
                 Self(bytemuck::pod_read_unaligned(bytes))
@@ -98,7 +100,10 @@ fn convert_float<S: Scalar + Cast<T>, T: Fused>(
     wanted: Wanted<'_>,
     stage: &Stage,
     out: &mut [T],
-) -> usize {
+) -> usize
+where
+    f32: Cast<T>,
+{
     match &*stage.arith {
         [Arith::Multiply(a), Arith::Add(b), ..] => {
             let (a, b) = (T::from_f64(*a), T::from_f64(*b));
@@ -174,6 +179,21 @@ pub(super) fn stream_tiles<T: Pod>(
     stream::fence();
 }
 
+/// Makes eight `f32` of eight `f16`.
+pub(super) trait Widen: Fn([u8; HALVES]) -> [f32; 8] + Copy {}
+
+impl<F: Fn([u8; HALVES]) -> [f32; 8] + Copy> Widen for F {}
+
+/// The size of eight halves.
+const HALVES: usize = 16;
+
+/// Where the processor has no instruction for it.
+#[inline(always)]
+pub(super) fn widen(halves: [u8; HALVES]) -> [f32; 8] {
+    let halves: [f16; 8] = bytemuck::cast(halves);
+    halves.map(f16::as_f32)
+}
+
 /// Converts the first of short rows, unless they go past the caches; gives how many.
 #[inline(always)]
 pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
@@ -181,13 +201,17 @@ pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
     wanted: Wanted<'_>,
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
-) -> usize {
+    widen: impl Widen,
+) -> usize
+where
+    f32: Cast<T>,
+{
     if wanted.past_caches {
         return 0;
     }
     let row_len = rows.row_bytes / size_of::<S>();
     for_short_rows!(rows, wanted, out, row_len, |from, out| row::<S, T>(
-        from, out, f
+        from, out, f, widen
     ))
 }
 
@@ -198,7 +222,10 @@ pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
     row: &[u8],
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
-) {
+    widen: impl Widen,
+) where
+    f32: Cast<T>,
+{
     let len = out.len();
     assert_eq!(row.len(), len * size_of::<S>());
     if len > 16 {
@@ -211,9 +238,9 @@ pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
         let out = out.chunks_exact_mut(PIECE / size_of::<S>());
         for (piece, out) in row.chunks_exact(PIECE).zip(out) {
             prefetch_later(piece);
-            convert_run::<S, T>(piece, out, f);
+            convert_run::<S, T>(piece, out, f, widen);
         }
-        convert_run::<S, T>(last, last_out, f);
+        convert_run::<S, T>(last, last_out, f, widen);
     } else if len >= 8 {
         convert_piece::<8, S, T>(row, out, 0, f);
         convert_piece::<8, S, T>(row, out, len - 8, f);
@@ -234,18 +261,21 @@ pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
     row: &[u8],
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
+    widen: impl Widen,
     store: impl Fn(Line, &mut Line) + Copy,
-) {
+) where
+    f32: Cast<T>,
+{
     let stored = size_of::<S>();
     let (head, lines, tail) = bytemuck::pod_align_to_mut::<T, Line>(out);
     let (before, row) = row.split_at(head.len() * stored);
-    convert_run::<S, T>(before, head, f);
+    convert_run::<S, T>(before, head, f, widen);
     let line_bytes = LINE / size_of::<T>() * stored;
     let (row, behind) = row.split_at(lines.len() * line_bytes);
     let convert_lines = |row: &[u8], lines: &mut [Line]| {
         for (from, to) in row.chunks_exact(line_bytes).zip(lines) {
             let mut line = Line::zeroed();
-            convert_run::<S, T>(from, bytemuck::cast_slice_mut(&mut line.0), f);
+            convert_run::<S, T>(from, bytemuck::cast_slice_mut(&mut line.0), f, widen);
             store(line, to);
         }
     };
@@ -264,7 +294,7 @@ pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
         convert_lines(row, lines);
     }
     convert_lines(last, last_lines);
-    convert_run::<S, T>(behind, tail, f);
+    convert_run::<S, T>(behind, tail, f, widen);
 }
 
 /// Whether the hardware does not see in time that a row is read from front to end, since more is written meanwhile. To
@@ -282,7 +312,23 @@ fn prefetch_later(part: &[u8]) {
 }
 
 #[inline(always)]
-fn convert_run<S: Scalar + Cast<T>, T: Pod>(row: &[u8], out: &mut [T], f: impl Fn(T) -> T + Copy) {
+fn convert_run<S: Scalar + Cast<T>, T: Pod>(
+    row: &[u8],
+    out: &mut [T],
+    f: impl Fn(T) -> T + Copy,
+    widen: impl Widen,
+) where
+    f32: Cast<T>,
+{
+    let (mut row, mut out) = (row, out);
+    if S::IS_HALF {
+        let (halves, last) = row.as_chunks::<HALVES>();
+        let (eights, last_out) = out.split_at_mut(8 * halves.len());
+        for (halves, out) in halves.iter().zip(eights.as_chunks_mut::<8>().0) {
+            *out = widen(*halves).map(|x| f(x.cast()));
+        }
+        (row, out) = (last, last_out);
+    }
     for (out, element) in out.iter_mut().zip(row.chunks_exact(size_of::<S>())) {
         *out = f(S::load(element).cast());
     }
