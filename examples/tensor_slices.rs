@@ -60,7 +60,8 @@ fn features_and_labels(out: &mut impl Write, device: &Device) -> Result<(), Box<
     let labels = array![0, 1, 0, 1, 0];
     let dataset = NpyDataset::from_tensor_slices((features, labels))?;
 
-    let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all();
+    // The features are of f64, as Rust's literals are; models compute in the device's floats.
+    let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().device_dtypes();
     let loader = DataLoaderBuilder::new(batcher)
         .batch_size(2)
         .shuffle(42)
@@ -79,9 +80,9 @@ fn features_and_labels(out: &mut impl Write, device: &Device) -> Result<(), Box<
 fn large_random(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Error>> {
     let mut rng = StdRng::seed_from_u64(0);
     let values = Array2::from_shape_simple_fn((100_000, 10), || rng.random::<f64>());
-    // The array is of f64, and so are the tensors: nothing is converted that was not asked for.
+    // The array is of f64, and so are the tensors: the batcher is told to keep the dtype.
     let dataset = NpyDataset::from_tensor_slices(values)?;
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all().keep_dtypes())
         .batch_size(1000)
         .num_workers(1)
         .prefetch(4)

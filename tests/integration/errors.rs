@@ -221,8 +221,8 @@ fn what_does_not_fit_is_refused_when_the_loader_is_built() {
     assert_eq!(class, ErrorClass::Dtype);
     assert_eq!(
         message,
-        "`images`: the column is uint8, but the batch wants a float tensor: convert it, for example \
-         with Convert::to(DType::F32)"
+        "`images`: the column is uint8, but the batch wants a float tensor: \
+         dataset.convert(\"images\", &Convert::to(DType::F32)) makes it one"
     );
     let (class, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
     assert_eq!(class, ErrorClass::Shape);

@@ -43,8 +43,9 @@ use crate::{DType, Error, ErrorClass, Result};
 /// | 2<sup>31</sup>, an integer | error | 2147483647 | | | -2147483648 | -2147483648 |
 /// | 2<sup>40</sup> + 3, an integer | error | 2147483647 | | | 3 | 3 |
 ///
-/// An error is one of the row, [`ErrorClass::Value`], when it is gathered. Empty places are errors
-/// when the column is described: floats cannot be wrapped, integers have no fraction.
+/// An error is one of the row, [`ErrorClass::Value`], when it is gathered. NumPy gives a value
+/// without a word where there is none. Empty places are errors when the column is
+/// [converted](crate::Column::convert): floats cannot be wrapped, integers have no fraction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Convert {
     steps: Vec<Step>,

@@ -336,7 +336,11 @@ impl OpenFile {
     fn open(path: &Path) -> Result<Self> {
         let open = || {
             // Looked at before it is opened, since opening a pipe waits for someone to write.
-            if !std::fs::metadata(path)?.is_file() {
+            let metadata = std::fs::metadata(path)?;
+            if metadata.is_dir() {
+                return Err(io::Error::other("a folder; open the files that are in it"));
+            }
+            if !metadata.is_file() {
                 return Err(io::Error::other("not a regular file"));
             }
             let file = File::open(path)?;

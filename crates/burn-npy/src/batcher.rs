@@ -126,15 +126,18 @@ impl<B> NpyBatcher<B> {
     ///
     /// Where the integers of the device are narrower than those of the column, as `i32` is for the
     /// `i64` of NumPy, a number that does not fit is an error of its row,
-    /// [`ErrorClass::Value`](crate::ErrorClass::Value). Convert the column to say what else should
-    /// become of it, or keep it as it is with [`keep_dtypes`](Self::keep_dtypes).
+    /// [`ErrorClass::Value`](crate::ErrorClass::Value). Convert the column with
+    /// [`saturating_cast`](crate::Convert::saturating_cast) or
+    /// [`wrapping_cast`](crate::Convert::wrapping_cast) to say what else should become of it, or
+    /// keep all columns as they are with [`keep_dtypes`](Self::keep_dtypes). Of the two the last
+    /// one called holds.
     pub fn device_dtypes(self) -> Self {
         self.change(|gather| gather.dtypes = Dtypes::Device)
     }
 
-    /// Keeps the dtypes of the columns, also of floats that are not the device's default: of a
-    /// `float64` column the tensors are `f64`. Unless a model has such parameters, backends panic
-    /// over the mixture, so without this word a [`Loader`](crate::Loader) is not built.
+    /// Keeps the dtypes of all columns, also of floats that are not the device's default: the
+    /// tensors of a `float64` column are `f64`. A model whose parameters are `f32` panics over
+    /// them, so a [`Loader`](crate::Loader) is not built unless this is called.
     pub fn keep_dtypes(self) -> Self {
         self.change(|gather| gather.dtypes = Dtypes::Kept)
     }
@@ -251,9 +254,10 @@ impl Gather {
             return Err(Error::new(
                 ErrorClass::Usage,
                 format!(
-                    "the batch has {} tensors, but there are {} columns for them: {}",
-                    self.specs.len(),
-                    names.len(),
+                    "the batch has {}, but there are {} for them: {}; NpyBatcher::new([..]) names \
+                     those of the batch, in the order of its tensors",
+                    counted(self.specs.len(), "tensor"),
+                    counted(names.len(), "column"),
                     listed(names)
                 ),
             ));
@@ -261,7 +265,7 @@ impl Gather {
         let mut bound: Vec<BoundColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
             let column = columns.get(name)?;
-            let column = self.fit(column, spec, device).map_err(|error| {
+            let column = self.fit(name, column, spec, device).map_err(|error| {
                 let error = error.in_array(name);
                 match column.array().file() {
                     Some(file) => error.in_file(file),
@@ -269,7 +273,9 @@ impl Gather {
                 }
             })?;
             let new_file = !bound.iter().any(|b| b.column.shares_file_with(&column));
+            let cast_to = self.dtypes == Dtypes::Device;
             bound.push(BoundColumn {
+                cast_to: cast_to.then_some(column.dtype()),
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
                 column,
@@ -280,14 +286,25 @@ impl Gather {
         Ok(bound)
     }
 
-    fn fit(&self, column: &Column, spec: &TensorSpec, device: &Device) -> Result<Column> {
+    fn fit(
+        &self,
+        name: &str,
+        column: &Column,
+        spec: &TensorSpec,
+        device: &Device,
+    ) -> Result<Column> {
         let rank = column.row_shape().len() + 1;
         if rank != spec.rank {
+            let one_number = spec.rank == 1 && column.row_shape().iter().all(|len| *len == 1);
+            let reshaped = match one_number {
+                true => format!("dataset.reshape({name:?}, &[]) makes a row one number"),
+                false => format!("dataset.reshape({name:?}, &[..]) gives rows another shape"),
+            };
             return Err(Error::new(
                 ErrorClass::Shape,
                 format!(
-                    "rows of shape {:?} make a batch of {rank} dimensions, but the batch wants a \
-                     Tensor<{}>: reshape the column or change the type",
+                    "rows of shape {:?} make a batch of {rank} dimensions, but the batch has a \
+                     tensor of {} there: {reshaped}, or change the type of the batch",
                     column.row_shape(),
                     spec.rank
                 ),
@@ -301,9 +318,9 @@ impl Gather {
                 column = column.convert(&Convert::to(dtype))?;
             }
         }
-        check_kind(column.dtype(), spec.kind, device)?;
+        check_kind(name, column.dtype(), spec.kind, device)?;
         if self.dtypes == Dtypes::Unsaid && spec.kind == Kind::Float {
-            check_float(column.dtype(), device)?;
+            check_float(name, column.dtype(), device)?;
         }
         Ok(column)
     }
@@ -341,6 +358,12 @@ impl Gather {
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
+}
+
+/// A number of things in words.
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// Whether rows are gathered together.

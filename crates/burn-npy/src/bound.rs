@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
-use burn_npy_core::{Ahead, Column, Error, ErrorClass, Result, SharedRows};
+use burn_npy_core::{Ahead, Column, DType, Error, ErrorClass, Result, SharedRows};
 
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{Upload, Widen};
@@ -56,6 +56,8 @@ pub(crate) struct BoundColumn {
     pub(crate) column: Column,
     /// That of the tensor.
     pub(crate) dtype: TensorDType,
+    /// The dtype of the device, if the batcher casts to it.
+    pub(crate) cast_to: Option<DType>,
     /// What is left to the device.
     pub(crate) widen: Option<Arc<Widen>>,
     /// Whether no column before this one is in the same file.
@@ -71,7 +73,26 @@ impl BoundColumn {
     ) -> Result<()> {
         self.column
             .gather_ahead(rows, ahead, out)
-            .map_err(|error| error.in_array(&self.name))
+            .map_err(|error| self.advised(error).in_array(&self.name))
+    }
+
+    /// What else a user can do about a value that the integers of the device do not have.
+    fn advised(&self, error: Error) -> Error {
+        match self.cast_to {
+            Some(dtype) if error.class() == ErrorClass::Value => {
+                let message = format!(
+                    "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its place \
+                     keeps the column's)",
+                    error.message()
+                );
+                let new = Error::new(error.class(), message);
+                match error.file() {
+                    Some(file) => new.in_file(file),
+                    None => new,
+                }
+            }
+            _ => error,
+        }
     }
 
     /// Memory for so many rows.

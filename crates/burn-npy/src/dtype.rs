@@ -58,7 +58,7 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
 }
 
 /// Checks that a column of floats is one in which the device computes.
-pub(crate) fn check_float(dtype: DType, device: &Device) -> Result<()> {
+pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<()> {
     let expected = device_dtype(Kind::Float, device)?;
     if dtype == expected {
         return Ok(());
@@ -67,14 +67,14 @@ pub(crate) fn check_float(dtype: DType, device: &Device) -> Result<()> {
         ErrorClass::Dtype,
         format!(
             "the column is {dtype}, but the device computes in {expected}, and a model would panic \
-             over the mixture: convert the column with Convert::to(DType::{expected:?}), let the \
-             batcher do it with device_dtypes(), or say with keep_dtypes() that {dtype} is meant"
+             over the mixture: dataset.convert({name:?}, &Convert::to(DType::{expected:?})) converts \
+             it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps {dtype}"
         ),
     ))
 }
 
 /// Checks that a column can become a tensor of a kind on a device.
-pub(crate) fn check_kind(dtype: DType, kind: Kind, device: &Device) -> Result<()> {
+pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) -> Result<()> {
     let (fits, wanted, advice) = match kind {
         Kind::Float => (dtype.is_float(), "a float", "DType::F32"),
         Kind::Int => (dtype.is_int(), "an integer", "DType::I64"),
@@ -84,8 +84,8 @@ pub(crate) fn check_kind(dtype: DType, kind: Kind, device: &Device) -> Result<()
         return Err(Error::new(
             ErrorClass::Dtype,
             format!(
-                "the column is {dtype}, but the batch wants {wanted} tensor: convert it, for \
-                 example with Convert::to({advice})"
+                "the column is {dtype}, but the batch wants {wanted} tensor: \
+                 dataset.convert({name:?}, &Convert::to({advice})) makes it one"
             ),
         ));
     }

@@ -219,25 +219,33 @@ impl Column {
     }
 
     /// The error of a row whose value cannot be converted.
-    fn misfit(&self, of: &[usize], misfit: (DType, Misfit)) -> Error {
-        let (to, misfit) = misfit;
-        let (row, value) = (of[misfit.row], &misfit.value);
+    fn misfit(&self, of: &[usize], (stage, misfit): (&Stage, Misfit)) -> Error {
+        let (row, value, to) = (of[misfit.row], &misfit.value, stage.to);
         let place = match self.row_len() {
             1 => format!("row {row}"),
             _ => format!("row {row}, element {}", misfit.element),
         };
-        let (why, advice) = match misfit.why {
-            Why::NotANumber => ("which is no number", "mend the data, or skip such rows"),
-            Why::Fraction => ("which is no whole number", "use round() or trunc() before"),
-            Why::OutOfRange => (
-                "which is out of its range",
-                "cast to a wider dtype, or use saturating_cast or wrapping_cast",
+        let why = match misfit.why {
+            Why::NotANumber => format!(
+                "{to} has no such value; replace it in the file, or let the loader skip such rows \
+                 with on_error"
             ),
+            Why::Fraction => format!(
+                "{to} has no fractions; round() or trunc() before the cast says what becomes of them"
+            ),
+            Why::OutOfRange => {
+                let (min, max) = to.int_range().unwrap_or((0, 0));
+                let ways = match stage.from.is_float() {
+                    true => "saturating_cast",
+                    false => "saturating_cast or wrapping_cast",
+                };
+                format!(
+                    "{to} goes from {min} to {max}; cast to a dtype that has it, or say with {ways} \
+                     what becomes of it"
+                )
+            }
         };
-        Error::new(
-            ErrorClass::Value,
-            format!("{place} has {value}, {why}, so it cannot become {to}: {advice}"),
-        )
+        Error::new(ErrorClass::Value, format!("{place} has {value}, but {why}"))
     }
 
     /// Whether the rows of another column lie within those of this one, so that they come along.
@@ -266,14 +274,14 @@ impl Column {
     }
 
     /// All stages over some rows; what lies between two stages is in the scratch memory. The error
-    /// is an element that a stage cannot convert, and the dtype that it cannot become.
+    /// is an element, and the stage that cannot convert it.
     fn run_stages(
         &self,
         source: Rows<'_>,
         wanted: Wanted<'_>,
         out: &mut [u8],
         scratch: &mut Scratch,
-    ) -> std::result::Result<(), (DType, Misfit)> {
+    ) -> std::result::Result<(), (&Stage, Misfit)> {
         let Some((last, before)) = self.stages.stages.split_last() else {
             gather::copy(source, wanted, out);
             return Ok(());
@@ -393,20 +401,20 @@ fn room(scratch: &mut Vec<u64>, len: usize) -> &mut [u8] {
     &mut bytemuck::cast_slice_mut(scratch)[..len]
 }
 
-fn run_stage(
-    stage: &Stage,
+fn run_stage<'a>(
+    stage: &'a Stage,
     rows: Rows<'_>,
     wanted: Wanted<'_>,
     out: &mut [u8],
     clamped: &mut Vec<u64>,
-) -> std::result::Result<(), (DType, Misfit)> {
+) -> std::result::Result<(), (&'a Stage, Misfit)> {
     match stage.guard {
         Guard::None => gather::convert(rows, wanted, stage, out),
         Guard::Exact | Guard::Whole => {
             gather::convert(rows, wanted, stage, out);
             // The rows are in the cache now.
             if let Some(misfit) = gather::first_misfit(rows, wanted.of, stage) {
-                return Err((stage.to, misfit));
+                return Err((stage, misfit));
             }
         }
         Guard::Clamp => {

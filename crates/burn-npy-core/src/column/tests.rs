@@ -501,30 +501,33 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
         (
             f64::NAN,
             DType::I64,
-            "row 1 has NaN, which is no number, so it cannot become int64: \
-             mend the data, or skip such rows",
+            "row 1 has NaN, but int64 has no such value; replace it in the file, or let the loader \
+             skip such rows with on_error",
         ),
         (
             f64::INFINITY,
             DType::I64,
-            "row 1 has inf, which is out of its range, so it cannot become int64: \
-             cast to a wider dtype, or use saturating_cast or wrapping_cast",
+            "row 1 has inf, but int64 goes from -9223372036854775808 to 9223372036854775807; cast \
+             to a dtype that has it, or say with saturating_cast what becomes of it",
         ),
         (
             0.5,
             DType::U8,
-            "row 1 has 0.5, which is no whole number, so it cannot become uint8: \
-             use round() or trunc() before",
+            "row 1 has 0.5, but uint8 has no fractions; round() or trunc() before the cast says \
+             what becomes of them",
         ),
     ] {
         assert_eq!(message(vec![0.0, value, 2.0], to(dtype)), expected);
     }
-    assert!(message(vec![0.0, 300.0], to(DType::U8)).starts_with("row 1 has 300, which is out"));
+    assert!(
+        message(vec![0.0, 300.0], to(DType::U8))
+            .starts_with("row 1 has 300, but uint8 goes from 0")
+    );
     // The value is the one that the cast meets.
     let halved = to(DType::F64).divide(2.0).cast(DType::I64);
     assert!(message(vec![0.0, 2.0, 4.0, 5.0], halved).starts_with("row 3 has 2.5"));
     let through = to(DType::I64).cast(DType::I8);
-    assert!(message(vec![200.0, 100.0], through).starts_with("row 0 has 200, which is out"));
+    assert!(message(vec![200.0, 100.0], through).starts_with("row 0 has 200, but int8 goes from"));
 }
 
 /// Whatever way the rows take, and in however many blocks.

@@ -72,7 +72,10 @@ impl Prefix {
         let truncated = |expected: u64| {
             Error::new(
                 ErrorClass::TruncatedHeader,
-                format!("the file ends inside its header: {file_len} bytes, expected {expected}"),
+                format!(
+                    "the file ends inside its header: {file_len} bytes, expected {expected}; it was \
+                     cut off, so write or download it anew"
+                ),
             )
         };
         let header_len = header_len.ok_or_else(|| truncated(start as u64))?;
@@ -211,7 +214,8 @@ impl Header {
             return Err(Error::new(
                 ErrorClass::TruncatedData,
                 format!(
-                    "{len} bytes, but items of {} in the shape {:?} need {expected}",
+                    "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was cut \
+                     off, so write or download it anew",
                     abbreviated(&self.item.to_string()),
                     self.shape
                 ),

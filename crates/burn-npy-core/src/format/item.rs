@@ -170,7 +170,9 @@ impl ItemType {
         if holds_objects(descr) {
             return Err(Error::new(
                 ErrorClass::Object,
-                "the array holds Python objects, which are pickled and never loaded",
+                "the array holds Python objects, which are pickled and never loaded; if you trust \
+                 the file, np.load(path, allow_pickle=True) loads it in Python, and np.savez saves \
+                 its arrays",
             ));
         }
         let (item, shape) = resolve(descr, 0)?;

@@ -34,7 +34,11 @@ const KINDS: &[(&[u8], &str, &str)] = &[
         "a pointer of Git LFS in place of the file",
         "fetch the file with `git lfs pull`",
     ),
-    (b"\x1f\x8b", "gzip", "decompress it first, with `gunzip`"),
+    (
+        b"\x1f\x8b",
+        "gzip",
+        "decompress it first, with `gunzip < FILE > x.npy`",
+    ),
     (b"\xfd7zXZ\0", "XZ", "decompress it first, with `unxz`"),
     (
         b"\x28\xb5\x2f\xfd",

@@ -52,24 +52,49 @@ pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &
         Some(field) => format!("{file}.{field}"),
         None => file.to_owned(),
     };
-    let call = reinterpreted(from, &[(column, array.item().size())]);
-    opaque(&array.item().to_string(), &call)
+    let size = array.item().size();
+    let call = reinterpreted(from, &[(column, size)]);
+    opaque(&array.item().to_string(), size, &call)
         .in_array(field.unwrap_or(file))
         .in_file(path)
 }
 
-fn opaque(item: &str, call: &str) -> Error {
+fn opaque(item: &str, size: usize, call: &str) -> Error {
     Error::new(
         ErrorClass::Dtype,
-        format!("items of {item} are opaque; say what they are: {call}"),
+        format!(
+            "items of {item} are opaque: the file does not tell their type. {}: {call}",
+            guess(size)
+        ),
     )
+}
+
+/// For which type of items of so many bytes a call is right.
+fn guess(size: usize) -> &'static str {
+    match size {
+        1 => {
+            "If they are float8_e4m3fn (for int4 it is DType::I4, and so on for the types of \
+             ml_dtypes)"
+        }
+        2 => "If they are bfloat16",
+        4 => "For their bytes (for complex32 it is DType::F16, for bcomplex32 DType::BF16)",
+        _ => "For their bytes",
+    }
 }
 
 fn without_arrays(npz: &Npz) -> Error {
     let members = list(npz.members().map(short));
     let message = match npz.members().len() {
         0 => "an empty archive: it has no members".to_owned(),
-        _ => format!("no arrays: the names of arrays end in .npy, but the members are {members}"),
+        _ if npz.members().any(|name| name.ends_with("data.pkl")) => {
+            "a file of torch.save, which is a pickle: load it in Python and save its tensors, as \
+             np.savez(\"x.npz\", x=tensor.numpy()) does"
+                .to_owned()
+        }
+        _ => format!(
+            "no arrays: the names of arrays end in .npy, but the members are {members}; \
+             np.savez(path, **dict(np.load(path))) writes those that are arrays anew"
+        ),
     };
     Error::new(ErrorClass::Usage, message)
 }
@@ -123,7 +148,7 @@ impl<'a> Entry<'a> {
                 ErrorClass::Shape,
                 "an array without axes has no rows; expected at least one dimension",
             ),
-            Ok(header) => opaque(&header.item().to_string(), &call),
+            Ok(header) => opaque(&header.item().to_string(), header.item().size(), &call),
         };
         error.in_array(self.name).in_file(path)
     }
@@ -146,14 +171,17 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     let (class, mut message) = match (shape, unreadable) {
         (Some(array), _) => {
             let name = short(array.name);
-            let why = "seems to be the shape of a sparse array, whose parts have no rows to train \
-                       on; save it dense, as np.save(path, scipy.sparse.load_npz(path).toarray()) \
-                       does for scipy's:";
+            let why = "seems to be the shape of a sparse array, whose parts are no columns; save \
+                       it dense, one of scipy's with np.save(\"x.npy\", \
+                       scipy.sparse.load_npz(path).toarray()):";
             (ErrorClass::Shape, format!("`{name}` {why}"))
         }
         (None, Some(error)) => (error.class(), "not all arrays can be columns:".to_owned()),
         (None, None) if group.len() < arrays.len() => {
-            let why = "the arrays have different numbers of rows, so they are not one dataset:";
+            let why = match group.len() {
+                0 => "none of the arrays has rows:",
+                _ => "the arrays have different numbers of rows, so they are not one dataset:",
+            };
             (ErrorClass::Shape, why.to_owned())
         }
         (None, None) => {
@@ -161,7 +189,8 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
             (ErrorClass::Dtype, why.to_owned())
         }
     };
-    for array in listed(arrays, group.first().and_then(|array| array.rows())) {
+    let shown = listed(arrays, group.first().and_then(|array| array.rows()));
+    for array in &shown {
         let name = short(array.name);
         let _ = match &array.header {
             Ok(header) if header.shape().is_empty() => {
@@ -171,14 +200,17 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
             Err(error) => write!(message, "\n  {name}: cannot be read: {}", described(error)),
         };
     }
-    if arrays.len() > LISTED {
-        let _ = write!(message, "\n  and {} more", arrays.len() - LISTED);
+    if arrays.len() > shown.len() {
+        let _ = write!(message, "\n  and {} more", arrays.len() - shown.len());
     }
-    if !group.is_empty() {
+    let all = group.len() == arrays.len();
+    if !group.is_empty() && (shape.is_none() || all) {
         let what = if shape.is_some() {
-            "If it is no sparse array, to open those with the same number of rows"
-        } else if group.len() == arrays.len() {
+            "If it is no sparse array"
+        } else if all {
             "To open them"
+        } else if group.len() == 1 {
+            "To open one of them"
         } else {
             "To open those with the same number of rows"
         };
@@ -222,7 +254,8 @@ fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
         .map(|array| format!("{:?}", short(array.name)));
     let mut names = quoted.collect::<Vec<_>>().join(", ");
     if arrays.len() > LISTED {
-        let _ = write!(names, ", /* {} more */", arrays.len() - LISTED);
+        // It does not compile as it is: a call with some of the names would open less than it says.
+        let _ = write!(names, ", and {} more", arrays.len() - LISTED);
     }
     let from = format!("NpyDataset::from_npz({path:?}, [{names}])");
     let shown = arrays.iter().take(LISTED);

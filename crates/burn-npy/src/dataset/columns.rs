@@ -149,9 +149,11 @@ impl NpyDataset {
         Self::from_columns(columns)
     }
 
-    /// Says what the opaque items of a column are, of which the file does not tell: NumPy writes
-    /// `bfloat16` of `ml_dtypes` as `<V2` and its 8-bit floats as `<V1`. Items of several such
-    /// numbers get an axis for them, and [`DType::U8`] gives the bytes.
+    /// Says what the opaque items of a column are, which the file does not tell: NumPy writes
+    /// `bfloat16` of `ml_dtypes` as `<V2`, and its one-byte types, such as `int4` and
+    /// `float8_e4m3fn`, as `<V1`; [`DType`] has all of them. Nobody can see whether the type is the
+    /// right one: another of the same size gives other values. Items of several such numbers get an
+    /// axis for them, and [`DType::U8`] gives the bytes.
     ///
     /// [`open`](Self::open) refuses opaque items. Where the columns are named, by
     /// [`from_npz`](Self::from_npz), [`from_files`](Self::from_files) or
@@ -162,8 +164,8 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorClass::Name`] if the column is not there; [`ErrorClass::Dtype`] if its items are not
-    /// opaque, or of a size that does not fit; [`ErrorClass::Usage`] if it was said before what
-    /// they are.
+    /// opaque, or of a size that does not fit; [`ErrorClass::Usage`] if the column was
+    /// reinterpreted before.
     ///
     /// # Example
     ///

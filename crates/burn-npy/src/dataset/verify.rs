@@ -13,13 +13,15 @@ const BLOCK_ROWS: usize = 1 << 14;
 impl NpyDataset {
     /// Reads all data once, to find before a training what would end it: compares the checksums of
     /// the archive members behind the columns, looks whether the files are still those that were
-    /// opened, and converts each row of the dataset, column by column, to nowhere.
+    /// opened, and converts each row of the dataset, column by column. The first row that cannot be
+    /// converted is the error. What a batcher converts, as with
+    /// [`device_dtypes`](crate::NpyBatcher::device_dtypes), is not looked at.
     ///
     /// It takes about as long as an epoch without a model on one thread, and for arrays that are
     /// stored in archives the time to read their members once more: memory or the disk is the
-    /// limit. No more than some MiB are taken, or one row if that is larger. Rows that were split
-    /// at random are read in their order, which is slow on a file that is not in memory: verify
-    /// before the split. Of a column of opaque items there is nothing to convert.
+    /// limit. No more than some MiB are taken, or one row if that is larger. After a random split
+    /// the rows are read in the order of the split, which is slow on a file that is not in memory:
+    /// verify before the split. A column of opaque items has nothing to convert.
     ///
     /// # Errors
     ///

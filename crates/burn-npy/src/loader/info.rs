@@ -94,7 +94,7 @@ impl BatchInfo {
     ///
     /// # Panics
     ///
-    /// Panics if there are not so many rows.
+    /// Panics if `index` is not below the number of [`rows`](Self::rows).
     pub fn rng(&self, index: usize) -> PositionRng {
         let (drawn, range) = &self.rows;
         assert!(index < range.len(), "row {index} of {}", range.len());

@@ -264,7 +264,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
     let rows = |name: &'static str, shape: &str, len: usize| {
         (name, npy("'<i8'", shape, &vec![0; 8 * len]))
     };
-    for (members, named) in [
+    for (members, named, alike) in [
         // pypianoroll, scipy's COO, pydata/sparse, TensorFlow.
         (
             vec![
@@ -272,6 +272,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 rows("shape.npy", "(3,)", 3),
             ],
             "shape",
+            true,
         ),
         (
             vec![
@@ -281,6 +282,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 ("format.npy", npy("'|S3'", "()", b"coo")),
             ],
             "shape",
+            false,
         ),
         (
             vec![
@@ -288,6 +290,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 rows("shape.npy", "(2,)", 2),
             ],
             "shape",
+            true,
         ),
         (
             vec![
@@ -295,6 +298,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 rows("dense_shape.npy", "(2,)", 2),
             ],
             "dense_shape",
+            true,
         ),
         (
             vec![
@@ -302,6 +306,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 rows("a_csc_shape.npy", "(2,)", 2),
             ],
             "a_csc_shape",
+            true,
         ),
         (
             vec![
@@ -309,6 +314,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 rows("a.shape.npy", "(2,)", 2),
             ],
             "a.shape",
+            true,
         ),
     ] {
         let path = folder.file("sparse.npz", zip(&members));
@@ -320,7 +326,9 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 .starts_with(&format!("`{named}` seems to be the shape of a sparse")),
             "{error}"
         );
-        assert!(error.message().contains("NpyDataset::from_npz("), "{error}");
+        // Arrays of one length may be columns after all.
+        let has_call = error.message().contains("NpyDataset::from_npz(");
+        assert_eq!(has_call, alike, "{error}");
     }
     // Who means it, and what only looks like it.
     let path = folder.file(
@@ -422,7 +430,7 @@ fn what_is_said_of_many_arrays_is_short() {
         "{second}"
     );
     assert!(error.message().contains("\n  and 3980 more\n"), "{error}");
-    assert!(error.message().ends_with("/* 3979 more */])"), "{error}");
+    assert!(error.message().ends_with(", and 3979 more])"), "{error}");
     assert!(error.message().len() < 5000);
 }
 
