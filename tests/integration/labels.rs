@@ -73,7 +73,7 @@ fn casts_to_integers_are_those_of_exact_arithmetic() {
                 assert_eq!(error.class(), ErrorClass::Value, "{line}");
                 let message = error.message();
                 assert!(
-                    message.starts_with(&format!("row {index} has ")),
+                    message.starts_with(&format!("row {index} of the file has ")),
                     "{message}"
                 );
                 "error".to_owned()
@@ -167,4 +167,51 @@ fn labels_that_are_missing_are_errors_of_their_rows_or_skipped() {
         assert_eq!(batches, [vec![0, 1], vec![2]]);
         assert_eq!(loader.skipped().len(), 2);
     }
+}
+
+/// Rows of several datasets give batches of one dtype, whatever the batch size, or an error.
+#[test]
+fn datasets_that_differ_are_refused_and_their_misfits_named() {
+    use burn::data::dataset::transform::ComposedDataset;
+    let parts = || {
+        let wide = Array1::from(vec![1_i64, 2, 3, 4]);
+        let narrow = Array1::from(vec![1_u8, 2, 3, 4]);
+        vec![
+            NpyDataset::from_arrays([("y", wide)]).unwrap(),
+            NpyDataset::from_arrays([("y", narrow)]).unwrap(),
+        ]
+    };
+    let build = |batcher: NpyBatcher<Tensor<1, Int>>, batch_size| {
+        DataLoaderBuilder::new(batcher)
+            .batch_size(batch_size)
+            .set_device(Device::flex())
+            .try_build(ComposedDataset::new(parts()))
+            .unwrap()
+    };
+    for batch_size in [1, 3, 4, 8] {
+        let loader = build(NpyBatcher::all(), batch_size);
+        let error = loader.iter().find_map(Result::err).unwrap().to_string();
+        assert!(
+            error.contains("rows of U8 [] after rows of I64 []"),
+            "{error}"
+        );
+        let loader = build(NpyBatcher::all().device_dtypes(), batch_size);
+        let rows: Vec<i64> = loader
+            .iter()
+            .flat_map(|batch| batch.unwrap().into_data().iter::<i64>().collect::<Vec<_>>())
+            .collect();
+        assert_eq!(rows, [1, 2, 3, 4, 1, 2, 3, 4]);
+    }
+    let ids = |ids: [i64; 3]| dataset(ids.to_vec());
+    let composed = ComposedDataset::new(vec![ids([0, 1, 2]), ids([3, 1 << 40, 5])]);
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all().device_dtypes())
+        .batch_size(6)
+        .set_device(Device::flex())
+        .try_build(composed)
+        .unwrap();
+    let error = loader.iter().next().unwrap().unwrap_err().to_string();
+    assert!(
+        error.starts_with("epoch 0, batch 0, row 4: `ids`: row 1 has 1099511627776"),
+        "{error}"
+    );
 }

@@ -311,8 +311,8 @@ impl Stages {
     fn push_cast(&mut self, to: DType, range: Range) {
         let from = self.to();
         let guard = Guard::new(from, to, range);
-        if guard != Guard::None && from.small().is_some() {
-            // Bytes that are looked up are not looked at: by way of a dtype that has all values.
+        if from.small().is_some() && Guard::new(from, to, Range::Check) != Guard::None {
+            // A look-up neither checks nor wraps: by way of a dtype that has all values.
             let exact = if from.is_float() {
                 DType::F32
             } else {
@@ -369,12 +369,14 @@ impl Stages {
                         ),
                     ));
                 }
-                Step::Multiply(factor) => Arith::Multiply(finite(*factor)?),
-                Step::Add(summand) => Arith::Add(finite(*summand)?),
-                Step::Divide(divisor) => Arith::Divide(divides(*divisor)?),
+                Step::Multiply(factor) => Arith::Multiply(finite(*factor, dtype)?),
+                Step::Add(summand) => Arith::Add(finite(*summand, dtype)?),
+                Step::Divide(divisor) => Arith::Divide(divides(*divisor, dtype)?),
                 Step::Round => Arith::Round,
                 Step::Trunc => Arith::Trunc,
-                Step::Normalize { axis, mean, std } => normalize(*axis, mean, std, row_shape)?,
+                Step::Normalize { axis, mean, std } => {
+                    normalize(*axis, mean, std, row_shape, dtype)?
+                }
             };
             if self.stages.is_empty() {
                 self.stages.push(Stage {
@@ -431,21 +433,40 @@ fn usage(message: String) -> Error {
     Error::new(ErrorClass::Usage, message)
 }
 
-fn finite(number: f64) -> Result<f64> {
-    match number.is_finite() {
-        true => Ok(number),
-        false => Err(usage(format!("{number} is not a finite number"))),
+/// A number as a step computes with it, in the dtype of the column.
+fn in_dtype(number: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f16_from_f64(number).into(),
+        DType::BF16 => bf16_from_f64(number).into(),
+        DType::F32 => (number as f32).into(),
+        _ => number,
     }
 }
 
-fn divides(number: f64) -> Result<f64> {
-    match number.is_normal() {
-        true => Ok(number),
-        false => Err(usage(format!("{number} is no number to divide by"))),
+fn finite(number: f64, dtype: DType) -> Result<f64> {
+    if in_dtype(number, dtype).is_finite() {
+        Ok(number)
+    } else {
+        Err(usage(format!("{number:?} is not a finite {dtype}")))
     }
 }
 
-fn normalize(axis: usize, mean: &[f64], std: &[f64], row_shape: &[usize]) -> Result<Arith> {
+fn divides(number: f64, dtype: DType) -> Result<f64> {
+    let here = in_dtype(number, dtype);
+    if number.is_normal() && here.is_finite() && here != 0.0 {
+        Ok(number)
+    } else {
+        Err(usage(format!("{number:?} is no {dtype} to divide by")))
+    }
+}
+
+fn normalize(
+    axis: usize,
+    mean: &[f64],
+    std: &[f64],
+    row_shape: &[usize],
+    dtype: DType,
+) -> Result<Arith> {
     let channels = *row_shape.get(axis).ok_or_else(|| {
         usage(format!(
             "rows of shape {row_shape:?} have no axis {axis} to normalize along"
@@ -463,7 +484,7 @@ fn normalize(axis: usize, mean: &[f64], std: &[f64], row_shape: &[usize]) -> Res
     Ok(Arith::Normalize {
         inner: row_shape[axis + 1..].iter().product(),
         channels: channels
-            .map(|(mean, std)| Ok((finite(*mean)?, divides(*std)?)))
+            .map(|(mean, std)| Ok((finite(*mean, dtype)?, divides(*std, dtype)?)))
             .collect::<Result<_>>()?,
     })
 }
@@ -806,6 +827,13 @@ mod tests {
         assert!(refused(Convert::to(DType::F8E5M2)).contains("not made"));
         assert!(refused(floats.clone().divide(0.0)).contains("divide by"));
         assert!(refused(floats.clone().scale(f64::NAN)).contains("finite"));
+        // In the dtype of the column they are infinite, or 0.
+        assert!(refused(floats.clone().scale(1e39)).contains("not a finite float32"));
+        let halves = Convert::to(DType::F16);
+        assert!(refused(halves.clone().offset(70_000.0)).contains("finite"));
+        assert!(refused(halves.divide(1e-9)).contains("no float16 to divide by"));
+        let narrow = floats.clone().normalize(&[0.0; 3], &[1e-60; 3]);
+        assert!(refused(narrow).contains("divide by"));
         assert!(refused(floats.clone().normalize(&[0.0], &[1.0])).contains("3 channels"));
         assert!(refused(floats.clone().normalize(&[0.0; 3], &[0.0; 3])).contains("divide by"));
         assert!(refused(floats.clone().normalize_axis(2, &[0.0], &[1.0])).contains("no axis 2"));

@@ -1,5 +1,6 @@
 //! The one error of this crate: what class of thing went wrong, where, and why.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,13 @@ impl Error {
         self
     }
 
+    /// Names the column, in the place of the archive member that it is of: a column has the name
+    /// that the user gave it.
+    pub fn in_column(mut self, column: impl Into<String>) -> Self {
+        self.0.array = Some(column.into());
+        self
+    }
+
     /// Names the byte at which the trouble begins, counted from the start of the file or member.
     pub(crate) fn at(mut self, offset: u64) -> Self {
         self.0.offset.get_or_insert(offset);
@@ -212,7 +220,7 @@ impl fmt::Display for Error {
             write!(f, "{}: ", file.display())?;
         }
         if let Some(array) = &self.0.array {
-            write!(f, "`{array}`: ")?;
+            write!(f, "`{}`: ", printable(array))?;
         }
         f.write_str(&self.0.message)?;
         if let Some(offset) = self.0.offset {
@@ -223,6 +231,18 @@ impl fmt::Display for Error {
         }
         Ok(())
     }
+}
+
+/// A name from a file, without characters that a terminal acts on.
+pub(crate) fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return name.into();
+    }
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(escape).collect()
 }
 
 impl fmt::Debug for Error {
@@ -241,6 +261,13 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_does_not_reach_the_terminal_as_it_is() {
+        let error = Error::new(ErrorClass::Name, "no").in_array("a\nb\u{1b}[31m\u{e9}");
+        assert_eq!(error.to_string(), "`a\\nb\\u{1b}[31m\u{e9}`: no");
+        assert_eq!(error.in_column("c").to_string(), "`c`: no");
+    }
 
     #[test]
     fn the_message_says_where() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
 use crate::dtype::abbreviated;
+use crate::error::printable;
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member, duplicate};
 use crate::{Array, Error, ErrorClass, Header, OpenOptions, Result};
@@ -287,7 +288,8 @@ impl std::fmt::Debug for Npz {
 /// The names that would have been right, each short enough for a message.
 pub(crate) fn known_names(mut names: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 20;
-    let shown: Vec<_> = names.by_ref().take(SHOWN).collect();
+    let shown = names.by_ref().take(SHOWN);
+    let shown: Vec<_> = shown.map(|name| printable(&name).into_owned()).collect();
     match (shown.len(), names.len()) {
         (0, _) => "there are none".to_owned(),
         (_, 0) => format!("there are {}", shown.join(", ")),

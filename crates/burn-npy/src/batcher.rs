@@ -266,7 +266,7 @@ impl Gather {
         for (name, spec) in names.iter().zip(self.specs) {
             let column = columns.get(name)?;
             let column = self.fit(name, column, spec, device).map_err(|error| {
-                let error = error.in_array(name);
+                let error = error.in_column(name);
                 match column.array().file() {
                     Some(file) => error.in_file(file),
                     None => error,

@@ -73,7 +73,7 @@ impl BoundColumn {
     ) -> Result<()> {
         self.column
             .gather_ahead(rows, ahead, out)
-            .map_err(|error| self.advised(error).in_array(&self.name))
+            .map_err(|error| self.advised(error).in_column(&self.name))
     }
 
     /// What else a user can do about a value that the integers of the device do not have.
@@ -99,7 +99,7 @@ impl BoundColumn {
     pub(crate) fn buffer(&self, pool: &Arc<Pool>, rows: usize) -> Result<PooledBuffer> {
         let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
         pool.take(self.buffer_len(rows).ok_or_else(too_large)?)
-            .map_err(|error| error.in_array(&self.name))
+            .map_err(|error| error.in_column(&self.name))
     }
 
     fn buffer_len(&self, rows: usize) -> Option<usize> {
@@ -261,25 +261,51 @@ impl Bound {
             bound
                 .column
                 .check()
-                .map_err(|error| error.in_array(&bound.name))
+                .map_err(|error| error.in_column(&bound.name))
         })
     }
 
-    /// Rows of several datasets go into one tensor only if they are alike.
-    pub(crate) fn expect_like<'a>(&'a self, first: &'a Self) -> Result<()> {
-        for (ours, theirs) in self.columns.iter().zip(&first.columns) {
-            let of = |bound: &'a BoundColumn| (bound.column.dtype(), bound.column.row_shape());
-            let (found, expected) = (of(ours), of(theirs));
-            if found != expected {
-                return Err(Error::new(
-                    ErrorClass::Shape,
-                    format!("rows of {found:?} and of {expected:?} in one batch"),
-                )
-                .in_array(&ours.name));
+    /// What the rows of each column are.
+    pub(crate) fn kinds(&self) -> Vec<RowKind> {
+        let kind = |bound: &BoundColumn| RowKind {
+            dtype: bound.dtype,
+            shape: bound.column.row_shape().to_vec(),
+        };
+        self.columns.iter().map(kind).collect()
+    }
+
+    /// Rows of several datasets go into one tensor, and into the batches of one loader, only if
+    /// they are alike.
+    pub(crate) fn expect_kinds(&self, expected: &[RowKind]) -> Result<()> {
+        for (bound, expected) in self.columns.iter().zip(expected) {
+            let (dtype, shape) = (bound.dtype, bound.column.row_shape());
+            if (dtype, shape) == (expected.dtype, &*expected.shape) {
+                continue;
             }
+            let error = Error::new(
+                ErrorClass::Shape,
+                format!(
+                    "rows of {dtype:?} {shape:?} after rows of {:?} {:?}, of another dataset: \
+                     convert and reshape them alike; device_dtypes() of the batcher gives them one \
+                     dtype",
+                    expected.dtype, expected.shape
+                ),
+            );
+            let error = error.in_column(&bound.name);
+            return Err(match bound.column.array().file() {
+                Some(file) => error.in_file(file),
+                None => error,
+            });
         }
         Ok(())
     }
+}
+
+/// What the rows of a column are in a tensor.
+#[derive(Debug)]
+pub(crate) struct RowKind {
+    dtype: TensorDType,
+    shape: Vec<usize>,
 }
 
 /// The rows of a batch in the memory of the host, or those of one of several batches that were
@@ -320,6 +346,11 @@ impl Gathered {
             of: self.of.clone(),
             rows,
         }
+    }
+
+    /// What was gathered from.
+    pub(crate) fn bound(&self) -> &Bound {
+        &self.of.bound
     }
 
     /// How many bytes go to the device.

@@ -178,6 +178,7 @@ impl NpyDataset {
             let arrays = names.iter();
             let arrays = arrays.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
             Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
+                .map_err(|error| error.in_file(npz.path()))
         })
     }
 
@@ -219,7 +220,7 @@ impl NpyDataset {
                 parts = fields.into_iter().map(named).collect();
             }
             for (name, array) in parts {
-                let column = AnyColumn::new(array).map_err(|error| error.in_array(&name))?;
+                let column = AnyColumn::new(array).map_err(|error| error.in_column(&name))?;
                 columns.push(name, column);
             }
         }
@@ -312,7 +313,7 @@ impl NpyDataset {
             rows.extend((0..self.len()).map(|index| self.rows.map(index)));
             from.read(&rows)
         };
-        read(self.columns.get(column)?).map_err(|error| error.in_array(column))
+        read(self.columns.get(column)?).map_err(|error| error.in_column(column))
     }
 
     pub(crate) fn shared_columns(&self) -> &Arc<Columns> {

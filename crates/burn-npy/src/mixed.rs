@@ -38,13 +38,14 @@ fn gather_in_order(
     pool: &Arc<Pool>,
 ) -> Result<Gathered> {
     let first = bound(&rows[0])?;
+    let kinds = first.kinds();
     let buffers = first.columns.iter().map(|it| it.buffer(pool, rows.len()));
     let mut buffers: Vec<PooledBuffer> = buffers.collect::<Result<_>>()?;
     let mut scratch = pool.take(SCRATCH_BYTES)?;
     let mut indices = Vec::new();
     for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
         let bound = bound(&rows[places[0]])?;
-        bound.expect_like(&first)?;
+        bound.expect_kinds(&kinds)?;
         bound.check()?;
         indices.clear();
         indices.extend(places.iter().map(|place| rows[*place].index));

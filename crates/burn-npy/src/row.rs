@@ -43,7 +43,7 @@ impl Row {
         self.columns
             .get(column)?
             .row(self.index)
-            .map_err(|error| error.in_array(column))
+            .map_err(|error| error.in_column(column))
     }
 
     /// A value of whatever type the column has.
@@ -52,7 +52,7 @@ impl Row {
     ///
     /// Those of [`get`](Self::get).
     pub fn value(&self, column: &str) -> Result<Value> {
-        Value::of(self.columns.get(column)?, self.index).map_err(|error| error.in_array(column))
+        Value::of(self.columns.get(column)?, self.index).map_err(|error| error.in_column(column))
     }
 }
 

@@ -96,6 +96,11 @@ impl Column {
         self.row_len() > 1 && self.contiguous_rows().is_none()
     }
 
+    /// Whether a row is a window over rows of the array.
+    fn is_windows(&self) -> bool {
+        self.axes.len() >= self.array.axes().len()
+    }
+
     /// The bytes of the array, if they are in memory.
     fn bytes_in_memory(&self) -> Option<&[u8]> {
         let bytes = self.array.storage().bytes()?;
@@ -221,10 +226,16 @@ impl Column {
     /// The error of a row whose value cannot be converted.
     fn misfit(&self, of: &[usize], (stage, misfit): (&Stage, Misfit)) -> Error {
         let (row, value, to) = (of[misfit.row], &misfit.value, stage.to);
-        let place = match self.row_len() {
-            1 => format!("row {row}"),
-            _ => format!("row {row}, element {}", misfit.element),
+        let mut place = match self.is_windows() {
+            true => format!("window {row}"),
+            false => format!("row {row}"),
         };
+        if self.array.file().is_some() {
+            place += " of the file";
+        }
+        if self.row_len() != 1 {
+            place += &format!(", element {},", misfit.element);
+        }
         let why = match misfit.why {
             Why::NotANumber => format!(
                 "{to} has no such value; replace it in the file, or let the loader skip such rows \

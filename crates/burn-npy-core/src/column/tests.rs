@@ -521,7 +521,7 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
     }
     assert!(
         message(vec![0.0, 300.0], to(DType::U8))
-            .starts_with("row 1 has 300, but uint8 goes from 0")
+            .starts_with("row 1 has 300.0, but uint8 goes from 0")
     );
     // The value is the one that the cast meets.
     let halved = to(DType::F64).divide(2.0).cast(DType::I64);
@@ -561,7 +561,7 @@ fn the_row_and_the_element_that_do_not_fit_are_named() {
             let all: Vec<_> = (0..rows).map(|i| i * 7 % rows).collect();
             let mut out = Buffer::zeroed(rows * checked.row_bytes()).unwrap();
             let error = checked.gather(&all, out.as_mut_slice()).unwrap_err();
-            let expected = "row 4321, element 5 has 1099511627776,";
+            let expected = "row 4321 of the file, element 5, has 1099511627776,";
             assert!(
                 error.message().starts_with(expected),
                 "{file} {access:?}: {error}"
@@ -602,4 +602,50 @@ fn every_half_becomes_its_float_in_rows_of_any_length() {
         let expected = all[..rows * len].iter().map(|x| float(*x));
         assert!(found.into_iter().eq(expected), "{len}");
     }
+}
+
+/// As NumPy's `astype` wraps them, whatever way the bytes take.
+#[test]
+fn small_integers_wrap_as_wide_ones_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = raw_file(dir.path(), "'|V1'", "(5,)", &[0x8, 0xd, 0xf, 0, 7]);
+    let array = Array::open(&path).unwrap();
+    let array = array.reinterpret(DType::I4).unwrap();
+    let column = |convert: &Convert| Column::new(array.clone()).unwrap().convert(convert);
+    let wrapped = |dtype| column(&Convert::new().wrapping_cast(dtype)).unwrap();
+    assert_eq!(
+        gather::<u8>(&wrapped(DType::U8), &[0, 1, 2, 3, 4]),
+        [248, 253, 255, 0, 7]
+    );
+    assert_eq!(
+        gather::<u32>(&wrapped(DType::U32), &[1, 4]),
+        [u32::MAX - 2, 7]
+    );
+    assert_eq!(
+        gather::<i64>(&wrapped(DType::I64), &[0, 1, 2]),
+        [-8, -3, -1]
+    );
+    let saturated = column(&Convert::new().saturating_cast(DType::U16)).unwrap();
+    assert_eq!(gather::<u16>(&saturated, &[0, 4]), [0, 7]);
+    let checked = column(&Convert::to(DType::U8)).unwrap();
+    let error = checked.row::<u8>(1).unwrap_err();
+    assert!(
+        error
+            .message()
+            .starts_with("row 1 of the file has -3, but uint8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_window_that_cannot_be_converted_is_called_one() {
+    let mut series = vec![0.0; 40];
+    series[33] = f64::NAN;
+    let windows = Column::new(series.into()).unwrap().windows(4, 3).unwrap();
+    let windows = windows.convert(&Convert::to(DType::I64)).unwrap();
+    let error = windows.row::<i64>(10).unwrap_err();
+    assert!(
+        error.message().starts_with("window 10, element 3, has NaN"),
+        "{error}"
+    );
 }

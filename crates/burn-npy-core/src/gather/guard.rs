@@ -126,8 +126,9 @@ macro_rules! guarded_floats {
             }
 
             fn show(self) -> String {
+                // With an exponent where it would have many digits.
                 let x: $wide = $widen(self);
-                x.to_string()
+                format!("{x:?}")
             }
         }
     )*};

@@ -8,8 +8,8 @@ use burn_npy_core::{Array, DType, Error, ErrorClass, Header, ItemKind, ItemType,
 
 use super::named::{LISTED, list, opaque_as, short};
 
-/// The most axes that NumPy knows, and so the longest shape.
-const MAX_AXES: usize = 64;
+/// The longest shape that a sparse array is taken to have.
+const MAX_AXES: usize = 8;
 
 /// Refuses an archive whose arrays are not the columns of one table. Their headers are read, and no
 /// data.
@@ -148,7 +148,13 @@ impl<'a> Entry<'a> {
                 ErrorClass::Shape,
                 "an array without axes has no rows; expected at least one dimension",
             ),
-            Ok(header) => opaque(&header.item().to_string(), header.item().size(), &call),
+            Ok(header) => {
+                let size = self
+                    .opaque
+                    .first()
+                    .map_or(header.item().size(), |(_, size)| *size);
+                opaque(&header.item().to_string(), size, &call)
+            }
         };
         error.in_array(self.name).in_file(path)
     }
@@ -251,7 +257,7 @@ fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
     let quoted = arrays
         .iter()
         .take(LISTED)
-        .map(|array| format!("{:?}", short(array.name)));
+        .map(|array| format!("{:?}", array.name));
     let mut names = quoted.collect::<Vec<_>>().join(", ");
     if arrays.len() > LISTED {
         // It does not compile as it is: a call with some of the names would open less than it says.
@@ -272,12 +278,7 @@ fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
 /// The call that opens something, and then says what its opaque columns are.
 fn reinterpreted(mut call: String, opaque: &[(String, usize)]) -> String {
     for (name, size) in opaque.iter().take(LISTED) {
-        let _ = write!(
-            call,
-            ".reinterpret({:?}, {})?",
-            short(name),
-            opaque_as(*size)
-        );
+        let _ = write!(call, ".reinterpret({name:?}, {})?", opaque_as(*size));
     }
     call
 }

@@ -143,7 +143,7 @@ impl NpyDataset {
         let mut columns = Columns::default();
         for name in self.columns.names() {
             let column = self.columns.get(name)?.clone().windows(length, stride);
-            let column = column.map_err(|error| error.in_array(name))?;
+            let column = column.map_err(|error| error.in_column(name))?;
             columns.push(name.clone(), AnyColumn::Numbers(column));
         }
         Self::from_columns(columns)
@@ -196,17 +196,17 @@ impl NpyDataset {
                     _ => ErrorClass::Dtype,
                 };
                 let message = format!("the items are known to be {} already", column.dtype());
-                return Err(Error::new(class, message).in_array(name));
+                return Err(Error::new(class, message).in_column(name));
             }
         };
         let new = array.reinterpret(dtype).and_then(Column::new);
-        let new = new.map_err(|error| error.in_array(name))?;
+        let new = new.map_err(|error| error.in_column(name))?;
         Ok(self.with_column(name, new))
     }
 
     fn replace(&self, name: &str, with: impl FnOnce(Column) -> Result<Column>) -> Result<Self> {
         let column = self.columns.get(name)?.clone();
-        let new = with(column).map_err(|error| error.in_array(name))?;
+        let new = with(column).map_err(|error| error.in_column(name))?;
         Ok(self.with_column(name, new))
     }
 
@@ -242,7 +242,7 @@ impl NpyDataset {
             }
             for (name, part) in parts.take().into_iter().flatten() {
                 let name = name.into();
-                let column = cut(whole.clone(), part).map_err(|error| error.in_array(&name))?;
+                let column = cut(whole.clone(), part).map_err(|error| error.in_column(&name))?;
                 columns.push(name, AnyColumn::Numbers(column));
             }
         }

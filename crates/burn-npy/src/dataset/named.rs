@@ -220,10 +220,16 @@ pub(crate) fn listed(names: &[String]) -> String {
 
 /// A name, short enough for a message.
 pub(super) fn short(name: &str) -> String {
-    match name.char_indices().nth(60) {
-        Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.to_owned(),
+    // Nor does it reach a terminal as it is.
+    let printable = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let mut shown: String = name.chars().take(60).map(printable).collect();
+    if name.chars().nth(60).is_some() {
+        shown += "...";
     }
+    shown
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl NpyDataset {
         for (name, column) in self.columns.iter() {
             if let AnyColumn::Numbers(column) = column {
                 self.convert_all(column)
-                    .map_err(|error| error.in_array(name))?;
+                    .map_err(|error| error.in_column(name))?;
             }
         }
         Ok(())

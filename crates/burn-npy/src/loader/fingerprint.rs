@@ -50,7 +50,7 @@ impl Fingerprint {
                 name: name.to_owned(),
                 dtype: column.dtype().to_string(),
                 row_shape: column.row_shape().to_vec(),
-                content: content(dataset, column).map_err(|error| error.in_array(name))?,
+                content: content(dataset, column).map_err(|error| error.in_column(name))?,
             })
         });
         Ok(Self {
@@ -86,7 +86,7 @@ impl Fingerprint {
         for (found, saved) in self.columns.iter().zip(&saved.columns) {
             found
                 .expect(saved)
-                .map_err(|error| error.in_array(&found.name))?;
+                .map_err(|error| error.in_column(&found.name))?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -16,7 +16,7 @@ use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
 use super::meter::Spent;
 use crate::batcher::{Assemble, NpyBatcher};
-use crate::bound::{Advice, Bound, Gathered};
+use crate::bound::{Advice, Bound, Gathered, RowKind};
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
@@ -299,6 +299,9 @@ pub(crate) struct General<I, O> {
     pass: AtomicU64,
     /// Whether its order is random.
     random: AtomicBool,
+    /// What the columns of the first batch were, if items are rows: rows may be of several
+    /// datasets.
+    kinds: OnceLock<Vec<RowKind>>,
     device: Device,
 }
 
@@ -318,8 +321,16 @@ impl<I: 'static, O: 'static> General<I, O> {
             npy,
             pass: AtomicU64::new(0),
             random: AtomicBool::new(false),
+            kinds: OnceLock::new(),
             device,
         }
+    }
+
+    /// A batch, if its tensors have the dtypes and shapes of the rows of the first batch.
+    fn like_the_first(&self, gathered: Gathered) -> Result<Loaded<O>> {
+        let bound = gathered.bound();
+        bound.expect_kinds(self.kinds.get_or_init(|| bound.kinds()))?;
+        Ok(Loaded::Host(gathered))
     }
 
     fn items(&self, items: Vec<usize>) -> std::result::Result<Vec<I>, Failure> {
@@ -380,9 +391,23 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
                     pass: self.pass.load(Ordering::Relaxed),
                     random: self.random.load(Ordering::Relaxed),
                 });
-                guarded("gather", || npy.gather.rows(&rows, &self.device, advice))?
-                    .map(Loaded::Host)
-                    .map_err(Failure::from)
+                let gather = |rows: &[Row]| -> std::result::Result<Gathered, Failure> {
+                    guarded("gather", || npy.gather.rows(rows, &self.device, advice))?
+                        .map_err(Failure::from)
+                };
+                let failure = match gather(&rows) {
+                    Ok(gathered) => return self.like_the_first(gathered).map_err(Failure::from),
+                    Err(failure) => failure,
+                };
+                if failure.cause.may_be_of_a_row() {
+                    // Which one was it?
+                    for (item, row) in info.rows().iter().zip(&rows) {
+                        if let Err(failure) = gather(std::slice::from_ref(row)) {
+                            return Err(failure.of_row(*item));
+                        }
+                    }
+                }
+                Err(failure)
             }
             None => {
                 let start = Instant::now();
