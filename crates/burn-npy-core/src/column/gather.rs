@@ -96,9 +96,9 @@ impl Column {
         self.row_len() > 1 && self.contiguous_rows().is_none()
     }
 
-    /// Whether a row is a window over rows of the array.
+    /// Whether a row is a window over rows of the array, and not a row of it or all of it.
     fn is_windows(&self) -> bool {
-        self.axes.len() >= self.array.axes().len()
+        self.axes.len() >= self.array.axes().len() && self.row_stride > 0
     }
 
     /// The bytes of the array, if they are in memory.
