@@ -103,10 +103,9 @@ fn a_reader_that_leaves_is_no_trouble() {
         let run = command.args(args).stdout(write).stderr(Stdio::piped());
         let output = run.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && errors.is_empty(),
-            "{name}: {errors}"
-        );
+        // What a graphics driver has to say is no matter.
+        let complains = errors.contains("panicked") || errors.contains("Broken pipe");
+        assert!(output.status.success() && !complains, "{name}: {errors}");
     }
     assert!(Path::new(out).join("x.npy").exists());
 }
