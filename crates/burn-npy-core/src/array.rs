@@ -297,7 +297,8 @@ impl Array {
     /// # Errors
     ///
     /// [`ErrorClass::Dtype`] if the items are not opaque and of another dtype, or of a size that
-    /// does not fit.
+    /// does not fit; also for [`DType::I8`] and [`DType::Bool`] of one byte, which NumPy does not
+    /// write as opaque items: such an item is of another type, and would have another value.
     ///
     /// # Example
     ///
@@ -323,10 +324,17 @@ impl Array {
                 self.numbers = Some(numbers);
                 Ok(self)
             }
-            None => Err(self.locate(Error::new(
-                ErrorClass::Dtype,
-                format!("items of {} cannot be taken for {dtype}", self.item),
-            ))),
+            None => {
+                let item = &self.item;
+                let message = match item.is_no(dtype) {
+                    true => format!(
+                        "items of {item} are not {dtype}, which NumPy does not write as {item}; \
+                         DType::I4 is int4, and DType::U8 gives the bytes"
+                    ),
+                    false => format!("items of {item} cannot be taken for {dtype}"),
+                };
+                Err(self.locate(Error::new(ErrorClass::Dtype, message)))
+            }
         }
     }
 

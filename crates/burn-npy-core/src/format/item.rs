@@ -130,6 +130,13 @@ impl ItemType {
         }
     }
 
+    /// Whether opaque items are surely not of a dtype: of one byte, those of NumPy's own dtypes are
+    /// never opaque, and `int4` read as `int8` would have the wrong sign. Plain bytes are `uint8`.
+    pub(crate) fn is_no(&self, dtype: DType) -> bool {
+        let one_byte = matches!(self.kind, ItemKind::Opaque(_)) && self.size == 1;
+        one_byte && matches!(dtype, DType::I8 | DType::Bool)
+    }
+
     /// The same bytes as numbers of a dtype.
     pub(crate) fn reinterpret(&self, dtype: DType) -> Option<Numbers> {
         let ItemKind::Opaque(byte_order) = self.kind else {
@@ -137,6 +144,9 @@ impl ItemType {
             let is_it = |numbers: &Numbers| numbers.dtype == dtype && numbers.axis.is_none();
             return self.numbers().filter(is_it);
         };
+        if self.is_no(dtype) {
+            return None;
+        }
         let count = self.size / dtype.size();
         self.size.is_multiple_of(dtype.size()).then_some(Numbers {
             dtype,
@@ -439,6 +449,10 @@ mod tests {
         assert_eq!(bfloat, Some(numbers(DType::BF16, Little, None)));
         assert_eq!(item("[('', '|V8')]").unwrap(), item("'|V8'").unwrap());
         assert_eq!(item("'<V3'").unwrap().reinterpret(DType::BF16), None);
+        assert_eq!(item("'<V1'").unwrap().reinterpret(DType::I8), None);
+        assert_eq!(item("'<V1'").unwrap().reinterpret(DType::Bool), None);
+        assert!(item("'<V1'").unwrap().reinterpret(DType::I4).is_some());
+        assert!(item("'<V1'").unwrap().reinterpret(DType::U8).is_some());
         assert_eq!(item("'<f4'").unwrap().reinterpret(DType::U8), None);
     }
 
