@@ -74,6 +74,8 @@ impl Npz {
         let mut names = Vec::with_capacity(directory.members.len());
         for member in &directory.members {
             let Some(name) = array_name(&member.name) else {
+                // A damaged name may be that of an array, which would be gone without a word.
+                expect_header(&storage, member).map_err(|error| error.in_file(path))?;
                 continue;
             };
             // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other
@@ -259,6 +261,15 @@ impl Npz {
 fn is_apple_double(member: &str) -> bool {
     let file = member.rsplit('/').next().unwrap_or(member);
     member.starts_with("__MACOSX/") || file.starts_with("._")
+}
+
+/// Refuses an archive whose directory contradicts the header of a member. Members that cannot be
+/// read are no matter until somebody asks for them.
+fn expect_header(storage: &Storage, member: &Member) -> Result<()> {
+    match Contents::open(storage, member) {
+        Err(error) if error.class() == ErrorClass::Zip => Err(error.in_array(&member.name)),
+        _ => Ok(()),
+    }
 }
 
 /// The member of an array, unless its name ends in another case.
@@ -622,6 +633,41 @@ mod tests {
         let message = npz.array("y").unwrap_err().to_string();
         assert!(message.ends_with("..., and 1980 more"), "{message}");
         assert!(message.len() < 2000, "{message}");
+    }
+
+    #[test]
+    fn an_array_does_not_disappear_with_a_damaged_name() {
+        let bytes = npy(&[1, 2]);
+        let archive = Archive::of([
+            Entry::stored("x.npy", &bytes),
+            Entry::stored("y.npy", &bytes),
+            Entry::stored("notes.txt", b"notes"),
+        ])
+        .bytes();
+        assert_eq!(
+            open_with(archive.clone(), OpenOptions::default())
+                .unwrap()
+                .names()
+                .len(),
+            2
+        );
+        // In the directory alone, each bit of the name of an array.
+        let at = archive
+            .windows(5)
+            .rposition(|bytes| bytes == b"x.npy")
+            .unwrap();
+        for byte in 1..5 {
+            for bit in 0..8 {
+                let mut damaged = archive.clone();
+                damaged[at + byte] ^= 1 << bit;
+                match open_with(damaged, OpenOptions::default()) {
+                    // Of another case it is an array still, whose header is looked at when it is
+                    // opened.
+                    Ok(npz) => assert_eq!(class(npz.array(&npz.names()[0])), ErrorClass::Zip),
+                    Err(error) => assert_eq!(error.class(), ErrorClass::Zip),
+                }
+            }
+        }
     }
 
     #[test]
