@@ -1,7 +1,7 @@
 //! Any bytes as a `.npy` file: an error, or arrays whose rows are those of the whole.
 #![no_main]
 
-use burn_npy_core::{Array, Buffer, Column, Convert, DType};
+use burn_npy_core::{Array, Buffer, Column, Convert, DType, ErrorClass};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -64,12 +64,22 @@ fn check(array: &Array, data: &[u8]) {
         .copied()
         .collect();
     assert_eq!(gather(&raw, &rows), expected);
-    for to in [DType::F32, DType::F16, DType::I64, DType::Bool] {
-        let converted = column.clone().convert(&Convert::to(to)).unwrap();
-        assert_eq!(
-            gather(&converted, &rows).len(),
-            rows.len() * converted.row_bytes()
-        );
+    for to in [DType::F32, DType::F16, DType::I64, DType::U8, DType::Bool] {
+        for convert in [
+            Convert::to(to),
+            Convert::new().saturating_cast(to),
+            Convert::new().wrapping_cast(to),
+        ] {
+            let Ok(converted) = column.clone().convert(&convert) else {
+                // Only floats cannot be wrapped.
+                assert!(column.dtype().is_float() && to.is_int());
+                continue;
+            };
+            let mut out = Buffer::zeroed(rows.len() * converted.row_bytes()).unwrap();
+            if let Err(error) = converted.gather(&rows, out.as_mut_slice()) {
+                assert_eq!(error.class(), ErrorClass::Value);
+            }
+        }
     }
     if let Some(len) = column.row_shape().first() {
         let part = raw.slice(0..len.div_ceil(2)).unwrap();

@@ -56,7 +56,10 @@ fn expect_checksum(found: Hasher, expected: u32) -> Result<()> {
     if found != expected {
         return Err(Error::new(
             ErrorClass::Crc,
-            format!("the checksum is {found:#010x}; the archive says {expected:#010x}"),
+            format!(
+                "the checksum is {found:#010x}; the archive says {expected:#010x}: the data is \
+                 damaged, so write or download the file anew"
+            ),
         ));
     }
     Ok(())
