@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::{
-    Batch, Convert, DType, DataLoaderBuilder, Error, ErrorClass, Loader, NpyBatcher, NpyDataset,
+    Batch, Convert, DType, DataLoaderBuilder, Error, ErrorKind, Loader, NpyBatcher, NpyDataset,
     Result,
 };
 
@@ -82,7 +82,7 @@ fn check_images(dataset: &NpyDataset, images: &str) -> Result<()> {
     let fits = |row_shape: &[usize]| row_shape == [SIDE, SIDE];
     match dataset.columns().find(|(name, _)| *name == images) {
         Some((name, column)) if !fits(column.row_shape()) => Err(Error::new(
-            ErrorClass::Shape,
+            ErrorKind::Shape,
             format!(
                 "images of shape {:?}; expected [{SIDE}, {SIDE}]",
                 column.row_shape()

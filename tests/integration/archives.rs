@@ -6,7 +6,7 @@ use burn::data::dataloader::DataLoader;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::Array2;
 use burn_npy::{
-    Array, DType, DataLoaderBuilder, ErrorClass, NpyBatcher, NpyDataset, NpzWriter, OpenOptions,
+    Array, DType, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset, NpzWriter, OpenOptions,
 };
 
 /// The archive that the example trains on: deflated parts of two lengths.
@@ -17,7 +17,7 @@ fn mnist() -> PathBuf {
 #[test]
 fn the_bundled_archive_opens_by_the_call_that_its_error_shows() {
     let error = NpyDataset::open(mnist()).unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Shape);
+    assert_eq!(error.kind(), ErrorKind::Shape);
     let call = format!(
         "NpyDataset::from_npz({:?}, [\"train_images\", \"train_labels\"])",
         mnist()
@@ -49,13 +49,13 @@ fn a_damaged_stored_archive_does_not_train() {
     bytes[300] ^= 16;
     std::fs::write(&path, bytes).unwrap();
     let error = NpyDataset::open(&path).unwrap_err();
-    assert_eq!((error.class(), error.array()), (ErrorClass::Crc, Some("x")));
+    assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("x")));
     let options = OpenOptions {
         skip_checksums: true,
         ..OpenOptions::default()
     };
     let dataset = NpyDataset::open_with(&path, options).unwrap();
-    assert_eq!(dataset.verify().unwrap_err().class(), ErrorClass::Crc);
+    assert_eq!(dataset.verify().unwrap_err().kind(), ErrorKind::Crc);
 }
 
 #[test]
@@ -79,10 +79,7 @@ fn a_batcher_of_opaque_items_says_what_to_do() {
             .try_build(dataset.clone())
     };
     let error = build(&dataset).unwrap_err();
-    assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Dtype, Some("x"))
-    );
+    assert_eq!((error.kind(), error.array()), (ErrorKind::Dtype, Some("x")));
     assert_eq!(error.file(), Some(&*path));
     assert!(
         error.message().contains("reinterpret(\"x\", DType::BF16)"),

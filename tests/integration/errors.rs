@@ -11,7 +11,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2, Array3};
 use burn_npy::{
-    Access, Array, Batch, DataLoaderBuilder, Error, ErrorClass, LoadError, Loader, NpyBatcher,
+    Access, Array, Batch, DataLoaderBuilder, Error, ErrorKind, LoadError, Loader, NpyBatcher,
     NpyDataset, OpenOptions, Sampler, write_npy,
 };
 
@@ -188,7 +188,7 @@ fn a_batch_type_that_panics_is_one_error() {
 
 #[test]
 fn what_does_not_fit_is_refused_when_the_loader_is_built() {
-    fn refused<B: Batch>(batcher: NpyBatcher<B>) -> (ErrorClass, String) {
+    fn refused<B: Batch>(batcher: NpyBatcher<B>) -> (ErrorKind, String) {
         let dataset = NpyDataset::from_arrays([
             ("images", Array::from(Array3::<u8>::zeros((5, 4, 4)))),
             ("labels", Array1::<i64>::zeros(5).into()),
@@ -210,42 +210,42 @@ fn what_does_not_fit_is_refused_when_the_loader_is_built() {
             .downcast_ref()
             .unwrap();
         assert_eq!(
-            (error.class(), error.to_string()),
-            (cause.class(), cause.to_string())
+            (error.kind(), error.to_string()),
+            (cause.kind(), cause.to_string())
         );
-        (error.class(), error.to_string())
+        (error.kind(), error.to_string())
     }
     let (class, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
         "images", "labels",
     ]));
-    assert_eq!(class, ErrorClass::Dtype);
+    assert_eq!(class, ErrorKind::Dtype);
     assert_eq!(
         message,
         "`images`: the column is uint8, but the batch wants a float tensor: \
          dataset.convert(\"images\", &Convert::to(DType::F32)) makes it one"
     );
     let (class, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
-    assert_eq!(class, ErrorClass::Shape);
+    assert_eq!(class, ErrorKind::Shape);
     assert!(
         message.starts_with("`images`: rows of shape [4, 4]"),
         "{message}"
     );
     let (class, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
-    assert_eq!(class, ErrorClass::Name);
+    assert_eq!(class, ErrorKind::Name);
     assert!(message.contains("images, labels"), "{message}");
     assert_eq!(
         refused(NpyBatcher::<Tensor<1, Bool>>::new(["labels"])).0,
-        ErrorClass::Dtype
+        ErrorKind::Dtype
     );
     assert_eq!(
         refused(NpyBatcher::<Tensor<1, Int>>::all()).0,
-        ErrorClass::Usage
+        ErrorKind::Usage
     );
     // To the device's dtypes, but never from one kind to another.
     let kinds = NpyBatcher::<Tensor<3>>::new(["images"]).device_dtypes();
-    assert_eq!(refused(kinds).0, ErrorClass::Dtype);
+    assert_eq!(refused(kinds).0, ErrorKind::Dtype);
     let error = builder().batch_size(0).try_build(numbered(3)).unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
 #[test]
@@ -331,5 +331,5 @@ fn what_no_memory_is_enough_for_is_an_error() {
     }
     let many = crate::plain().num_workers(usize::MAX - 1);
     let error = many.try_build(crate::Indices(10)).unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use burn_npy::{Array, ErrorClass};
+use burn_npy::{Array, ErrorKind};
 
 use crate::skip;
 
@@ -191,6 +191,6 @@ fn idx_files_become_npy_files() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.contains(path(name).to_str().unwrap()), "{message}");
         let missing = Array::open(path("out").join(name).with_extension("npy"));
-        assert_eq!(missing.unwrap_err().class(), ErrorClass::Io);
+        assert_eq!(missing.unwrap_err().kind(), ErrorKind::Io);
     }
 }

@@ -8,7 +8,7 @@ use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{
-    Column, Convert, DType, DataLoaderBuilder, Error, ErrorClass, NpyBatcher, NpyDataset, OnError,
+    Column, Convert, DType, DataLoaderBuilder, Error, ErrorKind, NpyBatcher, NpyDataset, OnError,
 };
 
 use crate::numpy::{python, run};
@@ -65,12 +65,12 @@ fn casts_to_integers_are_those_of_exact_arithmetic() {
             let column = match column.clone().convert(&convert) {
                 Ok(column) => column,
                 Err(error) => {
-                    assert_eq!(error.class(), ErrorClass::Dtype, "{line}");
+                    assert_eq!(error.kind(), ErrorKind::Dtype, "{line}");
                     return "refused".to_owned();
                 }
             };
             integer(&column, index.parse().unwrap()).unwrap_or_else(|error| {
-                assert_eq!(error.class(), ErrorClass::Value, "{line}");
+                assert_eq!(error.kind(), ErrorKind::Value, "{line}");
                 let message = error.message();
                 assert!(
                     message.starts_with(&format!("row {index} of the file has ")),
@@ -138,8 +138,8 @@ fn labels_that_are_missing_are_errors_of_their_rows_or_skipped() {
         .unwrap();
     let error = dataset.read::<i64>("label").unwrap_err();
     assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Value, Some("label"))
+        (error.kind(), error.array()),
+        (ErrorKind::Value, Some("label"))
     );
     assert!(error.message().starts_with("row 2 has NaN"), "{error}");
     let builder = || {

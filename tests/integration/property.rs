@@ -2,7 +2,7 @@
 //! vectors.
 
 use burn::data::dataloader::DataLoader;
-use burn_npy::{DataLoaderBuilder, Order, Place, Sampler, Shard, State, Tail};
+use burn_npy::{BatchPosition, DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -17,7 +17,7 @@ struct Cut {
     batch_size: usize,
     drop_last: bool,
     shards: u64,
-    tail: Tail,
+    tail: Remainder,
     workers: usize,
     prefetch: usize,
 }
@@ -41,7 +41,9 @@ fn cut(rng: &mut StdRng) -> Cut {
         batch_size: rng.random_range(1..20),
         drop_last: rng.random(),
         shards: *[1, 1, 2, 3, 5].choose(rng).unwrap(),
-        tail: *[Tail::Drop, Tail::Pad, Tail::Uneven].choose(rng).unwrap(),
+        tail: *[Remainder::Drop, Remainder::Pad, Remainder::Uneven]
+            .choose(rng)
+            .unwrap(),
         workers: *[0, 0, 1, 2, 7].choose(rng).unwrap(),
         prefetch: rng.random_range(0..6),
     }
@@ -122,12 +124,12 @@ fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
     }
     match (cut.tail, cut.drop_last) {
         _ if rest.is_empty() => {}
-        (Tail::Drop, true) => {}
-        (Tail::Drop, false) => {
+        (Remainder::Drop, true) => {}
+        (Remainder::Drop, false) => {
             let each = rest.len() / count;
             (0..count).for_each(|shard| give(shard, &rest[shard * each..][..each], &[]));
         }
-        (Tail::Pad, drop_last) => {
+        (Remainder::Pad, drop_last) => {
             let each = if drop_last {
                 size
             } else {
@@ -141,12 +143,12 @@ fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
                 give(shard, own, &padding);
             }
         }
-        (Tail::Uneven, true) => {
+        (Remainder::Uneven, true) => {
             let full = rest.chunks_exact(size);
             full.enumerate()
                 .for_each(|(shard, own)| give(shard, own, &[]));
         }
-        (Tail::Uneven, false) => {
+        (Remainder::Uneven, false) => {
             let mut rest = rest;
             let (each, more) = (rest.len() / count, rest.len() % count);
             for shard in 0..count {
@@ -300,10 +302,10 @@ fn check(case: &Case, rng: &mut StdRng) {
     // Each row once, but for what the tail leaves out.
     if epoch == case.epoch {
         let most = match (after.tail, after.drop_last) {
-            (Tail::Pad, _) | (Tail::Uneven, false) => 0,
-            (Tail::Uneven, true) => after.batch_size - 1,
-            (Tail::Drop, false) => after.shards as usize - 1,
-            (Tail::Drop, true) => step - 1,
+            (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
+            (Remainder::Uneven, true) => after.batch_size - 1,
+            (Remainder::Drop, false) => after.shards as usize - 1,
+            (Remainder::Drop, true) => step - 1,
         };
         seen.extend(then);
         assert!(whole.len() - seen.len() <= most);
@@ -328,7 +330,7 @@ fn locate(case: &Case, whole: &[u64], batches: &[Vec<Batch>], rng: &mut StdRng) 
         }
         (
             Some(_),
-            Some(Place {
+            Some(BatchPosition {
                 shard,
                 batch,
                 offset,

@@ -8,7 +8,7 @@ use burn::data::dataloader::DataLoader;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy::burn_npy_core::rand_core::Rng;
 use burn_npy::{
-    BatchInfo, DataLoaderBuilder, Loader, OnError, PositionRng, Row, Sampler, Shard, Tail,
+    BatchInfo, DataLoaderBuilder, Loader, OnError, PositionRng, Remainder, Row, Sampler, Shard,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -196,7 +196,7 @@ fn shards_draw_what_one_process_would_and_padding_what_it_repeats() {
                     true,
                     batch_size(size),
                     sampler(sampler.clone()),
-                    shard(Shard::new(index, count).unwrap(), Tail::Pad),
+                    shard(Shard::new(index, count).unwrap(), Remainder::Pad),
                     num_workers(index as usize % 3),
                     resume(state.clone())
                 );
@@ -222,7 +222,7 @@ fn slices_draw_what_the_whole_loader_would() {
             true,
             batch_size(8),
             sampler(sampler.clone()),
-            shard(Shard::new(index, shards).unwrap(), Tail::Uneven),
+            shard(Shard::new(index, shards).unwrap(), Remainder::Uneven),
             num_workers(2)
         );
         let whole = rows(loader.epoch(0).map(Result::unwrap));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::data::dataloader::{DataLoader, DataLoaderBuilder as BurnBuilder};
-use burn_npy::{Loader, Sampler, Shard, Tail};
+use burn_npy::{Loader, Remainder, Sampler, Shard};
 
 use crate::{Indices, Keep, plain};
 
@@ -65,7 +65,10 @@ fn halves_of_sorted_labels_are_alike_and_burns_are_not() {
 fn slices_of_shards_are_parts_of_the_shard() {
     let rank = |index| -> Arc<Loader<Vec<u64>>> {
         let shard = Shard::new(index, 2).unwrap();
-        let rank = plain().batch_size(7).shuffle(5).shard(shard, Tail::Uneven);
+        let rank = plain()
+            .batch_size(7)
+            .shuffle(5)
+            .shard(shard, Remainder::Uneven);
         rank.build(Indices(ROWS))
     };
     let mut all = Vec::new();
@@ -95,7 +98,7 @@ fn padding_is_marked() {
         let builder = plain().map(|rows, info| (rows, info.padding()));
         let builder = builder.batch_size(4).num_workers(1);
         let shard = Shard::new(index, 3).unwrap();
-        let loader = builder.shard(shard, Tail::Pad).build(Indices(14));
+        let loader = builder.shard(shard, Remainder::Pad).build(Indices(14));
         assert_eq!(loader.num_batches(), 2);
         loader.pass().map(Result::unwrap).collect()
     };

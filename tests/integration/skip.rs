@@ -10,7 +10,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{
-    Array, DataLoaderBuilder, ErrorClass, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
+    Array, DataLoaderBuilder, ErrorKind, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
     State, write_npy,
 };
 use rand::rngs::StdRng;
@@ -68,7 +68,7 @@ fn rows_are_skipped_up_to_a_count_or_a_rate() {
     for workers in [0, 1, 4] {
         for on_error in [OnError::SkipRows(10), OnError::SkipRate(0.1)] {
             let loader = builder(on_error).num_workers(workers).build(Holes(100));
-            let order = builder(OnError::Raise).build(Indices(100));
+            let order = builder(OnError::Fail).build(Indices(100));
             // The limit is one of different rows, so that epochs do not add up.
             for epoch in 0..3 {
                 let (batches, error, skipped) = pass(&loader);
@@ -113,7 +113,7 @@ fn a_loader_knows_what_its_copies_skipped() {
 #[test]
 fn one_row_too_many_is_an_error_that_names_it() {
     let expected = {
-        let order = builder(OnError::Raise).build(Indices(100));
+        let order = builder(OnError::Fail).build(Indices(100));
         let rows: Vec<u64> = order.epoch(0).flat_map(Result::unwrap).collect();
         let bad = rows
             .iter()
@@ -143,7 +143,7 @@ fn one_row_too_many_is_an_error_that_names_it() {
     let error = builder(OnError::SkipRate(1.5))
         .try_build(Holes(10))
         .unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
 #[test]

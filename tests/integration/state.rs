@@ -2,7 +2,7 @@
 
 use burn::data::dataloader::DataLoader;
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{ErrorClass, NpyDataset, Sampler, State};
+use burn_npy::{ErrorKind, NpyDataset, Sampler, State};
 
 use crate::{Indices, batches, builder, epoch, numbered, numbers, plain};
 
@@ -133,7 +133,7 @@ fn a_state_of_something_else_is_refused() {
     let refused = |sampler: Sampler, dataset: NpyDataset| {
         let builder = builder().sampler(sampler).resume(state.clone());
         let error = builder.try_build(dataset).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Usage);
+        assert_eq!(error.kind(), ErrorKind::Usage);
         error.to_string()
     };
     let shuffled = Sampler::shuffled(1);

@@ -170,7 +170,7 @@ fn bytes_become_on_the_device_what_they_would_on_the_host() {
                 "{convert:?}"
             );
         }
-        let wide = NpyBatcher::all().narrow_upload(false);
+        let wide = NpyBatcher::all().convert_on_device(false);
         assert!(bits(&dataset, wide, &device) == cpu, "{convert:?}");
     }
 }
@@ -236,7 +236,7 @@ fn uploads_of_bytes_are_a_quarter() {
         assert_eq!(loader.iter().count(), 3);
         loader.report().uploaded_bytes()
     };
-    let wide = NpyBatcher::all().narrow_upload(false);
+    let wide = NpyBatcher::all().convert_on_device(false);
     assert_eq!(uploaded_bytes(wide, &device), 4 * 10 * 192);
     assert_eq!(uploaded_bytes(NpyBatcher::all(), &device), 10 * 192);
     // The host's memory needs no upload, and so no second step.
@@ -263,7 +263,7 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
     .unwrap();
     for narrow in [true, false] {
         let batcher = NpyBatcher::<(Tensor<4>, Tensor<1, Int>)>::all().device_dtypes();
-        let loader = DataLoaderBuilder::new(batcher.narrow_upload(narrow))
+        let loader = DataLoaderBuilder::new(batcher.convert_on_device(narrow))
             .batch_size(32)
             .shuffle(1)
             .num_workers(2)

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use burn_npy_core::{Order, Plan, Sampler, Shard, Tail, read_index};
+use burn_npy_core::{Order, Plan, Remainder, Sampler, Shard, read_index};
 
 const HELP: &str = "\
 Prints the row numbers of an epoch in their order, one a line.
@@ -58,7 +58,7 @@ struct Args {
     stride: Option<u64>,
     shard: Option<Shard>,
     batch_size: Option<usize>,
-    tail: Option<Tail>,
+    tail: Option<Remainder>,
     drop_last: bool,
 }
 
@@ -129,9 +129,9 @@ fn parse(args: Vec<String>) -> Result<Args, String> {
             "--batch-size" => parsed.batch_size = Some(value(&name, &text()?)?),
             "--tail" => {
                 parsed.tail = Some(match text()?.as_str() {
-                    "uneven" => Tail::Uneven,
-                    "drop" => Tail::Drop,
-                    "pad" => Tail::Pad,
+                    "uneven" => Remainder::Uneven,
+                    "drop" => Remainder::Drop,
+                    "pad" => Remainder::Pad,
                     other => return Err(format!("--tail {other}: uneven, drop or pad")),
                 });
             }
@@ -222,7 +222,7 @@ fn run(args: Args) -> Result<io::Result<()>, String> {
     let order = sampler.order(len, args.epoch);
     let plan = args.shard.map(|shard| {
         Plan::new(0..order.len(), args.batch_size.unwrap_or(1), args.drop_last)
-            .shard(shard, args.tail.unwrap_or(Tail::Uneven))
+            .shard(shard, args.tail.unwrap_or(Remainder::Uneven))
     });
     Ok(print(|out| match (args.locate, plan) {
         (Some(row), plan) => locate(out, &order, plan, row),

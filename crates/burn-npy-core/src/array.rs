@@ -12,7 +12,7 @@ use crate::format::item::{ItemKind, Numbers};
 use crate::format::magic;
 use crate::storage::Storage;
 use crate::zip::Stored;
-use crate::{Access, ByteOrder, DType, Error, ErrorClass, Field, ItemType, Layout, Limits, Result};
+use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout, Limits, Result};
 
 pub(crate) use read::swap_bytes;
 
@@ -100,7 +100,7 @@ impl Array {
     /// # Errors
     ///
     /// What the file system says, and whatever [`Header::parse`] refuses; also
-    /// [`ErrorClass::TruncatedData`] when the file is shorter than its header announces.
+    /// [`ErrorKind::TruncatedData`] when the file is shorter than its header announces.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -214,7 +214,7 @@ impl Array {
                     )
                 }
             };
-            self.locate(Error::new(ErrorClass::Dtype, message))
+            self.locate(Error::new(ErrorKind::Dtype, message))
         })
     }
 
@@ -242,7 +242,7 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is no field of that name or title.
+    /// [`ErrorKind::Name`] if there is no field of that name or title.
     pub fn field(&self, name: &str) -> Result<Self> {
         let is_it = |field: &&Field| field.name() == name || field.title() == Some(name);
         let field = self.item.fields().iter().find(is_it).ok_or_else(|| {
@@ -251,7 +251,7 @@ impl Array {
                 crate::npz::known_names(names.map(abbreviated))
             };
             self.locate(Error::new(
-                ErrorClass::Name,
+                ErrorKind::Name,
                 format!("no field {name:?}; {known}"),
             ))
         })?;
@@ -296,7 +296,7 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if the items are not opaque and of another dtype, or of a size that
+    /// [`ErrorKind::Dtype`] if the items are not opaque and of another dtype, or of a size that
     /// does not fit; also for [`DType::I8`] and [`DType::Bool`] of one byte, which NumPy does not
     /// write as opaque items: such an item is of another type, and would have another value.
     ///
@@ -333,7 +333,7 @@ impl Array {
                     ),
                     false => format!("items of {item} cannot be taken for {dtype}"),
                 };
-                Err(self.locate(Error::new(ErrorClass::Dtype, message)))
+                Err(self.locate(Error::new(ErrorKind::Dtype, message)))
             }
         }
     }
@@ -357,7 +357,7 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Crc`] if the checksum is not that of the data, [`ErrorClass::Changed`] if the
+    /// [`ErrorKind::Crc`] if the checksum is not that of the data, [`ErrorKind::Changed`] if the
     /// file is no longer what was opened, and what the file system says.
     pub fn verify(&self) -> Result<()> {
         let verified = match &self.source.stored {
@@ -418,7 +418,7 @@ pub(crate) fn read_header(
     let prefix = &mut prefix[..len.min(Prefix::MAX_LEN as u64) as usize];
     storage.read_at(start, prefix)?;
     let prefix = match Prefix::parse(prefix, len, max_header_len) {
-        Err(error) if error.class() == ErrorClass::Magic => {
+        Err(error) if error.kind() == ErrorKind::Magic => {
             return Err(magic::not_a(".npy file", storage, start, len));
         }
         prefix => prefix?,

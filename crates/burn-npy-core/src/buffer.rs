@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A cache line, the unit in which buffers are allocated.
 #[derive(Clone, Copy, Zeroable, Pod)]
@@ -39,7 +39,7 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Limit`] when the allocator refuses.
+    /// [`ErrorKind::Limit`] when the allocator refuses.
     pub fn zeroed(len: usize) -> Result<Self> {
         #[cfg(target_os = "linux")]
         if len >= HUGE_BYTES
@@ -103,7 +103,7 @@ impl Buffer {
 }
 
 fn no_memory(len: usize) -> Error {
-    Error::new(ErrorClass::Limit, format!("no memory for {len} bytes"))
+    Error::new(ErrorKind::Limit, format!("no memory for {len} bytes"))
 }
 
 /// An empty list with room for so many elements.
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn what_no_memory_is_enough_for_is_an_error() {
         for len in [usize::MAX, usize::MAX - 63, isize::MAX as usize] {
-            assert_eq!(Buffer::zeroed(len).unwrap_err().class(), ErrorClass::Limit);
+            assert_eq!(Buffer::zeroed(len).unwrap_err().kind(), ErrorKind::Limit);
             assert_eq!(
-                with_capacity::<u64>(len).unwrap_err().class(),
-                ErrorClass::Limit
+                with_capacity::<u64>(len).unwrap_err().kind(),
+                ErrorKind::Limit
             );
         }
         assert!(with_capacity::<u64>(3).unwrap().capacity() >= 3);
@@ -171,6 +171,6 @@ mod tests {
     #[test]
     fn a_buffer_that_cannot_be_had_is_an_error() {
         let error = Buffer::zeroed(isize::MAX as usize - 4096).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Limit);
+        assert_eq!(error.kind(), ErrorKind::Limit);
     }
 }

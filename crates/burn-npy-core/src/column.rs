@@ -15,7 +15,7 @@ use crate::format::item::Numbers;
 use crate::storage::Storage;
 use crate::stores::Stores;
 use crate::sweep::Sweep;
-use crate::{Array, Convert, DType, Element, Error, ErrorClass, Result};
+use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
 pub use bytes::ByteTable;
 pub use gather::Ahead;
@@ -69,12 +69,12 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if the array has no axes, and so no rows; [`ErrorClass::Dtype`] if its items
+    /// [`ErrorKind::Shape`] if the array has no axes, and so no rows; [`ErrorKind::Dtype`] if its items
     /// are opaque, or structures.
     pub fn new(array: Array) -> Result<Self> {
         let Some(&rows) = array.shape().first() else {
             return Err(array.locate(Error::new(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 "an array without axes has no rows; expected at least one dimension",
             )));
         };
@@ -87,7 +87,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if the items are opaque, or structures.
+    /// [`ErrorKind::Dtype`] if the items are opaque, or structures.
     pub fn whole(array: &Array) -> Result<Self> {
         Self::of_axes(array.clone(), 1, 0, array.axes())
     }
@@ -178,14 +178,14 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if the number of elements is another.
+    /// [`ErrorKind::Shape`] if the number of elements is another.
     pub fn reshape(mut self, row_shape: &[usize]) -> Result<Self> {
         let wanted = row_shape
             .iter()
             .try_fold(1_usize, |len, axis| len.checked_mul(*axis));
         if wanted != Some(self.row_len()) {
             return Err(self.array.locate(Error::new(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 format!(
                     "rows of shape {:?} have {} elements and cannot become {row_shape:?}",
                     self.row_shape,
@@ -201,26 +201,26 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if the rows have no axis, or the range is not inside it;
-    /// [`ErrorClass::Usage`] if the rows were reshaped or normalized before.
+    /// [`ErrorKind::Shape`] if the rows have no axis, or the range is not inside it;
+    /// [`ErrorKind::Usage`] if the rows were reshaped or normalized before.
     pub fn slice(mut self, part: Range<usize>) -> Result<Self> {
         let refuse = |class, message| Err(self.array.locate(Error::new(class, message)));
         let Some(&len) = self.row_shape.first() else {
             return refuse(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 "rows of one number have nothing to slice".to_owned(),
             );
         };
         if part.start > part.end || part.end > len {
             return refuse(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 format!("{part:?} is not inside rows of shape {:?}", self.row_shape),
             );
         }
         let stored = self.axes.iter().map(|(len, _)| len);
         if stored.ne(&self.row_shape) || self.stages.has_channels() {
             return refuse(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "slice a column before it is reshaped or normalized".to_owned(),
             );
         }
@@ -237,8 +237,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the length or the stride is zero, or if the rows were reshaped or normalized
-    /// before; [`ErrorClass::Shape`] if there are fewer rows than one window has; [`ErrorClass::Overflow`] for windows that are
+    /// [`ErrorKind::Usage`] if the length or the stride is zero, or if the rows were reshaped or normalized
+    /// before; [`ErrorKind::Shape`] if there are fewer rows than one window has; [`ErrorKind::Overflow`] for windows that are
     /// too large.
     ///
     /// # Example
@@ -258,20 +258,20 @@ impl Column {
         let refuse = |class, message: String| Err(self.array.locate(Error::new(class, message)));
         if length == 0 || stride == 0 {
             return refuse(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 format!("windows of {length} rows, {stride} apart; both must be 1 or more"),
             );
         }
         let stored = self.axes.iter().map(|(len, _)| len);
         if stored.ne(&self.row_shape) || self.stages.has_channels() {
             return refuse(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "make windows of a column before it is reshaped or normalized".to_owned(),
             );
         }
         let Some(last) = self.rows.checked_sub(length) else {
             return refuse(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 format!("{} rows are too few for a window of {length}", self.rows),
             );
         };
@@ -287,7 +287,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if a row has more elements than one, or none.
+    /// [`ErrorKind::Shape`] if a row has more elements than one, or none.
     pub fn squeeze(self) -> Result<Self> {
         self.reshape(&[])
     }
@@ -296,8 +296,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] for arithmetic on integers and casts to 8-bit floats, [`ErrorClass::Usage`] for numbers that
-    /// do not fit the rows, are not finite, or cannot divide, [`ErrorClass::Overflow`] for rows that are too large then.
+    /// [`ErrorKind::Dtype`] for arithmetic on integers and casts to 8-bit floats, [`ErrorKind::Usage`] for numbers that
+    /// do not fit the rows, are not finite, or cannot divide, [`ErrorKind::Overflow`] for rows that are too large then.
     pub fn convert(mut self, convert: &Convert) -> Result<Self> {
         self.stages
             .extend(convert, &self.row_shape)
@@ -343,7 +343,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Changed`] if it was truncated, overwritten or replaced.
+    /// [`ErrorKind::Changed`] if it was truncated, overwritten or replaced.
     pub fn check(&self) -> Result<()> {
         self.array
             .storage()
@@ -366,7 +366,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if `T` is not the dtype of the column after its conversion, and those of
+    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, and those of
     /// [`gather`](Self::gather).
     pub fn row<T: Element>(&self, row: usize) -> Result<ArrayD<T>> {
         let rows = self.read(&[row])?;
@@ -377,19 +377,19 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if `T` is not the dtype of the column after its conversion, [`ErrorClass::Overflow`] and
-    /// [`ErrorClass::Limit`] if they do not fit into memory, and those of [`gather`](Self::gather).
+    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, [`ErrorKind::Overflow`] and
+    /// [`ErrorKind::Limit`] if they do not fit into memory, and those of [`gather`](Self::gather).
     pub fn read<T: Element>(&self, rows: &[usize]) -> Result<ArrayD<T>> {
         if self.dtype() != T::DTYPE {
             return Err(self.array.locate(Error::new(
-                ErrorClass::Dtype,
+                ErrorKind::Dtype,
                 format!("the column is {}, asked for {}", self.dtype(), T::DTYPE),
             )));
         }
         self.check()?;
         let too_large = || {
             let message = format!("{} rows do not fit into memory", rows.len());
-            self.array.locate(Error::new(ErrorClass::Overflow, message))
+            self.array.locate(Error::new(ErrorKind::Overflow, message))
         };
         let len = rows.len().checked_mul(self.row_bytes());
         let locate = |error: Error| self.array.locate(error);
@@ -403,7 +403,7 @@ impl Column {
             .chain(self.row_shape.iter().copied())
             .collect();
         ArrayD::from_shape_vec(shape, elements)
-            .map_err(|error| Error::new(ErrorClass::Shape, error.to_string()))
+            .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))
     }
 }
 

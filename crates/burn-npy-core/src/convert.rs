@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use crate::element::{Bit, with_measured};
 use crate::table::Table;
-use crate::{DType, Error, ErrorClass, Result};
+use crate::{DType, Error, ErrorKind, Result};
 
 /// Steps to convert the elements of a column: a cast, a scale, an offset, a normalisation.
 ///
@@ -43,7 +43,7 @@ use crate::{DType, Error, ErrorClass, Result};
 /// | 2<sup>31</sup>, an integer | error | 2147483647 | | | -2147483648 | -2147483648 |
 /// | 2<sup>40</sup> + 3, an integer | error | 2147483647 | | | 3 | 3 |
 ///
-/// An error is one of the row, [`ErrorClass::Value`], when it is gathered. NumPy gives a value
+/// An error is one of the row, [`ErrorKind::Value`], when it is gathered. NumPy gives a value
 /// without a word where there is none. Empty places are errors when the column is
 /// [converted](crate::Column::convert): floats cannot be wrapped, integers have no fraction.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,7 +80,7 @@ impl Convert {
     /// Casts to another dtype.
     ///
     /// A cast to an integer keeps the value, or it is an error of its row: NaN, an infinity, a
-    /// fraction, and a number outside of the integer's range are [`ErrorClass::Value`], with the
+    /// fraction, and a number outside of the integer's range are [`ErrorKind::Value`], with the
     /// row and the value. [`round`](Self::round) and [`trunc`](Self::trunc) before the cast take
     /// fractions away; [`saturating_cast`](Self::saturating_cast) and
     /// [`wrapping_cast`](Self::wrapping_cast) say what becomes of numbers out of range.
@@ -92,14 +92,14 @@ impl Convert {
     /// # Example
     ///
     /// ```
-    /// use burn_npy_core::{Array, Column, Convert, DType, ErrorClass};
+    /// use burn_npy_core::{Array, Column, Convert, DType, ErrorKind};
     ///
     /// # fn main() -> burn_npy_core::Result<()> {
     /// let labels = Column::new(Array::from(vec![0.0, 1.0, f64::NAN]))?
     ///     .convert(&Convert::to(DType::I64))?;
     /// assert_eq!(labels.read::<i64>(&[1, 0])?.as_slice(), Some(&[1, 0][..]));
     /// let error = labels.read::<i64>(&[2]).unwrap_err();
-    /// assert_eq!(error.class(), ErrorClass::Value);
+    /// assert_eq!(error.kind(), ErrorKind::Value);
     /// assert!(error.message().starts_with("row 2 has NaN"));
     /// # Ok(())
     /// # }
@@ -343,13 +343,13 @@ impl Stages {
                 Step::Cast(to, _) if *to == dtype => continue,
                 Step::Cast(to, _) if !to.can_be_made() => {
                     return Err(Error::new(
-                        ErrorClass::Dtype,
+                        ErrorKind::Dtype,
                         format!("{to} can be read but not made; cast to another dtype"),
                     ));
                 }
                 Step::Cast(to, Range::Wrap) if dtype.is_float() && to.is_int() => {
                     return Err(Error::new(
-                        ErrorClass::Dtype,
+                        ErrorKind::Dtype,
                         format!(
                             "wrapping_cast takes integers and the column is {dtype} by then; cast \
                              to int64 before, or use cast or saturating_cast"
@@ -362,7 +362,7 @@ impl Stages {
                 }
                 _ if !dtype.computes() => {
                     return Err(Error::new(
-                        ErrorClass::Dtype,
+                        ErrorKind::Dtype,
                         format!(
                             "arithmetic needs a float of 16 bits or more and the column is {dtype} \
                              by then; cast first"
@@ -430,7 +430,7 @@ fn divides_by_reciprocal(stage: &Stage, divisor: f64) -> bool {
 }
 
 fn usage(message: String) -> Error {
-    Error::new(ErrorClass::Usage, message)
+    Error::new(ErrorKind::Usage, message)
 }
 
 /// A number as a step computes with it, in the dtype of the column.

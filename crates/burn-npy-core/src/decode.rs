@@ -8,7 +8,7 @@ use crate::format::header::{Header, Prefix};
 use crate::format::magic;
 use crate::storage::Storage;
 use crate::zip::{Contents, Member};
-use crate::{Buffer, Error, ErrorClass, Limits, OpenOptions, Result};
+use crate::{Buffer, Error, ErrorKind, Limits, OpenOptions, Result};
 
 /// How much of a member that goes to a file is in memory at a time.
 const CHUNK: usize = 1 << 20;
@@ -36,7 +36,7 @@ impl Total {
                 len,
             }),
             Err(total) => Err(Error::new(
-                ErrorClass::Limit,
+                ErrorKind::Limit,
                 format!(
                     "{len} bytes when decoded, with {total} before them above the limit of {limit} \
                      for all, which Limits::total_bytes of OpenOptions::limits raises"
@@ -68,7 +68,7 @@ pub(crate) fn read_header(
     contents.read_exact(&mut head)?;
     let start = head.len();
     let prefix = match Prefix::parse(&head, member.size, limits.header_bytes) {
-        Err(error) if error.class() == ErrorClass::Magic => {
+        Err(error) if error.kind() == ErrorKind::Magic => {
             head.resize(member.size.min(magic::LOOKED_AT as u64) as usize, 0);
             if contents.read_exact(&mut head[start..]).is_err() {
                 head.truncate(start);
@@ -99,7 +99,7 @@ pub(crate) fn decode(
     check_size(len, &limits)?;
     if member.size > limits.member_bytes {
         return Err(Error::new(
-            ErrorClass::Trailing,
+            ErrorKind::Trailing,
             format!(
                 "{} bytes after the data of the array; with them the member is above the limit of \
                  {}, which Limits::member_bytes of OpenOptions::limits raises",
@@ -124,7 +124,7 @@ pub(crate) fn check_size(len: u64, limits: &Limits) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(
-        ErrorClass::Limit,
+        ErrorKind::Limit,
         format!(
             "{len} bytes when decoded, above the limit of {}, which Limits::member_bytes of \
              OpenOptions::limits raises; what np.savez writes is not decoded",
@@ -138,7 +138,7 @@ fn into_memory(mut contents: Contents<'_>, head: &[u8], len: u64) -> Result<Stor
     let mut buffer = buffer.map_err(|error| {
         let message = error.message();
         let way_out = "with a lower Limits::memory_bytes the array is decoded into a file";
-        Error::new(error.class(), format!("{message}; {way_out}"))
+        Error::new(error.kind(), format!("{message}; {way_out}"))
     })?;
     let (start, rest) = buffer.as_mut_slice().split_at_mut(head.len());
     start.copy_from_slice(head);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::ml_dtypes::{Format, Special};
-use crate::{Error, ErrorClass, Result, small_types};
+use crate::{Error, ErrorKind, Result, small_types};
 
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $small:ident $text:literal $value:ident $format:expr;)*) => {
@@ -213,7 +213,7 @@ impl FromStr for DType {
             let known: Vec<_> = Self::ALL.iter().map(|dtype| dtype.name()).collect();
             let (name, known) = (abbreviated(name), known.join(", "));
             Error::new(
-                ErrorClass::Dtype,
+                ErrorKind::Dtype,
                 format!("no dtype {name:?}; there are {known}"),
             )
         })

@@ -1,4 +1,4 @@
-//! The one error of this crate: what class of thing went wrong, where, and why.
+//! The one error of this crate: what kind of thing went wrong, where, and why.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 /// this crate with `*` can name other errors too.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What class of thing went wrong; [`Error::class`] gives it.
+/// What kind of thing went wrong; [`Error::kind`] gives it.
 ///
-/// The name that [`ErrorClass::name`] gives is stable and meant for programs.
+/// The name that [`ErrorKind::name`] gives is stable and meant for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ErrorClass {
+pub enum ErrorKind {
     /// The operating system refused: not found, no permission, a read that failed.
     Io,
     /// The first bytes are not those of the format.
@@ -66,8 +66,8 @@ pub enum ErrorClass {
     Usage,
 }
 
-impl ErrorClass {
-    /// The stable name of the class, in lower case with underscores.
+impl ErrorKind {
+    /// The stable name of the kind, in lower case with underscores.
     pub fn name(self) -> &'static str {
         match self {
             Self::Io => "io",
@@ -97,7 +97,7 @@ impl ErrorClass {
     }
 }
 
-impl fmt::Display for ErrorClass {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -108,12 +108,12 @@ impl fmt::Display for ErrorClass {
 /// Its message names the file, the array or column, and the place, with what was found and what was
 /// expected, and ends with what the operating system said, if it said anything. So
 /// [`source`](StdError::source) does not give that error again, but what is behind it, and a chain
-/// of errors prints each text once. [`class`](Error::class) and [`io_error`](Error::io_error) are
+/// of errors prints each text once. [`kind`](Error::kind) and [`io_error`](Error::io_error) are
 /// for programs.
 pub struct Error(Box<Repr>);
 
 struct Repr {
-    class: ErrorClass,
+    kind: ErrorKind,
     message: String,
     file: Option<PathBuf>,
     array: Option<String>,
@@ -122,10 +122,10 @@ struct Repr {
 }
 
 impl Error {
-    /// An error of a class, with a message that says what was found and what was expected.
-    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+    /// An error of a kind, with a message that says what was found and what was expected.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Repr {
-            class,
+            kind,
             message: message.into(),
             file: None,
             array: None,
@@ -136,7 +136,7 @@ impl Error {
 
     /// What the operating system said.
     pub(crate) fn io(what: &str, source: std::io::Error) -> Self {
-        Self::new(ErrorClass::Io, what).with_source(source)
+        Self::new(ErrorKind::Io, what).with_source(source)
     }
 
     /// Names the file, unless the error already names one.
@@ -174,9 +174,9 @@ impl Error {
         self
     }
 
-    /// The class of the error.
-    pub fn class(&self) -> ErrorClass {
-        self.0.class
+    /// The kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// The file that the error is about.
@@ -247,7 +247,7 @@ pub(crate) fn printable(name: &str) -> Cow<'_, str> {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({}: {self})", self.class())
+        write!(f, "Error({}: {self})", self.kind())
     }
 }
 
@@ -264,14 +264,14 @@ mod tests {
 
     #[test]
     fn a_name_does_not_reach_the_terminal_as_it_is() {
-        let error = Error::new(ErrorClass::Name, "no").in_array("a\nb\u{1b}[31m\u{e9}");
+        let error = Error::new(ErrorKind::Name, "no").in_array("a\nb\u{1b}[31m\u{e9}");
         assert_eq!(error.to_string(), "`a\\nb\\u{1b}[31m\u{e9}`: no");
         assert_eq!(error.in_column("c").to_string(), "`c`: no");
     }
 
     #[test]
     fn the_message_says_where() {
-        let error = Error::new(ErrorClass::Dtype, "found '<c8', expected a plain dtype")
+        let error = Error::new(ErrorKind::Dtype, "found '<c8', expected a plain dtype")
             .in_array("x.npy")
             .in_file("data.npz")
             .in_file("ignored")
@@ -281,7 +281,7 @@ mod tests {
             "data.npz: `x.npy`: found '<c8', expected a plain dtype (at byte 10)"
         );
         assert_eq!(error.file(), Some(Path::new("data.npz")));
-        assert_eq!(error.class().name(), "dtype");
+        assert_eq!(error.kind().name(), "dtype");
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         let kind = error.io_error().map(std::io::Error::kind);
         assert_eq!(kind, Some(std::io::ErrorKind::NotFound));
         assert!(error.to_string().starts_with("cannot open: "));
-        assert!(Error::new(ErrorClass::Io, "").io_error().is_none());
+        assert!(Error::new(ErrorKind::Io, "").io_error().is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
 //! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches,
 //!    for one [`Shard`] or several. The order is a pure function of (length, seed, epoch,
-//!    position), see [`Permutation`]. [`Folds`] hold rows out; a [`PositionRng`] gives each
+//!    position), see [`Permutation`]. [`Partition`] hold rows out; a [`PositionRng`] gives each
 //!    position random numbers of its own.
 //!
 //! ```
@@ -38,7 +38,7 @@
 //!
 //! # Hostile files
 //!
-//! Whatever the bytes are, reading them gives the right values or an [`Error`] whose [`ErrorClass`] says
+//! Whatever the bytes are, reading them gives the right values or an [`Error`] whose [`ErrorKind`] says
 //! what is wrong, and takes no more time and memory than the file is large, within [`Limits`]. Python objects are
 //! never loaded. Nothing panics on data.
 //!
@@ -82,14 +82,15 @@ pub use column::{Ahead, ByteTable, Column, SharedRows};
 pub use convert::Convert;
 pub use dtype::{ByteOrder, DType, Layout};
 pub use element::Element;
-pub use error::{Error, ErrorClass, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use format::{Field, Header, ItemKind, ItemType};
 pub use limits::Limits;
 pub use ml_dtypes::*;
 pub use npz::Npz;
 pub use numpy_file::NumpyFile;
 pub use order::{
-    Folds, Order, Permutation, Place, Plan, PositionRng, Sampler, Shard, Tail, read_index,
+    BatchPosition, Order, Partition, Permutation, Plan, PositionRng, Remainder, Sampler, Shard,
+    read_index,
 };
 pub use storage::Access;
 pub use write::{NpzWriter, WriteElement, append_npy, write_npy};

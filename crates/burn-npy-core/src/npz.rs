@@ -9,7 +9,7 @@ use crate::dtype::abbreviated;
 use crate::error::printable;
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member, duplicate};
-use crate::{Array, Error, ErrorClass, Header, OpenOptions, Result};
+use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
 ///
@@ -38,9 +38,9 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// What the file system says; [`ErrorClass::Magic`] for a file that is no archive;
-    /// [`ErrorClass::Zip`] for an archive that is malformed or contradicts itself;
-    /// [`ErrorClass::Duplicate`] if two members have one name, or one has the name of another's
+    /// What the file system says; [`ErrorKind::Magic`] for a file that is no archive;
+    /// [`ErrorKind::Zip`] for an archive that is malformed or contradicts itself;
+    /// [`ErrorKind::Duplicate`] if two members have one name, or one has the name of another's
     /// array.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
@@ -125,7 +125,7 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// Those of [`array`](Self::array), but for [`ErrorClass::Crc`] and [`ErrorClass::Limit`].
+    /// Those of [`array`](Self::array), but for [`ErrorKind::Crc`] and [`ErrorKind::Limit`].
     ///
     /// # Example
     ///
@@ -163,8 +163,8 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is none of that name; [`ErrorClass::Crc`] if the checksum is
-    /// not that of the data; [`ErrorClass::Limit`] if decoding it would exceed the
+    /// [`ErrorKind::Name`] if there is none of that name; [`ErrorKind::Crc`] if the checksum is
+    /// not that of the data; [`ErrorKind::Limit`] if decoding it would exceed the
     /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
     /// that is damaged, encrypted, or compressed in another way than NumPy does.
     pub fn array(&self, name: &str) -> Result<Array> {
@@ -194,7 +194,7 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Crc`] if the checksum is not that of the data, and otherwise those of
+    /// [`ErrorKind::Crc`] if the checksum is not that of the data, and otherwise those of
     /// [`array`](Self::array) that are about the archive.
     pub fn verify(&self, name: &str) -> Result<()> {
         self.with_member(name, |member, contents, verified| match contents.stored() {
@@ -233,7 +233,7 @@ impl Npz {
             };
             let index = index.or_else(as_it_is).ok_or_else(|| {
                 let known = known_names(self.names.iter().map(|known| self.described(known)));
-                Error::new(ErrorClass::Name, format!("no such array; {known}"))
+                Error::new(ErrorKind::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
             let member = &self.directory.members[index];
@@ -267,7 +267,7 @@ fn is_apple_double(member: &str) -> bool {
 /// read are no matter until somebody asks for them.
 fn expect_header(storage: &Storage, member: &Member) -> Result<()> {
     match Contents::open(storage, member) {
-        Err(error) if error.class() == ErrorClass::Zip => Err(error.in_array(&member.name)),
+        Err(error) if error.kind() == ErrorKind::Zip => Err(error.in_array(&member.name)),
         _ => Ok(()),
     }
 }
@@ -331,8 +331,8 @@ mod tests {
         open_with(Archive::of(entries).bytes(), OpenOptions::default())
     }
 
-    fn class<T>(result: Result<T>) -> ErrorClass {
-        result.err().expect("an error").class()
+    fn class<T>(result: Result<T>) -> ErrorKind {
+        result.err().expect("an error").kind()
     }
 
     #[test]
@@ -356,7 +356,7 @@ mod tests {
         }
         npz.verify_all().unwrap();
         for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
-            assert_eq!(class(npz.array(name)), ErrorClass::Name, "{name}");
+            assert_eq!(class(npz.array(name)), ErrorKind::Name, "{name}");
         }
         for twice in [
             ["A.NPY", "A.NPY.npy"],
@@ -365,7 +365,7 @@ mod tests {
         ] {
             let twice = twice.map(|name| Entry::stored(name, &bytes));
             let error = open(twice).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Duplicate);
+            assert_eq!(error.kind(), ErrorKind::Duplicate);
             assert!(error.message().contains("np.savez("), "{error}");
         }
     }
@@ -380,10 +380,10 @@ mod tests {
         let mut options = OpenOptions::default();
         options.limits.member_bytes = bytes.len() as u64 - 1;
         let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
-        assert_eq!(class(npz.verify("x")), ErrorClass::Limit);
+        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(class(npz.verify("x")), ErrorKind::Limit);
         npz.verify("y").unwrap();
-        assert_eq!(class(npz.verify_all()), ErrorClass::Limit);
+        assert_eq!(class(npz.verify_all()), ErrorKind::Limit);
     }
 
     #[test]
@@ -412,13 +412,13 @@ mod tests {
         (entry.crc, entry.local_crc) = (1, 1);
         let bytes = Archive::of([entry]).bytes();
         let npz = open_with(bytes.clone(), options.clone()).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorClass::Crc);
+        assert_eq!(class(npz.array("x")), ErrorKind::Crc);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 
         options.cache_dir = Some(dir.path().join("missing"));
         let error = open_with(bytes, options).unwrap().array("x").unwrap_err();
         assert!(error.to_string().contains("temporary file"), "{error}");
-        assert_eq!(error.class(), ErrorClass::Io);
+        assert_eq!(error.kind(), ErrorKind::Io);
     }
 
     #[test]
@@ -439,16 +439,16 @@ mod tests {
             open_with(archive.clone(), options).unwrap()
         };
         let npz = limited(&|limits| limits.member_bytes = len - 1);
-        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
         let npz = limited(&|limits| limits.total_bytes = 2 * len);
         npz.array("x").unwrap();
         // What fails takes nothing of the total.
         for _ in 0..3 {
-            assert_eq!(class(npz.array("bad")), ErrorClass::Crc);
+            assert_eq!(class(npz.array("bad")), ErrorKind::Crc);
         }
         npz.array("x").unwrap();
-        assert_eq!(class(npz.array("x")), ErrorClass::Limit);
+        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
     }
 
@@ -483,7 +483,7 @@ mod tests {
                 }
                 let mut wrong = entry.clone();
                 (wrong.crc, wrong.local_crc) = (1, 1);
-                assert_eq!(class(open([wrong]).unwrap().array("x")), ErrorClass::Crc);
+                assert_eq!(class(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
             }
             // The bytes after it are read no further than the limits allow.
             let mut options = OpenOptions::default();
@@ -491,13 +491,13 @@ mod tests {
             let archive = Archive::of([Entry::deflated("x.npy", &more)]).bytes();
             let npz = open_with(archive, options).unwrap();
             let error = npz.array("x").unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Trailing);
+            assert_eq!(error.kind(), ErrorKind::Trailing);
             assert!(error.message().contains("Limits::member_bytes"), "{error}");
             assert_eq!(npz.header("x").unwrap().shape(), [1000]);
         }
         let less = Entry::deflated("less.npy", &bytes[..bytes.len() - 1]);
         let npz = open([less]).unwrap();
-        assert_eq!(class(npz.array("less")), ErrorClass::TruncatedData);
+        assert_eq!(class(npz.array("less")), ErrorKind::TruncatedData);
     }
 
     fn damaged(name: &str, values: &[i32]) -> Entry {
@@ -537,7 +537,7 @@ mod tests {
                 let file = access.map_or("memory".into(), |_| path.display().to_string());
                 // However often it is tried.
                 for error in [npz.array("x").unwrap_err(), npz.array("x").unwrap_err()] {
-                    assert_eq!(error.class(), ErrorClass::Crc);
+                    assert_eq!(error.kind(), ErrorKind::Crc);
                     let start = format!("{file}: `x`: the checksum is 0x");
                     assert!(error.to_string().starts_with(&start), "{error}");
                 }
@@ -547,8 +547,8 @@ mod tests {
                 let trusted = open(true);
                 let array = trusted.array("x").unwrap();
                 let error = array.verify().unwrap_err();
-                assert_eq!((error.class(), error.array()), (ErrorClass::Crc, Some("x")));
-                assert_eq!(class(trusted.verify_all()), ErrorClass::Crc);
+                assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("x")));
+                assert_eq!(class(trusted.verify_all()), ErrorKind::Crc);
             }
         }
     }
@@ -593,19 +593,19 @@ mod tests {
         for name in ["deflated", "stored", "cut"] {
             assert_eq!(npz.header(name).unwrap().to_string(), "int32 [1000]");
         }
-        assert_eq!(class(npz.array("deflated")), ErrorClass::Limit);
+        assert_eq!(class(npz.array("deflated")), ErrorKind::Limit);
         let error = npz.header("text").unwrap_err();
         assert!(error.message().contains("git lfs pull"), "{error}");
         assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Magic, Some("text"))
+            (error.kind(), error.array()),
+            (ErrorKind::Magic, Some("text"))
         );
-        assert_eq!(class(npz.header("empty")), ErrorClass::Magic);
+        assert_eq!(class(npz.header("empty")), ErrorKind::Magic);
         // A wrong name is told what is there.
         let said = "no such array; there are deflated: int32 [1000], stored: int32 [1000], \
                     cut: int32 [1000], text, empty";
         for error in [npz.header("z").unwrap_err(), npz.array("z").unwrap_err()] {
-            assert_eq!((error.class(), error.message()), (ErrorClass::Name, said));
+            assert_eq!((error.kind(), error.message()), (ErrorKind::Name, said));
         }
     }
 
@@ -663,8 +663,8 @@ mod tests {
                 match open_with(damaged, OpenOptions::default()) {
                     // Of another case it is an array still, whose header is looked at when it is
                     // opened.
-                    Ok(npz) => assert_eq!(class(npz.array(&npz.names()[0])), ErrorClass::Zip),
-                    Err(error) => assert_eq!(error.class(), ErrorClass::Zip),
+                    Ok(npz) => assert_eq!(class(npz.array(&npz.names()[0])), ErrorKind::Zip),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Zip),
                 }
             }
         }
@@ -687,8 +687,8 @@ mod tests {
             let npz = Npz::open_with(&path, options).unwrap();
             npz.verify("x").unwrap();
             std::fs::write(&path, b"").unwrap();
-            assert_eq!(class(npz.array("x")), ErrorClass::Changed);
-            assert_eq!(class(npz.verify("x")), ErrorClass::Changed);
+            assert_eq!(class(npz.array("x")), ErrorKind::Changed);
+            assert_eq!(class(npz.verify("x")), ErrorKind::Changed);
         }
     }
 
@@ -722,8 +722,8 @@ mod tests {
             for end in 0..bytes.len() {
                 let cut = open_with(bytes[..end].to_vec(), OpenOptions::default());
                 let expected = match end {
-                    0 | 1 => ErrorClass::Magic,
-                    _ => ErrorClass::Zip,
+                    0 | 1 => ErrorKind::Magic,
+                    _ => ErrorKind::Zip,
                 };
                 assert_eq!(class(cut), expected, "cut off at {end}");
             }

@@ -22,7 +22,7 @@ impl NumpyFile {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Magic`](crate::ErrorClass::Magic) for a file that is neither, with what it
+    /// [`ErrorKind::Magic`](crate::ErrorKind::Magic) for a file that is neither, with what it
     /// seems to be instead; and those of [`Array::open`] and [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
@@ -52,7 +52,7 @@ impl NumpyFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Access, ErrorClass, NpzWriter, write_npy};
+    use crate::{Access, ErrorKind, NpzWriter, write_npy};
 
     #[test]
     fn the_first_bytes_decide() {
@@ -78,7 +78,7 @@ mod tests {
             assert!(matches!(open("archive.npy").unwrap(), NumpyFile::Npz(_)));
             for name in ["empty", "P", "text", "short"] {
                 let error = open(name).unwrap_err();
-                assert_eq!(error.class(), ErrorClass::Magic);
+                assert_eq!(error.kind(), ErrorKind::Magic);
                 assert_eq!(error.file(), Some(&*path(name)));
                 let expected = if name == "short" {
                     ".npy"

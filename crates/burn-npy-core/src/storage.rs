@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use memmap2::Mmap;
 
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Of a file of this size or less, whatever is read ahead is soon asked for.
 const SMALL: u64 = 256 << 20;
@@ -186,7 +186,7 @@ impl Storage {
         let end = offset.checked_add(len);
         if end.is_none_or(|end| end > self.len()) {
             return Err(Error::new(
-                ErrorClass::TruncatedData,
+                ErrorKind::TruncatedData,
                 "a read beyond the end of the file",
             )
             .at(offset));
@@ -399,7 +399,7 @@ impl OpenFile {
             "was written to".to_owned()
         };
         Err(
-            Error::new(ErrorClass::Changed, format!("the file {what} while in use"))
+            Error::new(ErrorKind::Changed, format!("the file {what} while in use"))
                 .in_file(&self.path),
         )
     }
@@ -578,7 +578,7 @@ mod tests {
                     }
                     pieces += 1;
                 });
-                assert_eq!(read.unwrap_err().class(), ErrorClass::Changed);
+                assert_eq!(read.unwrap_err().kind(), ErrorKind::Changed);
                 assert!(pieces > 0);
             }
         }
@@ -595,7 +595,7 @@ mod tests {
         let (dir, path) = temporary(b"");
         for path in [dir.path(), &path.with_extension("missing")] {
             let error = Storage::open(path, Access::Mapped).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Io);
+            assert_eq!(error.kind(), ErrorKind::Io);
             assert_eq!(error.file(), Some(path));
         }
     }
@@ -628,7 +628,7 @@ mod tests {
                 .and_then(|file| file.set_len(10))
                 .unwrap();
             let error = storage.check().unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Changed);
+            assert_eq!(error.kind(), ErrorKind::Changed);
             assert!(error.to_string().contains("was 64 bytes and is now 10"));
         }
         let (_dir, path) = temporary(&[7; 64]);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use burn_npy_core::{Access, Array, Buffer, Column, ErrorClass, OpenOptions, write_npy};
+use burn_npy_core::{Access, Array, Buffer, Column, ErrorKind, OpenOptions, write_npy};
 use ndarray::Array2;
 
 const TIMES: u64 = 50;
@@ -61,7 +61,7 @@ fn reader() {
             .and_then(|()| column.gather(&rows, out.as_mut_slice()));
         let found: &[u32] = bytemuck::cast_slice(out.as_slice());
         match gathered {
-            Err(error) => return println!("ended {} {error}", error.class()),
+            Err(error) => return println!("ended {} {error}", error.kind()),
             Ok(()) => {
                 // A batch that is not refused is the one of the file that was opened.
                 let expected = rows.iter().flat_map(|row| (0..8).map(move |i| row * 8 + i));
@@ -142,7 +142,7 @@ fn a_change_between_batches_is_an_error() {
                 change(&path);
                 writeln!(reader.stdin).unwrap();
                 let end = reader.end();
-                let class = format!("ended {}", ErrorClass::Changed);
+                let class = format!("ended {}", ErrorKind::Changed);
                 assert!(end.starts_with(&class), "{name} under {access:?}: {end}");
                 assert!(end.contains("x.npy"), "{end}");
             }
@@ -165,7 +165,7 @@ fn a_change_at_any_moment_is_an_error_of_positioned_reads() {
             std::thread::sleep(Duration::from_micros(time * 37 % 500));
             change(&path);
             let end = reader.end();
-            let class = format!("ended {}", ErrorClass::Changed);
+            let class = format!("ended {}", ErrorKind::Changed);
             assert!(end.starts_with(&class), "{name}: {end}");
         }
         println!("{name} at any moment under Positioned: {TIMES} times changed");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn::tensor::kind::Kind;
-use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result};
 
 use crate::bindings::Fit;
 use crate::bound::{Advice, Bound, BoundColumn, Gathered};
@@ -70,7 +70,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
             .field("columns", &self.gather.names)
             .field("tensors", &self.gather.specs)
             .field("dtypes", &self.gather.dtypes)
-            .field("narrow_upload", &self.gather.narrow_upload)
+            .field("convert_on_device", &self.gather.convert_on_device)
             .finish()
     }
 }
@@ -103,7 +103,7 @@ impl<B> NpyBatcher<B> {
                 names,
                 specs: B::Tensors::SPECS,
                 dtypes: Dtypes::Unsaid,
-                narrow_upload: true,
+                convert_on_device: true,
                 pool: Arc::default(),
             }),
             assemble: Arc::new(Assembler(PhantomData)),
@@ -126,7 +126,7 @@ impl<B> NpyBatcher<B> {
     ///
     /// Where the integers of the device are narrower than those of the column, as `i32` is for the
     /// `i64` of NumPy, a number that does not fit is an error of its row,
-    /// [`ErrorClass::Value`](crate::ErrorClass::Value). Convert the column with
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value). Convert the column with
     /// [`saturating_cast`](crate::Convert::saturating_cast) or
     /// [`wrapping_cast`](crate::Convert::wrapping_cast) to say what else should become of it, or
     /// keep all columns as they are with [`keep_dtypes`](Self::keep_dtypes). Of the two the last
@@ -160,10 +160,10 @@ impl<B> NpyBatcher<B> {
     /// use burn::tensor::Tensor;
     /// use burn_npy::NpyBatcher;
     ///
-    /// let batcher = NpyBatcher::<Tensor<4>>::new(["images"]).narrow_upload(false);
+    /// let batcher = NpyBatcher::<Tensor<4>>::new(["images"]).convert_on_device(false);
     /// ```
-    pub fn narrow_upload(self, narrow: bool) -> Self {
-        self.change(|gather| gather.narrow_upload = narrow)
+    pub fn convert_on_device(self, narrow: bool) -> Self {
+        self.change(|gather| gather.convert_on_device = narrow)
     }
 
     /// A batch of rows, which may come from several datasets: their columns must have the names,
@@ -172,10 +172,10 @@ impl<B> NpyBatcher<B> {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] for a column that is not there; [`ErrorClass::Shape`] and
-    /// [`ErrorClass::Dtype`] for one that does not fit its tensor; [`ErrorClass::Shape`] for rows
-    /// of several datasets that are not alike; [`ErrorClass::Changed`] if a file changed;
-    /// [`ErrorClass::Usage`] if there are no rows, or more or fewer columns than tensors; and what
+    /// [`ErrorKind::Name`] for a column that is not there; [`ErrorKind::Shape`] and
+    /// [`ErrorKind::Dtype`] for one that does not fit its tensor; [`ErrorKind::Shape`] for rows
+    /// of several datasets that are not alike; [`ErrorKind::Changed`] if a file changed;
+    /// [`ErrorKind::Usage`] if there are no rows, or more or fewer columns than tensors; and what
     /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device, None)?;
@@ -225,7 +225,7 @@ pub(crate) struct Gather {
     names: Option<Vec<String>>,
     specs: &'static [TensorSpec],
     dtypes: Dtypes,
-    narrow_upload: bool,
+    convert_on_device: bool,
     pool: Arc<Pool>,
 }
 
@@ -235,7 +235,7 @@ impl Gather {
         let among_others = self.bind_converted(columns, device)?;
         let mut alone = among_others.clone();
         for bound in &mut alone {
-            if self.narrow_upload
+            if self.convert_on_device
                 && let Some(widen) = Widen::of(&bound.column, device)?
             {
                 bound.column = bound.column.clone().unconverted();
@@ -252,7 +252,7 @@ impl Gather {
         let names = self.names.as_deref().unwrap_or(columns.names());
         if names.len() != self.specs.len() {
             return Err(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 format!(
                     "the batch has {}, but there are {} for them: {}; NpyBatcher::new([..]) names \
                      those of the batch, in the order of its tensors",
@@ -301,7 +301,7 @@ impl Gather {
                 false => format!("dataset.reshape({name:?}, &[..]) gives rows another shape"),
             };
             return Err(Error::new(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 format!(
                     "rows of shape {:?} make a batch of {rank} dimensions, but the batch has a \
                      tensor of {} there: {reshaped}, or change the type of the batch",
@@ -333,7 +333,7 @@ impl Gather {
         advice: Option<Advice>,
     ) -> Result<Gathered> {
         let Some(first) = rows.first() else {
-            return Err(Error::new(ErrorClass::Usage, "a batch without rows"));
+            return Err(Error::new(ErrorKind::Usage, "a batch without rows"));
         };
         let name = format!("{device:?}");
         let fit = |row: &Row| -> Result<Fit> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
-use burn_npy_core::{Ahead, Column, DType, Error, ErrorClass, Result, SharedRows};
+use burn_npy_core::{Ahead, Column, DType, Error, ErrorKind, Result, SharedRows};
 
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{Upload, Widen};
@@ -79,13 +79,13 @@ impl BoundColumn {
     /// What else a user can do about a value that the integers of the device do not have.
     fn advised(&self, error: Error) -> Error {
         match self.cast_to {
-            Some(dtype) if error.class() == ErrorClass::Value => {
+            Some(dtype) if error.kind() == ErrorKind::Value => {
                 let message = format!(
                     "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its place \
                      keeps the column's)",
                     error.message()
                 );
-                let new = Error::new(error.class(), message);
+                let new = Error::new(error.kind(), message);
                 match error.file() {
                     Some(file) => new.in_file(file),
                     None => new,
@@ -97,7 +97,7 @@ impl BoundColumn {
 
     /// Memory for so many rows.
     pub(crate) fn buffer(&self, pool: &Arc<Pool>, rows: usize) -> Result<PooledBuffer> {
-        let too_large = || Error::new(ErrorClass::Overflow, "a batch beyond all memory");
+        let too_large = || Error::new(ErrorKind::Overflow, "a batch beyond all memory");
         pool.take(self.buffer_len(rows).ok_or_else(too_large)?)
             .map_err(|error| error.in_column(&self.name))
     }
@@ -283,7 +283,7 @@ impl Bound {
                 continue;
             }
             let error = Error::new(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 format!(
                     "rows of {dtype:?} {shape:?} after rows of {:?} {:?}, of another dataset: \
                      convert and reshape them alike; device_dtypes() of the batcher gives them one \

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Column, Element, Error, ErrorClass, ItemKind, NumpyFile, OpenOptions, Result,
+    Array, Column, Element, Error, ErrorKind, ItemKind, NumpyFile, OpenOptions, Result,
 };
 
 use crate::row::Row;
@@ -81,9 +81,9 @@ impl NpyDataset {
     /// # Errors
     ///
     /// What [`Npz::open`](crate::Npz::open), [`Npz::array`](crate::Npz::array) and [`Array::open`]
-    /// refuse; [`ErrorClass::Magic`] for a file that is neither; [`ErrorClass::Shape`] if the
-    /// arrays are not the columns of one table; [`ErrorClass::Dtype`] for opaque items, see
-    /// [`reinterpret`](Self::reinterpret); [`ErrorClass::Usage`] for an archive without arrays.
+    /// refuse; [`ErrorKind::Magic`] for a file that is neither; [`ErrorKind::Shape`] if the
+    /// arrays are not the columns of one table; [`ErrorKind::Dtype`] for opaque items, see
+    /// [`reinterpret`](Self::reinterpret); [`ErrorKind::Usage`] for an archive without arrays.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -128,7 +128,7 @@ impl NpyDataset {
     /// # Errors
     ///
     /// What [`Npz::open`](crate::Npz::open) and [`Npz::array`](crate::Npz::array) refuse;
-    /// [`ErrorClass::Name`] for an array that is not there, with those that are; those of
+    /// [`ErrorKind::Name`] for an array that is not there, with those that are; those of
     /// [`from_arrays`](Self::from_arrays), before anything is decoded if the lengths differ.
     ///
     /// # Example
@@ -204,8 +204,8 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Shape`] if an array has no axes, or if the arrays have not all the same number
-    /// of rows; [`ErrorClass::Duplicate`] if two have one name; [`ErrorClass::Usage`] if there are
+    /// [`ErrorKind::Shape`] if an array has no axes, or if the arrays have not all the same number
+    /// of rows; [`ErrorKind::Duplicate`] if two have one name; [`ErrorKind::Usage`] if there are
     /// none.
     pub fn from_arrays<N: Into<String>, A: Into<Array>>(
         arrays: impl IntoIterator<Item = (N, A)>,
@@ -302,13 +302,13 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is no such column, and those of [`Column::read`].
+    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::read`].
     pub fn read<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
         let read = |from: &Column| {
             let mut rows = Vec::new();
             rows.try_reserve_exact(self.len()).map_err(|_| {
                 let message = format!("no memory for the numbers of {} rows", self.len());
-                Error::new(ErrorClass::Limit, message)
+                Error::new(ErrorKind::Limit, message)
             })?;
             rows.extend((0..self.len()).map(|index| self.rows.map(index)));
             from.read(&rows)
@@ -343,11 +343,11 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the fraction is not between 0 and 1.
+    /// [`ErrorKind::Usage`] if the fraction is not between 0 and 1.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         if !(0.0..=1.0).contains(&fraction) {
             return Err(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 format!("cannot split at {fraction}; expected a fraction from 0 to 1"),
             ));
         }
@@ -417,13 +417,10 @@ mod tests {
         assert_eq!(dataset.read::<f32>("t").unwrap(), expected.into_dyn());
         assert_eq!(dataset.skip(2).read::<f32>("t").unwrap().shape(), [0, 3]);
         let error = dataset.read::<u8>("t").unwrap_err();
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Dtype, Some("t")));
         assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Dtype, Some("t"))
-        );
-        assert_eq!(
-            dataset.read::<f32>("x").unwrap_err().class(),
-            ErrorClass::Name
+            dataset.read::<f32>("x").unwrap_err().kind(),
+            ErrorKind::Name
         );
     }
 
@@ -477,16 +474,16 @@ mod tests {
         assert!(message.contains("x has 2, y has 1"), "{message}");
         let dataset = numbers(2);
         for (error, class) in [
-            (dataset.select(["a"]).unwrap_err(), ErrorClass::Name),
+            (dataset.select(["a"]).unwrap_err(), ErrorKind::Name),
             (
                 dataset.select(["0", "0"]).unwrap_err(),
-                ErrorClass::Duplicate,
+                ErrorKind::Duplicate,
             ),
-            (dataset.rename("a", "b").unwrap_err(), ErrorClass::Name),
-            (dataset.reshape("0", &[2]).unwrap_err(), ErrorClass::Shape),
+            (dataset.rename("a", "b").unwrap_err(), ErrorKind::Name),
+            (dataset.reshape("0", &[2]).unwrap_err(), ErrorKind::Shape),
             (
                 dataset.split_column("0", [("a", 0.into())]).unwrap_err(),
-                ErrorClass::Shape,
+                ErrorKind::Shape,
             ),
             (
                 NpyDataset::from_arrays([(
@@ -494,10 +491,10 @@ mod tests {
                     array![0].remove_axis(burn_npy_core::ndarray::Axis(0)),
                 )])
                 .unwrap_err(),
-                ErrorClass::Shape,
+                ErrorKind::Shape,
             ),
         ] {
-            assert_eq!(error.class(), class, "{error}");
+            assert_eq!(error.kind(), class, "{error}");
             assert!(error.array().is_some(), "{error}");
         }
         let none: [(&str, Array); 0] = [];

@@ -2,7 +2,7 @@
 
 use burn::tensor::kind::Kind;
 use burn::tensor::{BoolStore, DType as TensorDType, Device};
-use burn_npy_core::{DType, Error, ErrorClass, Result};
+use burn_npy_core::{DType, Error, ErrorKind, Result};
 
 /// Burn's name for a dtype.
 pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
@@ -27,7 +27,7 @@ pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
                 DType::I32
             };
             return Err(Error::new(
-                ErrorClass::Dtype,
+                ErrorKind::Dtype,
                 format!(
                     "Burn has no tensors of {other}; convert the column, for example to {instead}"
                 ),
@@ -51,7 +51,7 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         .find(|ours| tensor_dtype(*ours).is_ok_and(|burn| burn == dtype))
         .ok_or_else(|| {
             Error::new(
-                ErrorClass::Dtype,
+                ErrorKind::Dtype,
                 format!("the device's default dtype is {dtype:?}, which NumPy does not have; cast to another"),
             )
         })
@@ -64,7 +64,7 @@ pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<(
         return Ok(());
     }
     Err(Error::new(
-        ErrorClass::Dtype,
+        ErrorKind::Dtype,
         format!(
             "the column is {dtype}, but the device computes in {expected}, and a model would panic \
              over the mixture: dataset.convert({name:?}, &Convert::to(DType::{expected:?})) converts \
@@ -82,7 +82,7 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
     };
     if !fits {
         return Err(Error::new(
-            ErrorClass::Dtype,
+            ErrorKind::Dtype,
             format!(
                 "the column is {dtype}, but the batch wants {wanted} tensor: \
                  dataset.convert({name:?}, &Convert::to({advice})) makes it one"
@@ -92,7 +92,7 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
     // Bools are stored as the device likes, so there is nothing to ask for.
     if kind != Kind::Bool && !device.supports_dtype(tensor_dtype(dtype)?) {
         return Err(Error::new(
-            ErrorClass::Dtype,
+            ErrorKind::Dtype,
             format!(
                 "{device:?} has no {dtype} tensors: convert the column, or let the batcher do it with \
                  device_dtypes()"

@@ -87,7 +87,7 @@ pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part};
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Headroom, LoadError, Loader, LoaderIter, OnError,
-    Report, Skipped, State,
+    Report, SkippedRow, State,
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
@@ -95,9 +95,10 @@ pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::ml_dtypes::*;
 pub use burn_npy_core::{
-    self, Access, Array, Column, Convert, DType, Element, Error, ErrorClass, Folds, Limits, Npz,
-    NpzWriter, OpenOptions, Order, Permutation, Place, Plan, PositionRng, Result, Sampler, Shard,
-    Tail, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
+    self, Access, Array, BatchPosition, Column, Convert, DType, Element, Error, ErrorKind, Limits,
+    Npz, NpzWriter, OpenOptions, Order, Partition, Permutation, Plan, PositionRng, Remainder,
+    Result, Sampler, Shard, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core,
+    read_index, write_npy,
 };
 
 /// Its snippets are compiled and run with the doctests.

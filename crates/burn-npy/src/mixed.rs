@@ -96,7 +96,7 @@ mod tests {
     use burn_npy_core::ndarray::{Array1, Array3};
     use burn_npy_core::rand_core::Rng;
     use burn_npy_core::{
-        Access, Array, Convert, DType, Element, ErrorClass, OpenOptions, PositionRng, WriteElement,
+        Access, Array, Convert, DType, Element, ErrorKind, OpenOptions, PositionRng, WriteElement,
         write_npy,
     };
 
@@ -227,7 +227,7 @@ mod tests {
         let batcher = NpyBatcher::<Tensor<1, Int>>::all();
         let failure = |rows: &[Row]| {
             let error = batcher.try_batch(rows, &Device::flex()).unwrap_err();
-            (error.class(), error.file().map(Path::to_owned))
+            (error.kind(), error.file().map(Path::to_owned))
         };
         let [a, b, c] = open();
         for path in &paths[1..] {
@@ -239,7 +239,7 @@ mod tests {
                 if twice {
                     rows.extend(order.iter().rev().map(|dataset| dataset.row(1)));
                 }
-                let expected = (ErrorClass::Changed, Some(paths[first].clone()));
+                let expected = (ErrorKind::Changed, Some(paths[first].clone()));
                 assert_eq!(failure(&rows), expected);
             }
         }
@@ -249,9 +249,9 @@ mod tests {
         let [a, b, _] = open();
         std::fs::write(&paths[1], b"another file").unwrap();
         let rows = [a.row(0), floats.row(0), b.row(0)];
-        assert_eq!(failure(&rows).0, ErrorClass::Dtype);
+        assert_eq!(failure(&rows).0, ErrorKind::Dtype);
         let rows = [a.row(0), b.row(0), floats.row(0)];
-        assert_eq!(failure(&rows).0, ErrorClass::Changed);
+        assert_eq!(failure(&rows).0, ErrorKind::Changed);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{Column, DType, Element, Error, ErrorClass, Result, ml_dtypes, small_types};
+use burn_npy_core::{Column, DType, Element, Error, ErrorKind, Result, ml_dtypes, small_types};
 
 use crate::dataset::AnyColumn;
 pub(crate) use crate::dataset::Columns;
@@ -37,8 +37,8 @@ impl Row {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if there is no such column, [`ErrorClass::Dtype`] if it is not of type
-    /// `T`, [`ErrorClass::Changed`] if the file changed, and what the file system says.
+    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Dtype`] if it is not of type
+    /// `T`, [`ErrorKind::Changed`] if the file changed, and what the file system says.
     pub fn get<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
         self.columns
             .get(column)?
@@ -88,7 +88,7 @@ macro_rules! values {
             fn of(column: &Column, row: usize) -> Result<Self> {
                 match column.dtype() {
                     $(DType::$dtype => column.row(row).map(Self::$dtype),)*
-                    other => Err(Error::new(ErrorClass::Dtype, format!("{other} has no value"))),
+                    other => Err(Error::new(ErrorKind::Dtype, format!("{other} has no value"))),
                 }
             }
 

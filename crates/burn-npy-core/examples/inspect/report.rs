@@ -32,7 +32,7 @@ pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) 
         json!({
             "file": file.to_string_lossy(),
             "member": member,
-            "error": error.class().name(),
+            "error": error.kind().name(),
             "message": error.to_string(),
         })
     };

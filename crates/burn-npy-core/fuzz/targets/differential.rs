@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use burn_npy_core::{
-    Array, Buffer, Column, Error, ErrorClass, Header, Limits, Npz, OpenOptions, Result,
+    Array, Buffer, Column, Error, ErrorKind, Header, Limits, Npz, OpenOptions, Result,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
@@ -63,8 +63,8 @@ fn header(data: &[u8]) -> &[u8] {
 /// Objects are never loaded, and a few dtypes have no numbers that Rust knows.
 fn may_refuse(error: &Error) -> bool {
     matches!(
-        error.class(),
-        ErrorClass::Object | ErrorClass::Dtype | ErrorClass::HeaderTooLarge | ErrorClass::Limit
+        error.kind(),
+        ErrorKind::Object | ErrorKind::Dtype | ErrorKind::HeaderTooLarge | ErrorKind::Limit
     )
 }
 

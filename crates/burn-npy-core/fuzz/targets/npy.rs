@@ -1,7 +1,7 @@
 //! Any bytes as a `.npy` file: an error, or arrays whose rows are those of the whole.
 #![no_main]
 
-use burn_npy_core::{Array, Buffer, Column, Convert, DType, ErrorClass};
+use burn_npy_core::{Array, Buffer, Column, Convert, DType, ErrorKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -77,7 +77,7 @@ fn check(array: &Array, data: &[u8]) {
             };
             let mut out = Buffer::zeroed(rows.len() * converted.row_bytes()).unwrap();
             if let Err(error) = converted.gather(&rows, out.as_mut_slice()) {
-                assert_eq!(error.class(), ErrorClass::Value);
+                assert_eq!(error.kind(), ErrorKind::Value);
             }
         }
     }

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use super::{Array, strides};
 use crate::buffer::with_capacity;
 use crate::format::item::Numbers;
-use crate::{ByteOrder, Column, Element, Error, ErrorClass, Layout, Result};
+use crate::{ByteOrder, Column, Element, Error, ErrorKind, Layout, Result};
 
 impl Array {
     /// The layout in which the items follow each other without gaps, if they do.
@@ -31,8 +31,8 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Dtype`] if `T` is not the type of the numbers, [`ErrorClass::Changed`] if the
-    /// file is no longer what was opened, [`ErrorClass::Limit`] if there is no memory for it, and
+    /// [`ErrorKind::Dtype`] if `T` is not the type of the numbers, [`ErrorKind::Changed`] if the
+    /// file is no longer what was opened, [`ErrorKind::Limit`] if there is no memory for it, and
     /// what the file system says.
     pub fn read<T: Element>(&self) -> Result<ArrayD<T>> {
         let numbers = self.expect_dtype::<T>()?;
@@ -72,7 +72,7 @@ impl Array {
         let shape: Vec<_> = self.shape.iter().copied().chain(numbers.axis).collect();
         let shape = IxDyn(&shape).set_f(layout == Layout::Fortran);
         ArrayD::from_shape_vec(shape, elements)
-            .map_err(|error| self.locate(Error::new(ErrorClass::Shape, error.to_string())))
+            .map_err(|error| self.locate(Error::new(ErrorKind::Shape, error.to_string())))
     }
 
     /// Copies bytes of the data as they are stored, whatever the items are; for a field, those of
@@ -80,13 +80,13 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::TruncatedData`] beyond the end of the data, [`ErrorClass::Changed`] if the
+    /// [`ErrorKind::TruncatedData`] beyond the end of the data, [`ErrorKind::Changed`] if the
     /// file is no longer what was opened, and what the file system says.
     pub fn read_bytes(&self, start: usize, out: &mut [u8]) -> Result<()> {
         let mut read = || {
             let end = start.checked_add(out.len());
             if end.is_none_or(|end| end > self.stored_bytes) {
-                let class = ErrorClass::TruncatedData;
+                let class = ErrorKind::TruncatedData;
                 return Err(Error::new(class, "a read beyond the end of the data"));
             }
             self.storage.check()?;
@@ -100,16 +100,16 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the array is in a file, which another process could change under
+    /// [`ErrorKind::Usage`] if the array is in a file, which another process could change under
     /// the view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory),
-    /// or vouch for the file with [`view_file`](Self::view_file). [`ErrorClass::Dtype`] if `T` is
+    /// or vouch for the file with [`view_file`](Self::view_file). [`ErrorKind::Dtype`] if `T` is
     /// not the type of the items, or their bytes are in the other order, not aligned, or not values
     /// of `T`.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         match self.storage.owned_bytes() {
             Some(bytes) => self.view_bytes(bytes),
             None => Err(self.locate(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "only an array in memory can be borrowed; read it, or open it with Access::Memory",
             ))),
         }
@@ -119,7 +119,7 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// Those of [`view`](Self::view), and [`ErrorClass::Usage`] if the file is not mapped.
+    /// Those of [`view`](Self::view), and [`ErrorKind::Usage`] if the file is not mapped.
     ///
     /// # Safety
     ///
@@ -130,7 +130,7 @@ impl Array {
         match self.storage.bytes() {
             Some(bytes) => self.view_bytes(bytes),
             None => Err(self.locate(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "the file is read by position, so there is nothing to borrow",
             ))),
         }
@@ -140,7 +140,7 @@ impl Array {
         let numbers = self.expect_dtype::<T>()?;
         let refuse = |why| {
             Err(self.locate(Error::new(
-                ErrorClass::Dtype,
+                ErrorKind::Dtype,
                 format!("cannot be borrowed: {why}"),
             )))
         };
@@ -164,7 +164,7 @@ impl Array {
             return Ok(numbers);
         }
         Err(self.locate(Error::new(
-            ErrorClass::Dtype,
+            ErrorKind::Dtype,
             format!("found {}, asked for {}", numbers.dtype, T::DTYPE),
         )))
     }
@@ -234,7 +234,7 @@ mod tests {
         let view = unsafe { array.view_file::<f64>() }.unwrap();
         assert_eq!(view, array![1.5, 2.5].into_dyn());
         let error = array.view::<f64>().unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Usage);
+        assert_eq!(error.kind(), ErrorKind::Usage);
         assert_eq!(error.file(), Some(path.as_path()));
     }
 

@@ -34,7 +34,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Limit`](crate::ErrorClass::Limit) when the allocator refuses.
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the allocator refuses.
     ///
     /// # Example
     ///

@@ -5,7 +5,7 @@ use crate::array::swap_bytes;
 use crate::convert::{Guard, Stage};
 use crate::gather::{self, Misfit, Pieces, Rows, Wanted, Why};
 use crate::storage::Storage;
-use crate::{Buffer, ByteOrder, DType, Error, ErrorClass, Result};
+use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
 
 /// How many bytes of rows are worked on at a time, so that they are still in the cache for the
 /// next step.
@@ -43,7 +43,7 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Row`] if a row is outside the array, [`ErrorClass::Changed`] if a file that is read by
+    /// [`ErrorKind::Row`] if a row is outside the array, [`ErrorKind::Changed`] if a file that is read by
     /// position changed meanwhile, and what the file system says.
     ///
     /// # Panics
@@ -76,7 +76,7 @@ impl Column {
             && let Some(row) = rows.iter().find(|row| **row >= self.rows())
         {
             return Err(self.array.locate(Error::new(
-                ErrorClass::Row,
+                ErrorKind::Row,
                 format!("row {row} of {}", self.rows()),
             )));
         }
@@ -256,7 +256,7 @@ impl Column {
                 )
             }
         };
-        Error::new(ErrorClass::Value, format!("{place} has {value}, but {why}"))
+        Error::new(ErrorKind::Value, format!("{place} has {value}, but {why}"))
     }
 
     /// Whether the rows of another column lie within those of this one, so that they come along.

@@ -52,8 +52,8 @@ fn rows_are_taken_whole_cut_and_reshaped() {
         assert!(column.clone().reshape(&[4]).is_err());
         assert!(column.clone().slice(3..7).is_err());
         assert!(square.slice(0..1).is_err());
-        assert_eq!(column.row::<i32>(4).unwrap_err().class(), ErrorClass::Row);
-        assert_eq!(column.row::<i64>(0).unwrap_err().class(), ErrorClass::Dtype);
+        assert_eq!(column.row::<i32>(4).unwrap_err().kind(), ErrorKind::Row);
+        assert_eq!(column.row::<i64>(0).unwrap_err().kind(), ErrorKind::Dtype);
     }
 }
 
@@ -179,7 +179,7 @@ fn fields_are_read_where_they_lie() {
         let read = array.field("at").unwrap().read::<i16>().unwrap();
         assert_eq!(read[[1, 2, 1]], 51);
         assert!(array.field("id").unwrap().view::<u8>().is_err());
-        assert_eq!(array.field("q").unwrap_err().class(), ErrorClass::Name);
+        assert_eq!(array.field("q").unwrap_err().kind(), ErrorKind::Name);
     }
 }
 
@@ -215,10 +215,10 @@ fn windows_are_rows_of_rows() {
             (2, &[3, 2, 4][..])
         );
         assert_eq!(of_windows.row::<i32>(1).unwrap()[[2, 1, 3]], 73);
-        let class = |length, stride| column.clone().windows(length, stride).unwrap_err().class();
-        assert_eq!(class(0, 1), ErrorClass::Usage);
-        assert_eq!(class(1, 0), ErrorClass::Usage);
-        assert_eq!(class(10, 1), ErrorClass::Shape);
+        let class = |length, stride| column.clone().windows(length, stride).unwrap_err().kind();
+        assert_eq!(class(0, 1), ErrorKind::Usage);
+        assert_eq!(class(1, 0), ErrorKind::Usage);
+        assert_eq!(class(10, 1), ErrorKind::Shape);
     }
 }
 
@@ -463,16 +463,16 @@ fn a_row_that_is_too_large_when_it_is_converted_is_refused() {
         std::fs::write(&path, bytes).unwrap();
         Column::new(Array::open(&path).unwrap()).unwrap()
     };
-    let class = |column: Result<Column>| column.unwrap_err().class();
+    let class = |column: Result<Column>| column.unwrap_err().kind();
     for len in [1 << 62, (1 << 61) - 1] {
         let column = write(len);
-        let error = column.row::<u8>(0).unwrap_err().class();
-        assert!([ErrorClass::Limit, ErrorClass::Row].contains(&error));
+        let error = column.row::<u8>(0).unwrap_err().kind();
+        assert!([ErrorKind::Limit, ErrorKind::Row].contains(&error));
         let wide = column.clone().convert(&Convert::to(DType::F64));
-        assert_eq!(class(wide), ErrorClass::Overflow);
+        assert_eq!(class(wide), ErrorKind::Overflow);
         // Also if it is only on the way.
         let through = Convert::to(DType::F64).cast(DType::U8);
-        assert_eq!(class(column.convert(&through)), ErrorClass::Overflow);
+        assert_eq!(class(column.convert(&through)), ErrorKind::Overflow);
     }
     let mut windows = Column::new(vec![0_u8; 100].into());
     let mut count = 0;
@@ -480,7 +480,7 @@ fn a_row_that_is_too_large_when_it_is_converted_is_refused() {
         count += 1;
         windows = column.windows(2, 1);
     }
-    assert_eq!((count, class(windows)), (63, ErrorClass::Overflow));
+    assert_eq!((count, class(windows)), (63, ErrorKind::Overflow));
 }
 
 #[test]
@@ -493,7 +493,7 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
         let rows: Vec<_> = (0..column.rows()).rev().collect();
         let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
         let error = column.gather(&rows, out.as_mut_slice()).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Value);
+        assert_eq!(error.kind(), ErrorKind::Value);
         error.message().to_owned()
     };
     let to = Convert::to;

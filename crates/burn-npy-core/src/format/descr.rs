@@ -228,7 +228,7 @@ fn time_unit(rest: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorClass;
+    use crate::ErrorKind;
     use crate::format::literal::Literal;
 
     /// What `tests/dtype_names.py` printed: a string in JSON, and what NumPy makes of it.
@@ -256,13 +256,13 @@ mod tests {
             let found = ItemType::from_literal(&Literal::Str(descr.clone()));
             let found = found
                 .map(|item| item.to_string())
-                .map_err(|error| error.class());
+                .map_err(|error| error.kind());
             let (kind, expected) = match numpy {
                 // What `np.save` writes; see the test below.
                 "refused" if ["f1", "W4"].contains(&split(&descr).1) => continue,
-                "refused" => (0, Err(ErrorClass::Dtype)),
-                "objects" => (1, Err(ErrorClass::Object)),
-                _ if is_left_out(&descr, numpy) => (2, Err(ErrorClass::Dtype)),
+                "refused" => (0, Err(ErrorKind::Dtype)),
+                "objects" => (1, Err(ErrorKind::Object)),
+                _ if is_left_out(&descr, numpy) => (2, Err(ErrorKind::Dtype)),
                 _ => (3, Ok(numpy.to_owned())),
             };
             if found != expected {

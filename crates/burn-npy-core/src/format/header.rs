@@ -12,7 +12,7 @@ use std::fmt;
 use crate::dtype::abbreviated;
 use crate::format::item::{ItemKind, MAX_NDIM};
 use crate::format::literal::{self, Literal};
-use crate::{Error, ErrorClass, ItemType, Layout, Result};
+use crate::{Error, ErrorKind, ItemType, Layout, Result};
 
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -48,7 +48,7 @@ impl Prefix {
     pub(crate) fn parse(bytes: &[u8], file_len: u64, max_header_len: usize) -> Result<Self> {
         if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
             return Err(Error::new(
-                ErrorClass::Magic,
+                ErrorKind::Magic,
                 "not a .npy file: it does not start with \\x93NUMPY and a version",
             ));
         }
@@ -62,7 +62,7 @@ impl Prefix {
             (2, 0) | (3, 0) => (field.first_chunk().map(|b| u32::from_le_bytes(*b)), 4),
             (major, minor) => {
                 return Err(Error::new(
-                    ErrorClass::Version,
+                    ErrorKind::Version,
                     format!(".npy version {major}.{minor}; expected 1.0, 2.0 or 3.0"),
                 )
                 .at(6));
@@ -71,7 +71,7 @@ impl Prefix {
         let start = 8 + field_len;
         let truncated = |expected: u64| {
             Error::new(
-                ErrorClass::TruncatedHeader,
+                ErrorKind::TruncatedHeader,
                 format!(
                     "the file ends inside its header: {file_len} bytes, expected {expected}; it was \
                      cut off, so write or download it anew"
@@ -88,7 +88,7 @@ impl Prefix {
         }
         if too_large {
             return Err(Error::new(
-                ErrorClass::HeaderTooLarge,
+                ErrorKind::HeaderTooLarge,
                 format!(
                     "a header of {header_len} bytes; the limit is {max_header_len}, which \
                      Limits::header_bytes of OpenOptions::limits raises"
@@ -110,8 +110,8 @@ impl Header {
     /// # Errors
     ///
     /// Whatever the format does not allow or this crate does not support, by its class; sizes
-    /// whose product does not fit into the address space are [`ErrorClass::Overflow`], and a header
-    /// of more than 10,000 bytes, NumPy's own limit, is [`ErrorClass::HeaderTooLarge`].
+    /// whose product does not fit into the address space are [`ErrorKind::Overflow`], and a header
+    /// of more than 10,000 bytes, NumPy's own limit, is [`ErrorKind::HeaderTooLarge`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let prefix = Prefix::parse(bytes, bytes.len() as u64, MAX_HEADER_LEN)?;
         Self::parse_after(&prefix, bytes)
@@ -126,7 +126,7 @@ impl Header {
         } = prefix;
         let text = bytes.get(start..data_offset).ok_or_else(|| {
             Error::new(
-                ErrorClass::TruncatedHeader,
+                ErrorKind::TruncatedHeader,
                 format!("{} bytes of a header of {data_offset}", bytes.len()),
             )
         })?;
@@ -135,7 +135,7 @@ impl Header {
             Err(error) if version == (3, 0) => {
                 let at = (start + error.valid_up_to()) as u64;
                 return Err(Error::new(
-                    ErrorClass::Header,
+                    ErrorKind::Header,
                     "a version 3.0 header that is not UTF-8",
                 )
                 .at(at));
@@ -147,7 +147,7 @@ impl Header {
             let Some(at) = error.offset() else {
                 return error;
             };
-            Error::new(error.class(), error.message()).at(start as u64 + at)
+            Error::new(error.kind(), error.message()).at(start as u64 + at)
         })?;
 
         let item = ItemType::from_literal(&fields.descr)?;
@@ -156,7 +156,7 @@ impl Header {
             Literal::Bool(false) => Layout::C,
             _ => {
                 return Err(Error::new(
-                    ErrorClass::Header,
+                    ErrorKind::Header,
                     "`fortran_order` is not True or False",
                 ));
             }
@@ -212,7 +212,7 @@ impl Header {
         let expected = self.data_offset as u64 + self.nbytes as u64;
         if len < expected {
             return Err(Error::new(
-                ErrorClass::TruncatedData,
+                ErrorKind::TruncatedData,
                 format!(
                     "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was cut \
                      off, so write or download it anew",
@@ -293,7 +293,7 @@ fn dictionary(descr: &str, layout: Layout, shape: &[usize]) -> String {
 
 fn too_large() -> Error {
     Error::new(
-        ErrorClass::Overflow,
+        ErrorKind::Overflow,
         "an array larger than the address space",
     )
 }
@@ -319,7 +319,7 @@ struct Fields {
 
 impl Fields {
     fn parse(text: &str, python2: bool) -> Result<Self> {
-        let error = |message: String| Error::new(ErrorClass::Header, message);
+        let error = |message: String| Error::new(ErrorKind::Header, message);
         let mut found = [None, None, None];
         const KEYS: [&str; 3] = ["descr", "fortran_order", "shape"];
         literal::entries(text, python2, |key, value| {
@@ -346,7 +346,7 @@ impl Fields {
 }
 
 fn parse_shape(shape: &Literal) -> Result<Vec<usize>> {
-    let error = |message: String| Error::new(ErrorClass::Shape, message);
+    let error = |message: String| Error::new(ErrorKind::Shape, message);
     let Literal::Tuple(axes) = shape else {
         return Err(error("`shape` is not a tuple".to_owned()));
     };
@@ -383,9 +383,9 @@ mod tests {
         bytes
     }
 
-    fn class(descr: &str, order: &str, shape: &str) -> ErrorClass {
+    fn class(descr: &str, order: &str, shape: &str) -> ErrorKind {
         let text = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}}}");
-        Header::parse(&npy(1, &text)).unwrap_err().class()
+        Header::parse(&npy(1, &text)).unwrap_err().kind()
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod tests {
             assert_eq!(header.nbytes(), 96);
             assert!(header.check_len(bytes.len() as u64 + 96).is_ok());
             let short = header.check_len(bytes.len() as u64 + 95).unwrap_err();
-            assert_eq!(short.class(), ErrorClass::TruncatedData);
+            assert_eq!(short.kind(), ErrorKind::TruncatedData);
             for end in 0..bytes.len() {
                 assert!(Header::parse(&bytes[..end]).is_err());
             }
@@ -414,7 +414,7 @@ mod tests {
         let class = |descr: &str, name| {
             let descr = descr.replace("NAME", name);
             let header = Header::parse(&encode(&descr, Layout::C, &[1]));
-            header.err().map(|error| error.class())
+            header.err().map(|error| error.kind())
         };
         for name in ["O", "|O", "O4", "O8", "|T16"] {
             for descr in [
@@ -429,7 +429,7 @@ mod tests {
                 "[('x', [('y', ('NAME', (2,)))], (3,))]",
             ] {
                 let found = class(descr, name);
-                assert_eq!(found, Some(ErrorClass::Object), "{descr} {name}");
+                assert_eq!(found, Some(ErrorKind::Object), "{descr} {name}");
             }
         }
     }
@@ -471,15 +471,12 @@ mod tests {
         let header = parse("[('x', '<f4', (np.int32(2), 3))]", "(1,)").unwrap();
         assert_eq!(header.item().fields()[0].shape(), [2, 3]);
         let error = parse("'|u1'", "(rows, 3)").unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Header);
+        assert_eq!(error.kind(), ErrorKind::Header);
         assert!(error.to_string().contains("found the name `rows`"));
         assert!(error.to_string().contains("such as (2, 3)"));
-        assert_eq!(
-            class("'|u1'", "False", "(np.int64(-2),)"),
-            ErrorClass::Shape
-        );
-        assert_eq!(class("'|u1'", "False", "np.int64(2)"), ErrorClass::Shape);
-        assert_eq!(class("'|u1'", "np.int64(0)", "(2,)"), ErrorClass::Header);
+        assert_eq!(class("'|u1'", "False", "(np.int64(-2),)"), ErrorKind::Shape);
+        assert_eq!(class("'|u1'", "False", "np.int64(2)"), ErrorKind::Shape);
+        assert_eq!(class("'|u1'", "np.int64(0)", "(2,)"), ErrorKind::Header);
     }
 
     #[test]
@@ -511,7 +508,7 @@ mod tests {
 
     #[test]
     fn a_field_that_is_wrong_is_named() {
-        use ErrorClass::*;
+        use ErrorKind::*;
         assert_eq!(class("'<f3'", "False", "(3,)"), Dtype);
         assert_eq!(class("[('a', '<f3')]", "False", "(3,)"), Dtype);
         assert_eq!(class("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
@@ -534,19 +531,19 @@ mod tests {
         let mut bytes = npy(2, "");
         bytes[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = Header::parse(&bytes).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::HeaderTooLarge);
+        assert_eq!(error.kind(), ErrorKind::HeaderTooLarge);
         // In version 1.0 a length above the limit can be a file that was cut.
         let mut bytes = npy(1, "");
         bytes[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
-        let class = Header::parse(&bytes).unwrap_err().class();
-        assert_eq!(class, ErrorClass::TruncatedHeader);
+        let class = Header::parse(&bytes).unwrap_err().kind();
+        assert_eq!(class, ErrorKind::TruncatedHeader);
         bytes.resize(70_000, b' ');
-        let class = Header::parse(&bytes).unwrap_err().class();
-        assert_eq!(class, ErrorClass::HeaderTooLarge);
-        assert_eq!(Header::parse(b"").unwrap_err().class(), ErrorClass::Magic);
+        let class = Header::parse(&bytes).unwrap_err().kind();
+        assert_eq!(class, ErrorKind::HeaderTooLarge);
+        assert_eq!(Header::parse(b"").unwrap_err().kind(), ErrorKind::Magic);
         assert_eq!(
-            Header::parse(&npy(4, "")).unwrap_err().class(),
-            ErrorClass::Version
+            Header::parse(&npy(4, "")).unwrap_err().kind(),
+            ErrorKind::Version
         );
     }
 
@@ -569,7 +566,7 @@ mod tests {
             let all = nonzero.fold(wide(&size), u128::saturating_mul);
             let found = checked_nbytes(&shape, size);
             if all > isize::MAX as u128 {
-                proptest::prop_assert_eq!(found.unwrap_err().class(), ErrorClass::Overflow);
+                proptest::prop_assert_eq!(found.unwrap_err().kind(), ErrorKind::Overflow);
             } else {
                 let exact = shape.iter().map(wide).fold(wide(&size), |all, len| all * len);
                 proptest::prop_assert_eq!(wide(&found.unwrap()), exact);

@@ -11,7 +11,7 @@ use std::fmt;
 use crate::dtype::abbreviated;
 use crate::format::descr;
 use crate::format::literal::Literal;
-use crate::{ByteOrder, DType, Error, ErrorClass, Result};
+use crate::{ByteOrder, DType, Error, ErrorKind, Result};
 
 /// NumPy's own limit on the size of an item in bytes.
 pub(super) const MAX_SIZE: usize = i32::MAX as usize;
@@ -179,7 +179,7 @@ impl ItemType {
         // Objects are named as what they are wherever they hide.
         if holds_objects(descr) {
             return Err(Error::new(
-                ErrorClass::Object,
+                ErrorKind::Object,
                 "the array holds Python objects, which are pickled and never loaded; if you trust \
                  the file, np.load(path, allow_pickle=True) loads it in Python, and np.savez saves \
                  its arrays",
@@ -194,7 +194,7 @@ impl ItemType {
 }
 
 pub(super) fn refused(message: impl Into<String>) -> Error {
-    Error::new(ErrorClass::Dtype, message)
+    Error::new(ErrorKind::Dtype, message)
 }
 
 pub(super) fn too_large() -> Error {
@@ -262,7 +262,7 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
         };
         let in_field = |error: Error| {
             let message = format!("field {:?}: {}", abbreviated(name), error.message());
-            Error::new(error.class(), message)
+            Error::new(error.kind(), message)
         };
         let (item, inner) = resolve(descr, depth + 1).map_err(in_field)?;
         let mut shape = match shape {
@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn all_else_is_a_typed_error() {
-        use ErrorClass::{Dtype, Object};
+        use ErrorKind::{Dtype, Object};
         let deep = format!("{}'<f4'{}", "[('a', ".repeat(40), ")]".repeat(40));
         for (text, class) in [
             ("'|O'", Object),
@@ -537,7 +537,7 @@ mod tests {
             ("4", Dtype),
             (&deep, Dtype),
         ] {
-            assert_eq!(item(text).unwrap_err().class(), class, "{text}");
+            assert_eq!(item(text).unwrap_err().kind(), class, "{text}");
         }
     }
 }

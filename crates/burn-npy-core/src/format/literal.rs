@@ -10,7 +10,7 @@ use std::str::CharIndices;
 
 use crate::dtype::abbreviated;
 use crate::format::descr;
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How deep brackets may nest. NumPy's own headers need 2, nested structures two more a level.
 const MAX_DEPTH: usize = 128;
@@ -71,7 +71,7 @@ enum Braces {
 }
 
 fn error(at: usize, what: impl Into<String>) -> Error {
-    Error::new(ErrorClass::Header, what).at(at as u64)
+    Error::new(ErrorKind::Header, what).at(at as u64)
 }
 
 struct Parser<'a> {
@@ -373,8 +373,8 @@ impl<'a> Parser<'a> {
 mod tests {
     use super::*;
 
-    fn class(text: &str) -> ErrorClass {
-        parse(text, false).unwrap_err().class()
+    fn class(text: &str) -> ErrorKind {
+        parse(text, false).unwrap_err().kind()
     }
 
     #[test]
@@ -446,7 +446,7 @@ mod tests {
             ("np.uint64(-1)", "a number that does not fit `np.uint64`"),
         ] {
             let error = parse(text, false).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Header);
+            assert_eq!(error.kind(), ErrorKind::Header);
             let message = error.message();
             assert!(message.starts_with(&format!("found {found}")), "{message}");
             assert!(message.ends_with("in quotes"), "{message}");
@@ -476,10 +476,10 @@ mod tests {
             "3L",
             "\0",
         ] {
-            assert_eq!(class(text), ErrorClass::Header, "{text:?}");
+            assert_eq!(class(text), ErrorKind::Header, "{text:?}");
         }
         for bracket in ["(", "[", "{", "{1:"] {
-            assert_eq!(class(&bracket.repeat(100_000)), ErrorClass::Header);
+            assert_eq!(class(&bracket.repeat(100_000)), ErrorKind::Header);
         }
     }
 

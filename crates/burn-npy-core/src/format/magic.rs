@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::format::header::MAGIC;
 use crate::storage::Storage;
-use crate::{Error, ErrorClass};
+use crate::{Error, ErrorKind};
 
 /// How many of the first bytes are looked at: those of a `tar` file name it at byte 257.
 pub(crate) const LOOKED_AT: usize = 264;
@@ -121,7 +121,7 @@ pub(crate) fn begins_otherwise(expected: &str, start: &[u8], len: u64) -> Error 
             format!("not a {expected}: it begins with {shown}; {what}: {advice}")
         }
     };
-    Error::new(ErrorClass::Magic, message)
+    Error::new(ErrorKind::Magic, message)
 }
 
 /// What such bytes may be, and what to do about it.
@@ -220,7 +220,7 @@ mod tests {
 
     fn said(start: &[u8]) -> String {
         let error = begins_otherwise(".npy file", start, 1000);
-        assert_eq!(error.class(), ErrorClass::Magic);
+        assert_eq!(error.kind(), ErrorKind::Magic);
         error.to_string()
     }
 

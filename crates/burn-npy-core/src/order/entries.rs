@@ -1,7 +1,7 @@
 //! What a sampler orders: the rows, windows of them, or those of a list.
 
 use crate::order::shared::Shared;
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What stands at the positions of an epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl Entries {
                 largest: (row, entry),
                 ..
             } if !rows.is_empty() && *row >= len => Err(Error::new(
-                ErrorClass::Row,
+                ErrorKind::Row,
                 format!("entry {entry} of the index is row {row}, but there are {len} rows"),
             )),
             _ => Ok(()),

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use crate::format::header::MAGIC;
 use crate::storage::Storage;
-use crate::{Access, Array, DType, Error, ErrorClass, ItemKind, Result};
+use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, Result};
 
 /// Reads a list of row numbers: a `.npy` file of one axis and an integer dtype, or a text file with one
 /// number a line, where empty lines and lines that begin with `#` are comments.
 ///
 /// # Errors
 ///
-/// What [`Array::open`] gives; [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for an array that is not a
-/// list of integers; [`ErrorClass::Row`] for a negative number; [`ErrorClass::Usage`] for a line that is not a
+/// What [`Array::open`] gives; [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for an array that is not a
+/// list of integers; [`ErrorKind::Row`] for a negative number; [`ErrorKind::Usage`] for a line that is not a
 /// number. The message names the file and the entry or the line.
 ///
 /// # Example
@@ -44,7 +44,7 @@ fn numbers_of_array(path: &Path) -> Result<Vec<u64>> {
     let array = Array::open(path)?;
     if array.shape().len() != 1 {
         return Err(Error::new(
-            ErrorClass::Shape,
+            ErrorKind::Shape,
             format!("an index has one axis, found shape {:?}", array.shape()),
         ));
     }
@@ -57,7 +57,7 @@ fn numbers_of_array(path: &Path) -> Result<Vec<u64>> {
                 .map(|(entry, row)| {
                     u64::try_from(*row).map_err(|_| {
                         let message = format!("entry {entry} is row {row}, below zero");
-                        Error::new(ErrorClass::Row, message)
+                        Error::new(ErrorKind::Row, message)
                     })
                 })
                 .collect()
@@ -81,7 +81,7 @@ fn numbers_of_array(path: &Path) -> Result<Vec<u64>> {
 
 fn no_integers(found: impl std::fmt::Display) -> Error {
     Error::new(
-        ErrorClass::Dtype,
+        ErrorKind::Dtype,
         format!("an index is made of integers, found {found}"),
     )
 }
@@ -97,7 +97,7 @@ fn numbers_of_text(bytes: &[u8]) -> Result<Vec<u64>> {
         rows.push(row.ok_or_else(|| {
             let found: String = String::from_utf8_lossy(line).chars().take(40).collect();
             let message = format!("line {}: {found:?} is not a row number", number + 1);
-            Error::new(ErrorClass::Usage, message)
+            Error::new(ErrorKind::Usage, message)
         })?);
     }
     Ok(rows)
@@ -131,28 +131,25 @@ mod tests {
         let path = dir.path().join("index");
         let check = |class, message: &str| {
             let error = read_index(&path).unwrap_err();
-            assert_eq!(error.class(), class, "{error}");
+            assert_eq!(error.kind(), class, "{error}");
             assert_eq!(error.to_string(), format!("{}: {message}", path.display()));
         };
         write_npy(&path, &array![3_i32, -1]).unwrap();
-        check(ErrorClass::Row, "entry 1 is row -1, below zero");
+        check(ErrorKind::Row, "entry 1 is row -1, below zero");
         write_npy(&path, &array![[3_i32]]).unwrap();
         check(
-            ErrorClass::Shape,
+            ErrorKind::Shape,
             "an index has one axis, found shape [1, 1]",
         );
         write_npy(&path, &Array1::from_elem(3, 0.5_f32)).unwrap();
         check(
-            ErrorClass::Dtype,
+            ErrorKind::Dtype,
             "an index is made of integers, found float32",
         );
         fs::write(&path, "3\n\n4.5\n").unwrap();
-        check(ErrorClass::Usage, "line 3: \"4.5\" is not a row number");
+        check(ErrorKind::Usage, "line 3: \"4.5\" is not a row number");
         fs::remove_file(&path).unwrap();
         let error = read_index(&path).unwrap_err();
-        assert_eq!(
-            (error.class(), error.file()),
-            (ErrorClass::Io, Some(&*path))
-        );
+        assert_eq!((error.kind(), error.file()), (ErrorKind::Io, Some(&*path)));
     }
 }

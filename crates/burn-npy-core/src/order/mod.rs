@@ -17,15 +17,15 @@ mod race;
 mod sampler;
 mod shard;
 mod shared;
-mod split;
+mod partition;
 
 pub use index::read_index;
 pub use permutation::Permutation;
-pub use plan::{Place, Plan, Tail};
+pub use plan::{BatchPosition, Plan, Remainder};
 pub use position_rng::PositionRng;
 pub use sampler::Sampler;
 pub use shard::Shard;
-pub use split::Folds;
+pub use partition::Partition;
 
 use crate::order::alias::Draws;
 use crate::order::blocks::Blocks;

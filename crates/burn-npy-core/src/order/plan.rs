@@ -13,17 +13,17 @@ use crate::Shard;
 /// ```text
 /// 2 shards, batches of 3    0 1 2 │ 3 4 5 │ 6 7 8 │ 9 10 11 │ 12 13 14
 ///                           step 0        │ step 1          │ the tail
-/// shard                     0       1       0       1         as Tail says
+/// shard                     0       1       0       1         as Remainder says
 /// ```
 ///
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Plan, Shard, Tail};
+/// use burn_npy_core::{Plan, Shard, Remainder};
 ///
 /// # fn main() -> burn_npy_core::Result<()> {
 /// let plan = Plan::new(0..15, 3, false);
-/// let ranks = [0, 1].map(|rank| plan.shard(Shard::new(rank, 2).unwrap(), Tail::Pad));
+/// let ranks = [0, 1].map(|rank| plan.shard(Shard::new(rank, 2).unwrap(), Remainder::Pad));
 /// assert_eq!(ranks[1].batch(0), 3..6);
 /// // Two for each, and one that was missing.
 /// assert_eq!((ranks[0].batch(2), ranks[1].batch(2)), (12..14, 14..15));
@@ -41,7 +41,7 @@ pub struct Plan {
     batch_size: u64,
     drop_last: bool,
     shard: Shard,
-    tail: Tail,
+    tail: Remainder,
     /// Steps in which every shard has a full batch.
     full_steps: u64,
 }
@@ -49,7 +49,7 @@ pub struct Plan {
 /// What happens to the positions that are too few for a full batch for every shard. With a single shard,
 /// and `drop_last` not set, they are its last batch, whatever is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Tail {
+pub enum Remainder {
     /// Each shard gets as many, and what cannot be divided is left out: fewer positions than there are
     /// shards, or all of them with `drop_last`. All shards have the same number of batches, of the
     /// same sizes.
@@ -66,7 +66,7 @@ pub enum Tail {
 
 /// Where a position is, by [`Plan::locate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct BatchPosition {
     /// The shard that has it.
     pub shard: u64,
     /// The batch of that shard.
@@ -89,14 +89,14 @@ impl Plan {
             batch_size: batch_size as u64,
             drop_last,
             shard: Shard::WHOLE,
-            tail: Tail::Drop,
+            tail: Remainder::Drop,
             full_steps: 0,
         };
-        new.shard(Shard::WHOLE, Tail::Drop)
+        new.shard(Shard::WHOLE, Remainder::Drop)
     }
 
     /// The batches of one shard of the same positions.
-    pub fn shard(&self, shard: Shard, tail: Tail) -> Self {
+    pub fn shard(&self, shard: Shard, tail: Remainder) -> Self {
         let step = self.batch_size.saturating_mul(shard.count());
         Self {
             shard,
@@ -166,11 +166,11 @@ impl Plan {
 
     /// Which shard has a position, in which of its batches, and where; none if it is left out or not among
     /// the positions.
-    pub fn locate(&self, position: u64) -> Option<Place> {
+    pub fn locate(&self, position: u64) -> Option<BatchPosition> {
         let offset = position.checked_sub(self.positions.start)?;
         let full = self.full_steps * self.step();
         if offset < full {
-            return Some(Place {
+            return Some(BatchPosition {
                 shard: offset % self.step() / self.batch_size,
                 batch: offset / self.step(),
                 offset: offset % self.batch_size,
@@ -184,7 +184,7 @@ impl Plan {
             _ => (offset - larger).checked_div(share)?,
         };
         let own = self.tail_of(shard);
-        (shard < self.shard.count() && own.contains(&offset)).then(|| Place {
+        (shard < self.shard.count() && own.contains(&offset)).then(|| BatchPosition {
             shard,
             batch: self.full_steps,
             offset: offset - own.start,
@@ -208,17 +208,17 @@ impl Plan {
     /// How many positions of the tail a shard should have, at least.
     fn tail_share(&self) -> u64 {
         match (self.tail, self.drop_last) {
-            (Tail::Drop, true) => 0,
-            (Tail::Pad | Tail::Uneven, true) => self.batch_size,
-            (Tail::Pad, false) => self.tail_len().div_ceil(self.shard.count()),
-            (Tail::Drop | Tail::Uneven, false) => self.tail_len() / self.shard.count(),
+            (Remainder::Drop, true) => 0,
+            (Remainder::Pad | Remainder::Uneven, true) => self.batch_size,
+            (Remainder::Pad, false) => self.tail_len().div_ceil(self.shard.count()),
+            (Remainder::Drop | Remainder::Uneven, false) => self.tail_len() / self.shard.count(),
         }
     }
 
     /// How many shards have one more than that.
     fn tail_larger(&self) -> u64 {
         match (self.tail, self.drop_last) {
-            (Tail::Uneven, false) => self.tail_len() % self.shard.count(),
+            (Remainder::Uneven, false) => self.tail_len() % self.shard.count(),
             _ => 0,
         }
     }
@@ -229,7 +229,10 @@ impl Plan {
         let begin = |shard: u64| (shard.saturating_mul(share) + shard.min(larger)).min(len);
         match begin(shard)..begin(shard + 1) {
             // A batch that would be smaller is left out.
-            own if self.tail == Tail::Uneven && self.drop_last && own.end - own.start < share => {
+            own if self.tail == Remainder::Uneven
+                && self.drop_last
+                && own.end - own.start < share =>
+            {
                 own.start..own.start
             }
             own => own,
@@ -239,7 +242,7 @@ impl Plan {
     /// The last batch, which may be empty: its offsets, and how much padding it has.
     fn last(&self) -> (Range<u64>, u64) {
         let own = self.tail_of(self.shard.index());
-        let padding = match self.tail == Tail::Pad && self.tail_len() > 0 {
+        let padding = match self.tail == Remainder::Pad && self.tail_len() > 0 {
             true => self.tail_share() - (own.end - own.start),
             false => 0,
         };

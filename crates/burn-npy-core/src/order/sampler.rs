@@ -7,7 +7,7 @@ use crate::order::classes::Classes;
 use crate::order::entries::Entries;
 use crate::order::race::race;
 use crate::order::shared::Shared;
-use crate::{Error, ErrorClass, Order, Permutation, Result};
+use crate::{Error, ErrorKind, Order, Permutation, Result};
 
 /// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,
 /// position), the same on every machine.
@@ -100,7 +100,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if one of the numbers is zero.
+    /// [`ErrorKind::Usage`] if one of the numbers is zero.
     pub fn blocks(seed: u64, block_size: u64, mixed: u64) -> Result<Self> {
         if block_size == 0 {
             return Err(usage("blocks of zero rows"));
@@ -122,7 +122,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if a weight is negative or not finite, naming the first such, or if all are zero.
+    /// [`ErrorKind::Usage`] if a weight is negative or not finite, naming the first such, or if all are zero.
     pub fn weighted(seed: u64, weights: &[f64]) -> Result<Self> {
         check_weights(weights)?;
         Ok(Kind::Weighted {
@@ -156,7 +156,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if there are no labels.
+    /// [`ErrorKind::Usage`] if there are no labels.
     pub fn balanced<L: Ord>(seed: u64, labels: &[L]) -> Result<Self> {
         if labels.is_empty() {
             return Err(usage("no labels to balance"));
@@ -173,8 +173,8 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a sampler that does not draw, and for more draws without replacement than
-    /// there are weights above zero; [`ErrorClass::Overflow`] for more of a sampler that lists them than fit
+    /// [`ErrorKind::Usage`] for a sampler that does not draw, and for more draws without replacement than
+    /// there are weights above zero; [`ErrorKind::Overflow`] for more of a sampler that lists them than fit
     /// into memory.
     pub fn draws(mut self, count: u64) -> Result<Self> {
         match &mut self.kind {
@@ -182,7 +182,7 @@ impl Sampler {
             // An order of it is a list.
             Kind::Balanced { .. } if count > isize::MAX as u64 / 8 => {
                 let message = format!("{count} draws do not fit into memory");
-                return Err(Error::new(ErrorClass::Overflow, message));
+                return Err(Error::new(ErrorKind::Overflow, message));
             }
             Kind::Balanced { draws, .. } => *draws = Some(count),
             Kind::Unreplaced { draws, .. } if count <= *draws => *draws = count,
@@ -203,7 +203,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the sampler has a list or windows already.
+    /// [`ErrorKind::Usage`] if the sampler has a list or windows already.
     pub fn index(self, rows: impl Into<Vec<u64>>) -> Result<Self> {
         self.over(Entries::index(rows.into()))
     }
@@ -214,7 +214,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if a number is zero, or if the sampler has a list or windows already.
+    /// [`ErrorKind::Usage`] if a number is zero, or if the sampler has a list or windows already.
     pub fn windows(self, length: u64, stride: u64) -> Result<Self> {
         if length == 0 || stride == 0 {
             return Err(usage(format!("windows of {length} rows, {stride} apart")));
@@ -278,12 +278,12 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Row`] for a list with a row that does not exist, [`ErrorClass::Usage`] for another number
-    /// of weights or labels than there is to order, [`ErrorClass::Overflow`] for more than 2^63 rows.
+    /// [`ErrorKind::Row`] for a list with a row that does not exist, [`ErrorKind::Usage`] for another number
+    /// of weights or labels than there is to order, [`ErrorKind::Overflow`] for more than 2^63 rows.
     pub fn check(&self, len: u64) -> Result<()> {
         if len > 1 << 63 {
             let message = format!("{len} rows, more than 2^63");
-            return Err(Error::new(ErrorClass::Overflow, message));
+            return Err(Error::new(ErrorKind::Overflow, message));
         }
         self.entries.check(len)?;
         let (given, what) = match &self.kind {
@@ -336,7 +336,7 @@ impl Sampler {
 }
 
 fn usage(message: impl Into<String>) -> Error {
-    Error::new(ErrorClass::Usage, message)
+    Error::new(ErrorKind::Usage, message)
 }
 
 /// How many weights are above zero.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The variables of rank and number of ranks that launchers set: torchrun and its like, Slurm, Open MPI,
 /// and MPICH with its descendants.
@@ -42,7 +42,7 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if the index is not below the count.
+    /// [`ErrorKind::Usage`] if the index is not below the count.
     pub fn new(index: u64, count: u64) -> Result<Self> {
         match index < count {
             true => Ok(Self { index, count }),
@@ -56,7 +56,7 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`], with the variables by name, for a value that is not a number, a rank that is not
+    /// [`ErrorKind::Usage`], with the variables by name, for a value that is not a number, a rank that is not
     /// below the number of ranks, one of a pair without the other if no pair is complete, and pairs that
     /// contradict each other: where a launcher runs inside another, [`new`](Self::new) or the
     /// removal of a variable says which is meant.
@@ -140,7 +140,7 @@ fn number(name: &str, value: OsString) -> Result<u64> {
 }
 
 fn usage(message: String) -> Error {
-    Error::new(ErrorClass::Usage, message)
+    Error::new(ErrorKind::Usage, message)
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
         match Shard::from_lookup(lookup) {
             Ok(shard) => Ok(shard.to_string()),
             Err(error) => {
-                assert_eq!(error.class(), ErrorClass::Usage);
+                assert_eq!(error.kind(), ErrorKind::Usage);
                 Err(error.to_string())
             }
         }
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!("3/8".parse::<Shard>().unwrap().to_string(), "3/8");
         for text in ["", "3", "8/8", "1/0", "-1/2", "1/2/3", "a/b"] {
             let error = text.parse::<Shard>().unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Usage, "{text}");
+            assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
         }
     }
 }

@@ -11,19 +11,19 @@ use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::format::magic;
 use crate::write::replace::Replacement;
-use crate::{ByteOrder, Element, Error, ErrorClass, Layout, Result, WriteElement, write_npy};
+use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
 /// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
 ///
 /// The rows are written behind the data and are on the disk before the header counts them, so a crash
 /// leaves the old rows or all of them, and nothing that is there is copied. Only if the number of rows
 /// outgrows the header is the whole written anew, to a temporary file that replaces the old one. Whoever
-/// has the file open finds it [changed](ErrorClass::Changed). Two writers at a time are not kept apart.
+/// has the file open finds it [changed](ErrorKind::Changed). Two writers at a time are not kept apart.
 ///
 /// # Errors
 ///
-/// [`ErrorClass::Dtype`] if the file has items of another type; [`ErrorClass::Shape`] if its rows have
-/// another shape; [`ErrorClass::Usage`] if it is in Fortran layout, where rows have no end to add to, or if another array
+/// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows have
+/// another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to add to, or if another array
 /// follows in it, which would be lost; what [`Array::open`](crate::Array::open) refuses, and what the file system says.
 ///
 /// # Example
@@ -64,12 +64,12 @@ where
         let mut shape = header.shape().to_vec();
         shape[0] = shape[0]
             .checked_add(rows.len_of(Axis(0)))
-            .ok_or_else(|| Error::new(ErrorClass::Overflow, "more rows than can be counted"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than can be counted"))?;
         header::checked_nbytes(&shape, header.item().size())?;
         let end = (header.data_offset() + header.nbytes()) as u64;
         if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
             return Err(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "another array follows in the file",
             ));
         }
@@ -105,7 +105,7 @@ where
     }
     let elements = rows.iter().cloned().collect();
     let rows = ndarray::ArrayD::from_shape_vec(rows.shape(), elements)
-        .map_err(|error| Error::new(ErrorClass::Shape, error.to_string()).in_file(path))?;
+        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()).in_file(path))?;
     write_npy(path, &rows)
 }
 
@@ -119,7 +119,7 @@ fn is_array_at(file: &mut File, at: u64) -> io::Result<bool> {
 
 fn no_rows() -> Error {
     Error::new(
-        ErrorClass::Shape,
+        ErrorKind::Shape,
         "an array without axes has no rows to append",
     )
 }
@@ -133,7 +133,7 @@ fn read_header(file: &mut File) -> Result<(Vec<u8>, Header)> {
         .read_to_end(&mut head)
         .map_err(io)?;
     let prefix = match Prefix::parse(&head, len, MAX_HEADER_LEN) {
-        Err(error) if error.class() == ErrorClass::Magic => {
+        Err(error) if error.kind() == ErrorKind::Magic => {
             let more = (magic::LOOKED_AT - Prefix::MAX_LEN) as u64;
             file.take(more).read_to_end(&mut head).map_err(io)?;
             return Err(magic::begins_otherwise(".npy file", &head, len));
@@ -155,7 +155,7 @@ fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
     let opaque = found.to_string() == T::DTYPE.descr(ByteOrder::NATIVE);
     if !plain && !opaque {
         return Err(Error::new(
-            ErrorClass::Dtype,
+            ErrorKind::Dtype,
             format!("the file has items of {found}, the rows {}", T::DTYPE),
         ));
     }
@@ -165,14 +165,14 @@ fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
     let (shape, new) = (header.shape(), &rows[1..]);
     if shape.get(1..) != Some(new) {
         return Err(Error::new(
-            ErrorClass::Shape,
+            ErrorKind::Shape,
             format!("an array of shape {shape:?} has no rows of shape {new:?}"),
         ));
     }
     let long_axes = shape.iter().filter(|len| **len != 1).count();
     if header.layout() == Layout::Fortran && long_axes > 1 {
         return Err(Error::new(
-            ErrorClass::Usage,
+            ErrorKind::Usage,
             "the file is in Fortran layout, where rows cannot be appended",
         ));
     }
@@ -269,7 +269,7 @@ mod tests {
             Array::open(&path).unwrap().read::<f32>().unwrap(),
             all.into_dyn()
         );
-        assert_eq!(old.read::<f32>().unwrap_err().class(), ErrorClass::Changed);
+        assert_eq!(old.read::<f32>().unwrap_err().kind(), ErrorKind::Changed);
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
         bytes.extend(bytes.clone());
         std::fs::write(&path, &bytes).unwrap();
         let error = append_npy(&path, &array![4_u8]).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Usage);
+        assert_eq!(error.kind(), ErrorKind::Usage);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn a_device_is_no_file_to_append_to() {
         let error = append_npy("/dev/zero", &array![1_u8]).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Io);
+        assert_eq!(error.kind(), ErrorKind::Io);
     }
 
     #[test]
@@ -378,7 +378,7 @@ mod tests {
             array![bf16::ONE, bf16::MAX].into_dyn()
         );
         let error = append_npy(&path, &array![half::f16::ONE]).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Dtype);
+        assert_eq!(error.kind(), ErrorKind::Dtype);
     }
 
     #[test]
@@ -387,23 +387,23 @@ mod tests {
         let path = dir.path().join("x.npy");
         write_npy(&path, &Array2::<f32>::zeros((2, 3)).reversed_axes()).unwrap();
         let before = std::fs::read(&path).unwrap();
-        let class = |result: Result<()>| result.unwrap_err().class();
+        let class = |result: Result<()>| result.unwrap_err().kind();
         let fortran = append_npy(&path, &Array2::<f32>::zeros((1, 2)));
-        assert_eq!(class(fortran), ErrorClass::Usage);
+        assert_eq!(class(fortran), ErrorKind::Usage);
         let narrow = append_npy(&path, &Array2::<f32>::zeros((1, 3)));
-        assert_eq!(class(narrow), ErrorClass::Shape);
+        assert_eq!(class(narrow), ErrorKind::Shape);
         let doubles = append_npy(&path, &Array2::<f64>::zeros((1, 2)));
-        assert_eq!(class(doubles), ErrorClass::Dtype);
+        assert_eq!(class(doubles), ErrorKind::Dtype);
         assert_eq!(
             class(append_npy(&path, &ndarray::arr0(1_f32))),
-            ErrorClass::Shape
+            ErrorKind::Shape
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
         std::fs::write(&path, b"text").unwrap();
         let other = append_npy(&path, &array![1_u8]).unwrap_err();
         assert_eq!(
-            (other.class(), other.file()),
-            (ErrorClass::Magic, Some(&*path))
+            (other.kind(), other.file()),
+            (ErrorKind::Magic, Some(&*path))
         );
     }
 }

@@ -125,7 +125,7 @@ mod tests {
     use ndarray::{Array2, array, s};
 
     use super::*;
-    use crate::{Array, DType, ErrorClass};
+    use crate::{Array, DType, ErrorKind};
 
     #[test]
     fn a_file_is_replaced_whole() {
@@ -134,7 +134,7 @@ mod tests {
         write_npy(&path, &array![1_i32, 2, 3]).unwrap();
         let old = Array::open(&path).unwrap();
         write_npy(&path, &array![4_i32]).unwrap();
-        assert_eq!(old.read::<i32>().unwrap_err().class(), ErrorClass::Changed);
+        assert_eq!(old.read::<i32>().unwrap_err().kind(), ErrorKind::Changed);
         let new = Array::open(&path).unwrap().read::<i32>().unwrap();
         assert_eq!(new, array![4].into_dyn());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

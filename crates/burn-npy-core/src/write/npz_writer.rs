@@ -9,7 +9,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 
 use crate::write::replace::Replacement;
 use crate::zip::{Writer, Zip64From};
-use crate::{Error, ErrorClass, Result, WriteElement};
+use crate::{Error, ErrorKind, Result, WriteElement};
 
 /// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
 ///
@@ -79,7 +79,7 @@ impl NpzWriter {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Duplicate`] if there is an array of that name already, with `.npy` or without; [`ErrorClass::Usage`] for a
+    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without; [`ErrorKind::Usage`] for a
     /// name with a NUL character, or of more than 65,531 bytes; what the file system says, after which
     /// the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
@@ -94,13 +94,13 @@ impl NpzWriter {
         };
         let member = format!("{name}.npy");
         if self.failed {
-            return refuse(ErrorClass::Usage, "an array before it could not be written");
+            return refuse(ErrorKind::Usage, "an array before it could not be written");
         }
         if name.contains('\0') {
-            return refuse(ErrorClass::Usage, "a name with a NUL character");
+            return refuse(ErrorKind::Usage, "a name with a NUL character");
         }
         if member.len() > usize::from(u16::MAX) {
-            return refuse(ErrorClass::Usage, "a name of more than 65,531 bytes");
+            return refuse(ErrorKind::Usage, "a name of more than 65,531 bytes");
         }
         // NumPy looks an array up by the name of its member as well.
         let stem = name.strip_suffix(".npy");
@@ -108,7 +108,7 @@ impl NpzWriter {
             || self.names.contains(&member)
             || stem.is_some_and(|stem| self.names.contains(stem))
         {
-            return refuse(ErrorClass::Duplicate, "two arrays of this name");
+            return refuse(ErrorKind::Duplicate, "two arrays of this name");
         }
         let written = self.archive.member(&member, |out| {
             // Elements that are not in memory order come one by one.
@@ -128,10 +128,10 @@ impl NpzWriter {
     ///
     /// # Errors
     ///
-    /// What the file system says; [`ErrorClass::Usage`] if an array could not be written.
+    /// What the file system says; [`ErrorKind::Usage`] if an array could not be written.
     pub fn finish(self) -> Result<()> {
         if self.failed {
-            let error = Error::new(ErrorClass::Usage, "an array could not be written");
+            let error = Error::new(ErrorKind::Usage, "an array could not be written");
             return Err(error.in_file(self.path));
         }
         let finish = || {
@@ -203,7 +203,7 @@ mod tests {
         NpzWriter::create(&path).unwrap().finish().unwrap();
         assert!(Npz::open(&path).unwrap().names().is_empty());
         let error = NpzWriter::create(dir.path().join("missing/x.npz")).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Io);
+        assert_eq!(error.kind(), ErrorKind::Io);
     }
 
     #[test]
@@ -212,15 +212,15 @@ mod tests {
         let path = dir.path().join("x.npz");
         let mut npz = NpzWriter::create(&path).unwrap();
         npz.add("x", &array![1]).unwrap();
-        let mut refused = |name: &str| npz.add(name, &array![1]).unwrap_err().class();
-        assert_eq!(refused("x"), ErrorClass::Duplicate);
-        assert_eq!(refused("x.npy"), ErrorClass::Duplicate);
-        assert_eq!(refused("a\0"), ErrorClass::Usage);
-        assert_eq!(refused(&"a".repeat(65_532)), ErrorClass::Usage);
+        let mut refused = |name: &str| npz.add(name, &array![1]).unwrap_err().kind();
+        assert_eq!(refused("x"), ErrorKind::Duplicate);
+        assert_eq!(refused("x.npy"), ErrorKind::Duplicate);
+        assert_eq!(refused("a\0"), ErrorKind::Usage);
+        assert_eq!(refused(&"a".repeat(65_532)), ErrorKind::Usage);
         npz.add(&"a".repeat(65_531), &array![2]).unwrap();
         npz.add("y.npy", &array![3]).unwrap();
         let error = npz.add("y", &array![3]).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Duplicate);
+        assert_eq!(error.kind(), ErrorKind::Duplicate);
         npz.finish().unwrap();
         let npz = Npz::open(&path).unwrap();
         npz.verify_all().unwrap();

@@ -7,7 +7,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Member, local, malformed};
 use crate::storage::Storage;
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How much is read at a time. The file is looked at before each, see [`Storage::check`].
 const CHUNK: usize = 256 << 10;
@@ -55,7 +55,7 @@ fn expect_checksum(found: Hasher, expected: u32) -> Result<()> {
     let found = found.finalize();
     if found != expected {
         return Err(Error::new(
-            ErrorClass::Crc,
+            ErrorKind::Crc,
             format!(
                 "the checksum is {found:#010x}; the archive says {expected:#010x}: the data is \
                  damaged, so write or download the file anew"
@@ -79,7 +79,7 @@ impl<'a> Contents<'a> {
         // Deflate cannot do better than 1032 to 1, so a larger claim is a lie.
         if member.size / 1032 > member.compressed {
             return Err(Error::new(
-                ErrorClass::TruncatedData,
+                ErrorKind::TruncatedData,
                 format!(
                     "{} compressed bytes cannot hold the {} announced",
                     member.compressed, member.size
@@ -163,7 +163,7 @@ impl<'a> Contents<'a> {
         let size = self.member.size;
         if self.read(&mut [0])? != 0 || self.decoded > size {
             return Err(Error::new(
-                ErrorClass::Trailing,
+                ErrorKind::Trailing,
                 format!("the member goes on after the {size} bytes that the directory says"),
             ));
         }
@@ -208,7 +208,7 @@ impl<'a> Contents<'a> {
 
     fn too_early(&self) -> Error {
         Error::new(
-            ErrorClass::TruncatedData,
+            ErrorKind::TruncatedData,
             format!(
                 "the member ends after {} bytes; the directory says {}",
                 self.decoded, self.member.size
@@ -223,14 +223,14 @@ mod tests {
     use crate::zip::Directory;
     use crate::zip::naive::{Archive, Entry};
 
-    fn verify(mut entry: Entry) -> Option<ErrorClass> {
+    fn verify(mut entry: Entry) -> Option<ErrorKind> {
         (entry.local_crc, entry.local_size) = (entry.crc, entry.size);
         let storage = Storage::memory(Archive::of([entry]).bytes());
         let directory = Directory::read(&storage).unwrap();
         Contents::open(&storage, &directory.members[0])
             .and_then(Contents::verify)
             .err()
-            .map(|error| error.class())
+            .map(|error| error.kind())
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
                     crc,
                     ..entry.clone()
                 }),
-                Some(ErrorClass::Crc)
+                Some(ErrorKind::Crc)
             );
             assert_eq!(verify(entry.clone().piped()), None);
         }
@@ -255,10 +255,10 @@ mod tests {
                 ..deflated.clone()
             })
         };
-        assert_eq!(resized(999_999), Some(ErrorClass::Trailing));
-        assert_eq!(resized(0), Some(ErrorClass::Trailing));
-        assert_eq!(resized(1_000_001), Some(ErrorClass::TruncatedData));
-        assert_eq!(resized(1 << 31), Some(ErrorClass::TruncatedData));
+        assert_eq!(resized(999_999), Some(ErrorKind::Trailing));
+        assert_eq!(resized(0), Some(ErrorKind::Trailing));
+        assert_eq!(resized(1_000_001), Some(ErrorKind::TruncatedData));
+        assert_eq!(resized(1 << 31), Some(ErrorKind::TruncatedData));
 
         let cut = |len| {
             let mut entry = deflated.clone();
@@ -268,17 +268,17 @@ mod tests {
         };
         let len = deflated.data.len();
         for shorter in [0, 1, len / 2, len - 1] {
-            assert_eq!(cut(shorter), Some(ErrorClass::TruncatedData), "{shorter}");
+            assert_eq!(cut(shorter), Some(ErrorKind::TruncatedData), "{shorter}");
         }
         for longer in [1, 300_000] {
-            assert_eq!(cut(len + longer), Some(ErrorClass::Zip));
+            assert_eq!(cut(len + longer), Some(ErrorKind::Zip));
         }
         let mut damaged = deflated;
         damaged.data[0] = 0xff;
-        assert_eq!(verify(damaged), Some(ErrorClass::Zip));
+        assert_eq!(verify(damaged), Some(ErrorKind::Zip));
         let mut stored = Entry::stored("x", &data);
         stored.size += 1;
-        assert_eq!(verify(stored), Some(ErrorClass::Zip));
+        assert_eq!(verify(stored), Some(ErrorKind::Zip));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::fields::{Fields, zip64_extra};
 use super::{CENTRAL, CENTRAL_LEN, LOCAL_LEN, SENTINEL_16, SENTINEL_32, end, malformed, name};
 use crate::storage::Storage;
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Version 6.3 of the format, the newest that Python's reader takes.
 const NEWEST: u16 = 63;
@@ -49,7 +49,7 @@ impl Directory {
         let no_memory = |_| {
             let len = end.directory_len;
             Error::new(
-                ErrorClass::Limit,
+                ErrorKind::Limit,
                 format!("no memory for a directory of {len} bytes"),
             )
         };
@@ -133,7 +133,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     let needed = needed & 0xff;
     if needed > NEWEST {
         return Err(in_member(Error::new(
-            ErrorClass::Method,
+            ErrorKind::Method,
             format!("it needs version {needed} of the format; the newest known is {NEWEST}"),
         )));
     }
@@ -177,7 +177,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
 /// The error for a name that two members have.
 pub(crate) fn duplicate(name: &str) -> Error {
     Error::new(
-        ErrorClass::Duplicate,
+        ErrorKind::Duplicate,
         "two members with this name; NumPy reads the last, and \
          np.savez(path, **dict(np.load(path))) writes the archive anew with that one",
     )
@@ -231,31 +231,31 @@ mod tests {
     use crate::zip::Contents;
     use crate::zip::naive::{Archive, Entry};
 
-    fn class(entries: impl Into<Vec<Entry>>) -> ErrorClass {
+    fn class(entries: impl Into<Vec<Entry>>) -> ErrorKind {
         let storage = Storage::memory(Archive::of(entries).bytes());
-        Directory::read(&storage).unwrap_err().class()
+        Directory::read(&storage).unwrap_err().kind()
     }
 
     #[test]
     fn members_may_not_overlap() {
         let x = Entry::stored("x", &[1; 100]);
-        for (shift, class_of_shift) in [(0, None), (1, Some(ErrorClass::Zip))] {
+        for (shift, class_of_shift) in [(0, None), (1, Some(ErrorKind::Zip))] {
             let mut y = Entry::stored("y", &[2; 100]);
             y.shift = shift;
             let storage = Storage::memory(Archive::of([x.clone(), y]).bytes());
-            let found = Directory::read(&storage).err().map(|error| error.class());
+            let found = Directory::read(&storage).err().map(|error| error.kind());
             assert_eq!(found, class_of_shift);
         }
         let mut long = x.clone();
         (long.compressed, long.size) = (101, 101);
-        assert_eq!(class([long.clone()]), ErrorClass::Zip);
+        assert_eq!(class([long.clone()]), ErrorKind::Zip);
         assert_eq!(
             class([long.clone(), Entry::stored("y", b"")]),
-            ErrorClass::Zip
+            ErrorKind::Zip
         );
         long.zip64 = true;
         long.compressed = u64::MAX - 20;
-        assert_eq!(class([long]), ErrorClass::Zip);
+        assert_eq!(class([long]), ErrorKind::Zip);
         let mut same = Entry::stored("y", &[1; 100]);
         same.shift = (131_u64).wrapping_neg();
         same.zip64 = true;
@@ -278,23 +278,23 @@ mod tests {
         let utf8 = 1 << 11;
         assert_eq!(
             class([named(b"x", 0), named(b"x", utf8)]),
-            ErrorClass::Duplicate
+            ErrorKind::Duplicate
         );
         // One name in two encodings.
         let twice = [named(&[0x84], 0), named("\u{e4}".as_bytes(), utf8)];
-        assert_eq!(class(twice), ErrorClass::Duplicate);
-        assert_eq!(class([named(&[0xff], utf8)]), ErrorClass::Zip);
-        assert_eq!(class([named(b"a\0", 0)]), ErrorClass::Zip);
+        assert_eq!(class(twice), ErrorKind::Duplicate);
+        assert_eq!(class([named(&[0xff], utf8)]), ErrorKind::Zip);
+        assert_eq!(class([named(b"a\0", 0)]), ErrorKind::Zip);
     }
 
     #[test]
     fn formats_of_the_future_are_refused() {
         let mut bytes = Archive::of([Entry::stored("x", b"abc")]).bytes();
         let at = bytes.windows(4).position(|bytes| bytes == CENTRAL).unwrap();
-        for (needed, class) in [(63, None), (64, Some(ErrorClass::Method))] {
+        for (needed, class) in [(63, None), (64, Some(ErrorKind::Method))] {
             bytes[at + 6] = needed;
             let found = Directory::read(&Storage::memory(bytes.clone()));
-            assert_eq!(found.err().map(|error| error.class()), class);
+            assert_eq!(found.err().map(|error| error.kind()), class);
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     fn a_size_of_all_ones_needs_a_zip64_field() {
         let mut entry = Entry::deflated("x", b"abc");
         entry.size = u32::MAX.into();
-        assert_eq!(class([entry.clone()]), ErrorClass::Zip);
+        assert_eq!(class([entry.clone()]), ErrorKind::Zip);
         entry.zip64 = true;
         Directory::read(&Storage::memory(Archive::of([entry]).bytes())).unwrap();
     }

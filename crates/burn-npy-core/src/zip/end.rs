@@ -215,7 +215,7 @@ fn find_zip64(storage: &Storage, at: u64, plain: &Plain) -> Result<Option<(u64, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorClass;
+    use crate::ErrorKind;
     use crate::zip::naive::{Archive, Entry};
 
     fn archive() -> Archive {
@@ -228,7 +228,7 @@ mod tests {
 
     fn refused(bytes: Vec<u8>) -> String {
         let error = find(bytes).unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Zip, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Zip, "{error}");
         error.message().to_owned()
     }
 
@@ -252,7 +252,7 @@ mod tests {
     fn nothing_may_come_before_or_after() {
         let bytes = archive().bytes();
         let stub = find([b"#!/bin/sh", &bytes[..]].concat()).unwrap_err();
-        assert_eq!(stub.class(), ErrorClass::Magic);
+        assert_eq!(stub.kind(), ErrorKind::Magic);
         let twice = [&bytes[..], &bytes].concat();
         assert!(refused(twice).contains("what follows it is at"));
         let trailing = [&bytes[..], b"1234567"].concat();
@@ -329,7 +329,7 @@ mod tests {
             let Err(error) = find(bytes) else {
                 panic!("byte {index} of the end records is not checked");
             };
-            assert_eq!(error.class(), ErrorClass::Zip);
+            assert_eq!(error.kind(), ErrorKind::Zip);
         }
     }
 }

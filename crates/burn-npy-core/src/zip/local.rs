@@ -5,7 +5,7 @@ use super::{
     DEFLATED, FLAG_DESCRIPTOR, LOCAL, LOCAL_LEN, Member, SENTINEL_32, STORED, malformed, name,
 };
 use crate::storage::Storage;
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Bits that say how the bytes were encrypted or made unlike what the method says.
 const FLAG_ENCRYPTED: u16 = 1;
@@ -110,12 +110,12 @@ fn widened([compressed, size]: [u32; 2], extra: &[u8]) -> Result<[u64; 2]> {
 fn supported(method: u16, flags: u16) -> Result<()> {
     if method == AES {
         return Err(Error::new(
-            ErrorClass::Method,
+            ErrorKind::Method,
             "encrypted by AES (method 99); expected stored or deflated members",
         ));
     }
     if flags & (FLAG_ENCRYPTED | FLAG_STRONG | FLAG_MASKED) != 0 {
-        return Err(Error::new(ErrorClass::Encrypted, "the member is encrypted"));
+        return Err(Error::new(ErrorKind::Encrypted, "the member is encrypted"));
     }
     let name = match method {
         STORED | DEFLATED if flags & FLAG_PATCHED != 0 => "patch data",
@@ -128,7 +128,7 @@ fn supported(method: u16, flags: u16) -> Result<()> {
         _ => "unknown",
     };
     Err(Error::new(
-        ErrorClass::Method,
+        ErrorKind::Method,
         format!("compression method {method} ({name}); expected stored or deflated members"),
     ))
 }
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(changed(|entry| entry.zip64 = true).unwrap(), 54);
         let refused = |change: fn(&mut Entry), what: &str| {
             let error = changed(change).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Zip);
+            assert_eq!(error.kind(), ErrorKind::Zip);
             assert!(error.message().starts_with(what), "{error}");
             assert!(error.offset().is_some());
         };
@@ -198,23 +198,23 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_is_named_by_its_class() {
         for (flags, method, class) in [
-            (1, 0, ErrorClass::Encrypted),
-            (1, 8, ErrorClass::Encrypted),
-            (1, 14, ErrorClass::Encrypted),
-            (1 << 6 | 1, 0, ErrorClass::Encrypted),
-            (1 << 13, 8, ErrorClass::Encrypted),
-            (1, 99, ErrorClass::Method),
-            (0, 99, ErrorClass::Method),
-            (1 << 5, 8, ErrorClass::Method),
-            (0, 93, ErrorClass::Method),
-            (2, 14, ErrorClass::Method),
-            (0, 1, ErrorClass::Method),
+            (1, 0, ErrorKind::Encrypted),
+            (1, 8, ErrorKind::Encrypted),
+            (1, 14, ErrorKind::Encrypted),
+            (1 << 6 | 1, 0, ErrorKind::Encrypted),
+            (1 << 13, 8, ErrorKind::Encrypted),
+            (1, 99, ErrorKind::Method),
+            (0, 99, ErrorKind::Method),
+            (1 << 5, 8, ErrorKind::Method),
+            (0, 93, ErrorKind::Method),
+            (2, 14, ErrorKind::Method),
+            (0, 1, ErrorKind::Method),
         ] {
             let error = changed(|entry| {
                 entry.flags |= flags;
                 (entry.method, entry.local_method) = (method, method);
             });
-            assert_eq!(error.unwrap_err().class(), class, "{flags:#x} {method}");
+            assert_eq!(error.unwrap_err().kind(), class, "{flags:#x} {method}");
         }
     }
 

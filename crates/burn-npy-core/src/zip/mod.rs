@@ -29,7 +29,7 @@ pub(crate) use contents::{Contents, Stored};
 pub(crate) use directory::{Directory, Member, duplicate};
 pub(crate) use writer::{Writer, Zip64From};
 
-use crate::{Error, ErrorClass};
+use crate::{Error, ErrorKind};
 
 const LOCAL: &[u8; 4] = b"PK\x03\x04";
 const CENTRAL: &[u8; 4] = b"PK\x01\x02";
@@ -60,5 +60,5 @@ const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 
 fn malformed(message: impl Into<String>) -> Error {
-    Error::new(ErrorClass::Zip, message)
+    Error::new(ErrorKind::Zip, message)
 }

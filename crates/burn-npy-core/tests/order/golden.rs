@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use burn_npy_core::rand_core::Rng;
-use burn_npy_core::{Folds, Order, Permutation, Plan, PositionRng, Sampler, Shard, Tail};
+use burn_npy_core::{Order, Partition, Permutation, Plan, PositionRng, Remainder, Sampler, Shard};
 
 fn numbers(text: &str) -> Vec<u64> {
     text.split_whitespace()
@@ -61,9 +61,9 @@ fn shard(key: &str) -> String {
         panic!("{key}");
     };
     let tail = match tail {
-        "drop" => Tail::Drop,
-        "pad" => Tail::Pad,
-        _ => Tail::Uneven,
+        "drop" => Remainder::Drop,
+        "pad" => Remainder::Pad,
+        _ => Remainder::Uneven,
     };
     let number = |word: &str| word.parse::<u64>().unwrap();
     let shard = Shard::new(number(index), number(count)).unwrap();
@@ -106,7 +106,7 @@ fn literal_orders() {
     assert_eq!(first_rows(&weighted.order(50, 3), 8), WEIGHTED);
     assert_eq!(first_rows(&unreplaced.order(50, 3), 8), UNREPLACED);
     assert_eq!(first_rows(&balanced.order(50, 3), 8), BALANCED);
-    let folds = Folds::stratified_k_fold(&labels, 5, 42).unwrap();
+    let folds = Partition::stratified_k_fold(&labels, 5, 42).unwrap();
     assert_eq!(folds.rows(0), FOLD);
     let mut rng = PositionRng::new(42, 3, 4711);
     assert_eq!([0; 4].map(|_| rng.next_u32()), RANDOM);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn_npy_core::{Order, Plan, Sampler, Shard, Tail};
+use burn_npy_core::{Order, Plan, Remainder, Sampler, Shard};
 use proptest::prelude::*;
 
 /// A sampler under which each entry comes once, and the rows that it should give, in file order.
@@ -71,7 +71,7 @@ fn lengths() -> impl Strategy<Value = u64> {
 }
 
 /// The rows of the first `steps` batches of all shards, padding left out.
-fn run(order: &Order, plan: &Plan, count: u64, tail: Tail, steps: u64) -> Vec<u64> {
+fn run(order: &Order, plan: &Plan, count: u64, tail: Remainder, steps: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     for index in 0..count {
         let plan = plan.shard(Shard::new(index, count).unwrap(), tail);
@@ -89,7 +89,7 @@ proptest! {
     fn each_row_once_also_with_another_batch_size_and_shard_count(
         kind in kinds(), len in lengths(), seed: u64, epoch in 0..100_u64,
         first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64), last in (1..40_usize, 1..7_u64),
-        stop in 0..60_u64, tail in prop::sample::select(vec![Tail::Drop, Tail::Pad, Tail::Uneven]),
+        stop in 0..60_u64, tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
         drop_last: bool,
     ) {
         let sampler = kind.sampler(seed, len);
@@ -120,10 +120,10 @@ proptest! {
         seen.extend(run(&order, &plan, last.1, tail, u64::MAX));
         let left_out = kind.rows(len).len() - seen.len();
         let most = match (tail, drop_last) {
-            (Tail::Pad, _) | (Tail::Uneven, false) => 0,
-            (Tail::Uneven, true) => last.0 - 1,
-            (Tail::Drop, false) => last.1 as usize - 1,
-            (Tail::Drop, true) => last.0 * last.1 as usize - 1,
+            (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
+            (Remainder::Uneven, true) => last.0 - 1,
+            (Remainder::Drop, false) => last.1 as usize - 1,
+            (Remainder::Drop, true) => last.0 * last.1 as usize - 1,
         };
         prop_assert!(left_out <= most);
         // Those that are left out are the last ones.

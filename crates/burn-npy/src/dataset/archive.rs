@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use burn_npy_core::{Array, DType, Error, ErrorClass, Header, ItemKind, ItemType, Npz, Result};
+use burn_npy_core::{Array, DType, Error, ErrorKind, Header, ItemKind, ItemType, Npz, Result};
 
 use super::named::{LISTED, list, opaque_as, short};
 
@@ -21,7 +21,7 @@ pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
     for name in npz.names() {
         match npz.header(name) {
             // Nothing can be said of a file that cannot be read.
-            Err(error) if matches!(error.class(), ErrorClass::Io | ErrorClass::Changed) => {
+            Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Changed) => {
                 return Err(error);
             }
             header => arrays.push(Entry::new(name, header)),
@@ -61,7 +61,7 @@ pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &
 
 fn opaque(item: &str, size: usize, call: &str) -> Error {
     Error::new(
-        ErrorClass::Dtype,
+        ErrorKind::Dtype,
         format!(
             "items of {item} are opaque: the file does not tell their type. {}: {call}",
             guess(size)
@@ -96,7 +96,7 @@ fn without_arrays(npz: &Npz) -> Error {
              np.savez(path, **dict(np.load(path))) writes those that are arrays anew"
         ),
     };
-    Error::new(ErrorClass::Usage, message)
+    Error::new(ErrorKind::Usage, message)
 }
 
 /// An array of the archive, as its header says.
@@ -145,7 +145,7 @@ impl<'a> Entry<'a> {
         let error = match self.header {
             Err(error) => error,
             Ok(header) if header.shape().is_empty() => Error::new(
-                ErrorClass::Shape,
+                ErrorKind::Shape,
                 "an array without axes has no rows; expected at least one dimension",
             ),
             Ok(header) => {
@@ -180,19 +180,19 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
             let why = "seems to be the shape of a sparse array, whose parts are no columns; save \
                        it dense, one of scipy's with np.save(\"x.npy\", \
                        scipy.sparse.load_npz(path).toarray()):";
-            (ErrorClass::Shape, format!("`{name}` {why}"))
+            (ErrorKind::Shape, format!("`{name}` {why}"))
         }
-        (None, Some(error)) => (error.class(), "not all arrays can be columns:".to_owned()),
+        (None, Some(error)) => (error.kind(), "not all arrays can be columns:".to_owned()),
         (None, None) if group.len() < arrays.len() => {
             let why = match group.len() {
                 0 => "none of the arrays has rows:",
                 _ => "the arrays have different numbers of rows, so they are not one dataset:",
             };
-            (ErrorClass::Shape, why.to_owned())
+            (ErrorKind::Shape, why.to_owned())
         }
         (None, None) => {
             let why = "some arrays have opaque items, which are no numbers yet:";
-            (ErrorClass::Dtype, why.to_owned())
+            (ErrorKind::Dtype, why.to_owned())
         }
     };
     let shown = listed(arrays, group.first().and_then(|array| array.rows()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn_npy_core::{Column, Convert, DType, Error, ErrorClass, ItemKind, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, ItemKind, Result};
 
 use super::NpyDataset;
 use super::named::{AnyColumn, Columns};
@@ -40,7 +40,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] for a column that is not there, [`ErrorClass::Duplicate`] for one that
+    /// [`ErrorKind::Name`] for a column that is not there, [`ErrorKind::Duplicate`] for one that
     /// is named twice.
     pub fn select(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let mut columns = Columns::default();
@@ -58,7 +58,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if the new name
+    /// [`ErrorKind::Name`] if the column is not there, [`ErrorKind::Duplicate`] if the new name
     /// is another column's.
     pub fn rename(&self, from: &str, to: &str) -> Result<Self> {
         self.columns.any(from)?;
@@ -77,7 +77,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] and [`ErrorClass::Shape`], as in [`Column::reshape`].
+    /// [`ErrorKind::Name`] and [`ErrorKind::Shape`], as in [`Column::reshape`].
     pub fn reshape(&self, name: &str, row_shape: &[usize]) -> Result<Self> {
         self.replace(name, |column| column.reshape(row_shape))
     }
@@ -86,7 +86,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`], and those of [`Column::convert`].
+    /// [`ErrorKind::Name`], and those of [`Column::convert`].
     pub fn convert(&self, name: &str, convert: &Convert) -> Result<Self> {
         self.replace(name, |column| column.convert(convert))
     }
@@ -127,7 +127,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// Those of [`Column::windows`], and [`ErrorClass::Usage`] after rows were taken, skipped or
+    /// Those of [`Column::windows`], and [`ErrorKind::Usage`] after rows were taken, skipped or
     /// split: windows come first, since they need neighbours.
     pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
         let whole = self
@@ -136,7 +136,7 @@ impl NpyDataset {
             .all(|(_, column)| column.rows() == self.len());
         if !self.rows.is_identity() || !whole {
             return Err(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 "make windows before rows are taken, skipped or split",
             ));
         }
@@ -158,13 +158,13 @@ impl NpyDataset {
     /// [`open`](Self::open) refuses opaque items. Where the columns are named, by
     /// [`from_npz`](Self::from_npz), [`from_files`](Self::from_files) or
     /// [`from_arrays`](Self::from_arrays), a column of them can be selected, renamed, and its rows
-    /// be taken, skipped and split. Whatever wants its numbers is [`ErrorClass::Dtype`] until they
+    /// be taken, skipped and split. Whatever wants its numbers is [`ErrorKind::Dtype`] until they
     /// are known.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if the column is not there; [`ErrorClass::Dtype`] if its items are not
-    /// opaque, or of a size that does not fit; [`ErrorClass::Usage`] if the column was
+    /// [`ErrorKind::Name`] if the column is not there; [`ErrorKind::Dtype`] if its items are not
+    /// opaque, or of a size that does not fit; [`ErrorKind::Usage`] if the column was
     /// reinterpreted before.
     ///
     /// # Example
@@ -192,8 +192,8 @@ impl NpyDataset {
             AnyColumn::Opaque(array) => array.clone(),
             AnyColumn::Numbers(column) => {
                 let class = match column.array().item().kind() {
-                    ItemKind::Opaque(_) => ErrorClass::Usage,
-                    _ => ErrorClass::Dtype,
+                    ItemKind::Opaque(_) => ErrorKind::Usage,
+                    _ => ErrorKind::Dtype,
                 };
                 let message = format!("the items are known to be {} already", column.dtype());
                 return Err(Error::new(class, message).in_column(name));
@@ -225,7 +225,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Name`] if the column is not there, [`ErrorClass::Duplicate`] if a new name is
+    /// [`ErrorKind::Name`] if the column is not there, [`ErrorKind::Duplicate`] if a new name is
     /// taken, and those of [`Column::slice`].
     pub fn split_column<N: Into<String>>(
         &self,
@@ -306,12 +306,9 @@ mod tests {
         let (train, _) = windows.split(0.67, 1).unwrap();
         assert_eq!(train.len(), 2);
         for part in [dataset.take(9), dataset.skip(1), train] {
-            assert_eq!(part.windows(2, 1).unwrap_err().class(), ErrorClass::Usage);
+            assert_eq!(part.windows(2, 1).unwrap_err().kind(), ErrorKind::Usage);
         }
         let error = dataset.windows(11, 1).unwrap_err();
-        assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Shape, Some("0"))
-        );
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Shape, Some("0")));
     }
 }

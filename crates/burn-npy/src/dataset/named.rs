@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use burn_npy_core::{Array, Column, Error, ErrorClass, ItemKind, Result};
+use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
 
 use crate::bindings::Bindings;
 
@@ -50,7 +50,7 @@ impl AnyColumn {
             Self::Opaque(array) => {
                 let dtype = opaque_as(array.item().size());
                 let error = Error::new(
-                    ErrorClass::Dtype,
+                    ErrorKind::Dtype,
                     format!(
                         "items of {} are opaque, so the column has no numbers yet; say what they \
                          are, such as dataset.reinterpret({name:?}, {dtype})",
@@ -123,7 +123,7 @@ impl Columns {
         let index = self.by_name.get(name).ok_or_else(|| {
             let known = listed(&self.names);
             let message = format!("no such column; there are {known}");
-            Error::new(ErrorClass::Name, message).in_array(name)
+            Error::new(ErrorKind::Name, message).in_array(name)
         })?;
         Ok(&self.columns[*index])
     }
@@ -138,7 +138,7 @@ impl Columns {
         if self.by_name.len() < self.names.len() {
             let mut seen = HashSet::new();
             let twice = self.names.iter().find(|name| !seen.insert(*name));
-            let error = Error::new(ErrorClass::Duplicate, "two columns with this name");
+            let error = Error::new(ErrorKind::Duplicate, "two columns with this name");
             return Err(twice
                 .into_iter()
                 .fold(error, |error, name| error.in_array(name)));
@@ -167,7 +167,7 @@ where
     I: Iterator<Item = Count<'a>>,
 {
     let Some(first) = counts().next() else {
-        return Err(Error::new(ErrorClass::Usage, "a dataset without columns"));
+        return Err(Error::new(ErrorKind::Usage, "a dataset without columns"));
     };
     if counts().all(|count| count.rows == first.rows) {
         return Ok(first.rows);
@@ -187,7 +187,7 @@ where
         .filter(|count| !many || count.rows != first.rows);
     let message = list(counts().take(1).chain(differs).map(listed));
     let error = Error::new(
-        ErrorClass::Shape,
+        ErrorKind::Shape,
         format!("the columns have different numbers of rows: {message}"),
     );
     Err(match first.file {
@@ -272,8 +272,8 @@ mod tests {
         let twice = columns(counts().chain([("x".to_owned(), 3), ("x".to_owned(), 3)]));
         let error = twice.expect_table().unwrap_err();
         assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Duplicate, Some("x"))
+            (error.kind(), error.array()),
+            (ErrorKind::Duplicate, Some("x"))
         );
     }
 }

@@ -25,8 +25,8 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Crc`](crate::ErrorClass::Crc) and
-    /// [`ErrorClass::Changed`](crate::ErrorClass::Changed) for the file; what the conversions of a
+    /// [`ErrorKind::Crc`](crate::ErrorKind::Crc) and
+    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) for the file; what the conversions of a
     /// column refuse, for the first row that they do; and what the file system says.
     ///
     /// # Example

@@ -7,7 +7,7 @@ use std::thread;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Error, ErrorClass, Result, Sampler, Shard, Tail};
+use burn_npy_core::{Error, ErrorKind, Remainder, Result, Sampler, Shard};
 
 use super::cursor::{At, Cursor};
 use super::cut::Cutter;
@@ -97,7 +97,7 @@ pub struct DataLoaderBuilder<I, O> {
     drop_last: bool,
     sampler: Sampler,
     shard: Shard,
-    tail: Tail,
+    tail: Remainder,
     start: Start,
     on_error: OnError,
     demand: Demand,
@@ -225,7 +225,7 @@ where
             drop_last: false,
             sampler: Sampler::sequential(),
             shard: Shard::WHOLE,
-            tail: Tail::default(),
+            tail: Remainder::default(),
             start: Start::Epoch(0),
             on_error: OnError::default(),
             demand: Demand::default(),
@@ -303,7 +303,7 @@ where
     }
 
     /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see
-    /// [`Tail`].
+    /// [`Remainder`].
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
@@ -328,10 +328,10 @@ where
 
     /// Takes the part of each epoch that belongs to one of several processes; [`Shard::from_env`]
     /// knows what the usual launchers say. Shards cut the order, not the dataset: they are
-    /// disjoint, and each is a new sample of all items in each epoch. The [`Tail`] says what
+    /// disjoint, and each is a new sample of all items in each epoch. The [`Remainder`] says what
     /// happens at the end of an epoch where there is not a full batch for each; all but
-    /// [`Tail::Uneven`] give each the same number of batches.
-    pub fn shard(mut self, shard: Shard, tail: Tail) -> Self {
+    /// [`Remainder::Uneven`] give each the same number of batches.
+    pub fn shard(mut self, shard: Shard, tail: Remainder) -> Self {
         (self.shard, self.tail) = (shard, tail);
         self
     }
@@ -411,23 +411,23 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of
+    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of
     /// skipped rows that is none; those of [`Sampler::check`] and [`Loader::resume`].
     ///
-    /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorClass::Name`],
-    /// [`ErrorClass::Shape`] and [`ErrorClass::Dtype`] for a column that does not fit the batch
-    /// type, [`ErrorClass::Usage`] if there are more or fewer columns than tensors, and what
-    /// reading a few of the rows may give, such as [`ErrorClass::Changed`]. If the rows of an
+    /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
+    /// [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for a column that does not fit the batch
+    /// type, [`ErrorKind::Usage`] if there are more or fewer columns than tensors, and what
+    /// reading a few of the rows may give, such as [`ErrorKind::Changed`]. If the rows of an
     /// `NpyBatcher` come from another dataset, they are not looked at before they are wanted: a
     /// column that does not fit is then the error of the first batch.
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         if self.batch_size == 0 {
-            return Err(Error::new(ErrorClass::Usage, "a batch size of zero"));
+            return Err(Error::new(ErrorKind::Usage, "a batch size of zero"));
         }
         let workers = self.demand.num_workers;
         if workers > MOST_WORKERS && workers != AUTOTUNE {
             let message = format!("{workers} workers, more than {MOST_WORKERS}");
-            return Err(Error::new(ErrorClass::Usage, message));
+            return Err(Error::new(ErrorKind::Usage, message));
         }
         let any: &dyn Any = &dataset;
         let npy = any.downcast_ref::<NpyDataset>().cloned();

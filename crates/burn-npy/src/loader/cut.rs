@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn_npy_core::{Order, Place, Plan, Shard, Tail};
+use burn_npy_core::{BatchPosition, Order, Plan, Remainder, Shard};
 
 use super::draw::Drawn;
 
@@ -14,7 +14,7 @@ pub(crate) struct Cutter {
     pub(crate) batch_size: usize,
     pub(crate) drop_last: bool,
     pub(crate) shard: Shard,
-    pub(crate) tail: Tail,
+    pub(crate) tail: Remainder,
     /// A part of the rows that the shard has in an epoch, counted in their order.
     pub(crate) slice: Option<Range<u64>>,
 }
@@ -169,7 +169,7 @@ impl Cut {
     }
 
     /// Where a position is.
-    pub(crate) fn locate(&self, position: u64) -> Option<Place> {
+    pub(crate) fn locate(&self, position: u64) -> Option<BatchPosition> {
         self.plan.locate(position)
     }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     /// Everything small, combined.
-    fn each_cutter(tails: &[Tail], mut f: impl FnMut(Cutter, Order)) {
+    fn each_cutter(tails: &[Remainder], mut f: impl FnMut(Cutter, Order)) {
         for positions in [0, 1, 5, 23, 40] {
             for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
                 for &tail in tails {
@@ -233,28 +233,31 @@ mod tests {
     /// What the plan says, one row after the other.
     #[test]
     fn batches_that_are_drawn_together_are_those_of_the_plan() {
-        each_cutter(&[Tail::Drop, Tail::Pad, Tail::Uneven], |cutter, order| {
-            let cut = cutter.cut(0);
-            let (mut rows, mut ends) = (Vec::new(), Vec::new());
-            for batch in cut.batches() {
-                let own = cut.plan.batch(batch).map(|position| order.row(position));
-                rows.extend(own);
-                let padding = cut.plan.padding(batch);
-                let padding = Vec::from_iter(padding.map(|at| order.row(at)));
-                rows.extend(&padding);
-                ends.push((rows.len(), padding.len()));
-            }
-            for at_once in [1, 2, 7, 1000] {
-                let found = drawn(&cut, &order, at_once);
-                assert_eq!(found, (rows.clone(), ends.clone()));
-            }
-        });
+        each_cutter(
+            &[Remainder::Drop, Remainder::Pad, Remainder::Uneven],
+            |cutter, order| {
+                let cut = cutter.cut(0);
+                let (mut rows, mut ends) = (Vec::new(), Vec::new());
+                for batch in cut.batches() {
+                    let own = cut.plan.batch(batch).map(|position| order.row(position));
+                    rows.extend(own);
+                    let padding = cut.plan.padding(batch);
+                    let padding = Vec::from_iter(padding.map(|at| order.row(at)));
+                    rows.extend(&padding);
+                    ends.push((rows.len(), padding.len()));
+                }
+                for at_once in [1, 2, 7, 1000] {
+                    let found = drawn(&cut, &order, at_once);
+                    assert_eq!(found, (rows.clone(), ends.clone()));
+                }
+            },
+        );
     }
 
     /// Slices have the rows of their shard, in its order, each once.
     #[test]
     fn slices_cut_the_rows_of_a_shard() {
-        each_cutter(&[Tail::Drop, Tail::Uneven], |cutter, order| {
+        each_cutter(&[Remainder::Drop, Remainder::Uneven], |cutter, order| {
             let positions = cutter.positions;
             for from in [0, positions / 3, positions] {
                 let whole = rows(&cutter.cut(from), &order);
@@ -272,7 +275,7 @@ mod tests {
             batch_size: 10,
             drop_last: true,
             shard: Shard::WHOLE,
-            tail: Tail::Drop,
+            tail: Remainder::Drop,
             slice: None,
         };
         let inner = cutter.slice(20, 60).slice(10, 25);

@@ -139,7 +139,7 @@ impl Draw {
 
 #[cfg(test)]
 mod tests {
-    use burn_npy_core::{Sampler, Shard, Tail};
+    use burn_npy_core::{Remainder, Sampler, Shard};
 
     use super::super::cut::Cutter;
     use super::*;
@@ -151,7 +151,7 @@ mod tests {
             batch_size: 10,
             drop_last: false,
             shard: Shard::WHOLE,
-            tail: Tail::default(),
+            tail: Remainder::default(),
             slice: None,
         };
         let (cut, order) = (cutter.cut(0), Sampler::sequential().order(1000, 0));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::data::dataset::DatasetError;
-use burn_npy_core::{Error, ErrorClass};
+use burn_npy_core::{Error, ErrorKind};
 
 /// Why a loader yielded no batch: what went wrong, in which epoch and batch, and where known at
 /// which row.
@@ -23,7 +23,7 @@ use burn_npy_core::{Error, ErrorClass};
 ///
 /// use burn::data::dataloader::DataLoader;
 /// use burn::tensor::Tensor;
-/// use burn_npy::{DataLoaderBuilder, Error, ErrorClass, LoadError, NpyBatcher, NpyDataset};
+/// use burn_npy::{DataLoaderBuilder, Error, ErrorKind, LoadError, NpyBatcher, NpyDataset};
 ///
 /// # fn main() -> burn_npy::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ use burn_npy_core::{Error, ErrorClass};
 /// let error = loader.iter().next().unwrap().unwrap_err();
 /// let error: &LoadError = error.source().and_then(|error| error.downcast_ref()).unwrap();
 /// let cause: &Error = error.get_ref().and_then(|cause| cause.downcast_ref()).unwrap();
-/// assert_eq!(cause.class(), ErrorClass::Changed);
+/// assert_eq!(cause.kind(), ErrorKind::Changed);
 /// # Ok(())
 /// # }
 /// ```
@@ -92,15 +92,15 @@ impl Cause {
         while let Some(error) = link {
             if error
                 .downcast_ref()
-                .is_some_and(|error: &Error| error.class() == ErrorClass::Changed)
+                .is_some_and(|error: &Error| error.kind() == ErrorKind::Changed)
             {
                 return false;
             }
             link = inner(error);
         }
         !error.downcast_ref().is_some_and(|error: &Error| {
-            use ErrorClass::{Dtype, Name, Overflow, Shape, Usage};
-            matches!(error.class(), Dtype | Name | Overflow | Shape | Usage)
+            use ErrorKind::{Dtype, Name, Overflow, Shape, Usage};
+            matches!(error.kind(), Dtype | Name | Overflow | Shape | Usage)
         })
     }
 }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn changed() -> Error {
-        Error::new(ErrorClass::Changed, "the file is another")
+        Error::new(ErrorKind::Changed, "the file is another")
     }
 
     /// Prints its own message only, as most errors do.
@@ -312,7 +312,7 @@ mod tests {
     fn the_cause_is_there_for_programs() {
         let error = load_error(changed());
         let cause: &Error = error.get_ref().and_then(|it| it.downcast_ref()).unwrap();
-        assert_eq!(cause.class(), ErrorClass::Changed);
+        assert_eq!(cause.kind(), ErrorKind::Changed);
         let panicked = Cause::panic("map", Box::new("no"));
         assert!(LoadError::new(1, 2, panicked.into()).get_ref().is_none());
     }
@@ -333,7 +333,7 @@ mod tests {
         for cause in causes {
             assert!(!cause.may_be_of_a_row(), "{cause:?}");
         }
-        let read = Error::new(ErrorClass::Io, "a bad sector");
+        let read = Error::new(ErrorKind::Io, "a bad sector");
         assert!(Cause::error(Outer(io::Error::other(load_error(read)))).may_be_of_a_row());
     }
 }

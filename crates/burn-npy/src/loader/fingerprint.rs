@@ -1,6 +1,6 @@
 //! A short description of a dataset, by which a saved state knows it again.
 
-use burn_npy_core::{Buffer, Column, Error, ErrorClass, Result};
+use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::hex;
@@ -117,7 +117,7 @@ impl ColumnPrint {
 
 fn other(what: String) -> Error {
     let message = format!("the state is one of a dataset {what}");
-    Error::new(ErrorClass::Usage, message)
+    Error::new(ErrorKind::Usage, message)
 }
 
 fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
@@ -141,7 +141,7 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
         row_bytes.set_len(column.row_bytes());
         match column.gather(&[row], row_bytes.as_mut_slice()) {
             // A row that cannot be converted is an error of its batch, or skipped there.
-            Err(error) if error.class() == ErrorClass::Value => {
+            Err(error) if error.kind() == ErrorKind::Value => {
                 row_bytes.set_len(stored.row_bytes());
                 stored.gather(&[row], row_bytes.as_mut_slice())?;
             }

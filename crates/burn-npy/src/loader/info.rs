@@ -82,7 +82,7 @@ impl BatchInfo {
 
     /// How many of the last rows only fill up the batch, so that all shards have as many: other
     /// batches have them too. Always 0 unless the loader has shards and
-    /// [`Tail::Pad`](crate::Tail::Pad).
+    /// [`Remainder::Pad`](crate::Remainder::Pad).
     pub fn padding(&self) -> usize {
         self.padding
     }

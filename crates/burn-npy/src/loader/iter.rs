@@ -10,7 +10,7 @@ use super::alone::Alone;
 use super::cursor::{At, Cursor, Ticket};
 use super::error::{Failure, LoadError};
 use super::meter::Meter;
-use super::on_error::{SharedLedger, Skipped};
+use super::on_error::{SharedLedger, SkippedRow};
 use super::pass::{Made, Pass};
 use super::state::{Identity, State};
 use super::uploader::Uploader;
@@ -155,7 +155,7 @@ impl<O: Send + 'static> LoaderIter<O> {
     }
 
     /// Moves the cursor behind the batches that are done.
-    fn advance(&mut self, skipped: Vec<Skipped>) {
+    fn advance(&mut self, skipped: Vec<SkippedRow>) {
         self.at.epoch = self.pass.epoch;
         self.at.position = self.pass.cut.done(self.next);
         self.skipped.add(&skipped);

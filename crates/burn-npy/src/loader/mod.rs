@@ -45,7 +45,7 @@ pub use error::LoadError;
 pub use headroom::Headroom;
 pub use info::BatchInfo;
 pub use iter::LoaderIter;
-pub use on_error::{OnError, Skipped};
+pub use on_error::{OnError, SkippedRow};
 pub use report::Report;
 pub use state::State;
 
@@ -183,7 +183,7 @@ impl<O: Send + 'static> Loader<O> {
     /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: by all
     /// passes over this loader and over its copies and slices, and those of the state that it goes
     /// on from.
-    pub fn skipped(&self) -> Vec<Skipped> {
+    pub fn skipped(&self) -> Vec<SkippedRow> {
         let mut all = self.cursor.at().skipped;
         all.add(self.settings.skipped.rows());
         all.into_rows()

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn_npy_core::{Error, ErrorClass, Result};
+use burn_npy_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::Failure;
@@ -28,7 +28,7 @@ use super::error::Failure;
 pub enum OnError {
     /// The pass ends with an error.
     #[default]
-    Raise,
+    Fail,
     /// The row is left out, until there are more than so many different ones.
     SkipRows(u64),
     /// The row is left out, until there are more than this share of the rows of the dataset.
@@ -39,7 +39,7 @@ impl OnError {
     /// How many rows of a dataset may be skipped; none if none is ever tried.
     pub(crate) fn limit(self, rows: u64) -> Result<Option<u64>> {
         match self {
-            Self::Raise => Ok(None),
+            Self::Fail => Ok(None),
             Self::SkipRows(rows) => Ok(Some(rows)),
             Self::SkipRate(rate) if (0.0..=1.0).contains(&rate) => {
                 let least = (rate * rows as f64) as u64;
@@ -48,7 +48,7 @@ impl OnError {
                 Ok(Some(least + u64::from(one_more)))
             }
             Self::SkipRate(rate) => Err(Error::new(
-                ErrorClass::Usage,
+                ErrorKind::Usage,
                 format!("cannot skip rows at a rate of {rate}; expected a share from 0 to 1"),
             )),
         }
@@ -57,7 +57,7 @@ impl OnError {
 
 /// A row that a loader did without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
+pub struct SkippedRow {
     /// The row of the dataset.
     pub row: u64,
     /// The epoch in which it was first skipped.
@@ -71,14 +71,14 @@ pub struct Skipped {
 /// The rows that were skipped, each once, in the order of the dataset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Ledger(Vec<Skipped>);
+pub(crate) struct Ledger(Vec<SkippedRow>);
 
 impl Ledger {
-    pub(crate) fn rows(&self) -> &[Skipped] {
+    pub(crate) fn rows(&self) -> &[SkippedRow] {
         &self.0
     }
 
-    pub(crate) fn into_rows(self) -> Vec<Skipped> {
+    pub(crate) fn into_rows(self) -> Vec<SkippedRow> {
         self.0
     }
 
@@ -93,7 +93,7 @@ impl Ledger {
         limit: u64,
         epoch: u64,
         batch: u64,
-    ) -> std::result::Result<Vec<Skipped>, Failure> {
+    ) -> std::result::Result<Vec<SkippedRow>, Failure> {
         let mut new = Vec::new();
         for (row, failure) in lost {
             let known = self.place(row).is_ok();
@@ -103,7 +103,7 @@ impl Ledger {
             if known {
                 continue;
             }
-            new.push(Skipped {
+            new.push(SkippedRow {
                 row,
                 epoch,
                 batch,
@@ -113,7 +113,7 @@ impl Ledger {
         Ok(new)
     }
 
-    pub(crate) fn add(&mut self, new: impl IntoIterator<Item = Skipped>) {
+    pub(crate) fn add(&mut self, new: impl IntoIterator<Item = SkippedRow>) {
         let before = self.0.len();
         self.0.extend(new);
         if self.0.len() > before {
@@ -136,13 +136,13 @@ impl Ledger {
 pub(crate) struct SharedLedger(Mutex<Ledger>);
 
 impl SharedLedger {
-    pub(crate) fn add(&self, new: &[Skipped]) {
+    pub(crate) fn add(&self, new: &[SkippedRow]) {
         if !new.is_empty() {
             self.lock().add(new.iter().cloned());
         }
     }
 
-    pub(crate) fn rows(&self) -> Vec<Skipped> {
+    pub(crate) fn rows(&self) -> Vec<SkippedRow> {
         self.lock().rows().to_vec()
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn each_row_is_listed_once_as_it_was_skipped_first() {
-        let skipped = |row, epoch| Skipped {
+        let skipped = |row, epoch| SkippedRow {
             row,
             epoch,
             batch: 0,

@@ -1,6 +1,6 @@
 //! Any batch again, alone, and where a row is.
 
-use burn_npy_core::Place;
+use burn_npy_core::BatchPosition;
 
 use super::draw::Draw;
 use super::error::LoadError;
@@ -69,7 +69,7 @@ impl<O: Send + 'static> Loader<O> {
     /// Where a row of the dataset comes in an epoch: in which batch of which shard, and which of
     /// the batch it is; none if the epoch does not have it, or leaves it out at its end. Of a row
     /// that comes more than once it is the first place. Padding does not count.
-    pub fn locate(&self, row: u64, epoch: u64) -> Option<Place> {
+    pub fn locate(&self, row: u64, epoch: u64) -> Option<BatchPosition> {
         let order = self.order(epoch);
         let position = order.position(row)?;
         self.cutter.cut(0).locate(position)

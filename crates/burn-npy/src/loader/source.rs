@@ -379,7 +379,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         if items.len() != count {
             let found = items.len();
             return Err(Cause::error(Error::new(
-                burn_npy_core::ErrorClass::Usage,
+                burn_npy_core::ErrorKind::Usage,
                 format!("the dataset gave {found} items when asked for {count}"),
             ))
             .into());

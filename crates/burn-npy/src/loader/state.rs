@@ -2,14 +2,14 @@
 
 use std::sync::OnceLock;
 
-use burn_npy_core::{Error, ErrorClass, Order, Result, Sampler};
+use burn_npy_core::{Error, ErrorKind, Order, Result, Sampler};
 use serde::{Deserialize, Serialize};
 
 use super::Loader;
 use super::cursor::At;
 use super::fingerprint::Fingerprint;
 use super::hex;
-use super::on_error::{Ledger, Skipped};
+use super::on_error::{Ledger, SkippedRow};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -78,7 +78,7 @@ impl State {
 
     /// The rows that were skipped so far, see [`OnError`](crate::OnError), in the order of the
     /// dataset. With shards, those of the shard whose state it is.
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &[SkippedRow] {
         self.skipped.rows()
     }
 }
@@ -124,7 +124,7 @@ impl Identity {
 
     /// The place of a state, if it is one of the same dataset in the same order.
     pub(crate) fn place(&self, state: &State) -> Result<At> {
-        let refuse = |message: String| Err(Error::new(ErrorClass::Usage, message));
+        let refuse = |message: String| Err(Error::new(ErrorKind::Usage, message));
         if state.version != VERSION {
             return refuse(format!(
                 "the state has version {}, but this is version {VERSION}",
@@ -205,7 +205,7 @@ impl<O> Loader<O> {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] for a state of another dataset, another sampler, another seed, or
+    /// [`ErrorKind::Usage`] for a state of another dataset, another sampler, another seed, or
     /// another version, naming what differs. A dataset is known by its length and, if it is an
     /// [`NpyDataset`](crate::NpyDataset), by the names, dtypes, shapes and some rows of its
     /// columns.

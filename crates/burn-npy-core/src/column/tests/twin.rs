@@ -5,7 +5,7 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use proptest::prelude::*;
 
 use crate::array::swap_bytes;
-use crate::{Access, Array, Buffer, ByteOrder, Column, Convert, DType, ErrorClass, OpenOptions};
+use crate::{Access, Array, Buffer, ByteOrder, Column, Convert, DType, ErrorKind, OpenOptions};
 
 /// An element of the naive twin, exact whatever its dtype is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -274,7 +274,7 @@ proptest! {
             if matches!(mode, Mode::Wrap) && from.is_float() && to.is_int()
                 || matches!(mode, Mode::Round | Mode::Trunc) && from.is_float() && !from.computes()
             {
-                prop_assert_eq!(converted.unwrap_err().class(), ErrorClass::Dtype);
+                prop_assert_eq!(converted.unwrap_err().kind(), ErrorKind::Dtype);
                 continue;
             }
             column = converted.unwrap();
@@ -303,7 +303,7 @@ proptest! {
                 let expected: Vec<_> = expected.iter().map(known).collect();
                 prop_assert_eq!(bits(&found), bits(&expected), "{:?} {:?}", found, expected);
             }
-            (Err(error), None) => prop_assert_eq!(error.class(), ErrorClass::Value),
+            (Err(error), None) => prop_assert_eq!(error.kind(), ErrorKind::Value),
             (found, expected) => prop_assert!(false, "{found:?}, expected {expected:?}"),
         }
     }

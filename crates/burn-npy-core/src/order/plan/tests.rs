@@ -23,7 +23,7 @@ fn naive(
     size: usize,
     drop_last: bool,
     count: usize,
-    tail: Tail,
+    tail: Remainder,
 ) -> Vec<Vec<Batch>> {
     let all: Vec<u64> = positions.collect();
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
@@ -34,8 +34,8 @@ fn naive(
                 .chunks(size)
                 .map(|own| (own.to_vec(), vec![]))
                 .collect(),
-            (Tail::Drop, true) => vec![],
-            (Tail::Drop, false) => match step.len() / count {
+            (Remainder::Drop, true) => vec![],
+            (Remainder::Drop, false) => match step.len() / count {
                 0 => vec![],
                 each => step
                     .chunks_exact(each)
@@ -43,7 +43,7 @@ fn naive(
                     .map(|own| (own.to_vec(), vec![]))
                     .collect(),
             },
-            (Tail::Pad, _) => {
+            (Remainder::Pad, _) => {
                 let each = if drop_last {
                     size
                 } else {
@@ -59,11 +59,11 @@ fn naive(
                     })
                     .collect()
             }
-            (Tail::Uneven, true) => step
+            (Remainder::Uneven, true) => step
                 .chunks_exact(size)
                 .map(|own| (own.to_vec(), vec![]))
                 .collect(),
-            (Tail::Uneven, false) => {
+            (Remainder::Uneven, false) => {
                 let mut rest = step;
                 (0..count)
                     .map(|shard| {
@@ -83,7 +83,7 @@ fn naive(
     shards
 }
 
-const TAILS: [Tail; 3] = [Tail::Drop, Tail::Pad, Tail::Uneven];
+const TAILS: [Remainder; 3] = [Remainder::Drop, Remainder::Pad, Remainder::Uneven];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
@@ -105,7 +105,7 @@ proptest! {
             prop_assert_eq!(plan.num_rows() as usize, naive.iter().map(|(own, _)| own.len()).sum::<usize>());
             for (batch, (own, _)) in (0..).zip(&batches) {
                 for (offset, position) in (0..).zip(own) {
-                    let place = Place { shard: index, batch, offset };
+                    let place = BatchPosition { shard: index, batch, offset };
                     prop_assert_eq!(plan.locate(*position), Some(place));
                     left_out.retain(|left| left != position);
                 }
@@ -117,17 +117,17 @@ proptest! {
         // What the policies promise.
         let steps = (size as u64) * count;
         let most = match (tail, drop_last) {
-            (Tail::Drop, true) => steps - 1,
-            (Tail::Drop, false) => count - 1,
-            (Tail::Uneven, true) => size as u64 - 1,
-            (Tail::Pad, _) | (Tail::Uneven, false) => 0,
+            (Remainder::Drop, true) => steps - 1,
+            (Remainder::Drop, false) => count - 1,
+            (Remainder::Uneven, true) => size as u64 - 1,
+            (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
         };
         prop_assert!(left_out.len() as u64 <= most);
         let sizes: Vec<Vec<usize>> = naive
             .iter()
             .map(|shard| shard.iter().map(|(own, padding)| own.len() + padding.len()).collect())
             .collect();
-        prop_assert!(tail == Tail::Uneven || sizes.iter().all(|shard| *shard == sizes[0]));
+        prop_assert!(tail == Remainder::Uneven || sizes.iter().all(|shard| *shard == sizes[0]));
         prop_assert!(!drop_last || sizes.concat().iter().all(|found| *found == size));
     }
 

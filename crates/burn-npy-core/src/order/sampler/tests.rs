@@ -5,9 +5,9 @@ fn rows(sampler: &Sampler, len: u64, epoch: u64) -> Vec<u64> {
     order.rows(0..order.len()).collect()
 }
 
-fn message(result: Result<impl std::fmt::Debug>) -> (ErrorClass, String) {
+fn message(result: Result<impl std::fmt::Debug>) -> (ErrorKind, String) {
     let error = result.unwrap_err();
-    (error.class(), error.to_string())
+    (error.kind(), error.to_string())
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn mixing_goes_from_0_to_1() {
 
 #[test]
 fn misuse_is_an_error_that_names_the_place() {
-    use ErrorClass::{Overflow, Row, Usage};
+    use ErrorKind::{Overflow, Row, Usage};
     let weighted = |weights: &[f64]| message(Sampler::weighted(1, weights));
     let number = "expected a finite number that is not negative";
     assert_eq!(

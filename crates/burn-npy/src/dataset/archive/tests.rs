@@ -107,7 +107,7 @@ fn parts_and_facts_are_listed_with_the_call_that_opens_the_most() {
     let folder = Folder::new();
     let path = folder.parts();
     let error = refused(&path);
-    assert_eq!(error.class(), ErrorClass::Shape);
+    assert_eq!(error.kind(), ErrorKind::Shape);
     let call = format!("NpyDataset::from_npz({path:?}, [\"x_train\", \"y_train\"])");
     let expected = format!(
         "the arrays have different numbers of rows, so they are not one dataset:
@@ -154,8 +154,8 @@ fn parts_open_by_a_path_or_an_archive_and_names_of_any_kind() {
 
     let error = NpyDataset::from_npz(&path, ["x_valid"]).unwrap_err();
     assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Name, Some("x_valid"))
+        (error.kind(), error.array()),
+        (ErrorKind::Name, Some("x_valid"))
     );
     assert!(
         error.message().contains("x_train: uint8 [60, 28, 28]"),
@@ -163,8 +163,8 @@ fn parts_open_by_a_path_or_an_archive_and_names_of_any_kind() {
     );
     let error = NpyDataset::from_npz(&path, ["x_train", "y_test"]).unwrap_err();
     assert_eq!(
-        (error.class(), error.file()),
-        (ErrorClass::Shape, Some(&*path))
+        (error.kind(), error.file()),
+        (ErrorKind::Shape, Some(&*path))
     );
     assert!(
         error.message().ends_with("x_train has 60, y_test has 10"),
@@ -172,16 +172,16 @@ fn parts_open_by_a_path_or_an_archive_and_names_of_any_kind() {
     );
     let error = NpyDataset::from_npz(&path, ["x_train", "fps"]).unwrap_err();
     assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Shape, Some("fps"))
+        (error.kind(), error.array()),
+        (ErrorKind::Shape, Some("fps"))
     );
     let twice = NpyDataset::from_npz(&path, [("a", "x_test"), ("a", "y_test")]);
-    assert_eq!(twice.unwrap_err().class(), ErrorClass::Duplicate);
+    assert_eq!(twice.unwrap_err().kind(), ErrorKind::Duplicate);
     let none: [&str; 0] = [];
     let none = NpyDataset::from_npz(&path, none);
-    assert_eq!(none.unwrap_err().class(), ErrorClass::Usage);
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::Usage);
     let missing = NpyDataset::from_npz("no such.npz", ["x"]);
-    assert_eq!(missing.unwrap_err().class(), ErrorClass::Io);
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::Io);
 }
 
 #[test]
@@ -201,11 +201,11 @@ fn nothing_is_decoded_before_the_arrays_are_known_to_go_together() {
                 ("z.npy", &x, method, 1),
             ]),
         );
-        assert_eq!(refused(&path).class(), ErrorClass::Shape);
+        assert_eq!(refused(&path).kind(), ErrorKind::Shape);
         let part = NpyDataset::from_npz(&path, ["x", "y"]).unwrap_err();
-        assert_eq!(part.class(), ErrorClass::Shape);
+        assert_eq!(part.kind(), ErrorKind::Shape);
         let part = NpyDataset::from_npz(&path, ["x", "z"]).unwrap_err();
-        assert_eq!((part.class(), part.array()), (ErrorClass::Crc, Some("x")));
+        assert_eq!((part.kind(), part.array()), (ErrorKind::Crc, Some("x")));
         let trusting = OpenOptions {
             skip_checksums: true,
             ..OpenOptions::default()
@@ -243,7 +243,7 @@ fn what_a_mac_adds_is_left_alone() {
     let text = b"version https://git-lfs.github.com/spec/v1\n".to_vec();
     let path = folder.file("lfs.npz", zip(&[("x.npy", x), ("y.npy", text)]));
     let error = refused(&path);
-    assert_eq!(error.class(), ErrorClass::Magic);
+    assert_eq!(error.kind(), ErrorKind::Magic);
     assert!(
         error.message().contains("\n  x: float64 [3, 4]\n"),
         "{error}"
@@ -319,7 +319,7 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
     ] {
         let path = folder.file("sparse.npz", zip(&members));
         let error = refused(&path);
-        assert_eq!(error.class(), ErrorClass::Shape);
+        assert_eq!(error.kind(), ErrorKind::Shape);
         assert!(
             error
                 .message()
@@ -362,12 +362,12 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
 fn an_archive_without_arrays_says_what_is_in_it() {
     let folder = Folder::new();
     let error = refused(&folder.file("empty.npz", zip(&[])));
-    assert_eq!(error.class(), ErrorClass::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.message().contains("no members"), "{error}");
     let names: Vec<_> = (0..2000).map(|i| format!("archive/data/{i}")).collect();
     let members: Vec<_> = names.iter().map(|name| (name.as_str(), vec![])).collect();
     let error = refused(&folder.file("model.npz", zip(&members)));
-    assert_eq!(error.class(), ErrorClass::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(
         error.message().contains("archive/data/19, and 1980 more"),
         "{error}"
@@ -383,21 +383,18 @@ fn what_cannot_be_a_column_is_named_by_its_class() {
     // Alone it is the error of the array.
     let error = refused(&folder.file("object.npz", zip(&[object()])));
     assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Object, Some("o"))
+        (error.kind(), error.array()),
+        (ErrorKind::Object, Some("o"))
     );
     assert!(!error.message().contains('\n'), "{error}");
     let error = refused(&folder.file("objects.npz", zip(&[object(), x()])));
-    assert_eq!(error.class(), ErrorClass::Object);
+    assert_eq!(error.kind(), ErrorKind::Object);
     assert!(
         error.message().contains("\n  o: cannot be read: "),
         "{error}"
     );
     let error = refused(&folder.file("fact.npz", zip(&[("f.npy", npy("'|u1'", "()", &[1]))])));
-    assert_eq!(
-        (error.class(), error.array()),
-        (ErrorClass::Shape, Some("f"))
-    );
+    assert_eq!((error.kind(), error.array()), (ErrorKind::Shape, Some("f")));
     let facts = [
         ("f.npy", npy("'|u1'", "()", &[1])),
         ("g.npy", npy("'|u1'", "()", &[1])),
@@ -450,8 +447,8 @@ fn opaque_items_are_refused_with_the_call_that_opens_them() {
         };
         let error = NpyDataset::open_with(&path, options).unwrap_err();
         assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Dtype, Some("bf16"))
+            (error.kind(), error.array()),
+            (ErrorKind::Dtype, Some("bf16"))
         );
         assert_eq!(error.file(), Some(&*path));
         let call = format!(
@@ -483,7 +480,7 @@ fn opaque_items_are_refused_with_the_call_that_opens_them() {
     ] {
         let path = folder.file("x.npz", zip(members));
         let error = refused(&path);
-        assert_eq!(error.class(), ErrorClass::Dtype);
+        assert_eq!(error.kind(), ErrorKind::Dtype);
         assert!(error.message().ends_with(call), "{error}");
         assert!(error.to_string().contains('x'));
     }
@@ -530,8 +527,8 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
         whole.windows(2, 1).unwrap_err(),
     ] {
         assert_eq!(
-            (error.class(), error.array()),
-            (ErrorClass::Dtype, Some("x")),
+            (error.kind(), error.array()),
+            (ErrorKind::Dtype, Some("x")),
             "{error}"
         );
         assert_eq!(error.file(), Some(&*path));
@@ -549,20 +546,14 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
     assert_eq!(read.as_slice(), Some(&[1.0078125, 1.015625, 1.0234375][..]));
     let bytes = dataset.reinterpret("x", DType::U8).unwrap();
     assert_eq!(bytes.read::<u8>("x").unwrap().shape(), [3, 2]);
-    let class = |result: Result<NpyDataset>| result.unwrap_err().class();
-    assert_eq!(
-        class(known.reinterpret("x", DType::BF16)),
-        ErrorClass::Usage
-    );
-    assert_eq!(class(known.reinterpret("z", DType::U8)), ErrorClass::Dtype);
+    let class = |result: Result<NpyDataset>| result.unwrap_err().kind();
+    assert_eq!(class(known.reinterpret("x", DType::BF16)), ErrorKind::Usage);
+    assert_eq!(class(known.reinterpret("z", DType::U8)), ErrorKind::Dtype);
     assert_eq!(
         class(dataset.reinterpret("x", DType::F32)),
-        ErrorClass::Dtype
+        ErrorKind::Dtype
     );
-    assert_eq!(
-        class(dataset.reinterpret("a", DType::F32)),
-        ErrorClass::Name
-    );
+    assert_eq!(class(dataset.reinterpret("a", DType::F32)), ErrorKind::Name);
 }
 
 #[test]
@@ -582,8 +573,8 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
     bytes[at] ^= 4;
     let damaged = folder.file("damaged.npz", bytes);
     assert_eq!(
-        NpyDataset::open(&damaged).unwrap_err().class(),
-        ErrorClass::Crc
+        NpyDataset::open(&damaged).unwrap_err().kind(),
+        ErrorKind::Crc
     );
     let trusting = OpenOptions {
         skip_checksums: true,
@@ -593,7 +584,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
     dataset.select(["x"]).unwrap().verify().unwrap();
     for part in [dataset.clone(), dataset.select(["x", "s.b"]).unwrap()] {
         let error = part.verify().unwrap_err();
-        assert_eq!((error.class(), error.array()), (ErrorClass::Crc, Some("s")));
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("s")));
         assert_eq!(error.file(), Some(&*damaged));
     }
     // A file that is another one now, also behind a column of opaque items.
@@ -601,7 +592,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
     let lone = NpyDataset::from_files([("x", lone)]).unwrap();
     for (dataset, file) in [(&good, path), (&lone, folder.path("lone.npy"))] {
         std::fs::write(&file, b"changed").unwrap();
-        assert_eq!(dataset.verify().unwrap_err().class(), ErrorClass::Changed);
+        assert_eq!(dataset.verify().unwrap_err().kind(), ErrorKind::Changed);
     }
 }
 
@@ -617,8 +608,8 @@ fn lengths_that_differ_are_named_with_their_files() {
         two.display()
     );
     assert_eq!(
-        (error.class(), error.message()),
-        (ErrorClass::Shape, &*expected)
+        (error.kind(), error.message()),
+        (ErrorKind::Shape, &*expected)
     );
     let arrays = [
         ("a", Array::open(&one).unwrap()),

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Sampler, Shard, Tail};
+use burn_npy_core::{Remainder, Sampler, Shard};
 
 use super::super::BatchInfo;
 use super::super::builder::Demand;
@@ -127,7 +127,7 @@ pub(in crate::loader) fn given(
         batch_size: 1,
         drop_last: false,
         shard: Shard::WHOLE,
-        tail: Tail::default(),
+        tail: Remainder::default(),
         slice: None,
     };
     let pass = Pass {

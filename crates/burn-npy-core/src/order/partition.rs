@@ -3,7 +3,7 @@
 use crate::order::classes::Classes;
 use crate::order::keys::part_of;
 use crate::order::shared::Shared;
-use crate::{Error, ErrorClass, Permutation, Result};
+use crate::{Error, ErrorKind, Permutation, Result};
 
 const TAG: u64 = 7;
 
@@ -13,17 +13,17 @@ const TAG: u64 = 7;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Folds, Sampler};
+/// use burn_npy_core::{Partition, Sampler};
 ///
 /// # fn main() -> burn_npy_core::Result<()> {
 /// let labels = ["cat", "dog", "cat", "cat", "dog", "cat", "cat", "dog", "dog", "cat"];
 ///
 /// // Half of the cats and half of the dogs in each.
-/// let parts = Folds::stratified_split(&labels, &[0.5, 0.5], 42)?;
+/// let parts = Partition::stratified_split(&labels, &[0.5, 0.5], 42)?;
 /// assert_eq!((parts.rows(0).len(), parts.rows(1).len()), (5, 5));
 ///
 /// // Five times, another fifth is held out.
-/// let folds = Folds::k_fold(10, 5, 42)?;
+/// let folds = Partition::k_fold(10, 5, 42)?;
 /// for fold in 0..folds.count() {
 ///     let training = Sampler::shuffled(1).index(folds.others(fold))?;
 ///     let validation = Sampler::sequential().index(folds.rows(fold))?;
@@ -33,18 +33,18 @@ const TAG: u64 = 7;
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folds {
+pub struct Partition {
     /// The part of each row.
     parts: Shared<u32>,
     count: u32,
 }
 
-impl Folds {
+impl Partition {
     /// Parts with given shares of `len` rows; each part is within a row of its share.
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if a share is not a number from 0 to 1, or if they do not add up to 1.
+    /// [`ErrorKind::Usage`] if a share is not a number from 0 to 1, or if they do not add up to 1.
     pub fn split(len: usize, shares: &[f64], seed: u64) -> Result<Self> {
         check_shares(shares)?;
         Ok(Self::apportion(len, shuffled(len, seed), shares))
@@ -66,7 +66,7 @@ impl Folds {
     ///
     /// # Errors
     ///
-    /// [`ErrorClass::Usage`] if there are fewer than two parts or fewer rows than parts.
+    /// [`ErrorKind::Usage`] if there are fewer than two parts or fewer rows than parts.
     pub fn k_fold(len: usize, count: u32, seed: u64) -> Result<Self> {
         check_count(len, count)?;
         Ok(Self::deal(len, shuffled(len, seed), count))
@@ -168,7 +168,7 @@ fn check_shares(shares: &[f64]) -> Result<()> {
     match shares.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-9 {
         true => Ok(()),
         false => Err(Error::new(
-            ErrorClass::Usage,
+            ErrorKind::Usage,
             format!("shares {shares:?}, expected numbers from 0 to 1 that add up to 1"),
         )),
     }
@@ -178,7 +178,7 @@ fn check_count(len: usize, count: u32) -> Result<()> {
     match count >= 2 && count as usize <= len {
         true => Ok(()),
         false => Err(Error::new(
-            ErrorClass::Usage,
+            ErrorKind::Usage,
             format!("{count} folds of {len} rows"),
         )),
     }
@@ -200,8 +200,8 @@ mod tests {
             let sum: u8 = cuts.iter().sum();
             let shares: Vec<f64> = cuts.iter().map(|c| f64::from(*c) / f64::from(sum)).collect();
             for folds in [
-                Folds::split(labels.len(), &shares, seed).unwrap(),
-                Folds::stratified_split(&labels, &shares, seed).unwrap(),
+                Partition::split(labels.len(), &shares, seed).unwrap(),
+                Partition::stratified_split(&labels, &shares, seed).unwrap(),
             ] {
                 let sets: Vec<Vec<u64>> = (0..folds.count()).map(|p| folds.rows(p)).collect();
                 for (set, share) in sets.iter().zip(&shares) {
@@ -212,7 +212,7 @@ mod tests {
                 all.sort_unstable();
                 prop_assert!(all.into_iter().eq(0..labels.len() as u64));
             }
-            let folds = Folds::stratified_split(&labels, &shares, seed).unwrap();
+            let folds = Partition::stratified_split(&labels, &shares, seed).unwrap();
             for class in 0..4 {
                 let in_class = |rows: &[u64]| {
                     rows.iter().filter(|row| labels[**row as usize] == class).count() as f64
@@ -230,10 +230,10 @@ mod tests {
             labels in prop::collection::vec(0..4_u8, 2..300), count in 2..10_u32, seed: u64,
         ) {
             prop_assume!(count as usize <= labels.len());
-            let folds = Folds::stratified_k_fold(&labels, count, seed).unwrap();
-            let plain = Folds::k_fold(labels.len(), count, seed).unwrap();
+            let folds = Partition::stratified_k_fold(&labels, count, seed).unwrap();
+            let plain = Partition::k_fold(labels.len(), count, seed).unwrap();
             let spread = |sizes: Vec<usize>| sizes.iter().max().unwrap() - sizes.iter().min().unwrap();
-            let sizes = |folds: &Folds, keep: &dyn Fn(u8) -> bool| -> Vec<usize> {
+            let sizes = |folds: &Partition, keep: &dyn Fn(u8) -> bool| -> Vec<usize> {
                 let kept = |part| folds.rows(part).iter().filter(|r| keep(labels[**r as usize])).count();
                 (0..count).map(kept).collect()
             };
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_parts_again() {
-        let parts = |seed| Folds::split(1000, &[0.9, 0.1], seed).unwrap();
+        let parts = |seed| Partition::split(1000, &[0.9, 0.1], seed).unwrap();
         assert_eq!(parts(1), parts(1));
         assert_ne!(parts(1), parts(2));
     }
@@ -258,11 +258,11 @@ mod tests {
     #[test]
     fn misuse_is_an_error() {
         for shares in [&[][..], &[0.5], &[1.5, -0.5], &[f64::NAN, 1.0]] {
-            let error = Folds::split(10, shares, 1).unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Usage);
+            let error = Partition::split(10, shares, 1).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
         }
         for (len, count) in [(10, 0), (10, 1), (10, 11), (0, 2)] {
-            let error = Folds::k_fold(len, count, 1).unwrap_err();
+            let error = Partition::k_fold(len, count, 1).unwrap_err();
             assert_eq!(error.to_string(), format!("{count} folds of {len} rows"));
         }
     }
