@@ -169,7 +169,7 @@ fn batches_ahead_are_bounded_in_bytes_as_soon_as_one_is_there() {
             .prefetch_bytes(megabytes << 20)
             .set_device(crate::cpu())
             .build(Large(table, Arc::clone(&asked)));
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         for yielded in 1..=3 {
             pass.next().unwrap().unwrap();
             let ahead = || asked.load(Ordering::SeqCst) - yielded;

@@ -119,7 +119,7 @@ fn a_batch_outlives_dataset_and_loader() {
         .batch_size(4)
         .set_device(crate::cpu())
         .build(dataset);
-    let batch = loader.pass().next().unwrap().unwrap();
+    let batch = loader.iter().next().unwrap().unwrap();
     drop(loader);
     let found: Vec<i64> = batch.into_data().iter().collect();
     assert_eq!(found, (0..16).collect::<Vec<_>>());

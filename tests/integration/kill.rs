@@ -56,7 +56,7 @@ fn reader() {
     let loader = builder.build(Indices(ROWS as usize));
     println!("ready");
     loop {
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         while let Some(batch) = pass.next() {
             for (index, row) in batch.unwrap().into_iter().enumerate() {
                 writeln!(log, "{row}").unwrap();

@@ -240,7 +240,7 @@ fn check(case: &Case, rng: &mut StdRng) {
         let loader = case.loader(before, shard, Err(case.epoch));
         assert_eq!(loader.num_batches(), expected.len());
         assert_eq!(loader.num_items(), own(expected).len());
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         let found: Vec<Batch> = pass.by_ref().take(stop).map(Result::unwrap).collect();
         assert_eq!(found, expected[..stop.min(expected.len())]);
         seen.extend(own(&found));
@@ -285,7 +285,7 @@ fn check(case: &Case, rng: &mut StdRng) {
     let mut then = Vec::new();
     for (shard, (expected, next)) in (0..).zip(expected.iter().zip(&next)) {
         let loader = case.loader(after, shard, Ok(state.clone()));
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         assert_eq!((pass.epoch(), loader.next_epoch()), (epoch, epoch + 1));
         let found: Vec<Batch> = pass.by_ref().map(Result::unwrap).collect();
         assert_eq!(&found, expected);
@@ -295,7 +295,7 @@ fn check(case: &Case, rng: &mut StdRng) {
         }
         then.extend(own(&found));
         // And on, as if nothing had happened.
-        let found: Vec<Batch> = loader.pass().map(Result::unwrap).collect();
+        let found: Vec<Batch> = loader.iter().map(Result::unwrap).collect();
         assert_eq!(&found, next);
     }
 

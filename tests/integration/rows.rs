@@ -158,7 +158,7 @@ fn a_pass_that_is_gone_on_with_draws_as_if_it_had_not_stopped() {
             num_workers(workers[0])
         );
         let stop = rng.random_range(0..first.num_batches());
-        let mut pass = first.pass();
+        let mut pass = first.iter();
         let mut found = rows(pass.by_ref().take(stop).map(Result::unwrap));
         let state = serde_json::to_string(&pass.state()).unwrap();
         let second = loader!(
@@ -186,7 +186,7 @@ fn shards_draw_what_one_process_would_and_padding_what_it_repeats() {
                     sampler(sampler.clone()),
                     start_epoch(1)
                 );
-                let mut pass = loader.pass();
+                let mut pass = loader.iter();
                 pass.by_ref().take(usize::from(from > 0)).for_each(drop);
                 pass.state()
             };
@@ -265,7 +265,7 @@ fn rows_that_were_skipped_change_nothing_for_those_that_stay() {
         let mut left = expected(&sampler, ROWS, 0);
         left.retain(|(row, ..)| row % 3 != 1);
         let mut found = Vec::new();
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         while let Some(batch) = pass.next() {
             let batch = batch.unwrap();
             assert_eq!(drawn(pass.info().unwrap()), batch);

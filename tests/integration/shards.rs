@@ -100,14 +100,14 @@ fn padding_is_marked() {
         let shard = Shard::new(index, 3).unwrap();
         let loader = builder.shard(shard, Remainder::Pad).build(Indices(14));
         assert_eq!(loader.num_batches(), 2);
-        loader.pass().map(Result::unwrap).collect()
+        loader.iter().map(Result::unwrap).collect()
     };
     assert_eq!(pass(0), [(vec![0, 1, 2, 3], 0), (vec![12], 0)]);
     assert_eq!(pass(1), [(vec![4, 5, 6, 7], 0), (vec![13], 0)]);
     assert_eq!(pass(2), [(vec![8, 9, 10, 11], 0), (vec![0], 1)]);
 
     let loader = plain().batch_size(4).build(Indices(14));
-    let mut pass = loader.pass();
+    let mut pass = loader.iter();
     assert!(pass.info().is_none());
     while let Some(batch) = pass.next() {
         assert_eq!(pass.info().unwrap().rows(), batch.unwrap());
@@ -135,7 +135,7 @@ fn balanced_batches_have_as_many_of_each_class() {
         .num_workers(2)
         .sampler(sampler)
         .build(Indices(ROWS));
-    for batch in loader.pass() {
+    for batch in loader.iter() {
         let rare = batch.unwrap().iter().filter(|row| **row % 100 == 0).count();
         assert_eq!(rare, 5);
     }

@@ -43,7 +43,7 @@ fn builder(on_error: OnError) -> DataLoaderBuilder<u64, Vec<u64>> {
 
 /// The batches of a pass, the error that ended it, and the rows that were skipped up to there.
 fn pass<O: Send + 'static>(loader: &Arc<Loader<O>>) -> (Vec<O>, Option<String>, Vec<u64>) {
-    let mut pass = loader.pass();
+    let mut pass = loader.iter();
     let mut batches = Vec::new();
     let mut error = None;
     for batch in pass.by_ref() {
@@ -104,7 +104,7 @@ fn a_loader_knows_what_its_copies_skipped() {
     // The loader itself has not moved, so there is nothing in its state.
     assert_eq!(loader.state().skipped(), []);
     // What a state says is known.
-    let mut pass = loader.pass();
+    let mut pass = loader.iter();
     pass.by_ref().for_each(|batch| drop(batch.unwrap()));
     let resumed = builder(OnError::SkipRows(10)).resume(pass.state());
     assert_eq!(resumed.build(Holes(100)).skipped(), loader.skipped());
@@ -149,7 +149,7 @@ fn one_row_too_many_is_an_error_that_names_it() {
 #[test]
 fn the_ledger_is_part_of_the_state() {
     let loader = builder(OnError::SkipRows(10)).build(Holes(100));
-    let mut half = loader.pass();
+    let mut half = loader.iter();
     half.by_ref().take(6).for_each(drop);
     let saved = serde_json::to_string(&half.state()).unwrap();
     let state: State = serde_json::from_str(&saved).unwrap();
@@ -295,10 +295,10 @@ fn a_file_that_changed_is_never_skipped() {
         .unwrap()
         .set_len(900)
         .unwrap();
-    let error = loader.pass().next().unwrap().unwrap_err();
+    let error = loader.iter().next().unwrap().unwrap_err();
     let error: &LoadError = error.source().unwrap().downcast_ref().unwrap();
     assert_eq!((error.row(), error.skip_limit()), (None, None));
-    assert_eq!(loader.pass().filter(Result::is_ok).count(), 0);
+    assert_eq!(loader.iter().filter(Result::is_ok).count(), 0);
     assert!(loader.state().skipped().is_empty());
 }
 
@@ -382,7 +382,7 @@ fn what_is_skipped_is_what_a_vector_says() {
 
         let first = loader(workers[0]).build(dataset.clone());
         let stop = rng.random_range(0..=expected.len());
-        let mut found: Vec<_> = first.pass().take(stop).map(Result::unwrap).collect();
+        let mut found: Vec<_> = first.iter().take(stop).map(Result::unwrap).collect();
         let second = loader(workers[1]).resume(first.state()).build(dataset);
         if second.next_epoch() == 0 {
             let (rest, error, skipped) = pass(&second);

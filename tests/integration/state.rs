@@ -13,7 +13,7 @@ fn json(state: &State) -> serde_json::Value {
 #[test]
 fn the_format_is_small_and_pinned() {
     let loader = builder().batch_size(10).shuffle(42).build(numbered(100));
-    loader.pass().take(3).for_each(drop);
+    loader.iter().take(3).for_each(drop);
     let text = serde_json::to_string(&loader.state()).unwrap();
     assert_eq!(
         text,
@@ -40,7 +40,7 @@ fn only_what_was_yielded_counts() {
             .build(numbered(95));
         assert_eq!((loader.state().epoch(), loader.state().position()), (0, 0));
         for number in 0..2 {
-            let mut pass = loader.pass();
+            let mut pass = loader.iter();
             for done in 0..10 {
                 let state = pass.state();
                 assert_eq!((state.epoch(), state.position()), (number, 10 * done));
@@ -65,7 +65,7 @@ fn only_what_was_yielded_counts() {
 #[test]
 fn the_pass_that_began_last_moves_the_loader() {
     let loader = builder().batch_size(10).build(numbered(30));
-    let (mut first, mut second) = (loader.pass(), loader.pass());
+    let (mut first, mut second) = (loader.iter(), loader.iter());
     second.next();
     first.next();
     first.next();
@@ -84,7 +84,7 @@ fn a_loader_goes_on_in_place_too() {
     let all = [epoch(&loader), epoch(&loader), epoch(&loader)];
     let again = builder().batch_size(7).shuffle(3).build(numbered(100));
     epoch(&again);
-    let mut pass = again.pass();
+    let mut pass = again.iter();
     let first: Vec<_> = pass
         .by_ref()
         .take(5)
@@ -197,7 +197,7 @@ fn a_state_of_something_else_is_refused() {
 
     // What a file may say that no loader wrote.
     let loader = builder().shuffle(1).build(dataset(sorted()));
-    loader.pass().take(3).for_each(drop);
+    loader.iter().take(3).for_each(drop);
     let before = loader.state();
     for (key, value, message) in [
         (
@@ -222,10 +222,10 @@ fn a_state_of_something_else_is_refused() {
 #[test]
 fn empty_epochs_end_at_once() {
     let loader = builder().batch_size(4).build(numbered(0));
-    assert!(loader.pass().next().is_none());
+    assert!(loader.iter().next().is_none());
     assert_eq!(loader.next_epoch(), 1);
     loader.resume(&loader.state()).unwrap();
     let loader = builder().batch_size(4).drop_last(true).build(numbered(3));
-    assert!(loader.pass().next().is_none());
+    assert!(loader.iter().next().is_none());
     assert_eq!((loader.state().epoch(), loader.state().position()), (1, 0));
 }

@@ -1,6 +1,6 @@
 //! AUTOTUNE, and the report of where the time goes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
@@ -41,25 +41,44 @@ fn what_is_tuned_never_changes_a_batch() {
 }
 
 #[test]
-fn workers_are_added_while_they_help() {
+fn the_loader_chooses_one_worker_fewer_than_cores() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Sleeping takes no core, so another worker always helps.
     let loader = DataLoaderBuilder::new(Slow(Duration::from_millis(4)))
         .batch_size(2)
         .num_workers(AUTOTUNE)
         .set_device(crate::cpu())
-        .build(items(200));
-    assert_eq!(loader.report().setting().0, 1);
-    let start = Instant::now();
-    // The bound only keeps a failure from hanging.
-    while loader.report().setting().0 < cores && start.elapsed().as_secs() < 60 {
-        assert_eq!(loader.iter().count(), 100);
-    }
-    assert_eq!(loader.report().setting().0, cores);
+        .build(items(40));
+    assert_eq!(loader.report().workers(), (cores - 1).max(1));
+    assert_eq!(loader.iter().count(), 20);
     let report = loader.report();
     assert!(report.user() > report.gather(), "{report}");
     assert!(report.verdict().starts_with("code of your own"), "{report}");
     assert_eq!(report.uploaded_bytes(), 0);
+    // Code of the user gets the workers that were asked for.
+    let asked = DataLoaderBuilder::new(Slow(Duration::ZERO))
+        .num_workers(cores + 3)
+        .set_device(crate::cpu())
+        .build(items(4));
+    assert_eq!(asked.report().workers(), cores + 3);
+}
+
+#[test]
+fn prefetch_is_what_was_asked_for_within_the_bytes() {
+    let prefetch = |batches, bytes| {
+        let loader = crate::builder()
+            .batch_size(1 << 16)
+            .num_workers(1)
+            .prefetch(batches)
+            .prefetch_bytes(bytes)
+            .build(crate::numbered(1 << 17));
+        assert_eq!(loader.iter().count(), 2);
+        loader.report().prefetch()
+    };
+    assert_eq!(prefetch(3, 1 << 30), 3);
+    // A batch has 512 KiB, and its row numbers as much again.
+    assert_eq!(prefetch(30, 8 << 20), 8);
+    assert_eq!(prefetch(30, 0), 1);
+    assert!(prefetch(AUTOTUNE, 8 << 20) <= 8);
 }
 
 #[test]
@@ -78,7 +97,7 @@ fn a_slow_model_is_called_the_limit() {
         report.verdict().starts_with("the model is the limit"),
         "{report}"
     );
-    assert!(report.headroom() < 1.1, "{report}");
+    assert!(report.max_speedup() < 1.1, "{report}");
     assert_eq!((report.batches(), report.rows()), (20, 200));
     // The times of the consumer are all of its time.
     let parts = report.waited() + report.upload() + report.map() + report.consumer();
@@ -86,25 +105,6 @@ fn a_slow_model_is_called_the_limit() {
     // Another pass is counted on top, and by itself.
     assert_eq!(loader.iter().count(), 20);
     assert_eq!(loader.report().since(&report).batches(), 20);
-}
-
-#[test]
-fn headroom_is_one_batch_over_and_over() {
-    let loader = crate::builder()
-        .batch_size(8)
-        .shuffle(1)
-        .build(crate::numbered(20));
-    let first = crate::numbers(loader.batch_at(0, 0).unwrap());
-    let headroom = loader.headroom().unwrap();
-    let batches: Vec<_> = headroom
-        .iter()
-        .map(|b| crate::numbers(b.unwrap()))
-        .collect();
-    assert_eq!(batches, vec![first; 3]);
-    assert_eq!(headroom.num_items(), 20);
-    assert_eq!(headroom.slice(0, 10).iter().count(), 2);
-    // The loader has not moved.
-    assert_eq!(loader.next_epoch(), 0);
 }
 
 /// Takes its time, and fails in the end.

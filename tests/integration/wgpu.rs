@@ -307,7 +307,7 @@ fn batches_are_uploaded_ahead_of_the_consumer() {
     };
     for workers in [0, 1, 3] {
         let loader = loader(workers);
-        let mut pass = loader.pass();
+        let mut pass = loader.iter();
         for batch in 0..7 {
             let expected: Vec<i32> = (4 * batch + 1..4 * batch + 5).collect();
             let found = pass.next().unwrap().unwrap().into_data();
@@ -328,7 +328,7 @@ fn batches_are_uploaded_ahead_of_the_consumer() {
         assert!(pass.next().is_none());
         assert_eq!(loader.report().is_ahead(), workers > 0);
         // With a batch in its hands, and with none yet, the thread leaves when it is not needed.
-        drop(loader.pass().next());
-        drop(loader.pass());
+        drop(loader.iter().next());
+        drop(loader.iter());
     }
 }

@@ -74,7 +74,7 @@ fn loader(dir: &std::path::Path, rows: usize, batch: usize, workers: usize) -> A
 /// Bytes and calls of the allocator for each batch, without the first quarter of a pass, which fills what is used again.
 fn allocated(loader: &Loader<Batch>) -> (usize, usize) {
     let batches = loader.num_batches();
-    let mut pass = loader.pass();
+    let mut pass = loader.iter();
     let mut before = (0, 0);
     for batch in 0..batches {
         if batch == batches / 4 {

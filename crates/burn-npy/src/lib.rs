@@ -86,8 +86,8 @@ mod upload;
 pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part};
 pub use loader::{
-    AUTOTUNE, BatchInfo, DataLoaderBuilder, Headroom, LoadError, Loader, LoaderIter, OnError,
-    Report, SkippedRow, State,
+    AUTOTUNE, BatchInfo, DataLoaderBuilder, LoadError, Loader, LoaderIter, OnError, Report,
+    SkippedRow, State,
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;

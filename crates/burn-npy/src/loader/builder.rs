@@ -1,7 +1,7 @@
 //! How a loader is described: Burn's builder, and what Burn's does not have.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -9,40 +9,21 @@ use burn::data::dataset::Dataset;
 use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Error, ErrorKind, Remainder, Result, Sampler, Shard};
 
-use super::cursor::{At, Cursor};
-use super::cut::Cutter;
+use super::Loader;
+use super::epoch::Batching;
+use super::error::OnError;
 use super::fingerprint::Fingerprint;
-use super::mapped::Mapped;
-use super::source::{Direct, General, Source};
-use super::state::Identity;
-use super::tune::{Bounds, Setting, Tuner};
-use super::{BatchInfo, Loader, OnError, Settings, State};
+use super::rows::BatchInfo;
+use super::source::{AnySource, MappedSource, NpySource, Source};
+use super::state::{Cursor, Identity, SharedCursor, State};
+use super::workers::{AUTOTUNE, PrefetchOptions, WorkerConfig};
 use crate::NpyDataset;
 use crate::batcher::as_npy;
 
-/// How many bytes of batches may be ready before they are asked for, unless the builder says
-/// otherwise.
+/// How many bytes of batches may be loaded ahead, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
-
-/// How many bytes of small batches a worker makes before it hands them over.
-const RUN_BYTES: usize = 2 << 20;
-/// How many batches those are at the most.
-const MOST_IN_RUN: usize = 32;
-/// How many bytes of batches are under way at first, if they are large: what the last cache may
-/// hold beside what others have there, so that a batch is still there when it is used, and its
-/// memory when it comes back.
-const CACHE_BYTES: usize = 12 << 20;
-/// How many batches may be under way at the most, however small.
-const MOST_AHEAD: usize = 4096;
-/// How many workers there may be. More threads than that are a slip, or more than systems have.
-const MOST_WORKERS: usize = 1024;
-
-/// As a number of workers or of batches ahead: found by the loader, while it works. Batches are the
-/// same, and come in the same order, whatever it finds.
-///
-/// It starts with one worker and adds others only as long as the consumer waits and batches come
-/// faster by them, up to the number of cores. Once settled it stays quiet.
-pub const AUTOTUNE: usize = usize::MAX;
+/// How many workers there may be. More threads than that are a mistake.
+const MAX_WORKERS: usize = 1024;
 
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of
 /// the same name: changing the `use` line moves a project over.
@@ -93,14 +74,20 @@ pub const AUTOTUNE: usize = usize::MAX;
 /// ```
 pub struct DataLoaderBuilder<I, O> {
     source: MakeSource<I, O>,
+    options: Options,
+}
+
+/// What the methods of the builder set.
+#[derive(Debug)]
+struct Options {
     batch_size: usize,
     drop_last: bool,
     sampler: Sampler,
     shard: Shard,
-    tail: Remainder,
+    remainder: Remainder,
     start: Start,
     on_error: OnError,
-    demand: Demand,
+    prefetch: PrefetchOptions,
     device: Option<Device>,
 }
 
@@ -115,88 +102,7 @@ struct Given<I> {
     npy: Option<NpyDataset>,
 }
 
-/// How many threads can run at the same time.
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// What was asked for of workers, and of what they load ahead.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Demand {
-    pub(super) num_workers: usize,
-    pub(super) prefetch: Option<usize>,
-    pub(super) prefetch_bytes: usize,
-}
-
-impl Default for Demand {
-    fn default() -> Self {
-        Self {
-            num_workers: 0,
-            prefetch: None,
-            prefetch_bytes: PREFETCH_BYTES,
-        }
-    }
-}
-
-/// The size of a batch, where that of an item is known.
-pub(super) fn batch_bytes(batch_size: usize, item_bytes: Option<usize>) -> Option<usize> {
-    item_bytes.map(|bytes| bytes.saturating_mul(batch_size).max(1))
-}
-
-/// How many workers there are and how far they are ahead at first, what of it may change, and how
-/// many batches a worker makes at a time, where a batch has so many rows and, if that is known, so
-/// many bytes.
-pub(super) fn ahead(
-    demand: Demand,
-    batch_size: usize,
-    batch_bytes: Option<usize>,
-) -> (Setting, Bounds, usize) {
-    let Demand {
-        num_workers,
-        prefetch,
-        prefetch_bytes,
-    } = demand;
-    // The numbers of its rows are there as long as the batch is.
-    let rows_bytes = batch_size.saturating_mul(size_of::<u64>());
-    let (workers, most_workers) = match num_workers {
-        AUTOTUNE => (1, cores()),
-        fixed => (fixed, fixed),
-    };
-    let least_workers = workers;
-    let fits = |bytes: usize, rows: usize| {
-        batch_bytes.map_or(MOST_AHEAD, |batch| bytes / batch.saturating_add(rows))
-    };
-    let most = fits(prefetch_bytes, rows_bytes).clamp(1, MOST_AHEAD);
-    // So many small batches that it is worth to wake a thread for them.
-    let run = batch_bytes.map_or(1, |bytes| (RUN_BYTES / bytes).clamp(1, MOST_IN_RUN));
-    let usual = (2 * workers).saturating_mul(run).saturating_add(2);
-    let (window, most_window) = match prefetch.filter(|batches| *batches != AUTOTUNE) {
-        Some(batches) => {
-            let window = batches.clamp(1, most);
-            (window, window)
-        }
-        // Nobody knows what more of them would take.
-        None if batch_bytes.is_none() => {
-            let most = (2 * most_workers).saturating_add(2);
-            (usual, most.max(usual))
-        }
-        None => {
-            // One for each thread that loads, the consumer too if it has nothing else to do, and
-            // one that is done.
-            let loading = (workers + 1).min(cores().max(workers));
-            let cached = fits(CACHE_BYTES, 0).max(loading + 1);
-            (usual.min(cached).min(most).max(1), most)
-        }
-    };
-    let bounds = Bounds {
-        least_workers,
-        most_workers,
-        most_window,
-    };
-    (Setting { workers, window }, bounds, run)
-}
-
-/// Where a loader begins.
+/// Where a loader starts.
 #[derive(Debug)]
 enum Start {
     Epoch(u64),
@@ -209,27 +115,33 @@ where
     O: Send + 'static,
 {
     /// A loader of batches of one item, in the order of the dataset, without threads, on the
-    /// default device; the methods change that.
+    /// default device; the other methods change that.
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
         let npy = as_npy(&batcher);
         let batcher = Arc::new(batcher);
         let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<O>>> {
             Ok(match (given.npy, npy) {
-                (Some(dataset), Some(npy)) => Arc::new(Direct::new(dataset, npy, device)?),
-                (_, npy) => Arc::new(General::new(given.dataset, batcher, npy, device)),
+                (Some(dataset), Some(npy)) => Arc::new(NpySource::new(dataset, npy, device)?),
+                (_, npy) => Arc::new(AnySource::new(given.dataset, batcher, npy, device)),
             })
         };
         Self {
             source: Box::new(source),
-            batch_size: 1,
-            drop_last: false,
-            sampler: Sampler::sequential(),
-            shard: Shard::WHOLE,
-            tail: Remainder::default(),
-            start: Start::Epoch(0),
-            on_error: OnError::default(),
-            demand: Demand::default(),
-            device: None,
+            options: Options {
+                batch_size: 1,
+                drop_last: false,
+                sampler: Sampler::sequential(),
+                shard: Shard::WHOLE,
+                remainder: Remainder::default(),
+                start: Start::Epoch(0),
+                on_error: OnError::default(),
+                prefetch: PrefetchOptions {
+                    num_workers: 0,
+                    batches: None,
+                    bytes: PREFETCH_BYTES,
+                },
+                device: None,
+            },
         }
     }
 
@@ -265,7 +177,7 @@ where
     ///     .batch_size(32)
     ///     .shuffle(42)
     ///     .try_build(dataset)?;
-    /// for batch in loader.pass() {
+    /// for batch in loader.iter() {
     ///     assert_eq!(batch?.dims()[1], 3);
     /// }
     /// # Ok(())
@@ -277,35 +189,27 @@ where
     ) -> DataLoaderBuilder<I, P> {
         let source = self.source;
         let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<P>>> {
-            Ok(Arc::new(Mapped {
+            Ok(Arc::new(MappedSource {
                 source: source(given, device)?,
                 map: Arc::new(map),
             }))
         };
         DataLoaderBuilder {
             source: Box::new(source),
-            batch_size: self.batch_size,
-            drop_last: self.drop_last,
-            sampler: self.sampler,
-            shard: self.shard,
-            tail: self.tail,
-            start: self.start,
-            on_error: self.on_error,
-            demand: self.demand,
-            device: self.device,
+            options: self.options,
         }
     }
 
     /// How many items a batch has; 1 unless set. The last batch of an epoch may have fewer.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
+        self.options.batch_size = batch_size;
         self
     }
 
     /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see
     /// [`Remainder`].
     pub fn drop_last(mut self, drop_last: bool) -> Self {
-        self.drop_last = drop_last;
+        self.options.drop_last = drop_last;
         self
     }
 
@@ -313,7 +217,7 @@ where
     /// and the number of items, see [`Permutation`](crate::Permutation); it takes no memory. It is
     /// the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
     pub fn shuffle(mut self, seed: u64) -> Self {
-        self.sampler = Sampler::shuffled(seed);
+        self.options.sampler = Sampler::shuffled(seed);
         self
     }
 
@@ -322,7 +226,7 @@ where
     /// begin, and makes windows of them itself; for an [`NpyDataset`], use
     /// [`windows`](NpyDataset::windows) instead, which makes each window an item.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
-        self.sampler = sampler;
+        self.options.sampler = sampler;
         self
     }
 
@@ -331,8 +235,8 @@ where
     /// disjoint, and each is a new sample of all items in each epoch. The [`Remainder`] says what
     /// happens at the end of an epoch where there is not a full batch for each; all but
     /// [`Remainder::Uneven`] give each the same number of batches.
-    pub fn shard(mut self, shard: Shard, tail: Remainder) -> Self {
-        (self.shard, self.tail) = (shard, tail);
+    pub fn shard(mut self, shard: Shard, remainder: Remainder) -> Self {
+        (self.options.shard, self.options.remainder) = (shard, remainder);
         self
     }
 
@@ -342,58 +246,60 @@ where
     /// A training run of Burn's `Learner` that is resumed from `.checkpoint(n)`, after its epoch
     /// `n` counted from 1, goes on with the order that it would have had with `.start_epoch(n)`.
     pub fn start_epoch(mut self, epoch: u64) -> Self {
-        self.start = Start::Epoch(epoch);
+        self.options.start = Start::Epoch(epoch);
         self
     }
 
     /// Goes on from a saved state, as [`Loader::resume`] does.
     pub fn resume(mut self, state: State) -> Self {
-        self.start = Start::State(Box::new(state));
+        self.options.start = Start::State(Box::new(state));
         self
     }
 
     /// What happens if a row cannot be had: the pass ends with an error, or the row is skipped.
     pub fn on_error(mut self, on_error: OnError) -> Self {
-        self.on_error = on_error;
+        self.options.on_error = on_error;
         self
     }
 
-    /// How many threads load batches ahead of the consumer; 0 unless set. With 0, each batch is
-    /// loaded when it is asked for, together with those behind it if they are small: up to 128 KiB
-    /// of an [`NpyDataset`] that is in memory. With [`AUTOTUNE`], as many as make batches come
-    /// faster.
+    /// How many threads load batches ahead of the consumer; 0 unless set. With [`AUTOTUNE`], one
+    /// less than there are cores, but at least one. With 0, the consumer loads each batch when it
+    /// asks for it, together with the next ones if they are small.
     ///
-    /// A consumer that waits longer for batches of an [`NpyDataset`] than it works with them loads
-    /// some itself, unless files of more than 256 MiB may have to be read for them. If there are
-    /// not more cores than workers, one of those pauses meanwhile; of batches of 24 MiB or more, it
-    /// then loads none.
+    /// Where loading a batch copies rows that are in memory, the consumer loads batches too instead
+    /// of waiting, so there are never more workers than one less than there are cores. Datasets and
+    /// batchers of your own, and files of more than 256 MiB, which may have to be read from a disk,
+    /// get exactly as many workers as you ask for.
     pub fn num_workers(mut self, num_workers: usize) -> Self {
-        self.demand.num_workers = num_workers;
+        self.options.prefetch.num_workers = num_workers;
         self
     }
 
-    /// How many batches may be loaded or being loaded before they are asked for. Unless set, or
-    /// with [`AUTOTUNE`], the loader begins with a few, of small batches with so many that they are
-    /// worth waking a thread for, and doubles that while the consumer waits although workers are
-    /// idle, within [`prefetch_bytes`](Self::prefetch_bytes). At least one always is, if there are
-    /// workers, and no more than 4,096. On a GPU one more is ready as tensors.
+    /// How many batches may be loaded before the consumer asks for them, batches that are being
+    /// loaded included: at least 1 and at most 4,096. On a GPU, one more is ready as tensors.
+    ///
+    /// Unless set, or with [`AUTOTUNE`], the loader starts with a few batches. It doubles that each
+    /// time that the consumer finds no batch ready although the window was full before, up to what
+    /// [`prefetch_bytes`](Self::prefetch_bytes) allows.
     pub fn prefetch(mut self, batches: usize) -> Self {
-        self.demand.prefetch = Some(batches);
+        self.options.prefetch.batches = Some(batches);
         self
     }
 
-    /// How many bytes those batches may take, 128 MiB unless set; one batch may always be loaded,
-    /// however large. It holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Of rows that
-    /// come from a dataset other than an [`NpyDataset`], the size is known when the first batch of
-    /// a pass is loaded; until then each worker may load a batch.
+    /// How many bytes those batches may take, 128 MiB unless set. One batch may always be loaded,
+    /// however large it is.
+    ///
+    /// The limit holds for batches of an [`NpyBatcher`](crate::NpyBatcher). If its rows come from a
+    /// dataset other than an [`NpyDataset`], the size of a batch is known only after the first one
+    /// of a pass; until then each worker may load a batch.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
-        self.demand.prefetch_bytes = bytes;
+        self.options.prefetch.bytes = bytes;
         self
     }
 
     /// The device of the batches; Burn's default device unless set.
     pub fn set_device(mut self, device: Device) -> Self {
-        self.device = Some(device);
+        self.options.device = Some(device);
         self
     }
 
@@ -421,67 +327,64 @@ where
     /// `NpyBatcher` come from another dataset, they are not looked at before they are wanted: a
     /// column that does not fit is then the error of the first batch.
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
-        if self.batch_size == 0 {
+        let options = self.options;
+        if options.batch_size == 0 {
             return Err(Error::new(ErrorKind::Usage, "a batch size of zero"));
         }
-        let workers = self.demand.num_workers;
-        if workers > MOST_WORKERS && workers != AUTOTUNE {
-            let message = format!("{workers} workers, more than {MOST_WORKERS}");
+        let workers = options.prefetch.num_workers;
+        if workers > MAX_WORKERS && workers != AUTOTUNE {
+            let message = format!("{workers} workers, more than {MAX_WORKERS}");
             return Err(Error::new(ErrorKind::Usage, message));
         }
         let any: &dyn Any = &dataset;
         let npy = any.downcast_ref::<NpyDataset>().cloned();
         let len = dataset.len();
-        self.sampler.check(len as u64)?;
-        let positions = self.sampler.positions(len as u64);
-        let limit = self.on_error.limit(len as u64)?;
+        options.sampler.check(len as u64)?;
+        let positions = options.sampler.positions(len as u64);
+        let skip_limit = options.on_error.limit(len as u64)?;
         let given = Given {
             dataset: Arc::new(dataset),
             npy: npy.clone(),
         };
-        let source = (self.source)(given, self.device.unwrap_or_default())?;
-        let batch_bytes = batch_bytes(self.batch_size, source.item_bytes());
-        let (setting, bounds, run) = ahead(self.demand, self.batch_size, batch_bytes);
+        let source = (self.source)(given, options.device.unwrap_or_default())?;
         let fingerprint = match npy {
             Some(dataset) => Fingerprint::of(&dataset)?,
             None => Fingerprint::of_length(len),
         };
-        let identity = Identity::new(self.sampler.clone(), fingerprint, positions);
-        let at = match self.start {
-            Start::Epoch(epoch) => At {
+        let identity = Identity::new(options.sampler.clone(), fingerprint, positions);
+        let cursor = match options.start {
+            Start::Epoch(epoch) => Cursor {
                 epoch,
-                ..At::default()
+                ..Cursor::default()
             },
-            Start::State(state) => identity.place(&state)?,
+            Start::State(state) => identity.cursor(&state)?,
         };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let max_threads = if workers == AUTOTUNE { cores } else { workers };
         Ok(Arc::new(Loader {
             source,
-            settings: Settings {
-                sampler: self.sampler,
-                items: len as u64,
-                demand: self.demand,
-                tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
-                run,
-                most_window: bounds.most_window,
-                batch_bytes,
-                cores: cores(),
-                meter: Arc::default(),
-                skipped: Arc::default(),
-                streams: (0..bounds.most_workers)
-                    .map(|_| StreamId::allocate())
-                    .collect(),
-                upload_stream: StreamId::allocate(),
-                limit,
-            },
-            cutter: Cutter {
+            sampler: options.sampler,
+            rows: len as u64,
+            batching: Batching {
                 positions,
-                batch_size: self.batch_size,
-                drop_last: self.drop_last,
-                shard: self.shard,
-                tail: self.tail,
+                batch_size: options.batch_size,
+                drop_last: options.drop_last,
+                shard: options.shard,
+                remainder: options.remainder,
                 slice: None,
             },
-            cursor: Arc::new(Cursor::new(at)),
+            workers: WorkerConfig {
+                options: options.prefetch,
+                batch_size: options.batch_size,
+                cores,
+                counters: Arc::default(),
+                found_limit: Arc::default(),
+                streams: (0..max_threads).map(|_| StreamId::allocate()).collect(),
+                upload_stream: StreamId::allocate(),
+            },
+            skip_limit,
+            skipped: Arc::default(),
+            cursor: Arc::new(SharedCursor::new(cursor)),
             identity: Arc::new(identity),
         }))
     }
@@ -490,15 +393,7 @@ where
 impl<I, O> std::fmt::Debug for DataLoaderBuilder<I, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DataLoaderBuilder")
-            .field("batch_size", &self.batch_size)
-            .field("drop_last", &self.drop_last)
-            .field("sampler", &self.sampler)
-            .field("shard", &self.shard)
-            .field("tail", &self.tail)
-            .field("start", &self.start)
-            .field("on_error", &self.on_error)
-            .field("demand", &self.demand)
-            .field("device", &self.device)
-            .finish()
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }

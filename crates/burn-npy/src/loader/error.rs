@@ -1,22 +1,23 @@
-//! Why a batch did not come.
+//! Why a batch could not be loaded, and the rows that a loader skips because of it.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::data::dataset::DatasetError;
-use burn_npy_core::{Error, ErrorKind};
+use burn_npy_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
-/// Why a loader yielded no batch: what went wrong, in which epoch and batch, and where known at
-/// which row.
+/// Why a batch could not be loaded: its epoch and number, its row if known, and the cause.
 ///
-/// Its message ends with that of its cause: what the file system, the dataset or a panic said.
-/// [`get_ref`](Self::get_ref) is the cause for programs. [`source`](StdError::source) goes on
-/// behind it, so who prints an error and its sources prints each message once.
+/// The message ends with the message of the cause. [`get_ref`](Self::get_ref) returns the cause
+/// itself. [`source`](StdError::source) returns the source of the cause, so a program that prints
+/// an error and its sources prints each message once.
 ///
-/// The loader yields it inside Burn's `DatasetError`, which prints the same message and also gives
-/// the `LoadError` as its source. Who prints the sources of a `DatasetError` prints that message
-/// twice; `source` of the `DatasetError`, cast down, is where to begin:
+/// The loader yields it inside Burn's `DatasetError`, which prints the same message and returns the
+/// `LoadError` as its source. To print each message once, start with that source:
 ///
 /// ```
 /// use std::error::Error as _;
@@ -67,8 +68,8 @@ impl Cause {
         Self::Error(Box::new(error))
     }
 
-    /// The message of a panic, from what `catch_unwind` gives.
-    pub(crate) fn panic(who: &'static str, payload: Box<dyn std::any::Any + Send>) -> Self {
+    /// A panic of `who`, with its message if the payload is one.
+    pub(crate) fn panic(who: &'static str, payload: Box<dyn Any + Send>) -> Self {
         let message = match payload.downcast::<String>() {
             Ok(message) => *message,
             Err(payload) => match payload.downcast::<&'static str>() {
@@ -79,7 +80,7 @@ impl Cause {
         Self::Panic(who, message)
     }
 
-    /// Whether it may be about a single row; else the rows are not to blame.
+    /// Whether it may be about a single row, so that the other rows of the batch can be loaded.
     pub(crate) fn may_be_of_a_row(&self) -> bool {
         let Self::Error(error) = self else {
             return true;
@@ -87,7 +88,7 @@ impl Cause {
         if error.is::<SharedError>() {
             return false;
         }
-        // Also where a dataset of the user passes it on.
+        // A dataset of the user may wrap it.
         let mut link = Some(&**error as &(dyn StdError + 'static));
         while let Some(error) = link {
             if error
@@ -105,7 +106,8 @@ impl Cause {
     }
 }
 
-/// What an error is about. Those that print what is inside of them do not give it as their source.
+/// The error inside of an error. An error that prints its inner error does not return it as its
+/// source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     let printed = if let Some(error) = error.downcast_ref::<LoadError>() {
         error.get_ref()
@@ -129,7 +131,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// An error that every batch has.
+/// One error that every batch of a loader fails with.
 #[derive(Debug)]
 pub(crate) struct SharedError(pub(crate) Arc<Error>);
 
@@ -145,17 +147,17 @@ impl StdError for SharedError {
     }
 }
 
-/// A cause, and the row that it is about.
+/// Why a batch failed, before its epoch and number are added.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) row: Option<u64>,
-    /// How many rows may be skipped, if this is one more.
+    /// How many rows may be skipped, if this row was one more.
     pub(crate) limit: Option<u64>,
     pub(crate) cause: Cause,
 }
 
 impl Failure {
-    /// Names the row, unless it is known.
+    /// Names the row, unless one is named already.
     pub(crate) fn of_row(mut self, row: u64) -> Self {
         self.row.get_or_insert(row);
         self
@@ -183,6 +185,12 @@ impl From<Error> for Failure {
     }
 }
 
+/// Runs `f`; a panic of it is a failure of `who`.
+pub(crate) fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> Result<T, Failure> {
+    // A panic leaves only the batch half done, and that is given up.
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
+}
+
 impl LoadError {
     pub(crate) fn new(epoch: u64, batch: u64, failure: Failure) -> Self {
         Self(Box::new(Repr {
@@ -204,13 +212,12 @@ impl LoadError {
         self.0.batch
     }
 
-    /// The item that failed, as its number in the dataset that the loader was built from, if it is
-    /// known to be one.
+    /// The row of the dataset that failed, if the failure is known to be about one row.
     pub fn row(&self) -> Option<u64> {
         self.0.row
     }
 
-    /// How many rows may be skipped, if the row was one more, see [`OnError`](crate::OnError).
+    /// How many rows [`OnError`] allows to skip, if the row was one more.
     pub fn skip_limit(&self) -> Option<u64> {
         self.0.limit
     }
@@ -220,8 +227,8 @@ impl LoadError {
         matches!(self.0.cause, Cause::Panic(..))
     }
 
-    /// The cause: an [`Error`], what the system said, or the `DatasetError` that a dataset of yours
-    /// gave, whose source is your error. None if something panicked.
+    /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of yours
+    /// returned, whose source is your error. `None` if something panicked.
     pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         match &self.0.cause {
             Cause::Error(error) => Some(&**error),
@@ -243,15 +250,165 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// What is behind the cause, whose message is part of this one's.
+/// The message includes that of the cause, so `source` is the source of the cause.
 impl StdError for LoadError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let mut cause: &(dyn StdError + 'static) = self.get_ref()?;
-        // Its message is that of its source.
+        // A `DatasetError` prints the message of its source.
         while cause.is::<DatasetError>() {
             cause = cause.source()?;
         }
         cause.source()
+    }
+}
+
+/// What a loader does about a row that cannot be loaded: the dataset or the file returns an error
+/// for it, or the dataset or the batcher panics.
+///
+/// The loader tries a batch that fails again row by row, and makes it of the rows that can be
+/// loaded. A batch without any such row is left out. So the dataset is asked for these rows more
+/// than once, and a dataset that returns another item each time, as a random sampler does, returns
+/// others. Rows are tried and counted in the order of the epoch, so the result is the same for any
+/// number of workers. These failures always end the pass: a file that changed, a column that does
+/// not fit the batch type, and a batch that fails although each of its rows can be loaded. A panic
+/// counts as a failure of its row.
+///
+/// [`Loader::skipped`](crate::Loader::skipped) lists the rows that were skipped, also in passes
+/// that Burn's `Learner` made.
+///
+/// Each shard counts its own rows. Since a batch may be left out, ranks may then have different
+/// numbers of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum OnError {
+    /// The pass ends with an error.
+    #[default]
+    Fail,
+    /// The row is skipped, up to this number of different rows.
+    SkipRows(u64),
+    /// The row is skipped, up to this share of the rows of the dataset, from 0 to 1.
+    SkipRate(f64),
+}
+
+impl OnError {
+    /// How many rows of a dataset of `rows` rows may be skipped; `None` if a failure ends the pass.
+    pub(crate) fn limit(self, rows: u64) -> Result<Option<u64>> {
+        match self {
+            Self::Fail => Ok(None),
+            Self::SkipRows(rows) => Ok(Some(rows)),
+            Self::SkipRate(rate) if (0.0..=1.0).contains(&rate) => {
+                let least = (rate * rows as f64) as u64;
+                // In floating point, 0.29 of 100 is slightly less than 29.
+                let one_more = least < rows && (least + 1) as f64 / rows as f64 <= rate;
+                Ok(Some(least + u64::from(one_more)))
+            }
+            Self::SkipRate(rate) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("cannot skip rows at a rate of {rate}; expected a share from 0 to 1"),
+            )),
+        }
+    }
+}
+
+/// A row that a loader skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SkippedRow {
+    /// The row of the dataset.
+    pub row: u64,
+    /// The epoch in which it was first skipped.
+    pub epoch: u64,
+    /// The batch in which it was first skipped.
+    pub batch: u64,
+    /// The message of the failure.
+    pub reason: String,
+}
+
+/// The rows that were skipped, each once, in the order of the dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SkippedRows(Vec<SkippedRow>);
+
+impl SkippedRows {
+    pub(crate) fn rows(&self) -> &[SkippedRow] {
+        &self.0
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<SkippedRow> {
+        self.0
+    }
+
+    fn place(&self, row: u64) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&row, |skipped| skipped.row)
+    }
+
+    /// The rows of `failed` that are not in the list yet.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the first row that is one more than `limit`.
+    pub(crate) fn admit(
+        &self,
+        failed: Vec<(u64, Failure)>,
+        limit: u64,
+        epoch: u64,
+        batch: u64,
+    ) -> Result<Vec<SkippedRow>, Failure> {
+        let mut new = Vec::new();
+        for (row, failure) in failed {
+            let known = self.place(row).is_ok();
+            if (self.0.len() + new.len() + usize::from(!known)) as u64 > limit {
+                return Err(failure.of_row(row).beyond(limit));
+            }
+            if known {
+                continue;
+            }
+            new.push(SkippedRow {
+                row,
+                epoch,
+                batch,
+                reason: failure.cause.to_string(),
+            });
+        }
+        Ok(new)
+    }
+
+    pub(crate) fn add(&mut self, new: impl IntoIterator<Item = SkippedRow>) {
+        let before = self.0.len();
+        self.0.extend(new);
+        if self.0.len() > before {
+            // The sort is stable, so the first entry of a row stays.
+            self.0.sort_by_key(|skipped| skipped.row);
+            self.0.dedup_by_key(|skipped| skipped.row);
+        }
+    }
+
+    /// A list that was edited by hand may be in any order.
+    pub(crate) fn sorted(mut self) -> Self {
+        let rows = std::mem::take(&mut self.0);
+        self.add(rows);
+        self
+    }
+}
+
+/// The rows that all passes over a loader and its copies have skipped.
+#[derive(Debug, Default)]
+pub(crate) struct SharedSkippedRows(Mutex<SkippedRows>);
+
+impl SharedSkippedRows {
+    pub(crate) fn add(&self, new: &[SkippedRow]) {
+        if !new.is_empty() {
+            self.lock().add(new.iter().cloned());
+        }
+    }
+
+    pub(crate) fn rows(&self) -> Vec<SkippedRow> {
+        self.lock().rows().to_vec()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SkippedRows> {
+        // A panic leaves no change half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -335,5 +492,38 @@ mod tests {
         }
         let read = Error::new(ErrorKind::Io, "a bad sector");
         assert!(Cause::error(Outer(io::Error::other(load_error(read)))).may_be_of_a_row());
+    }
+
+    #[test]
+    fn each_row_is_listed_once_as_it_was_skipped_first() {
+        let skipped = |row, epoch| SkippedRow {
+            row,
+            epoch,
+            batch: 0,
+            reason: String::new(),
+        };
+        let mut skipped_rows = SkippedRows::default();
+        skipped_rows.add([skipped(5, 0), skipped(2, 0), skipped(5, 1)]);
+        skipped_rows.add([skipped(2, 2), skipped(9, 2), skipped(1, 2)]);
+        let rows: Vec<_> = skipped_rows
+            .rows()
+            .iter()
+            .map(|it| (it.row, it.epoch))
+            .collect();
+        assert_eq!(rows, [(1, 2), (2, 0), (5, 0), (9, 2)]);
+    }
+
+    #[test]
+    fn a_rate_that_is_a_number_of_rows_is_that_number() {
+        for rows in 1..300 {
+            for skipped in 0..=rows {
+                let rate = OnError::SkipRate(skipped as f64 / rows as f64);
+                assert_eq!(rate.limit(rows).unwrap(), Some(skipped), "of {rows}");
+            }
+        }
+        let limit = |rate, rows| OnError::SkipRate(rate).limit(rows).unwrap();
+        assert_eq!(limit(0.29, 100), Some(29));
+        assert_eq!(limit(0.299, 100), Some(29));
+        assert_eq!(limit(1.0, u64::MAX), Some(u64::MAX));
     }
 }

@@ -1,20 +1,19 @@
-//! A short description of a dataset, by which a saved state knows it again.
+//! A short description of a dataset, to tell whether a saved state belongs to it.
 
 use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::hex;
 use crate::NpyDataset;
 use crate::dataset::listed;
 
-/// How many rows of a column are looked at, at most.
-const ROWS: usize = 64;
-/// How many bytes are gathered for that, and how many of those are hashed, which takes ten times as
-/// long.
-const GATHERED: usize = 1 << 20;
-const HASHED: usize = 1 << 16;
+/// How many rows of a column are hashed, at most.
+const MAX_ROWS: usize = 64;
+/// How many bytes of a column are gathered for that.
+const MAX_GATHERED: usize = 1 << 20;
+/// How many of those bytes are hashed; hashing is slower than gathering.
+const MAX_HASHED: usize = 1 << 16;
 
-/// A dataset in short. Of one that is not an [`NpyDataset`] only the length is known.
+/// The fingerprint of a dataset. Of one that is not an [`NpyDataset`] only the length is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     rows: u64,
@@ -27,16 +26,16 @@ struct ColumnPrint {
     name: String,
     dtype: String,
     row_shape: Vec<usize>,
-    /// FNV-1a (64 bits) over the bytes of up to 64 rows, the first and the last among them, evenly spread; fewer
-    /// if they are more than 1 MiB, but two. If they are more than 64 KiB, the middle of each. The
-    /// bytes are those of a batch, so conversions count; of a row that cannot be converted, those
-    /// of the file.
+    /// FNV-1a (64 bits) over up to 64 rows, evenly spread from the first to the last: fewer if they
+    /// have more than 1 MiB, but at least two, and only the middle of each if they have more than
+    /// 64 KiB. Rows are hashed as they are converted; a row that cannot be converted, as it is
+    /// stored.
     #[serde(with = "hex")]
     content: u64,
 }
 
 impl Fingerprint {
-    /// A dataset of which nothing but the length is known.
+    /// The fingerprint of a dataset of which only the length is known.
     pub(crate) fn of_length(rows: usize) -> Self {
         Self {
             rows: rows as u64,
@@ -59,7 +58,9 @@ impl Fingerprint {
         })
     }
 
-    /// Refuses another dataset, naming what differs.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a state of another dataset, naming what differs.
     pub(crate) fn expect(&self, saved: &Self) -> Result<()> {
         if saved.rows != self.rows {
             return Err(other(format!(
@@ -73,9 +74,11 @@ impl Fingerprint {
         };
         let (found, expected) = (names(self), names(saved));
         if found != expected {
-            let list = |names: Vec<String>| match names.len() {
-                0 => "no known columns".to_owned(),
-                _ => format!("the columns {}", listed(&names)),
+            let list = |names: Vec<String>| {
+                if names.is_empty() {
+                    return "no known columns".to_owned();
+                }
+                format!("the columns {}", listed(&names))
             };
             return Err(other(format!(
                 "with {}, but there are {}",
@@ -122,38 +125,38 @@ fn other(what: String) -> Error {
 
 fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let len = dataset.len();
-    let affordable = GATHERED / column.row_bytes().max(1);
-    let count = affordable.clamp(2, ROWS).min(len);
+    let affordable = MAX_GATHERED / column.row_bytes().max(1);
+    let count = affordable.clamp(2, MAX_ROWS).min(len);
     // In 128 bits, since the product may be beyond 64.
-    let place = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
-    let rows = (0..count).map(|i| dataset.row_map().map(place(i) as usize));
+    let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
+    let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
     let rows: Vec<_> = rows.collect();
     let stored = column.clone().unconverted();
     let longest = column.row_bytes().max(stored.row_bytes());
     let mut row_bytes = Buffer::zeroed(longest)?;
     let mut hash = FNV_START;
     column.check()?;
-    // Of a large file, nothing around these rows is wanted: to read ahead of each took 150 ms.
+    // Of a large file, only these rows are needed.
     column.advise(true);
     column.announce(&rows);
     for row in rows {
         // One at a time: a row may be large.
         row_bytes.set_len(column.row_bytes());
         match column.gather(&[row], row_bytes.as_mut_slice()) {
-            // A row that cannot be converted is an error of its batch, or skipped there.
+            // Its batch will fail, or skip it.
             Err(error) if error.kind() == ErrorKind::Value => {
                 row_bytes.set_len(stored.row_bytes());
                 stored.gather(&[row], row_bytes.as_mut_slice())?;
             }
             gathered => gathered?,
         }
-        hash = fnv(hash, middle(row_bytes.as_slice(), HASHED / count));
+        hash = fnv(hash, middle(row_bytes.as_slice(), MAX_HASHED / count));
     }
     column.advise(false);
     Ok(hash)
 }
 
-/// So many bytes of the middle; all if there are no more.
+/// The `len` bytes in the middle, or all of them.
 fn middle(bytes: &[u8], len: usize) -> &[u8] {
     let rest = bytes.len().saturating_sub(len);
     &bytes[rest / 2..][..bytes.len() - rest]
@@ -165,6 +168,21 @@ const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     bytes.iter().fold(hash, add)
+}
+
+/// 64-bit hashes as 16 hexadecimal digits, since many readers of JSON keep only 53 bits of a number.
+pub(crate) mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{number:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]

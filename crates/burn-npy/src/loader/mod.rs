@@ -1,326 +1,353 @@
-//! Batches in a proven order, made by threads, ahead of time, in bounded memory.
+//! Batches in a proven order, loaded by threads, ahead of time, in bounded memory.
 //!
 //! ```text
-//! plan: batch k = positions ──► order: position → item ──► source: items → host memory
-//!                                                               (workers, any order)
+//! plan: batch k = positions ──► order: position → row ──► source: rows → host memory
+//!                                                              (workers, any order)
 //!              consumer ◄── upload, in order ◄── window of loaded batches
 //! ```
 //!
-//! The order of an epoch depends on the sampler, the epoch and the number of items alone. Workers
-//! only decide when a batch is made, never what is in it. `cut` says which positions a batch has,
-//! `pass` what it is made of, `alone` and `workers` who makes it when, and `iter` yields it and
-//! moves the `cursor`.
+//! The order of an epoch depends on the sampler, the epoch and the number of rows alone. Workers
+//! decide when a batch is loaded, never what is in it.
+//!
+//! The files are layers; none imports one above it:
+//!
+//! | file | contents |
+//! |---|---|
+//! | `builder` | Burn's builder, and its additions |
+//! | this one | [`Loader`] |
+//! | `iter` | one pass: yields batches and moves the cursor |
+//! | `workers` | the threads of a pass |
+//! | `epoch` | which positions a batch has, and how it is loaded |
+//! | `source` | rows to host memory or batches |
+//! | `state` | the cursor, and what is saved of it |
+//! | `fingerprint` | tells datasets apart |
+//! | `rows` | the rows of a batch |
+//! | `window`, `report`, `error` | the reorder buffer, counters, failures and skipped rows |
 
-mod alone;
 mod builder;
-mod cursor;
-mod cut;
-mod draw;
+mod epoch;
 mod error;
 mod fingerprint;
-mod headroom;
-mod hex;
-mod info;
 mod iter;
-mod mapped;
-mod meter;
-mod on_error;
-mod pass;
-mod replay;
 mod report;
+mod rows;
 mod source;
 mod state;
-mod tune;
-mod uploader;
+mod window;
 mod workers;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+/// What the window synchronizes with. A model checker replaces it.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
+
+use std::sync::Arc;
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
-use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Order, Sampler};
+use burn::tensor::Device;
+use burn_npy_core::{BatchPosition, Order, Sampler};
 
-pub use builder::{AUTOTUNE, DataLoaderBuilder};
-pub use error::LoadError;
-pub use headroom::Headroom;
-pub use info::BatchInfo;
+pub use builder::DataLoaderBuilder;
+pub use error::{LoadError, OnError, SkippedRow};
 pub use iter::LoaderIter;
-pub use on_error::{OnError, SkippedRow};
 pub use report::Report;
+pub use rows::BatchInfo;
 pub use state::State;
+pub use workers::AUTOTUNE;
 
-use builder::{Demand, ahead, batch_bytes};
-use cursor::{At, Cursor};
-use cut::Cutter;
-use meter::Meter;
-use on_error::SharedLedger;
-use pass::Pass;
-use source::{Failed, Source};
-use state::Identity;
-use tune::{Setting, Tuner};
+use crate::Result;
+use epoch::{Batching, Epoch};
+use error::SharedSkippedRows;
+use iter::Track;
+use source::{ErrorSource, Source};
+use state::{Cursor, Identity, SharedCursor, Ticket};
+use workers::WorkerConfig;
 
 /// A Burn `DataLoader` whose order is a pure function of the seed and the epoch.
 ///
-/// A [`DataLoaderBuilder`] builds one. Each pass over it is the next epoch, from 0 on, in an order
-/// of its own if it is shuffled; [`epoch`](Self::epoch) gives any epoch again. The batches, their
-/// content and their order are the same for any number of workers. [`state`](Self::state) says how
-/// far it has come, [`resume`](Self::resume) goes on from there, and [`batch_at`](Self::batch_at)
-/// and [`locate`](Self::locate) look at any batch of any epoch.
+/// A [`DataLoaderBuilder`] builds one. Each call of [`iter`](Self::iter) is the next epoch, from 0
+/// on, in an order of its own if it is shuffled; [`epoch`](Self::epoch) repeats any epoch. The
+/// batches and their order are the same for any number of workers. [`state`](Self::state) says how
+/// far the loader has come, and [`resume`](Self::resume) continues from there.
+/// [`batch_at`](Self::batch_at) and [`locate`](Self::locate) look at any batch of any epoch.
 ///
 /// A pass that fails yields one error, a [`LoadError`], and ends; the next pass is not affected.
 /// Dropping an iterator stops and joins its threads; between passes there are none.
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
-    settings: Settings,
-    cutter: Cutter,
-    cursor: Arc<Cursor>,
+    sampler: Sampler,
+    /// How many rows the dataset had when the loader was built.
+    rows: u64,
+    batching: Batching,
+    workers: WorkerConfig,
+    /// How many rows may be skipped; `None` if a failure ends the pass.
+    skip_limit: Option<u64>,
+    /// The rows that any pass has skipped, those of copies included.
+    skipped: Arc<SharedSkippedRows>,
+    cursor: Arc<SharedCursor>,
     identity: Arc<Identity>,
 }
 
-/// How many bytes of batches stay in a near cache of the core.
-const NEAR_BYTES: usize = 128 << 10;
-
-/// What a builder decided, for all slices and devices.
-#[derive(Clone)]
-struct Settings {
-    sampler: Sampler,
-    /// How many items the dataset had when the loader was built: the plan does not follow one that
-    /// changes.
-    items: u64,
-    demand: Demand,
-    /// How many workers there are and how far ahead; the same for all passes, so that what was
-    /// found out stays known.
-    tuner: Arc<Mutex<Tuner>>,
-    /// How many batches a worker makes at a time, if the window has room for them.
-    run: usize,
-    /// How many batches there may be at a time at the most.
-    most_window: usize,
-    /// The size of a batch, where it is known.
-    batch_bytes: Option<usize>,
-    /// How many threads can run at the same time.
-    cores: usize,
-    meter: Arc<Meter>,
-    /// The rows that any pass has skipped, of copies as well.
-    skipped: Arc<SharedLedger>,
-    /// A CubeCL stream for each worker: streams own memory on the device, so a new one for each
-    /// epoch's threads would be a leak.
-    streams: Arc<[StreamId]>,
-    /// The same for who uploads.
-    upload_stream: StreamId,
-    /// How many rows may be skipped; none if a failure ends the pass.
-    limit: Option<u64>,
-}
-
-impl Settings {
-    fn setting(&self) -> Setting {
-        self.lock().setting()
-    }
-
-    /// What finds the setting, unless that is fixed.
-    fn tuner(&self) -> Option<MutexGuard<'_, Tuner>> {
-        let tuner = self.lock();
-        (!tuner.is_fixed()).then_some(tuner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Tuner> {
-        self.tuner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many batches a worker makes at a time: each should have two runs in the window.
-    fn run(&self, setting: Setting) -> usize {
-        let room = setting.window / (2 * setting.workers).max(1);
-        self.run.min(room).max(1)
-    }
-
-    /// How many batches stay in a near cache, and a consumer makes at a time.
-    fn near_run(&self) -> u64 {
-        let near = NEAR_BYTES / self.batch_bytes.unwrap_or(NEAR_BYTES);
-        near.clamp(1, self.run.min(self.most_window)) as u64
-    }
-
-    /// The same where items have another size, as they may have on another device.
-    fn sized(&self, batch_size: usize, item_bytes: Option<usize>) -> Self {
-        let batch_bytes = batch_bytes(batch_size, item_bytes);
-        if batch_bytes == self.batch_bytes {
-            return self.clone();
-        }
-        let (setting, bounds, run) = ahead(self.demand, batch_size, batch_bytes);
-        let tuner = Tuner::new(setting, bounds).looked_at(self.meter.read());
-        Self {
-            tuner: Arc::new(Mutex::new(tuner)),
-            run,
-            most_window: bounds.most_window,
-            batch_bytes,
-            ..self.clone()
-        }
-    }
-
-    /// The same for a part of the batches, which are timed on their own.
-    fn fork(&self) -> Self {
-        Self {
-            tuner: Arc::new(Mutex::new(self.lock().fork())),
-            meter: Arc::default(),
-            ..self.clone()
-        }
-    }
-}
-
 impl<O: Send + 'static> Loader<O> {
-    /// Where the time of all passes so far went, those of copies on other devices included, such as
-    /// Burn's `Learner` makes. Slices, as it makes for several devices, are timed on their own. The
-    /// [setting](Report::setting) is that of this loader: on a device where batches have another
-    /// size, a copy has its own.
-    pub fn report(&self) -> Report {
-        let setting = self.settings.setting();
-        Report {
-            reading: self.settings.meter.read(),
-            workers: setting.workers,
-            window: setting.window,
-            scattered: self.source.scattered().into(),
-        }
+    /// The next epoch, or the rest of one that is resumed. It is what `DataLoader::iter` returns,
+    /// as the type that knows its [`state`](LoaderIter::state) and the rows of its batches.
+    pub fn iter(&self) -> LoaderIter<O> {
+        let (cursor, ticket) = self.cursor.start();
+        self.pass(cursor, Some((self.cursor.clone(), ticket)))
     }
 
-    /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: by all
-    /// passes over this loader and over its copies and slices, and those of the state that it goes
-    /// on from.
-    pub fn skipped(&self) -> Vec<SkippedRow> {
-        let mut all = self.cursor.at().skipped;
-        all.add(self.settings.skipped.rows());
-        all.into_rows()
-    }
-
-    /// How many batches a whole epoch has, for this shard; batches that are all padding count.
-    pub fn num_batches(&self) -> usize {
-        self.cutter.cut(0).batches().end as usize
-    }
-
-    /// The next epoch, or the rest of one that is gone on with: what `iter` gives, as the type that
-    /// knows its [`state`](LoaderIter::state) and the rows of its batches.
-    pub fn pass(&self) -> LoaderIter<O> {
-        let (at, ticket) = self.cursor.begin();
-        self.run(at, Some((self.cursor.clone(), ticket)))
-    }
-
-    /// A pass with the order of a certain epoch, whatever passes there were before. It does not
-    /// move the loader.
+    /// One pass in the order of an epoch, counted from 0, whatever passes there were before. It
+    /// does not move the loader.
     pub fn epoch(&self, epoch: u64) -> LoaderIter<O> {
-        let skipped = self.cursor.at().skipped;
-        let at = At {
+        let skipped = self.cursor.get().skipped;
+        let cursor = Cursor {
             epoch,
             position: 0,
             skipped,
         };
-        self.run(at, None)
+        self.pass(cursor, None)
     }
 
-    fn run(&self, at: At, cursor: Option<(Arc<Cursor>, cursor::Ticket)>) -> LoaderIter<O> {
-        self.source.advise(self.settings.sampler.is_random());
-        let pass = self.pass_over(at.epoch, at.position);
-        LoaderIter::new(pass, &self.settings, at, cursor, self.identity.clone())
+    fn pass(&self, cursor: Cursor, shared: Option<(Arc<SharedCursor>, Ticket)>) -> LoaderIter<O> {
+        self.source.advise(self.sampler.is_random());
+        let epoch = self.epoch_from(cursor.epoch, cursor.position);
+        let track = Track {
+            cursor,
+            shared,
+            identity: self.identity.clone(),
+            skipped: self.skipped.clone(),
+        };
+        LoaderIter::new(epoch, &self.workers, track)
     }
 
-    /// What the batches of an epoch are, from a position on.
-    fn pass_over(&self, epoch: u64, from: u64) -> Pass<O> {
-        Pass {
+    /// The batches of an epoch, from a position on.
+    fn epoch_from(&self, number: u64, from: u64) -> Epoch<O> {
+        // The system itself reads ahead in a file that is read in order.
+        let ahead = match self.source.readahead_rows() {
+            0 => None,
+            rows => self.sampler.is_random().then_some(rows),
+        };
+        Epoch {
             source: self.source.clone(),
-            cut: self.cutter.cut(from),
-            order: self.order(epoch),
-            epoch,
-            seed: self.settings.sampler.seed().unwrap_or(0),
-            limit: self.settings.limit,
-            // What is read in its own order is read ahead by the system.
-            announced_ahead: match self.source.rows_ahead() {
-                0 => None,
-                rows if self.settings.sampler.is_random() => {
-                    Some(rows.div_ceil(self.cutter.batch_size) as u64)
-                }
-                _ => None,
-            },
+            plan: self.batching.plan(from),
+            order: self.order(number),
+            number,
+            seed: self.sampler.seed().unwrap_or(0),
+            skip_limit: self.skip_limit,
+            readahead: ahead.map(|rows| rows.div_ceil(self.batching.batch_size) as u64),
+            counters: self.workers.counters.clone(),
         }
     }
 
     fn order(&self, epoch: u64) -> Order {
-        self.settings.sampler.order(self.settings.items, epoch)
+        self.sampler.order(self.rows, epoch)
     }
 
-    fn with(&self, source: Arc<dyn Source<O>>, settings: Settings, cutter: Cutter) -> Self {
-        Self {
+    /// How many batches a whole epoch has, for this shard; batches that are all padding count.
+    pub fn num_batches(&self) -> usize {
+        self.batching.plan(0).batches().end as usize
+    }
+
+    /// How many rows a whole epoch yields, for this shard. Padding does not count, nor do rows that
+    /// are left out at the end.
+    pub fn num_items(&self) -> usize {
+        self.batching.plan(0).num_rows() as usize
+    }
+
+    /// Where the time of all passes so far went. Passes over copies on other devices count, such as
+    /// those of Burn's `Learner` on one device. Slices, which it makes for several devices, count
+    /// for themselves.
+    pub fn report(&self) -> Report {
+        let schedule = self
+            .workers
+            .schedule(self.source.work(), self.source.row_bytes());
+        let limits = schedule.limits;
+        Report {
+            snapshot: self.workers.counters.snapshot(),
+            workers: schedule.threads,
+            prefetch: (limits.limit + limits.run - 1) as usize,
+            scattered: self.source.scattered().into(),
+        }
+    }
+
+    /// The rows that were skipped so far, see [`OnError`], in the order of the dataset: in all
+    /// passes over this loader and over its copies and slices, and those of the state that it
+    /// resumed.
+    pub fn skipped(&self) -> Vec<SkippedRow> {
+        let mut all = self.cursor.get().skipped;
+        all.add(self.skipped.rows());
+        all.into_rows()
+    }
+
+    /// One batch of an epoch: the same as in a pass, without those before it. It does not move the
+    /// loader.
+    ///
+    /// # Errors
+    ///
+    /// The error that a pass would yield. With [`OnError`] set to skip rows, also the error of the
+    /// last row if no row of the batch can be loaded.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch is not below [`num_batches`](Self::num_batches).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::{Int, Tensor};
+    /// use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array1};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
+    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+    ///     .batch_size(8)
+    ///     .shuffle(42)
+    ///     .try_build(dataset)?;
+    ///
+    /// // Which batch of epoch 3 has row 47?
+    /// let place = loader.locate(3, 47).unwrap();
+    /// let batch = loader.batch_at(3, place.batch)?;
+    /// let rows: Vec<i64> = batch.into_data().iter().collect();
+    /// assert_eq!(rows[place.offset as usize], 47);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batch_at(&self, epoch: u64, batch: u64) -> Result<O, LoadError> {
+        let whole = self.whole(epoch, batch);
+        let load = || {
+            let mut loaded = whole.load_alone(batch)?;
+            match (loaded.data, loaded.failed.pop()) {
+                (Some(data), _) => whole.finish(data, &loaded.info),
+                (None, Some((row, failure))) => Err(failure.of_row(row)),
+                (None, None) => unreachable!("a batch without data has a row that failed"),
+            }
+        };
+        load().map_err(|failure| LoadError::new(epoch, batch, failure))
+    }
+
+    /// The rows of one batch of an epoch, without loading it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch is not below [`num_batches`](Self::num_batches).
+    pub fn info_at(&self, epoch: u64, batch: u64) -> BatchInfo {
+        self.whole(epoch, batch).info(batch)
+    }
+
+    /// Where a row of the dataset comes in an epoch: the shard, the batch, and the place in the
+    /// batch. `None` if the epoch does not draw the row, or leaves it out at the end. For a row
+    /// that comes more than once, this is the first place. Padding does not count.
+    pub fn locate(&self, epoch: u64, row: u64) -> Option<BatchPosition> {
+        let position = self.order(epoch).position(row)?;
+        self.batching.plan(0).locate(position)
+    }
+
+    fn whole(&self, epoch: u64, batch: u64) -> Epoch<O> {
+        let count = self.num_batches() as u64;
+        assert!(batch < count, "batch {batch} of {count}");
+        self.source.advise(self.sampler.is_random());
+        self.epoch_from(epoch, 0)
+    }
+
+    fn with(
+        &self,
+        source: Arc<dyn Source<O>>,
+        batching: Batching,
+        workers: WorkerConfig,
+    ) -> Arc<dyn DataLoader<O>> {
+        Arc::new(Self {
             source,
-            settings,
-            cutter,
-            // A copy goes on where the original is.
+            sampler: self.sampler.clone(),
+            rows: self.rows,
+            batching,
+            workers,
+            skip_limit: self.skip_limit,
+            skipped: self.skipped.clone(),
+            // A copy continues where the original is.
             cursor: Arc::new(self.cursor.fork()),
             identity: self.identity.clone(),
-        }
+        })
+    }
+}
+
+impl<O> Loader<O> {
+    /// How far the loader has come: behind the last batch that its latest pass has yielded, also
+    /// while that pass is running. Passes of [`epoch`](Self::epoch) and batches of
+    /// [`batch_at`](Self::batch_at) do not count. Nor do passes over copies, which
+    /// [`slice`](burn::data::dataloader::DataLoader::slice) and
+    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner`
+    /// uses; rows that those skip are in [`skipped`](Self::skipped).
+    pub fn state(&self) -> State {
+        self.identity.state(self.cursor.get())
+    }
+
+    /// Continues from a state: the next pass is the rest of its epoch, and later passes are the
+    /// epochs after it. The number of workers, the batch size and the shards may differ from those
+    /// of the loader that the state is from. If the batches are the same, so are their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a state of another dataset, another
+    /// sampler, another seed, or another version, naming what differs. A dataset is compared by its
+    /// length and, if it is an [`NpyDataset`](crate::NpyDataset), by the names, dtypes, shapes and
+    /// some rows of its columns.
+    pub fn resume(&self, state: &State) -> Result<()> {
+        self.cursor.set(self.identity.cursor(state)?);
+        Ok(())
+    }
+
+    /// The epoch of the next pass, counted from 0.
+    pub fn next_epoch(&self) -> u64 {
+        self.cursor.next_epoch()
     }
 }
 
 impl<O: Send + 'static> DataLoader<O> for Loader<O> {
-    /// The next epoch, or the rest of one that is gone on with.
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<O> + 'a> {
-        Box::new(self.pass())
+        Box::new(self.iter())
     }
 
-    /// How many items a whole epoch yields, for this shard; neither padding nor what is left out at
-    /// the end counts.
     fn num_items(&self) -> usize {
-        self.cutter.cut(0).num_rows() as usize
+        self.num_items()
     }
 
     /// The same loader with batches on another device. If the columns do not fit the device, every
     /// pass yields an error that says so. A dataset of yours is not asked for anything.
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
-        let source = self.source.to_device(device).unwrap_or_else(|error| {
-            Arc::new(Failed {
-                error: Arc::new(error),
-            })
-        });
-        let item_bytes = source.item_bytes();
-        let settings = self.settings.sized(self.cutter.batch_size, item_bytes);
-        Arc::new(self.with(source, settings, self.cutter.clone()))
+        let moved = self.source.to_device(device);
+        let source = moved.unwrap_or_else(|error| Arc::new(ErrorSource(Arc::new(error))));
+        let workers = if source.row_bytes() == self.source.row_bytes() {
+            self.workers.clone()
+        } else {
+            self.workers.fork()
+        };
+        self.with(source, self.batching.clone(), workers)
     }
 
-    /// The items from `start` to `end` of each epoch, in its order; of a shard, those of its own.
-    /// Slices that do not overlap never see the same item in an epoch (unless the sampler repeats
-    /// it), and each sees a random sample of all items, another one each epoch. Of an epoch that is
-    /// gone on with, a slice is the same share of the rest. Slices are not padded.
+    /// The rows from `start` to `end` of each epoch, in its order; of a shard, counted among its own
+    /// rows. Slices that do not overlap never see the same row in an epoch, unless the sampler
+    /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a resumed
+    /// epoch, a slice is the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        let cutter = self.cutter.slice(start, end);
-        Arc::new(self.with(self.source.clone(), self.settings.fork(), cutter))
+        let workers = WorkerConfig {
+            counters: Arc::default(),
+            ..self.workers.fork()
+        };
+        self.with(
+            self.source.clone(),
+            self.batching.slice(start, end),
+            workers,
+        )
     }
 }
 
 impl<O> std::fmt::Debug for Loader<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("sampler", &self.settings.sampler)
-            .field("cutter", &self.cutter)
+            .field("sampler", &self.sampler)
+            .field("batching", &self.batching)
             .field("next_epoch", &self.next_epoch())
-            .field("num_workers", &self.settings.setting().workers)
-            .field("window", &self.settings.setting().window)
-            .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::workers::tests::{Slow, given};
-    use super::*;
-
-    #[test]
-    fn where_items_are_larger_fewer_batches_are_ahead() {
-        let source = Arc::new(Slow::new(1, Duration::ZERO));
-        let (_, settings) = given(&source, 2, 2, 1 << 20);
-        let same = settings.sized(4, Some(1 << 18));
-        assert!(Arc::ptr_eq(&settings.tuner, &same.tuner));
-        // 128 MiB of batches, and of the numbers of their rows.
-        let larger = settings.sized(4, Some((16 << 20) - 8));
-        assert_eq!((larger.setting().window, larger.most_window), (2, 2));
-        assert_eq!(larger.batch_bytes, Some((64 << 20) - 32));
-        let narrow = settings.sized(1 << 20, Some(2));
-        assert_eq!(narrow.most_window, 12);
-        assert!(Arc::ptr_eq(&settings.meter, &larger.meter));
+            .field("workers", &self.workers.options)
+            .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,135 @@
 //! Where the time of a training run goes, as seen from its loader.
+//!
+//! The counters are relaxed: each is right by itself, and a report that is taken during a pass may
+//! be a batch off.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use super::meter::Reading;
 use crate::dataset::listed;
 
-/// Where the time went, of all passes of a loader so far or of some: a [`Loader`](crate::Loader)
-/// gives it.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters of nanoseconds, unless their names say otherwise.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        }
+
+        /// The values of [`Counters`] at one time.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Snapshot {
+            $(pub(crate) $name: u64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Snapshot {
+            /// What was added after an earlier snapshot.
+            pub(crate) fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// From the start of each pass to its last batch so far.
+    wall,
+    /// The consumer waited for a batch, or loaded batches itself.
+    waited,
+    /// Tensors were made of host memory, by the consumer or ahead of it.
+    upload,
+    /// Code of the user ran on those tensors, on the same thread.
+    map,
+    /// The part of `upload` and `map` that a thread of its own did ahead of the consumer.
+    ahead,
+    /// All threads together: loaded batches.
+    busy,
+    /// The part of `busy` in datasets and batchers of the user, and in functions given to `map`
+    /// where whole batches are made.
+    user,
+    /// The part of `busy` in which a thread was blocked, for files that may have to be read from a
+    /// disk.
+    storage,
+    /// All workers together: waited for room in the window.
+    idle,
+    /// How many batches were yielded.
+    batches,
+    /// How many rows those had.
+    rows,
+    /// How many bytes went to the device.
+    uploaded_bytes,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, spent: Duration) {
+        Self::count(counter, spent.as_nanos() as u64);
+    }
+
+    pub(crate) fn count(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Times the loading of batches on the current thread.
+pub(crate) struct Stopwatch {
+    start: Instant,
+    cpu: Option<Duration>,
+}
+
+impl Stopwatch {
+    /// The time in which the thread did not run is a wait for a disk. To ask for it is a system
+    /// call, made only where loading may read files.
+    pub(crate) fn start(reads_files: bool) -> Self {
+        Self {
+            cpu: reads_files.then(thread_time).flatten(),
+            start: Instant::now(),
+        }
+    }
+
+    /// Counts the time since the start.
+    pub(crate) fn stop(self, counters: &Counters) {
+        let wall = self.start.elapsed();
+        Counters::add(&counters.busy, wall);
+        if let (Some(before), Some(after)) = (self.cpu, self.cpu.and_then(|_| thread_time())) {
+            let ran = after.saturating_sub(before);
+            Counters::add(&counters.storage, wall.saturating_sub(ran));
+        }
+    }
+}
+
+/// How long the current thread has run.
+#[cfg(unix)]
+fn thread_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Some(Duration::new(
+        time.tv_sec.try_into().ok()?,
+        time.tv_nsec.try_into().ok()?,
+    ))
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> Option<Duration> {
+    None
+}
+
+/// Where the time of the passes of a loader went; [`Loader::report`](crate::Loader::report) returns
+/// it.
 ///
-/// The time of the consumer, [`wall`](Self::wall), is the sum of what it [waited](Self::waited) for
-/// batches, what it took to make tensors of them ([`upload`](Self::upload)), code of yours on that
-/// way ([`map`](Self::map)), and everything else, which is the training
-/// ([`consumer`](Self::consumer)). With workers and a GPU, upload and map are done
-/// [ahead](Self::is_ahead) of the consumer, at the same time. So is what workers do:
+/// The time of the consumer, [`wall`](Self::wall), has four parts: it [waited](Self::waited) for
+/// batches, it made tensors of them ([`upload`](Self::upload)), it ran functions given to
+/// [`map`](Self::map), and the rest is the training ([`consumer`](Self::consumer)). With workers
+/// and a GPU, a thread of its own does upload and map [ahead](Self::is_ahead) of the consumer.
 /// [`gather`](Self::gather), [`storage`](Self::storage), [`user`](Self::user) and
-/// [`idle`](Self::idle) are sums over all of them. `Display` says it in words.
+/// [`idle`](Self::idle) are sums over all threads. `Display` prints a summary.
 ///
 /// # Example
 ///
@@ -42,92 +155,98 @@ use crate::dataset::listed;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
-    pub(crate) reading: Reading,
+    pub(crate) snapshot: Snapshot,
     pub(crate) workers: usize,
-    pub(crate) window: usize,
+    pub(crate) prefetch: usize,
     pub(crate) scattered: Arc<[String]>,
 }
 
 impl Report {
-    /// The time of all passes, from the begin of each to its last batch so far.
+    /// The time of all passes, from the start of each to its last batch so far.
     pub fn wall(&self) -> Duration {
-        Duration::from_nanos(self.reading.wall)
+        Duration::from_nanos(self.snapshot.wall)
     }
 
-    /// How long the consumer waited for batches, or made them itself: all of them without workers,
-    /// some where it would have waited long.
+    /// How long the consumer waited for batches, or loaded them itself: all of them without workers,
+    /// some with workers, in place of waiting.
     pub fn waited(&self) -> Duration {
-        Duration::from_nanos(self.reading.waited)
+        Duration::from_nanos(self.snapshot.waited)
     }
 
-    /// How long tensors were made out of what workers had gathered.
+    /// How long tensors were made of gathered rows.
     pub fn upload(&self) -> Duration {
-        Duration::from_nanos(self.reading.upload)
+        Duration::from_nanos(self.snapshot.upload)
     }
 
-    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran
-    /// there.
+    /// How long functions given to [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) ran on
+    /// those tensors.
     pub fn map(&self) -> Duration {
-        Duration::from_nanos(self.reading.map)
+        Duration::from_nanos(self.snapshot.map)
     }
 
     /// Whether [`upload`](Self::upload) and [`map`](Self::map) were done by a thread of their own,
     /// ahead of the consumer.
     pub fn is_ahead(&self) -> bool {
-        self.reading.ahead > 0
+        self.snapshot.ahead > 0
     }
 
-    /// What is left of the [`wall`](Self::wall): the training.
+    /// The rest of the [`wall`](Self::wall): the training.
     pub fn consumer(&self) -> Duration {
-        let ahead = Duration::from_nanos(self.reading.ahead);
+        let ahead = Duration::from_nanos(self.snapshot.ahead);
         let made = (self.upload() + self.map()).saturating_sub(ahead);
         self.wall().saturating_sub(self.waited() + made)
     }
 
-    /// How long rows were gathered and converted, on all threads together, waits for storage not
-    /// included.
+    /// How long rows were gathered and converted, on all threads together, without waits for
+    /// storage.
     pub fn gather(&self) -> Duration {
-        let other = self.reading.user + self.reading.storage;
-        Duration::from_nanos(self.reading.busy.saturating_sub(other))
+        let other = self.snapshot.user + self.snapshot.storage;
+        Duration::from_nanos(self.snapshot.busy.saturating_sub(other))
     }
 
     /// How long all threads together were blocked while they read files of more than 256 MiB, which
-    /// may not be in memory; 0 where the system does not tell.
+    /// may not be in memory; 0 if the system cannot tell.
     pub fn storage(&self) -> Duration {
-        Duration::from_nanos(self.reading.storage.min(self.reading.busy))
+        Duration::from_nanos(self.snapshot.storage.min(self.snapshot.busy))
     }
 
     /// How long datasets and batchers that are not of this crate ran, and functions given to `map`
     /// behind those, on all threads together.
     pub fn user(&self) -> Duration {
-        Duration::from_nanos(self.reading.user)
+        Duration::from_nanos(self.snapshot.user)
     }
 
-    /// How long workers had nothing to do, since enough was ready.
+    /// How long workers slept because enough batches were ready.
     pub fn idle(&self) -> Duration {
-        Duration::from_nanos(self.reading.idle)
+        Duration::from_nanos(self.snapshot.idle)
     }
 
     /// How many batches were yielded.
     pub fn batches(&self) -> u64 {
-        self.reading.batches
+        self.snapshot.batches
     }
 
     /// How many rows those had, padding included.
     pub fn rows(&self) -> u64 {
-        self.reading.rows
+        self.snapshot.rows
     }
 
-    /// How many bytes went to the device; 0 for batchers that are not of this crate, which make
-    /// their own tensors.
+    /// How many bytes went to the device; 0 for batchers other than
+    /// [`NpyBatcher`](crate::NpyBatcher), which make their own tensors.
     pub fn uploaded_bytes(&self) -> u64 {
-        self.reading.uploaded_bytes
+        self.snapshot.uploaded_bytes
     }
 
-    /// How many workers there are now, and how many batches may be loaded ahead: what was asked
-    /// for, or found by [`AUTOTUNE`](crate::AUTOTUNE).
-    pub fn setting(&self) -> (usize, usize) {
-        (self.workers, self.window)
+    /// How many workers a pass has. It may be less than
+    /// [`num_workers`](crate::DataLoaderBuilder::num_workers) asked for, which says when.
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many batches may be loaded ahead of the consumer, as found so far, see
+    /// [`prefetch`](crate::DataLoaderBuilder::prefetch).
+    pub fn prefetch(&self) -> usize {
+        self.prefetch
     }
 
     /// The columns whose rows lie scattered in their files, as those of a table in Fortran order do:
@@ -139,21 +258,19 @@ impl Report {
 
     /// Rows a second.
     pub fn rows_per_second(&self) -> f64 {
-        self.reading.rows as f64 / self.wall().as_secs_f64().max(1e-9)
+        self.snapshot.rows as f64 / self.wall().as_secs_f64().max(1e-9)
     }
 
-    /// By which factor the training would get faster if batches cost nothing at all: 1 if it never
-    /// waits. To measure it instead of computing it, train with
-    /// [`Loader::headroom`](crate::Loader::headroom).
-    pub fn headroom(&self) -> f64 {
+    /// How many times faster the training would be if batches cost nothing: 1 if it never waits.
+    pub fn max_speedup(&self) -> f64 {
         let consumer = self.consumer().as_secs_f64();
         (self.wall().as_secs_f64() / consumer.max(1e-9)).max(1.0)
     }
 
-    /// What happened after an earlier report of the same loader.
+    /// What was added after an earlier report of the same loader.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
-            reading: self.reading.since(&earlier.reading),
+            snapshot: self.snapshot.since(&earlier.snapshot),
             ..self.clone()
         }
     }
@@ -161,7 +278,7 @@ impl Report {
     /// What limits the speed, and what to do about it, in a sentence.
     pub fn verdict(&self) -> String {
         let wall = self.wall().as_secs_f64();
-        if self.reading.batches == 0 || wall == 0.0 {
+        if self.snapshot.batches == 0 || wall == 0.0 {
             return "no batch was yielded yet".to_owned();
         }
         let share = |part: Duration| part.as_secs_f64() / wall;
@@ -170,22 +287,24 @@ impl Report {
             share(self.upload()),
             share(self.map()),
         );
-        // Ahead of the consumer, they cost it what it waits for them.
+        // What is done ahead of the consumer costs it only the time that it waits.
         let ours = share(self.wall().saturating_sub(self.consumer()));
-        let gain = 100.0 * (self.headroom() - 1.0);
+        let gain = 100.0 * (self.max_speedup() - 1.0);
         if ours < 0.05 {
             return format!(
                 "the model is the limit: a faster loader would gain {} %",
                 gain.round().max(f64::from(gain > 0.05))
             );
         }
-        let would_gain = match gain < 1000.0 {
-            true => format!("batches that cost nothing would gain {gain:.0} %"),
-            false => "the consumer does next to nothing with its batches".to_owned(),
+        let would_gain = if gain < 1000.0 {
+            format!("batches that cost nothing would gain {gain:.0} %")
+        } else {
+            "the consumer does next to nothing with its batches".to_owned()
         };
-        let is_made_too_slowly = match self.is_ahead() {
-            true => upload + map > 0.8,
-            false => upload.max(map) >= waited,
+        let is_made_too_slowly = if self.is_ahead() {
+            upload + map > 0.8
+        } else {
+            upload.max(map) >= waited
         };
         if is_made_too_slowly && map >= upload {
             return format!("the function given to map is the limit: {would_gain}");
@@ -225,7 +344,7 @@ impl fmt::Display for Report {
             self.rows_per_second(),
             self.uploaded_bytes() as f64 / 1e6,
             self.workers,
-            self.window,
+            self.prefetch,
         )?;
         writeln!(
             f,
@@ -238,8 +357,8 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "making batches: gather {:.1} %, storage {:.1} %, your code {:.1} %, idle {:.1} % of that \
-             time, over all threads",
+            "making batches: gather {:.1} %, storage {:.1} %, your code {:.1} %, idle {:.1} % of \
+             that time, over all threads",
             percent(self.gather()),
             percent(self.storage()),
             percent(self.user()),
@@ -260,9 +379,9 @@ impl fmt::Display for Report {
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
-            .field("reading", &self.reading)
+            .field("snapshot", &self.snapshot)
             .field("workers", &self.workers)
-            .field("window", &self.window)
+            .field("prefetch", &self.prefetch)
             .field("scattered", &self.scattered)
             .finish()
     }
@@ -272,11 +391,11 @@ impl fmt::Debug for Report {
 mod tests {
     use super::*;
 
-    fn report(reading: Reading, workers: usize) -> Report {
+    fn report(snapshot: Snapshot, workers: usize) -> Report {
         Report {
-            reading,
+            snapshot,
             workers,
-            window: 4,
+            prefetch: 4,
             scattered: Arc::default(),
         }
     }
@@ -284,79 +403,80 @@ mod tests {
     #[test]
     fn the_verdict_names_what_is_in_the_way() {
         let second = 1_000_000_000;
-        let reading = Reading {
+        let snapshot = Snapshot {
             wall: 10 * second,
             batches: 100,
             rows: 1000,
-            ..Reading::default()
+            ..Snapshot::default()
         };
-        let verdict = |reading, workers| report(reading, workers).verdict();
-        let model = Reading {
+        let verdict = |snapshot, workers| report(snapshot, workers).verdict();
+        let model = Snapshot {
             waited: second / 10,
-            ..reading
+            ..snapshot
         };
         assert_eq!(
             verdict(model, 2),
             "the model is the limit: a faster loader would gain 1 %"
         );
-        let waits = Reading {
+        let waits = Snapshot {
             waited: 5 * second,
             busy: 9 * second,
-            ..reading
+            ..snapshot
         };
         assert_eq!(
             verdict(waits, 0),
-            "the gather is the limit: batches that cost nothing would gain 100 %; workers would do it meanwhile"
+            "the gather is the limit: batches that cost nothing would gain 100 %; workers would do \
+             it meanwhile"
         );
-        let disk = Reading {
+        let disk = Snapshot {
             storage: 8 * second,
             ..waits
         };
         assert!(verdict(disk, 1).starts_with("the storage is the limit"));
-        let user = Reading {
+        let user = Snapshot {
             user: 9 * second,
             ..waits
         };
         assert!(verdict(user, 1).starts_with("code of your own"));
-        let upload = Reading {
+        let upload = Snapshot {
             upload: 6 * second,
-            ..reading
+            ..snapshot
         };
         assert!(verdict(upload, 1).starts_with("the upload to the device"));
-        let map = Reading {
+        let map = Snapshot {
             map: 6 * second,
-            ..reading
+            ..snapshot
         };
         assert!(verdict(map, 1).starts_with("the function given to map"));
         // Ahead of the consumer, they are in the way only if it waits for them.
-        let ahead = Reading {
+        let ahead = Snapshot {
             waited: 7 * second,
             upload: 9 * second,
             ahead: 9 * second,
             busy: 4 * second,
-            ..reading
+            ..snapshot
         };
         assert!(verdict(ahead, 1).starts_with("the upload to the device"));
         assert_eq!(report(ahead, 1).consumer().as_secs(), 3);
-        let hidden = Reading {
+        let hidden = Snapshot {
             waited: second / 10,
             ..ahead
         };
         assert!(verdict(hidden, 1).starts_with("the model is the limit"));
-        assert!(verdict(Reading::default(), 1).starts_with("no batch"));
+        assert!(verdict(Snapshot::default(), 1).starts_with("no batch"));
     }
 
     #[test]
     fn reports_are_subtracted() {
-        let first = Reading {
+        let first = Snapshot {
             wall: 5,
             batches: 1,
-            ..Reading::default()
+            ..Snapshot::default()
         };
-        let second = Reading {
+        let second = Snapshot {
             wall: 9,
             batches: 3,
-            ..Reading::default()
+            ..Snapshot::default()
         };
         let since = report(second, 1).since(&report(first, 1));
         assert_eq!((since.wall().as_nanos(), since.batches()), (4, 2));

@@ -1,7 +1,6 @@
-//! Where batches come from: rows are turned into host memory or batches, on any thread.
+//! Where batches come from: rows become host memory or whole batches, on any thread.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -9,244 +8,236 @@ use std::time::Instant;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
-use burn_npy_core::Error;
+use burn_npy_core::{Error, ErrorKind};
 
-use super::BatchInfo;
-use super::draw::Draw;
-use super::error::{Cause, Failure, SharedError};
-use super::meter::Spent;
-use crate::batcher::{Assemble, NpyBatcher};
+use super::error::{Cause, Failure, SharedError, guarded};
+use super::report::Counters;
+use super::rows::{BatchInfo, RowScratch};
+use crate::batcher::NpyBatcher;
 use crate::bound::{Advice, Bound, Gathered, RowKind};
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
 
-/// What a worker makes of the rows of a batch.
-pub(crate) enum Loaded<O> {
-    /// Memory of the host, which one thread turns into tensors, the consumer's or an uploader: a
+/// The rows of a batch, loaded.
+pub(crate) enum BatchData<O> {
+    /// Memory of the host. One thread makes tensors of it, the consumer or the uploader, since a
     /// CubeCL stream with its memory pool belongs to a thread.
     Host(Gathered),
-    /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is
-    /// moved several times.
-    Batch(Box<O>),
+    /// A whole batch. It is boxed because tensors are large and this is moved several times.
+    Done(Box<O>),
 }
 
-/// Makes batches of the items at given indices of a dataset.
-pub(crate) trait Source<O>: Send + Sync {
-    /// The size of an item in a batch, where it is known.
-    fn item_bytes(&self) -> Option<usize>;
+/// What a thread does while it loads a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It gathers rows that are in memory.
+    Memory,
+    /// It gathers rows of files that may have to be read from a disk.
+    Files,
+    /// It runs code of the user: a dataset or a batcher.
+    UserCode,
+}
 
-    /// The columns whose rows lie scattered in their files, where they are known.
+/// Loads batches of the rows of a dataset.
+pub(crate) trait Source<O>: Send + Sync {
+    /// The size of a row in a batch, in bytes, if it is known.
+    fn row_bytes(&self) -> Option<usize>;
+
+    /// What [`load`](Self::load) does.
+    fn work(&self) -> Work;
+
+    /// The columns whose rows lie scattered in their files.
     fn scattered(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Prepares for a pass, in a random order or in that of the files.
+    /// Prepares for a pass, in a random order or in the order of the files.
     fn advise(&self, random: bool);
 
-    /// How many rows before they are loaded [`announce`](Self::announce) should know of them; 0 if
+    /// How many rows before they are loaded [`readahead`](Self::readahead) should be called; 0 if
     /// it does nothing.
-    fn rows_ahead(&self) -> usize {
+    fn readahead_rows(&self) -> usize {
         0
     }
 
-    /// Says that a batch will be loaded soon.
-    fn announce(&self, _info: &BatchInfo) {}
+    /// Has the system read some rows that will be loaded soon.
+    fn readahead(&self, _rows: &[u64]) {}
 
-    /// Whether [`load`](Self::load) may wait for a disk.
-    fn waits_for_storage(&self) -> bool {
-        false
-    }
-
-    /// Whether [`load`](Self::load) is our gather; else it runs code of the user.
-    fn is_gather(&self) -> bool {
-        false
-    }
-
-    /// Whether [`finish`](Self::finish) takes memory of the host to that of a device, which is
-    /// worth a thread of its own.
+    /// Whether [`finish`](Self::finish) copies host memory to a device, which is worth a thread of
+    /// its own.
     fn uploads(&self) -> bool {
         false
     }
 
-    /// The part that a worker does. The batch is one of those that were drawn, or some of its rows.
-    /// What of it is code of the user is counted in the draw.
-    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure>;
-
-    /// Gives all batches that were drawn, in their order, at once. False if this source does not do
-    /// that or one of them fails; then those that were given do not count, and what is wrong is
-    /// left to [`load`](Self::load) to find. The items are memory to work with.
-    fn load_run(
+    /// Loads a batch, or some of its rows.
+    fn load(
         &self,
-        _draw: &Draw,
-        _items: &mut Vec<usize>,
-        _give: &mut dyn FnMut(Loaded<O>),
-    ) -> bool {
-        false
+        batch: &BatchInfo,
+        scratch: &mut RowScratch,
+        counters: &Counters,
+    ) -> Result<BatchData<O>, Failure>;
+
+    /// Loads batches that were drawn together at once. `None` if this source does not do that, or
+    /// if one of them fails; then [`load`](Self::load) finds out what is wrong.
+    fn load_run(&self, _: &[BatchInfo], _: &mut RowScratch) -> Option<Vec<BatchData<O>>> {
+        None
     }
 
-    /// The part that one thread does in order, and what of it was spent on code of the user.
+    /// Makes the batch of the user from what was loaded, on the thread that makes tensors.
     fn finish(
         &self,
-        loaded: Loaded<O>,
-        info: &BatchInfo,
-        spent: &mut Spent,
-    ) -> std::result::Result<O, Failure>;
+        data: BatchData<O>,
+        batch: &BatchInfo,
+        counters: &Counters,
+    ) -> Result<O, Failure>;
 
-    /// The same source with another device.
+    /// The same source for another device.
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
 }
 
-/// How many of the rows that come after a batch the gather is told.
-const LOOK_AHEAD: usize = 32;
-
-/// The items of a batch, as indices of the dataset.
-fn items(info: &BatchInfo) -> Vec<usize> {
-    info.rows().iter().map(|row| *row as usize).collect()
-}
-
-pub(crate) fn guarded<T>(
-    who: &'static str,
-    f: impl FnOnce() -> T,
-) -> std::result::Result<T, Failure> {
-    // What a panic leaves half done belongs to the batch that is given up, or to code of the
-    // user that is asked again only in another epoch.
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
-}
-
-fn assemble<O>(
-    assemble: &dyn Assemble<O>,
-    loaded: Loaded<O>,
+/// Makes tensors of host memory, with the batcher that gathered it.
+fn upload<O>(
+    batcher: &NpyBatcher<O>,
+    data: Gathered,
     device: &Device,
-) -> std::result::Result<O, Failure> {
-    match loaded {
-        Loaded::Batch(batch) => Ok(*batch),
-        Loaded::Host(gathered) => guarded("batch type", || {
-            assemble.assemble(&mut gathered.uploads(), device)
-        }),
-    }
+    counters: &Counters,
+) -> Result<O, Failure> {
+    let start = Instant::now();
+    let bytes = data.bytes();
+    let assemble = || batcher.assemble.assemble(&mut data.uploads(), device);
+    let batch = guarded("batch type", assemble);
+    Counters::add(&counters.upload, start.elapsed());
+    Counters::count(&counters.uploaded_bytes, bytes as u64);
+    batch
 }
 
-/// Our dataset with our batcher: indices go straight to the gather, and no item is ever made.
-pub(crate) struct Direct<O> {
+/// If a gather fails because of one row, the failure names the first such row.
+fn name_row<R>(
+    failure: Failure,
+    batch: &BatchInfo,
+    rows: &[R],
+    gather: impl Fn(&[R]) -> Result<Gathered, Failure>,
+) -> Failure {
+    if failure.cause.may_be_of_a_row() {
+        for (number, row) in batch.rows().iter().zip(rows) {
+            if let Err(failure) = gather(std::slice::from_ref(row)) {
+                return failure.of_row(*number);
+            }
+        }
+    }
+    failure
+}
+
+/// Our dataset with our batcher: row numbers go straight to the gather, and no item is made.
+pub(crate) struct NpySource<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
-    bound: Arc<Bound>,
+    layout: Arc<Bound>,
     device: Device,
 }
 
-impl<O: 'static> Direct<O> {
+impl<O: 'static> NpySource<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
+        let fit = batcher.gather.bind(dataset.shared_columns(), &device)?;
         Ok(Self {
-            bound: batcher
-                .gather
-                .bind(dataset.shared_columns(), &device)?
-                .alone,
+            layout: fit.alone,
             dataset,
             batcher,
             device,
         })
     }
 
-    /// The rows of the files, in some memory if they are not the items as they are.
-    fn rows_of<'a>(&self, items: &'a [u64], rows: &'a mut Vec<usize>) -> &'a [usize] {
-        if cfg!(target_pointer_width = "64") && self.dataset.row_map().is_identity() {
-            return bytemuck::cast_slice(items);
+    /// Rows of the dataset as rows of its files, in `memory` if they are not the same.
+    fn file_rows<'a>(&self, rows: &'a [u64], memory: &'a mut Vec<usize>) -> &'a [usize] {
+        let map = self.dataset.row_map();
+        if cfg!(target_pointer_width = "64") && map.is_identity() {
+            return bytemuck::cast_slice(rows);
         }
-        rows.clear();
-        self.rows(items, rows);
-        rows
+        memory.clear();
+        memory.extend(rows.iter().map(|row| map.map(*row as usize)));
+        memory
     }
 
-    /// Puts the rows of the files behind what is there.
-    fn rows(&self, items: &[u64], rows: &mut Vec<usize>) {
-        let map = self.dataset.row_map();
-        match map.is_identity() {
-            true => rows.extend(items.iter().map(|item| *item as usize)),
-            false => rows.extend(items.iter().map(|item| map.map(*item as usize))),
-        }
+    fn gather(&self, rows: &[usize]) -> Result<Gathered, Failure> {
+        let pool = self.batcher.gather.pool();
+        Ok(guarded("gather", || self.layout.gather(pool, rows, &[]))??)
     }
 }
 
-impl<O: Send + 'static> Source<O> for Direct<O> {
-    fn item_bytes(&self) -> Option<usize> {
-        Some(self.bound.row_bytes())
+impl<O: Send + 'static> Source<O> for NpySource<O> {
+    fn row_bytes(&self) -> Option<usize> {
+        Some(self.layout.row_bytes())
+    }
+
+    fn work(&self) -> Work {
+        if self.layout.rows_ahead() > 0 {
+            Work::Files
+        } else {
+            Work::Memory
+        }
     }
 
     fn scattered(&self) -> Vec<String> {
-        let columns = self.bound.columns.iter();
-        let scattered = columns.filter(|bound| bound.column.is_scattered());
-        scattered.map(|bound| bound.name.clone()).collect()
+        let columns = self.layout.columns.iter();
+        let scattered = columns.filter(|column| column.column.is_scattered());
+        scattered.map(|column| column.name.clone()).collect()
     }
 
     fn advise(&self, random: bool) {
-        self.bound.advise(random);
+        self.layout.advise(random);
     }
 
-    fn rows_ahead(&self) -> usize {
-        self.bound.rows_ahead()
+    fn readahead_rows(&self) -> usize {
+        self.layout.rows_ahead()
     }
 
-    fn announce(&self, info: &BatchInfo) {
-        let mut rows = Vec::new();
-        self.rows(info.rows(), &mut rows);
-        self.bound.announce(&rows);
-    }
-
-    fn waits_for_storage(&self) -> bool {
-        self.bound.rows_ahead() > 0
-    }
-
-    fn is_gather(&self) -> bool {
-        true
+    fn readahead(&self, rows: &[u64]) {
+        self.layout.announce(self.file_rows(rows, &mut Vec::new()));
     }
 
     fn uploads(&self) -> bool {
         has_own_memory(&self.device)
     }
 
-    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
-        let mut rows = std::mem::take(&mut draw.items);
-        rows.clear();
-        self.rows(info.rows(), &mut rows);
-        let after = draw.after(info.batch());
-        self.rows(&after[..after.len().min(LOOK_AHEAD)], &mut rows);
-        let loaded = self.load_rows(info, &rows, &mut draw.checked);
-        draw.items = rows;
-        loaded
+    fn load(
+        &self,
+        batch: &BatchInfo,
+        scratch: &mut RowScratch,
+        _: &Counters,
+    ) -> Result<BatchData<O>, Failure> {
+        self.layout.check()?;
+        let rows = self.file_rows(batch.rows(), &mut scratch.file_rows);
+        match self.gather(rows) {
+            Ok(data) => Ok(BatchData::Host(data)),
+            Err(failure) => Err(name_row(failure, batch, rows, |rows| self.gather(rows))),
+        }
     }
 
     fn load_run(
         &self,
-        draw: &Draw,
-        rows: &mut Vec<usize>,
-        give: &mut dyn FnMut(Loaded<O>),
-    ) -> bool {
-        if !self.bound.has_runs() {
-            return false;
+        batches: &[BatchInfo],
+        scratch: &mut RowScratch,
+    ) -> Option<Vec<BatchData<O>>> {
+        if batches.len() > 1 && !self.layout.has_runs() {
+            return None;
         }
-        let (items, ends) = draw.all();
-        let rows = self.rows_of(items, rows);
-        let gather = || -> Result<()> {
-            self.bound.check()?;
-            let all = self.bound.gather(self.batcher.gather.pool(), rows, &[])?;
-            let mut start = 0;
-            for end in ends {
-                give(Loaded::Host(all.part(start..end)));
-                start = end;
-            }
-            Ok(())
+        let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows);
+        self.layout.check().ok()?;
+        let all = self.gather(rows).ok()?;
+        let mut start = 0;
+        let part = |batch: &BatchInfo| {
+            let end = start + batch.rows().len();
+            BatchData::Host(all.part(std::mem::replace(&mut start, end)..end))
         };
-        matches!(guarded("gather", gather), Ok(Ok(())))
+        Some(batches.iter().map(part).collect())
     }
 
-    fn finish(
-        &self,
-        loaded: Loaded<O>,
-        _: &BatchInfo,
-        _: &mut Spent,
-    ) -> std::result::Result<O, Failure> {
-        assemble(&*self.batcher.assemble, loaded, &self.device)
+    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Result<O, Failure> {
+        match data {
+            BatchData::Done(batch) => Ok(*batch),
+            BatchData::Host(data) => upload(&self.batcher, data, &self.device, counters),
+        }
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
@@ -255,60 +246,26 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
     }
 }
 
-impl<O: Send + 'static> Direct<O> {
-    /// The first of the rows are those of the batch, the others come after it.
-    fn load_rows(
-        &self,
-        info: &BatchInfo,
-        rows: &[usize],
-        checked: &mut bool,
-    ) -> std::result::Result<Loaded<O>, Failure> {
-        let (rows, ahead) = rows.split_at(info.rows().len());
-        // The files are looked at before each run of batches, which are made in one go.
-        if !std::mem::replace(checked, true) {
-            self.bound.check().map_err(Failure::from)?;
-        }
-        let gather = |rows: &[usize], ahead: &[usize]| -> std::result::Result<_, Failure> {
-            let pool = self.batcher.gather.pool();
-            guarded("gather", || self.bound.gather(pool, rows, ahead))?.map_err(Failure::from)
-        };
-        let failure = match gather(rows, ahead) {
-            Ok(data) => return Ok(Loaded::Host(data)),
-            Err(failure) => failure,
-        };
-        if failure.cause.may_be_of_a_row() {
-            // Which one was it?
-            for (item, row) in info.rows().iter().zip(rows) {
-                if let Err(failure) = gather(&[*row], &[]) {
-                    return Err(failure.of_row(*item));
-                }
-            }
-        }
-        Err(failure)
-    }
-}
-
-/// Any dataset with any batcher. Nothing is asked of the dataset but the items of batches: it may
-/// give another item each time that it is asked.
-pub(crate) struct General<I, O> {
+/// Any dataset with any batcher. The dataset is asked for nothing but the items of batches, since
+/// it may return another item each time.
+pub(crate) struct AnySource<I, O> {
     dataset: Arc<dyn Dataset<I>>,
     batcher: Arc<dyn Batcher<I, O>>,
     /// The batcher, if it is ours: then items are rows, and errors need no panic.
     npy: Option<NpyBatcher<O>>,
-    /// The pass that began last, for the files of rows as they come.
+    /// The pass that started last, for the files of the rows.
     pass: AtomicU64,
     /// Whether its order is random.
     random: AtomicBool,
-    /// What the columns of the first batch were, if items are rows: rows may be of several
-    /// datasets.
+    /// The columns of the first batch, if items are rows: they may come from several datasets.
     kinds: OnceLock<Vec<RowKind>>,
     device: Device,
 }
 
-/// The numbers of passes over all sources, from 1 on.
+/// Numbers the passes over all sources, from 1 on.
 static PASSES: AtomicU64 = AtomicU64::new(1);
 
-impl<I: 'static, O: 'static> General<I, O> {
+impl<I: 'static, O: 'static> AnySource<I, O> {
     pub(crate) fn new(
         dataset: Arc<dyn Dataset<I>>,
         batcher: Arc<dyn Batcher<I, O>>,
@@ -326,38 +283,56 @@ impl<I: 'static, O: 'static> General<I, O> {
         }
     }
 
-    /// A batch, if its tensors have the dtypes and shapes of the rows of the first batch.
-    fn like_the_first(&self, gathered: Gathered) -> Result<Loaded<O>> {
-        let bound = gathered.bound();
-        bound.expect_kinds(self.kinds.get_or_init(|| bound.kinds()))?;
-        Ok(Loaded::Host(gathered))
+    fn items(&self, rows: &[u64]) -> Result<Vec<I>, Failure> {
+        let indices: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+        let items = match guarded("dataset", || self.dataset.get_many(indices))? {
+            Ok(items) => items,
+            Err(error) => {
+                // Find the row, to name it.
+                for row in rows {
+                    let item = guarded("dataset", || self.dataset.get(*row as usize))?;
+                    if let Err(error) = item {
+                        return Err(Failure::from(Cause::error(error)).of_row(*row));
+                    }
+                }
+                return Err(Cause::error(error).into());
+            }
+        };
+        if items.len() != rows.len() {
+            let message = format!(
+                "the dataset gave {} items when asked for {}",
+                items.len(),
+                rows.len()
+            );
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
+        Ok(items)
     }
 
-    fn items(&self, items: Vec<usize>) -> std::result::Result<Vec<I>, Failure> {
-        let error = match guarded("dataset", || self.dataset.get_many(items.clone()))? {
-            Ok(items) => return Ok(items),
-            Err(error) => error,
-        };
-        // Which one was it? A dataset that gives another item each time has lost these, but so it
-        // has if nobody asks: the batch has failed.
-        for item in items {
-            if let Err(error) = guarded("dataset", || self.dataset.get(item))? {
-                return Err(Failure::from(Cause::error(error)).of_row(item as u64));
-            }
-        }
-        Err(Cause::error(error).into())
+    /// Gathers rows with our batcher.
+    fn gather(&self, npy: &NpyBatcher<O>, rows: &[Row]) -> Result<Gathered, Failure> {
+        let advice = Some(Advice {
+            pass: self.pass.load(Ordering::Relaxed),
+            random: self.random.load(Ordering::Relaxed),
+        });
+        let gather = || npy.gather.rows(rows, &self.device, advice);
+        Ok(guarded("gather", gather)??)
     }
 }
 
-/// The items as rows, if they are.
-fn rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
+/// The items as rows, if they are rows.
+fn as_rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
     let items: Box<dyn Any> = Box::new(items);
     items.downcast().ok().map(|rows| *rows)
 }
 
-impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
-    fn item_bytes(&self) -> Option<usize> {
+impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
+    fn row_bytes(&self) -> Option<usize> {
         None
+    }
+
+    fn work(&self) -> Work {
+        Work::UserCode
     }
 
     fn advise(&self, random: bool) {
@@ -370,64 +345,41 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
         self.npy.is_some() && has_own_memory(&self.device)
     }
 
-    fn load(&self, info: &BatchInfo, draw: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
-        let count = info.rows().len();
+    fn load(
+        &self,
+        batch: &BatchInfo,
+        _: &mut RowScratch,
+        counters: &Counters,
+    ) -> Result<BatchData<O>, Failure> {
         let start = Instant::now();
-        let items = self.items(items(info));
-        draw.user += start.elapsed();
+        let items = self.items(batch.rows());
+        Counters::add(&counters.user, start.elapsed());
         let items = items?;
-        if items.len() != count {
-            let found = items.len();
-            return Err(Cause::error(Error::new(
-                burn_npy_core::ErrorKind::Usage,
-                format!("the dataset gave {found} items when asked for {count}"),
-            ))
-            .into());
-        }
-        match &self.npy {
-            Some(npy) => {
-                let rows = rows(items).unwrap_or_default();
-                let advice = Some(Advice {
-                    pass: self.pass.load(Ordering::Relaxed),
-                    random: self.random.load(Ordering::Relaxed),
-                });
-                let gather = |rows: &[Row]| -> std::result::Result<Gathered, Failure> {
-                    guarded("gather", || npy.gather.rows(rows, &self.device, advice))?
-                        .map_err(Failure::from)
-                };
-                let failure = match gather(&rows) {
-                    Ok(gathered) => return self.like_the_first(gathered).map_err(Failure::from),
-                    Err(failure) => failure,
-                };
-                if failure.cause.may_be_of_a_row() {
-                    // Which one was it?
-                    for (item, row) in info.rows().iter().zip(&rows) {
-                        if let Err(failure) = gather(std::slice::from_ref(row)) {
-                            return Err(failure.of_row(*item));
-                        }
-                    }
-                }
-                Err(failure)
+        let Some(npy) = &self.npy else {
+            let start = Instant::now();
+            let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
+            Counters::add(&counters.user, start.elapsed());
+            return Ok(BatchData::Done(Box::new(batch?)));
+        };
+        let rows = as_rows(items).unwrap_or_default();
+        match self.gather(npy, &rows) {
+            Ok(data) => {
+                let layout = data.bound();
+                layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
+                Ok(BatchData::Host(data))
             }
-            None => {
-                let start = Instant::now();
-                let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
-                draw.user += start.elapsed();
-                Ok(Loaded::Batch(Box::new(batch?)))
+            Err(failure) => {
+                let gather = |rows: &[Row]| self.gather(npy, rows);
+                Err(name_row(failure, batch, &rows, gather))
             }
         }
     }
 
-    fn finish(
-        &self,
-        loaded: Loaded<O>,
-        _: &BatchInfo,
-        _: &mut Spent,
-    ) -> std::result::Result<O, Failure> {
-        match (&self.npy, loaded) {
-            (_, Loaded::Batch(batch)) => Ok(*batch),
-            (Some(npy), loaded) => assemble(&*npy.assemble, loaded, &self.device),
-            (None, Loaded::Host(_)) => unreachable!("only our batcher loads into host memory"),
+    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Result<O, Failure> {
+        match (&self.npy, data) {
+            (_, BatchData::Done(batch)) => Ok(*batch),
+            (Some(npy), BatchData::Host(data)) => upload(npy, data, &self.device, counters),
+            (None, BatchData::Host(_)) => unreachable!("only our batcher loads into host memory"),
         }
     }
 
@@ -438,34 +390,141 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
     }
 }
 
-/// A source that could not be moved to a device: every batch is the reason.
-pub(crate) struct Failed {
-    pub(crate) error: Arc<Error>,
+/// A function of the user that changes a batch.
+pub(crate) type Map<O, P> = Arc<dyn Fn(O, &BatchInfo) -> P + Send + Sync>;
+
+/// Batches of another source, changed by a function of the user: by the worker if it makes whole
+/// batches, otherwise where tensors are made.
+pub(crate) struct MappedSource<O, P> {
+    pub(crate) source: Arc<dyn Source<O>>,
+    pub(crate) map: Map<O, P>,
 }
 
-impl<O: Send + 'static> Source<O> for Failed {
-    fn item_bytes(&self) -> Option<usize> {
-        None
+impl<O, P> MappedSource<O, P> {
+    fn apply(&self, batch: O, info: &BatchInfo) -> Result<P, Failure> {
+        guarded("map", || (self.map)(batch, info))
+    }
+}
+
+impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
+    fn row_bytes(&self) -> Option<usize> {
+        self.source.row_bytes()
     }
 
-    fn advise(&self, _: bool) {}
+    fn work(&self) -> Work {
+        self.source.work()
+    }
 
-    fn load(&self, _: &BatchInfo, _: &mut Draw) -> std::result::Result<Loaded<O>, Failure> {
-        Err(Cause::error(SharedError(self.error.clone())).into())
+    fn scattered(&self) -> Vec<String> {
+        self.source.scattered()
+    }
+
+    fn advise(&self, random: bool) {
+        self.source.advise(random);
+    }
+
+    fn readahead_rows(&self) -> usize {
+        self.source.readahead_rows()
+    }
+
+    fn readahead(&self, rows: &[u64]) {
+        self.source.readahead(rows);
+    }
+
+    fn uploads(&self) -> bool {
+        self.source.uploads()
+    }
+
+    fn load(
+        &self,
+        batch: &BatchInfo,
+        scratch: &mut RowScratch,
+        counters: &Counters,
+    ) -> Result<BatchData<P>, Failure> {
+        match self.source.load(batch, scratch, counters)? {
+            BatchData::Host(data) => Ok(BatchData::Host(data)),
+            BatchData::Done(done) => {
+                let start = Instant::now();
+                let mapped = self.apply(*done, batch);
+                Counters::add(&counters.user, start.elapsed());
+                Ok(BatchData::Done(Box::new(mapped?)))
+            }
+        }
+    }
+
+    fn load_run(
+        &self,
+        batches: &[BatchInfo],
+        scratch: &mut RowScratch,
+    ) -> Option<Vec<BatchData<P>>> {
+        let host = |data| match data {
+            BatchData::Host(data) => Some(BatchData::Host(data)),
+            // Each goes through the function by itself.
+            BatchData::Done(_) => None,
+        };
+        let run = self.source.load_run(batches, scratch)?;
+        run.into_iter().map(host).collect()
     }
 
     fn finish(
         &self,
-        _: Loaded<O>,
+        data: BatchData<P>,
+        info: &BatchInfo,
+        counters: &Counters,
+    ) -> Result<P, Failure> {
+        let data = match data {
+            BatchData::Done(batch) => return Ok(*batch),
+            BatchData::Host(data) => BatchData::Host(data),
+        };
+        let batch = self.source.finish(data, info, counters)?;
+        let start = Instant::now();
+        let mapped = self.apply(batch, info);
+        Counters::add(&counters.map, start.elapsed());
+        mapped
+    }
+
+    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<P>>> {
+        Ok(Arc::new(Self {
+            source: self.source.to_device(device)?,
+            map: self.map.clone(),
+        }))
+    }
+}
+
+/// A source that cannot be used on its device: every batch fails with the reason.
+pub(crate) struct ErrorSource(pub(crate) Arc<Error>);
+
+impl ErrorSource {
+    fn failure(&self) -> Failure {
+        Cause::error(SharedError(self.0.clone())).into()
+    }
+}
+
+impl<O: Send + 'static> Source<O> for ErrorSource {
+    fn row_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    fn work(&self) -> Work {
+        Work::Memory
+    }
+
+    fn advise(&self, _: bool) {}
+
+    fn load(
+        &self,
         _: &BatchInfo,
-        _: &mut Spent,
-    ) -> std::result::Result<O, Failure> {
-        Err(Cause::error(SharedError(self.error.clone())).into())
+        _: &mut RowScratch,
+        _: &Counters,
+    ) -> Result<BatchData<O>, Failure> {
+        Err(self.failure())
+    }
+
+    fn finish(&self, _: BatchData<O>, _: &BatchInfo, _: &Counters) -> Result<O, Failure> {
+        Err(self.failure())
     }
 
     fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<O>>> {
-        Ok(Arc::new(Self {
-            error: self.error.clone(),
-        }))
+        Ok(Arc::new(Self(self.0.clone())))
     }
 }

@@ -1,30 +1,28 @@
-//! Where a loader is, in a form that can be saved, and what it may be resumed with.
+//! How far a loader has come, and the form of it that can be saved and resumed.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn_npy_core::{Error, ErrorKind, Order, Result, Sampler};
 use serde::{Deserialize, Serialize};
 
-use super::Loader;
-use super::cursor::At;
-use super::fingerprint::Fingerprint;
-use super::hex;
-use super::on_error::{Ledger, SkippedRow};
+use super::error::{SkippedRow, SkippedRows};
+use super::fingerprint::{Fingerprint, hex};
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// How far a loader has come: what was yielded, whatever was loaded ahead.
+/// How far a loader has come: it counts the batches that were yielded, not those loaded ahead.
 ///
-/// [`Loader::state`] and [`LoaderIter::state`](crate::LoaderIter::state) give it,
-/// [`DataLoaderBuilder::resume`](crate::DataLoaderBuilder::resume) and [`Loader::resume`] go on
-/// from it. It is a cursor of a few hundred bytes, to be saved with `serde` next to the model and
-/// the optimizer, in one step: the example `resume` shows how.
+/// [`Loader::state`](crate::Loader::state) and [`LoaderIter::state`](crate::LoaderIter::state)
+/// return it. [`DataLoaderBuilder::resume`](crate::DataLoaderBuilder::resume) and
+/// [`Loader::resume`](crate::Loader::resume) continue from it. It has a few hundred bytes. Save it
+/// with `serde` together with the model and the optimizer, in one step, as the example `resume`
+/// does.
 ///
-/// The cursor is a position of the epoch's order below which all shards have had everything, if
-/// they have come equally far. So it does not matter with how many workers, which batch size or how
-/// many shards the epoch is gone on with: each row still comes once. If a pass was dropped before
-/// its end, the state leads to its rest.
+/// The state holds a position in the order of the epoch. All shards have done every position below
+/// it, if they have come equally far. So an epoch can be resumed with another number of workers,
+/// another batch size or another number of shards, and each row still comes once. The state of a
+/// pass that was dropped continues with the rest of that pass.
 ///
 /// # Example
 ///
@@ -37,7 +35,7 @@ const VERSION: u32 = 1;
 /// let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all()).shuffle(42);
 ///
 /// let loader = builder().batch_size(10).try_build(dataset.clone())?;
-/// let mut pass = loader.pass();
+/// let mut pass = loader.iter();
 /// let first = pass.by_ref().take(4).count();
 /// let saved = serde_json::to_string(&pass.state())?;
 ///
@@ -45,7 +43,7 @@ const VERSION: u32 = 1;
 /// let state: State = serde_json::from_str(&saved)?;
 /// assert_eq!((state.epoch(), state.position()), (0, 40));
 /// let loader = builder().batch_size(6).resume(state).try_build(dataset)?;
-/// assert_eq!((first, loader.pass().count()), (4, 10));
+/// assert_eq!((first, loader.iter().count()), (4, 10));
 /// # Ok(())
 /// # }
 /// ```
@@ -61,33 +59,33 @@ pub struct State {
     epoch: u64,
     position: u64,
     dataset: Fingerprint,
-    skipped: Ledger,
+    skipped: SkippedRows,
 }
 
 impl State {
-    /// The epoch that is gone on with, counted from 0. When an epoch is over, it is the next one.
+    /// The epoch to continue, counted from 0. At the end of an epoch it is the next one.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// How many positions of the epoch's order are done, over all shards; 0 at the start of an
+    /// How many positions of the order of the epoch are done, over all shards; 0 at the start of an
     /// epoch.
     pub fn position(&self) -> u64 {
         self.position
     }
 
     /// The rows that were skipped so far, see [`OnError`](crate::OnError), in the order of the
-    /// dataset. With shards, those of the shard whose state it is.
+    /// dataset. With shards, the rows that this shard skipped.
     pub fn skipped(&self) -> &[SkippedRow] {
         self.skipped.rows()
     }
 }
 
-/// What decides about the batches of a loader: a state only fits the same.
+/// What the batches of a loader depend on: a state only fits a loader with the same.
 #[derive(Debug)]
 pub(crate) struct Identity {
     sampler: Sampler,
-    /// It takes a while for samplers with tables, so it is computed when it is asked for.
+    /// Computed when it is needed, since it takes long for samplers with tables.
     sampler_print: OnceLock<u64>,
     dataset: Fingerprint,
     positions: u64,
@@ -109,21 +107,21 @@ impl Identity {
             .get_or_init(|| self.sampler.fingerprint())
     }
 
-    pub(crate) fn state(&self, at: At) -> State {
+    pub(crate) fn state(&self, cursor: Cursor) -> State {
         State {
             version: VERSION,
             order: Order::VERSION,
             sampler: self.sampler_print(),
             seed: self.sampler.seed(),
-            epoch: at.epoch,
-            position: at.position,
+            epoch: cursor.epoch,
+            position: cursor.position,
             dataset: self.dataset.clone(),
-            skipped: at.skipped,
+            skipped: cursor.skipped,
         }
     }
 
-    /// The place of a state, if it is one of the same dataset in the same order.
-    pub(crate) fn place(&self, state: &State) -> Result<At> {
+    /// The cursor of a state of the same dataset in the same order.
+    pub(crate) fn cursor(&self, state: &State) -> Result<Cursor> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Usage, message));
         if state.version != VERSION {
             return refuse(format!(
@@ -134,7 +132,7 @@ impl Identity {
         if state.order != Order::VERSION {
             return refuse(format!(
                 "the state has version {} of the order, but this is version {}: the rest of the \
-                 epoch, or the random numbers of its rows, would be others; go on with the version \
+                 epoch, or the random numbers of its rows, would be others; resume with the version \
                  of burn-npy that saved the state, or start anew",
                 state.order,
                 Order::VERSION
@@ -166,20 +164,29 @@ impl Identity {
                 state.position, self.positions
             ));
         }
-        let mut at = At {
+        let mut cursor = Cursor {
             epoch: state.epoch,
             position: state.position,
             skipped: state.skipped.clone().sorted(),
         };
         if self.positions > 0 {
-            at.normalise(self.positions);
+            cursor.normalise(self.positions);
         }
-        Ok(at)
+        Ok(cursor)
     }
 }
 
-impl At {
-    /// The end of an epoch is the start of the next.
+/// What was yielded, and nothing else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    pub(crate) epoch: u64,
+    /// The first position of the epoch that some shard still has to do.
+    pub(crate) position: u64,
+    pub(crate) skipped: SkippedRows,
+}
+
+impl Cursor {
+    /// Makes the end of an epoch the start of the next.
     pub(crate) fn normalise(&mut self, positions: u64) {
         if self.position >= positions {
             (self.epoch, self.position) = (self.epoch.wrapping_add(1), 0);
@@ -187,35 +194,74 @@ impl At {
     }
 }
 
-impl<O> Loader<O> {
-    /// How far the loader has come: after what the last pass has yielded so far, also if that pass
-    /// is still running. Passes of [`epoch`](Self::epoch) and batches of
-    /// [`batch_at`](Self::batch_at) do not count, nor do those of copies that
-    /// [`slice`](burn::data::dataloader::DataLoader::slice) and
-    /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner`
-    /// uses; their rows that were skipped are in [`skipped`](Self::skipped).
-    pub fn state(&self) -> State {
-        self.identity.state(self.cursor.at())
+/// The cursor of a loader and of its latest pass. Only the pass that started last moves it.
+#[derive(Debug)]
+pub(crate) struct SharedCursor(Mutex<CursorState>);
+
+#[derive(Clone, Debug)]
+struct CursorState {
+    cursor: Cursor,
+    /// The epoch and the position at which the next pass starts.
+    next: (u64, u64),
+    /// The number of the pass that moves the cursor.
+    pass: u64,
+}
+
+/// The right of one pass to move the cursor.
+pub(crate) type Ticket = u64;
+
+impl SharedCursor {
+    pub(crate) fn new(cursor: Cursor) -> Self {
+        Self(Mutex::new(CursorState {
+            next: (cursor.epoch, cursor.position),
+            cursor,
+            pass: 0,
+        }))
     }
 
-    /// Goes on from a state: the next pass is the rest of its epoch, and the ones after it are as
-    /// if nothing had happened. The number of workers, the batch size and the shards may be others
-    /// than those of the loader that the state is from. If the batches are the same, so are their
-    /// numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Usage`] for a state of another dataset, another sampler, another seed, or
-    /// another version, naming what differs. A dataset is known by its length and, if it is an
-    /// [`NpyDataset`](crate::NpyDataset), by the names, dtypes, shapes and some rows of its
-    /// columns.
-    pub fn resume(&self, state: &State) -> Result<()> {
-        self.cursor.set(self.identity.place(state)?);
-        Ok(())
+    /// A cursor at the same place, for another loader.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
     }
 
-    /// The epoch of the next pass, counted from 0.
-    pub fn next_epoch(&self) -> u64 {
-        self.cursor.next_epoch()
+    /// Starts the next pass.
+    pub(crate) fn start(&self) -> (Cursor, Ticket) {
+        let mut state = self.lock();
+        (state.cursor.epoch, state.cursor.position) = state.next;
+        state.next = (state.cursor.epoch.wrapping_add(1), 0);
+        state.pass += 1;
+        (state.cursor.clone(), state.pass)
+    }
+
+    /// Moves to where a pass is, if that pass is still the latest, and adds the rows that it
+    /// skipped.
+    pub(crate) fn advance(&self, ticket: Ticket, to: &Cursor, skipped: Vec<SkippedRow>) {
+        let mut state = self.lock();
+        if state.pass == ticket {
+            (state.cursor.epoch, state.cursor.position) = (to.epoch, to.position);
+            state.cursor.skipped.add(skipped);
+        }
+    }
+
+    /// Moves to a place. A pass that is running does not move the cursor any more.
+    pub(crate) fn set(&self, cursor: Cursor) {
+        let mut state = self.lock();
+        state.next = (cursor.epoch, cursor.position);
+        state.cursor = cursor;
+        state.pass += 1;
+    }
+
+    pub(crate) fn get(&self) -> Cursor {
+        self.lock().cursor.clone()
+    }
+
+    /// The epoch of the next pass.
+    pub(crate) fn next_epoch(&self) -> u64 {
+        self.lock().next.0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CursorState> {
+        // A panic leaves no change half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,360 +1,324 @@
-//! The threads of one pass, and the window between them and the consumer.
+//! The threads of one pass: workers, which load batches ahead of the consumer, and on a GPU an
+//! uploader, which makes tensors of them a batch ahead.
 //!
-//! Who takes the batches is called the consumer here; on a GPU that is the `uploader`, which stands
-//! between.
+//! Workers claim batches of the [`Window`], load them and fill them in, until none is left or the
+//! pass is dropped. The consumer takes them in order. Where it would sleep, it claims and loads
+//! batches like a worker, unless loading runs code of the user or may wait for a disk. Without
+//! workers it loads all of them, by the same code.
 //!
-//! One mutex guards the [state](window::State). A batch is in one of five states:
+//! While the consumer loads batches too, one more thread than there are cores would only get in the
+//! way, so there are at most `cores - 1` workers then. A consumer that is busy with its model has a
+//! core for itself by the same rule. Code of the user, and files on a disk, get exactly as many
+//! workers as were asked for.
 //!
-//! * *open*: its number is not below `next`;
-//! * *claimed*: below `next`, and its slot is empty; one worker is loading it, without the lock;
-//! * *loaded*: its slot is full, or its worker has it in hand together with others of its run;
-//! * *fetched*: its number is below `fetched`; it has no slot, and the consumer has it at hand;
-//! * *yielded*: the consumer has given it away.
+//! With workers and a device that has its own memory, the uploader is the consumer of the window.
+//! It is one thread with one CubeCL stream, which owns all memory of batches. While the user works
+//! with a batch, the next one is copied to the device.
 //!
-//! Invariants: `yielded <= fetched <= next`, `next <= end` unless a batch failed, `next - yielded
-//! <= window` (or one more, see below), and `slots[i]` belongs to batch `fetched + i`. So at most
-//! `window` batches are claimed, loaded or fetched, which bounds the memory, and the consumer has
-//! them in order. It says what it has yielded when it comes for more.
-//!
-//! To pass one small batch costs more than to load it, so they are passed in runs: a worker claims
-//! a run of neighbours and fills their slots at once, and the consumer fetches all that are ready,
-//! but no more than half of the window, so that the workers can go on meanwhile. Runs are short at
-//! the begin of a pass, where the consumer has nothing yet.
-//!
-//! A consumer that waits longer than it works *helps*: where it would wait, it claims and loads
-//! batches like a worker, for which nobody has to be woken. Runs are shorter then, and if they are
-//! single batches, the window has room for one more. If there are not more cores than workers, it
-//! takes the place of one, who pauses. So two workers on two cores are never three threads that
-//! wake each other. A consumer that has work to do with its batches does not help, nor where
-//! loading runs code of the user, or may wait for a disk; and it takes nobody's place where batches
-//! are large.
-//!
-//! A consumer that hardly waits is *busy*, and keeps a core for itself: of the workers that wait,
-//! no more are woken than there are other cores, and those that pause or have no thread yet stay
-//! so. To wake a thread is not cheap either, 20 us in a virtual machine. So a busy consumer says
-//! when it will have come for more, and a worker that finds no room *dozes* until then, for which
-//! nobody has to wake it. If those that are awake are too few, the consumer waits, and so is not
-//! busy any more; how long the first batch took does not count, nor what it waits for if there are
-//! not more cores than workers and those that are awake had to wait for room not long ago.
-//!
-//! Who waits, and who wakes: a worker waits for `room` while no batch may be claimed, unless the
-//! consumer is about to fetch, when it only lets others run for a moment. The consumer wakes as
-//! many as there is room for when it fetches, first those that ran on another processor, and all
-//! when it stops or no batch is left; those that pause, when it neither helps nor is busy; those
-//! that doze, when nothing is loaded. The consumer waits for `loaded` while slot 0 is empty, and if
-//! it helps, only when it can claim nothing; the worker that fills slot 0 wakes it. A worker waits
-//! with no batch in its hands, and only if less than a run is left of the window, so with at least
-//! half of the window loaded or being loaded. So nobody waits for ever.
-//!
-//! The consumer is also who tunes (see `tune`): when it fetches, it may change the window, start
-//! more threads, or say that fewer are to go on. A worker that is not to go on leaves before it
-//! claims, and marks itself as gone under the lock, so that its place can be filled again.
-//!
-//! How it stops: a worker leaves when `stopped` is set, or when every batch is claimed. A batch
-//! that failed sets `end` behind itself, so nothing after it is claimed. Dropping [`Workers`] sets
-//! `stopped` and joins; that takes as long as the batches that are being loaded, one a worker.
+//! Dropping [`Workers`] stops the window and joins the threads, which takes as long as the batches
+//! that are being loaded.
 
-mod window;
-
-use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::Settings;
+use burn::tensor::StreamId;
+
+use super::epoch::{Epoch, LoadedBatch};
 use super::error::{Cause, Failure};
-use super::meter::Meter;
-use super::pass::{Made, Pass};
-use window::{Hands, Shared, processor};
+use super::report::{Counters, Stopwatch};
+use super::rows::RowScratch;
+use super::source::{BatchData, Work};
+use super::window::{Limits, Window};
+use crate::Result;
 
-/// How often a worker looks again for the room that a consumer makes who was woken and has only to
-/// run. To sleep meanwhile and to be woken takes longer: with batches of 12 MB, two workers were
-/// idle for 12 % of one's time, and so for 7 %.
-const MOST_YIELDS: u32 = 100;
-/// From this size of a batch on the memory is what bounds two threads: the consumer takes no
-/// worker's place.
-const LARGE_BATCH: usize = 24 << 20;
+/// Lets the loader choose the number of workers, or how many batches are loaded ahead. The batches
+/// and their order are the same, whatever it chooses.
+///
+/// It chooses one worker fewer than there are cores, so that the training keeps a core, but at
+/// least one. For [`prefetch`](crate::DataLoaderBuilder::prefetch) it starts with a few batches and
+/// doubles that each time that the consumer finds no batch ready although enough were before.
+pub const AUTOTUNE: usize = usize::MAX;
 
-/// A consumer that works so many times as long as it waits, or longer, is busy.
-const BUSY: u32 = 32;
+/// How many bytes of small batches are passed between threads at a time.
+const RUN_BYTES: usize = 512 << 10;
+/// How many batches that may be.
+const MAX_RUN: usize = 32;
+/// How many batches may be loaded ahead, however small.
+const MAX_PREFETCH: usize = 4096;
 
-/// For how many windows of batches no worker must have had to wait for room before one that has no
-/// core is woken.
-const IDLED: u64 = 4;
-
-/// How the consumer spent its time; what is longer ago counts less.
-#[derive(Default)]
-struct Recent {
-    worked: Duration,
-    waited: Duration,
-    /// What of that was for the first batch of the pass, which nobody could have loaded before.
-    began: Duration,
+/// What the user asked for of workers and prefetch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PrefetchOptions {
+    pub(crate) num_workers: usize,
+    /// How many batches may be loaded ahead; `None` or [`AUTOTUNE`] leaves it to the loader.
+    pub(crate) batches: Option<usize>,
+    /// How many bytes those may take.
+    pub(crate) bytes: usize,
 }
 
-impl Recent {
-    fn add(&mut self, worked: Duration, waited: Duration) {
-        let began = match self.worked.is_zero() {
-            true => waited,
-            false => Duration::ZERO,
+/// How a pass is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    pub(crate) threads: usize,
+    /// Whether the consumer loads batches where it would sleep.
+    pub(crate) helps: bool,
+    pub(crate) limits: Limits,
+}
+
+impl PrefetchOptions {
+    /// How batches are loaded that need this work and have so many rows, and so many bytes if that
+    /// is known.
+    pub(crate) fn schedule(
+        self,
+        work: Work,
+        batch_size: usize,
+        batch_bytes: Option<usize>,
+        cores: usize,
+    ) -> Schedule {
+        let spare = cores.saturating_sub(1).max(1);
+        let threads = match self.num_workers {
+            AUTOTUNE => spare,
+            asked if work == Work::Memory => asked.min(spare),
+            asked => asked,
         };
-        for (sum, new) in [
-            (&mut self.worked, worked),
-            (&mut self.waited, waited),
-            (&mut self.began, began),
-        ] {
-            *sum = *sum * 7 / 8 + new;
+        // The numbers of its rows live as long as the batch.
+        let numbers = batch_size.saturating_mul(size_of::<u64>());
+        let fits = |batch: usize| self.bytes / batch.saturating_add(numbers);
+        let most = batch_bytes
+            .map_or(MAX_PREFETCH, fits)
+            .clamp(1, MAX_PREFETCH);
+        let asked = self.batches.filter(|batches| *batches != AUTOTUNE);
+        let max = asked.unwrap_or(most).clamp(1, most);
+        // The workers and the consumer.
+        let loaders = threads + 1;
+        let run = match (work, batch_bytes) {
+            (Work::UserCode, _) | (_, None) => 1,
+            // A consumer that waits for a disk waits for the next batch alone.
+            (Work::Files, _) if threads == 0 => 1,
+            (_, Some(bytes)) => (RUN_BYTES / bytes)
+                .min(MAX_RUN)
+                .min(max / (2 * loaders))
+                .max(1),
+        };
+        // Two claims for each.
+        let usual = (2 * loaders * run).min(max);
+        let (limit, max_limit) = match (asked, batch_bytes) {
+            (Some(_), _) => (max, max),
+            // Nobody knows what more batches would take.
+            (None, None) => (usual, usual),
+            (None, Some(_)) => (usual, max),
+        };
+        // The consumer has up to `run` batches at hand, one of which is given away.
+        let at_hand = run - 1;
+        Schedule {
+            threads,
+            helps: work == Work::Memory || threads == 0,
+            limits: Limits {
+                run: run as u64,
+                limit: (limit - at_hand) as u64,
+                max_limit: (max_limit - at_hand) as u64,
+            },
         }
     }
+}
 
-    /// Whether it would rather load batches than wait.
-    fn mostly_waits(&self) -> bool {
-        self.waited >= self.worked
+/// What the passes of a loader share.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerConfig {
+    pub(crate) options: PrefetchOptions,
+    pub(crate) batch_size: usize,
+    /// How many threads can run at the same time.
+    pub(crate) cores: usize,
+    pub(crate) counters: Arc<Counters>,
+    /// The limit of the window that the last pass came to; 0 before the first.
+    pub(crate) found_limit: Arc<AtomicU64>,
+    /// A CubeCL stream for each worker. Streams own memory on the device, so new ones for the
+    /// threads of each pass would be a leak.
+    pub(crate) streams: Arc<[StreamId]>,
+    /// The stream of the uploader.
+    pub(crate) upload_stream: StreamId,
+}
+
+impl WorkerConfig {
+    /// How the batches of a source are loaded.
+    pub(crate) fn schedule(&self, work: Work, row_bytes: Option<usize>) -> Schedule {
+        let bytes = row_bytes.map(|bytes| bytes.saturating_mul(self.batch_size).max(1));
+        let mut schedule = self
+            .options
+            .schedule(work, self.batch_size, bytes, self.cores);
+        let Limits {
+            limit, max_limit, ..
+        } = &mut schedule.limits;
+        *limit = self
+            .found_limit
+            .load(Ordering::Relaxed)
+            .clamp(*limit, *max_limit);
+        schedule
     }
 
-    fn hardly_waits(&self) -> bool {
-        self.waited.saturating_sub(self.began) * BUSY < self.worked
+    /// The same for other batches, with a prefetch of their own.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            found_limit: Arc::default(),
+            ..self.clone()
+        }
     }
 }
 
-/// How the consumer came by its batches.
-struct Fetch {
-    at: Instant,
-    waited: Duration,
-    batches: u32,
+/// The batches of a claim, up to the first that failed.
+type Run<O> = Vec<Result<LoadedBatch<O>, Failure>>;
+
+/// What the threads of a pass share.
+struct Shared<O> {
+    epoch: Arc<Epoch<O>>,
+    window: Window<Run<O>>,
+    config: WorkerConfig,
+    /// The length of a claim.
+    run: u64,
+    /// The first batch whose files nobody has begun to read ahead.
+    unread: AtomicU64,
 }
 
-/// The threads of a pass.
+impl<O> Shared<O> {
+    /// Loads what was claimed, and fills it in.
+    fn load(&self, claim: Range<u64>, scratch: &mut RowScratch) {
+        let watch = Stopwatch::start(self.epoch.source.work() == Work::Files);
+        self.readahead(claim.end);
+        let stop = || self.window.is_stopped();
+        let run = self.epoch.load(claim.clone(), scratch, &stop);
+        watch.stop(&self.config.counters);
+        if self.epoch.source.row_bytes().is_none()
+            && let Some(Ok(LoadedBatch {
+                data: Some(BatchData::Host(data)),
+                info,
+                ..
+            })) = run.last()
+        {
+            let bytes = data.bytes().saturating_add(size_of_val(info.rows()));
+            self.window
+                .restrict((self.config.options.bytes / bytes.max(1)) as u64);
+        }
+        let failed = run.last().is_some_and(Result::is_err);
+        let end = failed.then(|| claim.start + run.len() as u64);
+        self.window.fill(&claim, run, end);
+    }
+
+    /// Reads files for batches that come later. The first batches of a pass are wanted at once, so
+    /// the distance grows with each claim.
+    fn readahead(&self, claimed: u64) {
+        let Some(ahead) = self.epoch.readahead else {
+            return;
+        };
+        let unread = self.unread.load(Ordering::Relaxed).max(claimed);
+        let ahead = claimed.saturating_add(ahead.max(self.window.limit()));
+        let step = unread.saturating_add(2 * self.run);
+        let until = ahead.min(step).min(self.epoch.plan.batches().end);
+        let from = self.unread.fetch_max(until, Ordering::Relaxed);
+        if from < until {
+            self.epoch.readahead(from..until);
+        }
+    }
+}
+
+/// The batches of a pass in order, and the threads that load them.
 pub(crate) struct Workers<O> {
     shared: Arc<Shared<O>>,
-    /// Batches that were fetched and not yet given away.
-    fetched: VecDeque<Result<Made<O>, Failure>>,
-    /// Whether who takes them is the consumer, whose waiting is counted.
-    by_consumer: bool,
-    last: Option<Fetch>,
-    recent: Recent,
-    /// Whether the consumer may load batches.
-    may_help: bool,
-    /// Whether a batch is of [`LARGE_BATCH`] bytes.
-    is_large: bool,
-    hands: Hands<O>,
+    /// The rest of the claim that was taken last.
+    ready: std::vec::IntoIter<Result<LoadedBatch<O>, Failure>>,
+    /// Whether the consumer loads batches where it would sleep.
+    helps: bool,
+    /// Whether the thread that takes them is the consumer, whose waiting is counted.
+    is_consumer: bool,
+    scratch: RowScratch,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<O: Send + 'static> Workers<O> {
-    /// Starts the threads.
-    pub(crate) fn start(
-        pass: Arc<Pass<O>>,
-        settings: &Settings,
-        by_consumer: bool,
-    ) -> Result<Self, Failure> {
-        let may_help = pass.source.is_gather() && !pass.source.waits_for_storage();
-        let is_large = settings
-            .batch_bytes
-            .is_some_and(|bytes| bytes >= LARGE_BATCH);
-        let mut workers = Self {
-            shared: Arc::new(Shared::new(pass, settings)),
-            fetched: VecDeque::new(),
-            by_consumer,
-            last: None,
-            recent: Recent::default(),
-            may_help,
-            is_large,
-            hands: Hands::default(),
-            threads: Vec::with_capacity(settings.streams.len()),
-        };
-        let helps = workers.helps(settings.setting().workers);
-        // Fewer threads do the same work, but there must be one.
-        match workers.staff(helps) {
-            Err(error) if workers.threads.is_empty() => Err(Cause::error(error).into()),
-            _ => Ok(workers),
-        }
-    }
-
-    /// Whether the consumer should load batches, where there are so many workers.
-    fn helps(&self, workers: usize) -> bool {
-        let takes_place = workers >= self.shared.settings.cores;
-        self.may_help && !(takes_place && self.is_large) && self.recent.mostly_waits()
-    }
-
-    /// Starts a thread for each worker that should go on and has none. Who would pause for a
-    /// consumer that helps needs none yet.
-    fn staff(&mut self, helps: bool) -> std::io::Result<()> {
-        let mut state = self.shared.lock();
-        for index in 0..state.setting.workers {
-            if state.alive[index] || (index > 0 && helps && self.shared.pauses(index)) {
-                continue;
-            }
-            let shared = self.shared.clone();
-            let stream = shared.settings.streams[index];
+    /// Starts the workers.
+    fn start(epoch: Arc<Epoch<O>>, config: &WorkerConfig, schedule: Schedule) -> Self {
+        let batches = epoch.plan.batches();
+        let shared = Arc::new(Shared {
+            unread: AtomicU64::new(batches.start),
+            run: schedule.limits.run,
+            window: Window::new(batches, schedule.limits),
+            epoch,
+            config: config.clone(),
+        });
+        let mut threads = Vec::with_capacity(schedule.threads);
+        for (index, stream) in config.streams.iter().take(schedule.threads).enumerate() {
+            let (shared, stream) = (shared.clone(), *stream);
             let thread = thread::Builder::new()
                 .name(format!("burn-npy-{index}"))
-                .spawn(move || stream.executes(|| work(&shared, index)))?;
-            state.alive[index] = true;
-            self.threads.push(thread);
+                .spawn(move || stream.executes(|| work(&shared)));
+            // Fewer threads do the same work, and without any the consumer does it.
+            let Ok(thread) = thread else { break };
+            threads.push(thread);
         }
-        drop(state);
-        // Those who are gone are joined at once, so that their number does not grow.
-        for index in (0..self.threads.len()).rev() {
-            if self.threads[index].is_finished() {
-                let _ = self.threads.swap_remove(index).join();
+        Self {
+            shared,
+            ready: Vec::new().into_iter(),
+            helps: schedule.helps || threads.is_empty(),
+            is_consumer: true,
+            scratch: RowScratch::default(),
+            threads,
+        }
+    }
+
+    /// The next batch. It must not be called more often than there are batches, nor after a
+    /// failure.
+    fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
+        loop {
+            if let Some(batch) = self.ready.next() {
+                return batch;
             }
+            self.ready = self.take_run().into_iter();
         }
-        Ok(())
     }
 
-    /// The next batch in order. It must not be called more often than there are batches, nor after
-    /// a failure.
-    pub(crate) fn take(&mut self) -> Result<Made<O>, Failure> {
-        if self.fetched.is_empty() {
-            self.fetch();
-            self.tune();
+    fn take_run(&mut self) -> Run<O> {
+        let window = &self.shared.window;
+        if let Some(run) = window.pop() {
+            return run;
         }
-        let batch = self.fetched.pop_front();
-        batch.unwrap_or_else(|| unreachable!("at least one batch was fetched"))
-    }
-
-    /// Fetches the next batches, at least one.
-    fn fetch(&mut self) {
-        let shared = &*self.shared;
-        let mut state = shared.lock();
-        // What the consumer does with a batch.
-        let mut step = Duration::ZERO;
-        if let Some(last) = self.last.take() {
-            let worked = last.at.elapsed();
-            self.recent.add(worked, last.waited);
-            step = worked / last.batches;
-        }
-        let helps = self.helps(state.setting.workers);
-        state.helps = helps;
-        // On one core there is none to be kept, and who mostly waits needs none.
-        let keeps_core = self.may_help && !self.recent.mostly_waits() && shared.settings.cores > 1;
-        // Where all workers would be one thread too many, and those that are awake have time, more
-        // of them are no help.
-        let suffices = state.setting.workers >= shared.settings.cores
-            && state.next - state.idled < IDLED * state.setting.window as u64;
-        state.busy = keeps_core && (self.recent.hardly_waits() || suffices);
-        let needs_all = !helps && !state.busy;
-        state.yielded = state.fetched;
-        // What is waited for may need the room of those that were yielded.
-        shared.wake_workers(&mut state);
-        let most = match state.run {
-            1 => 1,
-            _ => (state.setting.window / 2).max(1),
-        };
-        if state.pausing > 0 && needs_all {
-            shared.wake_all();
-        }
-        let mut waited = Duration::ZERO;
-        if !state.is_ready() {
-            shared.wake_dozing(&state);
-            let start = Instant::now();
-            let idle;
-            (state, idle) = shared.wait_or_help(state, helps.then_some(&mut self.hands));
-            waited = start.elapsed();
-            if self.by_consumer {
-                let meter = &shared.settings.meter;
-                Meter::add(&meter.waited, waited);
-                Meter::add(&meter.helped, waited.saturating_sub(idle));
+        let start = Instant::now();
+        let run = loop {
+            let claim = if self.helps { window.try_claim() } else { None };
+            match claim {
+                Some(claim) => self.shared.load(claim, &mut self.scratch),
+                None => window.wait_filled(),
             }
-        }
-        while self.fetched.len() < most
-            && let Some(Some(_)) = state.slots.front()
-        {
-            self.fetched.extend(state.slots.pop_front().flatten());
-            state.fetched += 1;
-        }
-        // The first of them is given away at once.
-        state.yielded = state.fetched - (self.fetched.len() as u64 - 1);
-        shared.wake_workers(&mut state);
-        let is_short = needs_all && state.next < state.end && !state.is_staffed();
-        let at = Instant::now();
-        let batches = self.fetched.len() as u32;
-        // A bit later, lest a worker comes too early.
-        state.due = state.busy.then(|| at + step * batches + step / 2);
-        drop(state);
-        self.last = Some(Fetch {
-            at,
-            waited,
-            batches,
-        });
-        if is_short {
-            let _ = self.staff(false);
-        }
-    }
-
-    /// Changes the setting if it is time to.
-    fn tune(&mut self) {
-        let settings = &self.shared.settings;
-        let Some(mut tuner) = settings.tuner() else {
-            return;
+            if let Some(run) = window.pop() {
+                break run;
+            }
         };
-        if !tuner.look(settings.meter.read()) {
-            return;
+        if self.is_consumer {
+            Counters::add(&self.shared.config.counters.waited, start.elapsed());
         }
-        let setting = tuner.setting();
-        drop(tuner);
-        let mut state = self.shared.lock();
-        state.setting = setting;
-        state.run = settings.run(setting) as u64;
-        let helps = state.helps;
-        drop(state);
-        // Some may have to leave.
-        self.shared.wake_all();
-        // If there are no more threads to be had, the trial will show that it gains nothing.
-        let _ = self.staff(helps);
+        run
     }
 }
 
-fn work<O>(shared: &Shared<O>, index: usize) {
-    let mut hands = Hands::default();
-    let mut yields = 0;
-    let mut state = shared.lock();
+/// What a worker does.
+fn work<O>(shared: &Shared<O>) {
+    let mut scratch = RowScratch::default();
     loop {
-        if state.stopped || state.next >= state.end || index >= state.setting.workers {
-            state.alive[index] = false;
-            return;
-        }
-        // The consumer is here instead.
-        if state.helps && shared.pauses(index) {
-            state.pausing += 1;
-            (state, _) = shared.wait(&shared.room[index], state);
-            state.pausing -= 1;
-            continue;
-        }
-        if let Some(claim) = shared.claim(&mut state) {
-            yields = 0;
-            drop(state);
-            state = shared.load(claim, &mut hands);
-        } else if yields < MOST_YIELDS && state.woken {
-            yields += 1;
-            drop(state);
-            thread::yield_now();
-            state = shared.lock();
-        } else if let Some(due) = state.due.take() {
-            state.idled = state.next;
-            state.dozing.push(index);
-            let idle;
-            (state, idle) = shared.wait_until(&shared.room[index], state, due);
-            state.dozing.retain(|dozing| *dozing != index);
-            Meter::add(&shared.settings.meter.idle, idle);
-        } else {
-            state.idled = state.next;
-            state.waiting.push((index, processor()));
-            let idle;
-            (state, idle) = shared.wait(&shared.room[index], state);
-            // Who was woken for no reason is still there.
-            state.waiting.retain(|(waiting, _)| *waiting != index);
-            Meter::add(&shared.settings.meter.idle, idle);
-        }
+        let start = Instant::now();
+        let claim = shared.window.claim_or_wait();
+        Counters::add(&shared.config.counters.idle, start.elapsed());
+        let Some(claim) = claim else { return };
+        shared.load(claim, &mut scratch);
     }
 }
 
 impl<O> Drop for Workers<O> {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        self.shared.lock().stopped = true;
-        self.shared.wake_all();
+        let Shared { window, config, .. } = &*self.shared;
+        window.stop();
+        config.found_limit.store(window.limit(), Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             // Code of the user runs under a guard, so there is no panic to pass on.
             let _ = thread.join();
@@ -362,5 +326,108 @@ impl<O> Drop for Workers<O> {
     }
 }
 
+/// The thread that makes tensors ahead of the consumer.
+pub(crate) struct Uploader<O> {
+    /// `None` only while it is dropped.
+    ready: Option<Receiver<Result<LoadedBatch<O>, Failure>>>,
+    thread: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
+}
+
+impl<O: Send + 'static> Uploader<O> {
+    /// Starts the thread, which takes over the workers.
+    fn start(mut workers: Workers<O>) -> Result<Self, Failure> {
+        workers.is_consumer = false;
+        let config = &workers.shared.config;
+        let (counters, stream) = (config.counters.clone(), config.upload_stream);
+        // The channel holds nothing: the batch that is ready is in the hands of the thread.
+        let (give, ready) = sync_channel(0);
+        let thread = thread::Builder::new()
+            .name("burn-npy-upload".to_owned())
+            .spawn(move || stream.executes(|| upload_all(workers, &give)))
+            .map_err(|error| Failure::from(Cause::error(error)))?;
+        Ok(Self {
+            ready: Some(ready),
+            thread: Some(thread),
+            counters,
+        })
+    }
+
+    fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
+        let start = Instant::now();
+        let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
+        Counters::add(&self.counters.waited, start.elapsed());
+        // Code of the user runs under a guard, so this would be a bug of this crate.
+        let gone = || Cause::panic("upload", Box::new("its thread is gone")).into();
+        batch.unwrap_or_else(|| Err(gone()))
+    }
+}
+
+impl<O> Drop for Uploader<O> {
+    fn drop(&mut self) {
+        // The thread learns that nobody wants its batch when it would give it away.
+        self.ready = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn upload_all<O: Send + 'static>(
+    mut workers: Workers<O>,
+    give: &SyncSender<Result<LoadedBatch<O>, Failure>>,
+) {
+    let epoch = workers.shared.epoch.clone();
+    for _ in epoch.plan.batches() {
+        let batch = workers.take().and_then(|batch| upload(batch, &epoch));
+        let failed = batch.is_err();
+        if give.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The batch with its tensors made.
+fn upload<O>(mut batch: LoadedBatch<O>, epoch: &Epoch<O>) -> Result<LoadedBatch<O>, Failure> {
+    if let Some(data) = batch.data.take() {
+        let start = Instant::now();
+        let done = epoch.finish(data, &batch.info);
+        Counters::add(&epoch.counters.ahead, start.elapsed());
+        batch.data = Some(BatchData::Done(Box::new(done?)));
+    }
+    Ok(batch)
+}
+
+/// Where the consumer takes its batches.
+pub(crate) enum Batches<O> {
+    Workers(Box<Workers<O>>),
+    Uploader(Uploader<O>),
+}
+
+impl<O: Send + 'static> Batches<O> {
+    /// Starts the threads of a pass.
+    pub(crate) fn start(epoch: Arc<Epoch<O>>, config: &WorkerConfig) -> Result<Self, Failure> {
+        let source = &epoch.source;
+        let (schedule, uploads) = (
+            config.schedule(source.work(), source.row_bytes()),
+            source.uploads(),
+        );
+        let workers = Workers::start(epoch, config, schedule);
+        if uploads && schedule.threads > 0 {
+            return Ok(Self::Uploader(Uploader::start(workers)?));
+        }
+        Ok(Self::Workers(Box::new(workers)))
+    }
+
+    /// The next batch in order. It must not be called more often than there are batches, nor after
+    /// a failure.
+    pub(crate) fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
+        match self {
+            Self::Workers(workers) => workers.take(),
+            Self::Uploader(uploader) => uploader.take(),
+        }
+    }
+}
+
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -1,271 +1,303 @@
-//! Who loads which batch, with a source that says so.
+//! Who loads which batch, with a source that keeps a list.
 
-use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use burn::tensor::{Device, StreamId};
+use burn::tensor::Device;
 use burn_npy_core::{Remainder, Sampler, Shard};
 
-use super::super::BatchInfo;
-use super::super::builder::Demand;
-use super::super::cut::Cutter;
-use super::super::draw::Draw;
-use super::super::meter::Spent;
-use super::super::source::{Loaded, Source};
-use super::super::tune::{Bounds, Setting, Tuner};
+use super::super::epoch::Batching;
+use super::super::rows::BatchInfo;
+use super::super::source::Source;
 use super::*;
 
-/// Batches that take a while, with the thread that loaded each, and how many were being loaded
-/// then.
-pub(in crate::loader) struct Slow {
-    len: usize,
-    load: Duration,
-    /// How long every twentieth takes, which is more than a window makes up for.
-    hiccup: Duration,
-    pub(in crate::loader) is_gather: bool,
-    pub(in crate::loader) fails: Option<u64>,
-    loading: AtomicUsize,
-    by: Mutex<Vec<(u64, String, usize)>>,
-}
-
+const MIB: usize = 1 << 20;
 const HERE: &str = "the consumer";
 
+fn options(num_workers: usize, batches: Option<usize>) -> PrefetchOptions {
+    PrefetchOptions {
+        num_workers,
+        batches,
+        bytes: 128 * MIB,
+    }
+}
+
+/// Threads, whether the consumer helps, and the limits of the window.
+fn schedule(options: PrefetchOptions, work: Work, bytes: Option<usize>) -> (usize, bool, [u64; 3]) {
+    let Schedule {
+        threads,
+        helps,
+        limits,
+    } = options.schedule(work, 256, bytes, 4);
+    (threads, helps, [limits.run, limits.limit, limits.max_limit])
+}
+
+#[test]
+fn workers_leave_a_core_to_the_consumer_that_helps() {
+    use Work::{Files, Memory, UserCode};
+    let threads = |num_workers, work| {
+        let (threads, helps, _) = schedule(options(num_workers, None), work, Some(MIB));
+        (threads, helps)
+    };
+    for work in [Memory, Files, UserCode] {
+        assert_eq!(threads(0, work), (0, true), "{work:?}");
+        assert_eq!(threads(AUTOTUNE, work), (3, work == Memory), "{work:?}");
+    }
+    assert_eq!(threads(2, Memory), (2, true));
+    assert_eq!(threads(9, Memory), (3, true));
+    assert_eq!(threads(9, Files), (9, false));
+    assert_eq!(threads(9, UserCode), (9, false));
+    let one_core = options(AUTOTUNE, None).schedule(Memory, 256, Some(MIB), 1);
+    assert_eq!(one_core.threads, 1);
+}
+
+#[test]
+fn small_batches_are_passed_in_runs_within_the_limits() {
+    use Work::{Files, Memory, UserCode};
+    let limits = |options, work, bytes| schedule(options, work, bytes).2;
+    // Two claims for each worker and the consumer; what the consumer has at hand is counted.
+    assert_eq!(
+        limits(options(1, None), Memory, Some(100_000)),
+        [5, 16, 1311]
+    );
+    assert_eq!(limits(options(1, None), Memory, Some(MIB)), [1, 4, 127]);
+    assert_eq!(limits(options(3, None), Memory, Some(64 * MIB)), [1, 1, 1]);
+    assert_eq!(limits(options(1, None), Memory, Some(1)), [32, 97, 4065]);
+    // Asked for.
+    assert_eq!(limits(options(1, Some(1)), Memory, Some(1)), [1, 1, 1]);
+    assert_eq!(limits(options(1, Some(9)), Memory, Some(1)), [2, 8, 8]);
+    assert_eq!(
+        limits(options(1, Some(9)), Memory, Some(64 * MIB)),
+        [1, 1, 1]
+    );
+    // Nobody knows how large batches are.
+    assert_eq!(limits(options(2, None), UserCode, None), [1, 6, 6]);
+    assert_eq!(limits(options(2, Some(9)), UserCode, None), [1, 9, 9]);
+    // Who waits for a disk does not wait for later batches.
+    assert_eq!(limits(options(0, None), Files, Some(1))[0], 1);
+    assert_eq!(limits(options(1, None), Files, Some(1))[0], 32);
+    assert_eq!(limits(options(0, None), Memory, Some(1))[0], 32);
+}
+
+/// Batches that take a while, and the thread that loaded each.
+struct Slow {
+    batches: usize,
+    load: Duration,
+    work: Work,
+    row_bytes: Option<usize>,
+    fails: Option<u64>,
+    by: Mutex<Vec<(u64, String)>>,
+    /// How many batches were loaded and not taken, at most.
+    ahead: AtomicUsize,
+    max_ahead: AtomicUsize,
+}
+
 impl Slow {
-    pub(in crate::loader) fn new(batches: usize, load: Duration) -> Self {
+    fn new(batches: usize, load: Duration, work: Work) -> Self {
         Self {
-            len: batches,
+            batches,
             load,
-            hiccup: load,
-            is_gather: true,
+            work,
+            row_bytes: Some(MIB),
             fails: None,
-            loading: AtomicUsize::new(0),
             by: Mutex::default(),
+            ahead: AtomicUsize::new(0),
+            max_ahead: AtomicUsize::new(0),
         }
     }
 
-    pub(in crate::loader) fn len(&self) -> usize {
-        self.len
+    /// How many batches a thread has loaded.
+    fn loaded_by(&self, thread: &str) -> usize {
+        let by = self.by.lock().unwrap();
+        by.iter().filter(|(_, name)| name == thread).count()
     }
 
-    /// How many batches were loaded.
-    pub(in crate::loader) fn loaded(&self) -> usize {
+    fn loaded(&self) -> usize {
         self.by.lock().unwrap().len()
-    }
-
-    /// How many batches from one on a thread has loaded.
-    fn loaded_by(&self, thread: &str, from: u64) -> usize {
-        let by = self.by.lock().unwrap();
-        by.iter()
-            .filter(|(batch, name, _)| *batch >= from && name == thread)
-            .count()
-    }
-
-    /// How many batches from one on were loaded beside others.
-    fn loaded_together(&self, from: u64) -> usize {
-        let by = self.by.lock().unwrap();
-        by.iter()
-            .filter(|(batch, _, loading)| *batch >= from && *loading > 1)
-            .count()
     }
 }
 
 impl Source<u64> for Slow {
-    fn item_bytes(&self) -> Option<usize> {
-        Some(8)
+    fn row_bytes(&self) -> Option<usize> {
+        self.row_bytes
+    }
+
+    fn work(&self) -> Work {
+        self.work
     }
 
     fn advise(&self, _: bool) {}
 
-    fn is_gather(&self) -> bool {
-        self.is_gather
-    }
-
-    fn load(&self, info: &BatchInfo, _: &mut Draw) -> Result<Loaded<u64>, Failure> {
-        let loading = 1 + self.loading.fetch_add(1, Ordering::Relaxed);
-        thread::sleep(match info.batch() % 20 {
-            19 => self.hiccup,
-            _ => self.load,
-        });
-        self.loading.fetch_sub(1, Ordering::Relaxed);
-        let name = thread::current().name().unwrap_or_default().to_owned();
-        let worker = name.starts_with("burn-npy-");
-        let name = if worker { name } else { HERE.to_owned() };
-        self.by.lock().unwrap().push((info.batch(), name, loading));
-        match self.fails == Some(info.batch()) {
-            true => Err(Cause::panic("test", Box::new("it fails")).into()),
-            false => Ok(Loaded::Batch(Box::new(info.batch()))),
+    fn load(
+        &self,
+        batch: &BatchInfo,
+        _: &mut RowScratch,
+        _: &Counters,
+    ) -> Result<BatchData<u64>, Failure> {
+        let ahead = 1 + self.ahead.fetch_add(1, Ordering::SeqCst);
+        self.max_ahead.fetch_max(ahead, Ordering::SeqCst);
+        if !self.load.is_zero() {
+            thread::sleep(self.load);
         }
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let is_worker = name.starts_with("burn-npy-");
+        let name = if is_worker { name } else { HERE.to_owned() };
+        self.by.lock().unwrap().push((batch.batch(), name));
+        if self.fails == Some(batch.batch()) {
+            return Err(Cause::panic("test", Box::new("it fails")).into());
+        }
+        Ok(BatchData::Done(Box::new(batch.batch())))
     }
 
-    fn finish(&self, _: Loaded<u64>, _: &BatchInfo, _: &mut Spent) -> Result<u64, Failure> {
+    fn finish(&self, _: BatchData<u64>, _: &BatchInfo, _: &Counters) -> Result<u64, Failure> {
         unreachable!("the workers only load")
     }
 
-    fn to_device(&self, _: &Device) -> crate::Result<Arc<dyn Source<u64>>> {
+    fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<u64>>> {
         unreachable!("nobody asks")
     }
 }
 
-/// A pass over batches of one row, and its settings.
-pub(in crate::loader) fn given(
-    source: &Arc<Slow>,
-    workers: usize,
-    cores: usize,
-    batch_bytes: usize,
-) -> (Pass<u64>, Settings) {
-    let window = 8;
-    let setting = Setting { workers, window };
-    let bounds = Bounds {
-        least_workers: workers,
-        most_workers: workers,
-        most_window: window,
-    };
-    let sampler = Sampler::sequential();
-    let cutter = Cutter {
-        positions: source.len as u64,
+/// The workers of a pass over batches of one row.
+fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<u64> {
+    let positions = source.batches as u64;
+    let batching = Batching {
+        positions,
         batch_size: 1,
         drop_last: false,
         shard: Shard::WHOLE,
-        tail: Remainder::default(),
+        remainder: Remainder::default(),
         slice: None,
     };
-    let pass = Pass {
+    let counters: Arc<Counters> = Arc::default();
+    let epoch = Epoch {
         source: source.clone() as Arc<dyn Source<u64>>,
-        cut: cutter.cut(0),
-        order: sampler.order(source.len as u64, 0),
-        epoch: 0,
+        plan: batching.plan(0),
+        order: Sampler::sequential().order(positions, 0),
+        number: 0,
         seed: 0,
-        limit: None,
-        announced_ahead: None,
+        skip_limit: None,
+        readahead: None,
+        counters: counters.clone(),
     };
-    let settings = Settings {
-        sampler,
-        items: source.len as u64,
-        demand: Demand {
-            num_workers: workers,
-            ..Demand::default()
-        },
-        tuner: Arc::new(Mutex::new(Tuner::new(setting, bounds))),
-        run: 2,
-        most_window: window,
-        batch_bytes: Some(batch_bytes),
+    let config = WorkerConfig {
+        options,
+        batch_size: 1,
         cores,
-        meter: Arc::default(),
-        skipped: Arc::default(),
-        streams: (0..workers).map(|_| StreamId::allocate()).collect(),
+        counters,
+        found_limit: Arc::default(),
+        streams: (0..options.num_workers)
+            .map(|_| StreamId::allocate())
+            .collect(),
         upload_stream: StreamId::allocate(),
-        limit: None,
     };
-    (pass, settings)
+    let schedule = config.schedule(source.work, source.row_bytes);
+    Workers::start(Arc::new(epoch), &config, schedule)
 }
 
-/// The workers of such a pass.
-fn start(source: &Arc<Slow>, workers: usize, cores: usize, batch_bytes: usize) -> Workers<u64> {
-    let (pass, settings) = given(source, workers, cores, batch_bytes);
-    Workers::start(Arc::new(pass), &settings, true).unwrap()
-}
-
-fn take(workers: &mut Workers<u64>) -> Result<u64, Failure> {
-    match workers.take()?.loaded {
-        Some(Loaded::Batch(batch)) => Ok(*batch),
+fn take(workers: &mut Workers<u64>, source: &Slow) -> Result<u64, Failure> {
+    let batch = workers.take()?;
+    source.ahead.fetch_sub(1, Ordering::SeqCst);
+    match batch.data {
+        Some(BatchData::Done(batch)) => Ok(*batch),
         _ => panic!("a batch"),
     }
 }
 
-fn take_all(workers: &mut Workers<u64>, batches: Range<u64>, work: Duration) {
+fn take_all(workers: &mut Workers<u64>, source: &Slow, batches: Range<u64>, work: Duration) {
     for batch in batches {
-        assert_eq!(take(workers).unwrap(), batch);
-        thread::sleep(work);
+        assert_eq!(take(workers, source).unwrap(), batch);
+        if !work.is_zero() {
+            thread::sleep(work);
+        }
     }
 }
 
 #[test]
 fn a_consumer_that_would_only_wait_loads_batches() {
-    let source = Arc::new(Slow::new(200, Duration::from_micros(200)));
-    take_all(&mut start(&source, 1, 8, 8), 0..200, Duration::ZERO);
-    let counts = [HERE, "burn-npy-0"].map(|who| source.loaded_by(who, 0));
+    let load = Duration::from_micros(200);
+    let source = Arc::new(Slow::new(200, load, Work::Memory));
+    let mut workers = start(&source, options(1, None), 8);
+    take_all(&mut workers, &source, 0..200, Duration::ZERO);
+    let counts = [HERE, "burn-npy-0"].map(|who| source.loaded_by(who));
     assert_eq!(counts[0] + counts[1], 200);
     assert!(counts.iter().all(|count| *count >= 40), "{counts:?}");
 }
 
 #[test]
-fn on_few_cores_the_consumer_takes_the_place_of_a_worker() {
-    let source = Arc::new(Slow::new(200, Duration::from_micros(500)));
-    take_all(&mut start(&source, 2, 2, 8), 0..200, Duration::ZERO);
-    let [here, first, second] =
-        [HERE, "burn-npy-0", "burn-npy-1"].map(|who| source.loaded_by(who, 0));
-    assert_eq!(here + first + second, 200);
-    assert!(here >= 40 && first >= 40, "{here} {first}");
-    assert!(second < 40, "{second}");
-}
-
-#[test]
-fn who_paused_goes_on_when_the_consumer_has_work_to_do() {
-    let source = Arc::new(Slow::new(300, Duration::from_micros(1500)));
-    let mut workers = start(&source, 2, 2, 8);
-    take_all(&mut workers, 0..100, Duration::ZERO);
-    take_all(&mut workers, 100..300, Duration::from_millis(1));
-    // Some until that is known.
-    assert!(source.loaded_by(HERE, 120) < 20);
-    assert!(source.loaded_by("burn-npy-1", 120) >= 20);
-}
-
-/// How many batches two workers load beside each other for steps of 2 ms, on eight cores and on
-/// two.
-fn loaded_together(batches: usize, load: Duration, hiccup: Duration) -> [usize; 2] {
-    [8, 2].map(|cores| {
-        let mut source = Slow::new(batches, load);
-        source.hiccup = hiccup;
-        let source = Arc::new(source);
-        let work = Duration::from_millis(2);
-        take_all(&mut start(&source, 2, cores, 8), 0..batches as u64, work);
-        // A few until it is known.
-        source.loaded_together(30)
-    })
-}
-
-#[test]
-fn a_busy_consumer_has_a_core_of_its_own() {
-    let load = Duration::from_micros(500);
-    let together = loaded_together(150, load, load);
-    assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
-}
-
-#[test]
-fn who_waits_now_and_then_keeps_a_core_if_one_worker_has_time() {
-    let [load, hiccup] = [200, 20_000].map(Duration::from_micros);
-    let together = loaded_together(200, load, hiccup);
-    assert!(together[0] >= 20 && together[1] < 5, "{together:?}");
-}
-
-#[test]
-fn a_busy_consumer_wakes_nobody() {
-    let source = Arc::new(Slow::new(200, Duration::from_micros(100)));
-    let mut workers = start(&source, 1, 2, 8);
-    let work = Duration::from_millis(1);
-    take_all(&mut workers, 0..20, work);
-    let mut waiting = 0;
-    for batch in 20..200 {
-        assert_eq!(take(&mut workers).unwrap(), batch);
-        thread::sleep(work);
-        // Whether the worker waits to be woken.
-        waiting += workers.shared.lock().waiting.len();
+fn the_consumer_runs_no_code_of_the_user_and_waits_for_no_disk() {
+    for work in [Work::UserCode, Work::Files] {
+        let source = Arc::new(Slow::new(50, Duration::from_micros(200), work));
+        let mut workers = start(&source, options(2, None), 2);
+        take_all(&mut workers, &source, 0..50, Duration::ZERO);
+        let counts = [HERE, "burn-npy-0", "burn-npy-1"].map(|who| source.loaded_by(who));
+        assert_eq!(counts[0], 0);
+        // Both workers are there, though there are only two cores.
+        assert!(counts[1] >= 10 && counts[2] >= 10, "{counts:?}");
     }
-    assert!(waiting < 60, "{waiting}");
 }
 
 #[test]
-fn who_dozes_is_woken_by_a_consumer_that_comes_early() {
-    // One of these is when the consumer has several batches at hand.
-    for early in 13..17 {
-        let source = Arc::new(Slow::new(40, Duration::from_micros(100)));
-        let mut workers = start(&source, 1, 2, 8);
-        take_all(&mut workers, 0..early, Duration::from_millis(20));
-        let start = Instant::now();
-        take_all(&mut workers, early..40, Duration::ZERO);
-        // It would doze for three steps and a half.
-        assert!(start.elapsed() < Duration::from_millis(40));
+fn without_workers_code_of_the_user_runs_when_its_batch_is_wanted() {
+    let loaded_after_each = |work, row_bytes| {
+        let mut source = Slow::new(9, Duration::ZERO, work);
+        source.row_bytes = row_bytes;
+        let source = Arc::new(source);
+        let mut workers = start(&source, options(0, None), 2);
+        let mut loaded = Vec::new();
+        for batch in 0..9 {
+            assert_eq!(take(&mut workers, &source).unwrap(), batch);
+            loaded.push(source.loaded());
+        }
+        loaded
+    };
+    let one_by_one = Vec::from_iter(1..=9);
+    assert_eq!(loaded_after_each(Work::UserCode, None), one_by_one);
+    assert_eq!(loaded_after_each(Work::Files, Some(8)), one_by_one);
+    // Claims of a pass become longer: 1, 1, 2, 4 and the last one.
+    let runs = loaded_after_each(Work::Memory, Some(8));
+    assert_eq!(runs, [1, 2, 4, 4, 8, 8, 8, 8, 9]);
+}
+
+#[test]
+fn no_more_is_loaded_ahead_than_asked_for() {
+    for prefetch in [1, 2, 5, 16, 40] {
+        for workers in [1, 2, 3] {
+            for (work, row_bytes) in [(Work::Memory, 8), (Work::Files, MIB), (Work::UserCode, 8)] {
+                let mut source = Slow::new(200, Duration::ZERO, work);
+                source.row_bytes = Some(row_bytes);
+                let source = Arc::new(source);
+                let options = options(workers, Some(prefetch));
+                let mut threads = start(&source, options, 4);
+                for batch in 0..200 {
+                    if batch % 20 == 0 {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    assert_eq!(take(&mut threads, &source).unwrap(), batch);
+                }
+                let ahead = source.max_ahead.load(Ordering::SeqCst);
+                assert!(
+                    ahead <= prefetch,
+                    "{ahead} of {prefetch}, {workers} {work:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failure_comes_after_all_before_it_whoever_loads_it() {
+    for fails in 0..60 {
+        for workers in 0..4 {
+            let load = Duration::from_micros(20 * (fails % 3));
+            let mut source = Slow::new(100, load, Work::Memory);
+            (source.fails, source.row_bytes) = (Some(fails), Some(MIB >> (fails % 5)));
+            let source = Arc::new(source);
+            let mut threads = start(&source, options(workers, None), 4);
+            take_all(&mut threads, &source, 0..fails, Duration::ZERO);
+            assert!(take(&mut threads, &source).is_err());
+        }
     }
 }
 
@@ -273,62 +305,32 @@ fn who_dozes_is_woken_by_a_consumer_that_comes_early() {
 fn nobody_waits_for_ever_whatever_the_consumer_does() {
     let works = [150, 0, 1000, 0, 150, 1000].map(Duration::from_micros);
     for (workers, cores) in [(1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (3, 4)] {
-        let source = Arc::new(Slow::new(240, Duration::from_micros(200)));
-        let mut threads = start(&source, workers, cores, 8);
-        for (start, work) in (0..240).step_by(40).zip(works) {
-            for batch in start..start + 40 {
-                // Unevenly, so that who looks for room itself comes too early.
-                let work = work * [1, 3][(batch / 4 % 2) as usize];
-                take_all(&mut threads, batch..batch + 1, work);
+        for work in [Work::Memory, Work::Files] {
+            let source = Arc::new(Slow::new(240, Duration::from_micros(200), work));
+            let mut threads = start(&source, options(workers, None), cores);
+            for (start, work) in (0..240).step_by(40).zip(works) {
+                take_all(&mut threads, &source, start..start + 40, work);
             }
         }
     }
 }
 
 #[test]
-fn the_batch_that_the_consumer_loads_is_one_more_within_the_bounds() {
-    let source = Arc::new(Slow::new(1, Duration::ZERO));
-    let workers = start(&source, 1, 2, 8);
-    let mut state = workers.shared.lock();
-    for (helps, run, window, expected) in [
-        (true, 1, 3, 4),
-        (true, 1, 8, 8),
-        (true, 2, 3, 3),
-        (false, 1, 3, 3),
-    ] {
-        (state.helps, state.run, state.setting.window) = (helps, run, window);
-        assert_eq!(workers.shared.window(&state), expected);
+fn the_limit_grows_where_batches_come_unevenly_and_the_next_pass_has_it() {
+    let source = Arc::new(Slow::new(400, Duration::ZERO, Work::Files));
+    let mut workers = start(&source, options(1, None), 2);
+    let config = workers.shared.config.clone();
+    let before = workers.shared.window.limit();
+    for start in (0..400).step_by(40) {
+        // The window fills up, then the consumer takes everything at once.
+        thread::sleep(Duration::from_millis(2));
+        take_all(&mut workers, &source, start..start + 40, Duration::ZERO);
     }
-}
-
-#[test]
-fn nobody_helps_with_code_of_the_user_or_takes_a_place_for_large_batches() {
-    let mut source = Slow::new(50, Duration::from_micros(200));
-    source.is_gather = false;
-    let source = Arc::new(source);
-    take_all(&mut start(&source, 1, 8, 8), 0..50, Duration::ZERO);
-    assert_eq!(source.loaded_by(HERE, 0), 0);
-
-    let source = Arc::new(Slow::new(50, Duration::from_micros(200)));
-    take_all(
-        &mut start(&source, 2, 2, LARGE_BATCH),
-        0..50,
-        Duration::ZERO,
-    );
-    assert_eq!(source.loaded_by(HERE, 0), 0);
-    // So both workers are wanted.
-    assert!(source.loaded_by("burn-npy-0", 10) >= 10);
-    assert!(source.loaded_by("burn-npy-1", 10) >= 10);
-}
-
-#[test]
-fn a_failure_comes_after_all_before_it_whoever_loads_it() {
-    for fails in 0..60 {
-        let mut source = Slow::new(100, Duration::from_micros(20 * (fails % 3)));
-        source.fails = Some(fails);
-        let source = Arc::new(source);
-        let mut workers = start(&source, 1 + fails as usize % 3, 2, 8);
-        take_all(&mut workers, 0..fails, Duration::ZERO);
-        assert!(take(&mut workers).is_err());
-    }
+    let after = workers.shared.window.limit();
+    assert!(after >= 4 * before, "{before} {after}");
+    drop(workers);
+    let schedule = config.schedule(source.work, source.row_bytes);
+    assert_eq!(schedule.limits.limit, after);
+    let fork = config.fork().schedule(source.work, source.row_bytes);
+    assert_eq!(fork.limits.limit, before);
 }

@@ -1,0 +1,304 @@
+//! The rows of a batch: their numbers, where they stand in the order, and random numbers for them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn_npy_core::{Order, PositionRng};
+
+/// Rows, and their positions in the order of the epoch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    rows: Vec<u64>,
+    /// Where each run of consecutive positions starts: the index of its first row, and its first
+    /// position.
+    runs: Vec<(usize, u64)>,
+}
+
+impl Rows {
+    pub(crate) fn numbers(&self) -> &[u64] {
+        &self.rows
+    }
+
+    /// The position of the row at an index.
+    pub(crate) fn position(&self, index: usize) -> u64 {
+        let behind = self.runs.partition_point(|(first, _)| *first <= index);
+        let (first, position) = self.runs[behind - 1];
+        position + (index - first) as u64
+    }
+
+    /// Appends the rows at some positions.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory for them; the caller catches it.
+    pub(crate) fn extend(&mut self, order: &Order, positions: Range<u64>) {
+        if positions.is_empty() {
+            return;
+        }
+        let start = self.rows.len();
+        let count = (positions.end - positions.start) as usize;
+        self.rows
+            .try_reserve(count)
+            .unwrap_or_else(|_| panic!("no memory for the numbers of {count} rows"));
+        self.rows.resize(start + count, 0);
+        self.runs.push((start, positions.start));
+        order.fill(positions, &mut self.rows[start..]);
+    }
+
+    /// Appends one row.
+    fn push(&mut self, row: u64, position: u64) {
+        let index = self.rows.len();
+        if index == 0 || self.position(index) != position {
+            self.runs.push((index, position));
+        }
+        self.rows.push(row);
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.runs.clear();
+    }
+}
+
+/// Memory that a thread that loads batches uses again.
+#[derive(Debug, Default)]
+pub(crate) struct RowScratch {
+    /// Lists of earlier claims, the oldest first; batches may still share them.
+    lists: VecDeque<Arc<Rows>>,
+    /// The rows of a claim as rows of the files.
+    pub(crate) file_rows: Vec<usize>,
+}
+
+/// How many lists a thread keeps.
+const MAX_LISTS: usize = 64;
+
+impl RowScratch {
+    /// An empty list that nobody else shares.
+    pub(crate) fn take(&mut self) -> Arc<Rows> {
+        // It is the oldest, unless somebody keeps a batch.
+        let free = |list: &mut Arc<Rows>| Arc::get_mut(list).map(Rows::clear).is_some();
+        let found = self.lists.iter_mut().position(free);
+        let list = found.and_then(|index| self.lists.remove(index));
+        list.unwrap_or_default()
+    }
+
+    /// Keeps a list for later.
+    pub(crate) fn keep(&mut self, list: Arc<Rows>) {
+        if self.lists.len() < MAX_LISTS {
+            self.lists.push_back(list);
+        }
+    }
+}
+
+/// Which rows a batch has, in which epoch, at which positions, and random numbers for each of them.
+///
+/// [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) passes it to a transform together with
+/// the batch, and [`LoaderIter::info`](crate::LoaderIter::info) returns it for the last batch. A
+/// clone shares the row numbers.
+#[derive(Clone)]
+pub struct BatchInfo {
+    epoch: u64,
+    batch: u64,
+    seed: u64,
+    /// The rows of several batches, and the range of them that belongs to this batch.
+    rows: (Arc<Rows>, Range<usize>),
+    padding: usize,
+}
+
+impl PartialEq for BatchInfo {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |info: &Self| (info.epoch, info.batch, info.seed, info.padding);
+        of(self) == of(other)
+            && self.rows() == other.rows()
+            && self.positions().eq(other.positions())
+    }
+}
+
+impl Eq for BatchInfo {}
+
+impl BatchInfo {
+    pub(crate) fn new(
+        epoch: u64,
+        batch: u64,
+        seed: u64,
+        rows: (Arc<Rows>, Range<usize>),
+        padding: usize,
+    ) -> Self {
+        Self {
+            epoch,
+            batch,
+            seed,
+            rows,
+            padding,
+        }
+    }
+
+    /// The epoch, counted from 0.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The batch, counted from 0 in each epoch. After a resume with another batch size or another
+    /// number of shards in the middle of an epoch, batches are counted from there.
+    pub fn batch(&self) -> u64 {
+        self.batch
+    }
+
+    /// The rows of the batch in its order: their numbers in the dataset that the loader was built
+    /// from, which after a [`split`](crate::NpyDataset::split) are not those of the
+    /// [files](crate::Row::index). Those at the end may be [`padding`](Self::padding). Rows that
+    /// were skipped are not among them.
+    pub fn rows(&self) -> &[u64] {
+        let (all, range) = &self.rows;
+        &all.numbers()[range.clone()]
+    }
+
+    /// The rows of neighbouring batches that were drawn together, in their order.
+    pub(crate) fn joined(batches: &[Self]) -> &[u64] {
+        let [first, .., last] = batches else {
+            return batches.first().map_or(&[], Self::rows);
+        };
+        let (all, range) = &first.rows;
+        &all.numbers()[range.start..last.rows.1.end]
+    }
+
+    /// The positions of the [`rows`](Self::rows) in the [order](crate::Order) of the epoch, counted
+    /// from 0: the same for any batch size and number of shards, and after a resume in the middle
+    /// of the epoch. A row that the epoch has more than once has another position each time.
+    /// [Padding](Self::padding) has the position of the row that it repeats.
+    pub fn positions(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
+        let (all, range) = &self.rows;
+        range.clone().map(|index| all.position(index))
+    }
+
+    /// How many of the last rows are repeated from other batches, so that all shards have as many
+    /// batches. Always 0 unless the loader has shards and
+    /// [`Remainder::Pad`](crate::Remainder::Pad).
+    pub fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// A generator for one of the rows, by its index in the batch: keyed by the seed of the sampler
+    /// (0 if it has none), the epoch and the [position](Self::positions). So it gives the same
+    /// numbers for any number of workers, batch size or shards, and a row that is drawn fifty times
+    /// in an epoch has fifty generators. Padding has the generator of the row that it repeats.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `index` is not below the number of [`rows`](Self::rows).
+    pub fn rng(&self, index: usize) -> PositionRng {
+        let (all, range) = &self.rows;
+        assert!(index < range.len(), "row {index} of {}", range.len());
+        PositionRng::new(self.seed, self.epoch, all.position(range.start + index))
+    }
+
+    /// The batch with only one of its rows.
+    pub(crate) fn only(&self, index: usize) -> Self {
+        self.filtered(|other| other == index)
+    }
+
+    /// The batch with only the rows at some of the indices.
+    pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let rows = self.rows();
+        let own = rows.len() - self.padding;
+        let (mut kept, mut padding) = (Rows::default(), 0);
+        for (index, (row, position)) in rows.iter().zip(self.positions()).enumerate() {
+            if keep(index) {
+                kept.push(*row, position);
+                padding += usize::from(index >= own);
+            }
+        }
+        let range = 0..kept.numbers().len();
+        Self {
+            padding,
+            rows: (Arc::new(kept), range),
+            ..*self
+        }
+    }
+}
+
+impl fmt::Debug for BatchInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchInfo")
+            .field("epoch", &self.epoch)
+            .field("batch", &self.batch)
+            .field("rows", &self.rows())
+            .field("padding", &self.padding)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::Sampler;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_stay_keep_their_positions_and_generators() {
+        let order = Sampler::shuffled(9).order(100, 1);
+        let mut all = Rows::default();
+        all.extend(&order, 20..24);
+        all.extend(&order, 50..51);
+        // Padding, from the start of the epoch.
+        all.extend(&order, 0..2);
+        let info = BatchInfo::new(1, 2, 3, (Arc::new(all), 1..7), 2);
+        let positions = |info: &BatchInfo| Vec::from_iter(info.positions());
+        assert_eq!(positions(&info), [21, 22, 23, 50, 0, 1]);
+        assert_eq!(info.rng(3), PositionRng::new(3, 1, 50));
+
+        let rest = info.filtered(|index| index != 1 && index != 4);
+        assert_eq!((positions(&rest), rest.padding()), (vec![21, 23, 50, 1], 1));
+        let rows = [21, 23, 50, 1].map(|position| order.row(position));
+        assert_eq!(rest.rows(), rows);
+        for (index, old) in [0, 2, 3, 5].into_iter().enumerate() {
+            assert_eq!(rest.rng(index), info.rng(old));
+        }
+        for index in 0..6 {
+            let only = info.only(index);
+            assert_eq!(
+                (only.rows(), only.rng(0)),
+                (&info.rows()[index..][..1], info.rng(index))
+            );
+            assert_eq!(only.padding(), usize::from(index >= 4));
+        }
+        assert_eq!(info, info.filtered(|_| true));
+        assert_ne!(info.only(0), info.only(1));
+    }
+
+    #[test]
+    fn lists_are_used_again_though_somebody_keeps_one() {
+        let mut scratch = RowScratch::default();
+        let kept = scratch.take();
+        scratch.keep(kept.clone());
+        for _ in 0..100 {
+            let list = scratch.take();
+            assert!(!Arc::ptr_eq(&list, &kept) && list.numbers().is_empty());
+            scratch.keep(list);
+            assert!(scratch.lists.len() <= 2);
+        }
+    }
+
+    #[test]
+    fn each_row_knows_its_position() {
+        let order = Sampler::shuffled(1).order(100, 0);
+        let mut all = Rows::default();
+        let mut expected = Vec::new();
+        for positions in [7..12, 3..3, 40..41, 41..44, 0..2, 99..100] {
+            all.extend(&order, positions.clone());
+            expected.extend(positions);
+        }
+        for position in [98, 99, 5, 6, 7, 7] {
+            all.push(order.row(position), position);
+            expected.push(position);
+        }
+        let found = (0..all.numbers().len()).map(|index| all.position(index));
+        assert_eq!(Vec::from_iter(found), expected);
+        let rows = expected.iter().map(|position| order.row(*position));
+        assert_eq!(all.numbers(), Vec::from_iter(rows));
+        // Those that follow each other take no memory each.
+        assert_eq!(all.runs.len(), 8);
+    }
+}

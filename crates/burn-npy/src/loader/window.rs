@@ -1,0 +1,334 @@
+//! The window between the threads that load batches and the consumer: a bounded reorder buffer.
+//!
+//! Threads claim the next batches in order, load them without the lock, and fill them in. The
+//! consumer takes them in order. One mutex guards [`WindowState`]:
+//!
+//! ```text
+//!      taken             next                end
+//!        │                 │                  │
+//!  ──────┼─────────────────┼──────────────────┼
+//!  taken │ claimed; a slot │ not claimed yet  │ none
+//!        │ for each claim  │                  │
+//!        └──── ≤ limit ────┘
+//! ```
+//!
+//! * A claim is up to `run` neighbouring batches, since to pass a small batch between threads costs
+//!   more than to load it. At the start of a pass claims are shorter, so that the first batch comes
+//!   soon.
+//! * A worker sleeps on `room` while the window has no room for a claim. The consumer wakes all
+//!   workers when half of the window is free, so that it does not wake one for every batch.
+//! * The consumer sleeps on `filled` while the first slot is empty. The worker that fills that slot
+//!   wakes it.
+//! * The limit doubles, up to `max_limit`, when the consumer finds its batch missing after the
+//!   window was full: then batches come unevenly, and a longer window evens that out. This is the
+//!   rule of `prefetch(AUTOTUNE)` in tf.data.
+//! * A batch that fails is the last: `end` moves behind it, and nothing after it is claimed.
+//! * `stop` wakes everybody, and no thread gets another claim.
+//!
+//! Nobody sleeps for ever. A worker sleeps only if less than a claim is free, so less than half of
+//! the window, and the consumer passes that half on its way. The consumer sleeps only if the first
+//! slot is claimed, and the worker that claimed it is awake until it has filled it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How long claims are, and how far the window reaches, in batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The length of a claim; with workers at most half of the limit, if it is more than 1.
+    pub(crate) run: u64,
+    /// How many batches may be claimed and not taken, at first.
+    pub(crate) limit: u64,
+    /// What the limit may grow to; it stays as it is if it is no less at first.
+    pub(crate) max_limit: u64,
+}
+
+/// A value `T` for each claim.
+#[derive(Debug)]
+pub(crate) struct Window<T> {
+    state: Mutex<WindowState<T>>,
+    room: Condvar,
+    filled: Condvar,
+    limits: Limits,
+    start: u64,
+}
+
+#[derive(Debug)]
+struct WindowState<T> {
+    /// The first batch that is not claimed.
+    next: u64,
+    /// The first batch that the consumer has not taken.
+    taken: u64,
+    /// The end of the batches that may be claimed.
+    end: u64,
+    /// A slot for each claim that is not taken, in order.
+    slots: VecDeque<Slot<T>>,
+    limit: u64,
+    /// Whether the window was full since the limit last changed.
+    was_full: bool,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    batches: Range<u64>,
+    value: Option<T>,
+}
+
+impl<T> WindowState<T> {
+    /// Claims up to `run` batches, if there are any and the window has room.
+    fn claim(&mut self, limits: Limits, start: u64) -> Option<Range<u64>> {
+        let so_far = (self.next - start).max(1);
+        let left = self.end.saturating_sub(self.next);
+        let len = limits.run.min(so_far).min(left);
+        if len == 0 || self.room() < len {
+            return None;
+        }
+        let batches = self.next..self.next + len;
+        self.next = batches.end;
+        self.slots.push_back(Slot {
+            batches: batches.clone(),
+            value: None,
+        });
+        Some(batches)
+    }
+
+    /// How many more batches may be claimed.
+    fn room(&self) -> u64 {
+        self.limit.saturating_sub(self.next - self.taken)
+    }
+
+    fn is_half_free(&self) -> bool {
+        2 * self.room() >= self.limit
+    }
+
+    fn is_filled(&self) -> bool {
+        self.slots.front().is_some_and(|slot| slot.value.is_some())
+    }
+}
+
+impl<T> Window<T> {
+    /// An empty window over some batches.
+    pub(crate) fn new(batches: Range<u64>, limits: Limits) -> Self {
+        debug_assert!(0 < limits.run && limits.run <= limits.limit);
+        Self {
+            state: Mutex::new(WindowState {
+                next: batches.start,
+                taken: batches.start,
+                end: batches.end,
+                slots: VecDeque::new(),
+                limit: limits.limit,
+                was_full: false,
+                stopped: false,
+            }),
+            room: Condvar::new(),
+            filled: Condvar::new(),
+            limits,
+            start: batches.start,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WindowState<T>> {
+        // No code of a user runs under the lock, and no method panics between two changes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next claim of a worker, which sleeps until there is room; `None` if the worker should
+    /// leave.
+    pub(crate) fn claim_or_wait(&self) -> Option<Range<u64>> {
+        let mut state = self.lock();
+        loop {
+            if state.stopped || state.next >= state.end {
+                return None;
+            }
+            if let Some(claim) = state.claim(self.limits, self.start) {
+                return Some(claim);
+            }
+            state.was_full |= state.is_filled();
+            state = self
+                .room
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The next claim, if there is room for one now.
+    pub(crate) fn try_claim(&self) -> Option<Range<u64>> {
+        self.lock().claim(self.limits, self.start)
+    }
+
+    /// Fills the slot of a claim. If one of its batches failed, `end` is the one after it.
+    pub(crate) fn fill(&self, claim: &Range<u64>, value: T, end: Option<u64>) {
+        let mut state = self.lock();
+        if let Some(end) = end {
+            state.end = state.end.min(end);
+        }
+        let slot = state.slots.iter().position(|slot| slot.batches == *claim);
+        if let Some(index) = slot {
+            state.slots[index].value = Some(value);
+        }
+        drop(state);
+        if slot == Some(0) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// The value of the first claim that is not taken, if it is filled.
+    pub(crate) fn pop(&self) -> Option<T> {
+        let mut state = self.lock();
+        if !state.is_filled() {
+            let grows = self.limits.limit < self.limits.max_limit;
+            if std::mem::take(&mut state.was_full) && grows {
+                state.limit = (2 * state.limit).min(self.limits.max_limit);
+                drop(state);
+                self.room.notify_all();
+            }
+            return None;
+        }
+        let was_half_free = state.is_half_free();
+        let slot = state.slots.pop_front()?;
+        state.taken = slot.batches.end;
+        let wakes = !was_half_free && state.is_half_free();
+        drop(state);
+        if wakes {
+            self.room.notify_all();
+        }
+        slot.value
+    }
+
+    /// Sleeps until the first claim that is not taken is filled.
+    pub(crate) fn wait_filled(&self) {
+        let mut state = self.lock();
+        while !state.is_filled() && !state.stopped {
+            state = self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lowers the limit to this, or to a claim if that is more.
+    pub(crate) fn restrict(&self, limit: u64) {
+        let mut state = self.lock();
+        state.limit = state.limit.min(limit.max(self.limits.run));
+    }
+
+    /// How many batches may be claimed and not taken.
+    pub(crate) fn limit(&self) -> u64 {
+        self.lock().limit
+    }
+
+    /// Gives nobody another claim, and wakes those who sleep.
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.room.notify_all();
+        self.filled.notify_all();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(run: u64, limit: u64, max_limit: u64) -> Window<u64> {
+        let limits = Limits {
+            run,
+            limit,
+            max_limit,
+        };
+        Window::new(0..100, limits)
+    }
+
+    /// Fills a claim with its first batch.
+    fn fill(window: &Window<u64>, claim: &Range<u64>) {
+        window.fill(claim, claim.start, None);
+    }
+
+    #[test]
+    fn claims_are_taken_in_order_whoever_is_first() {
+        let window = window(1, 3, 3);
+        let claims = [(); 3].map(|()| window.try_claim().unwrap());
+        assert_eq!(claims, [0..1, 1..2, 2..3]);
+        assert_eq!(window.try_claim(), None);
+        fill(&window, &claims[2]);
+        fill(&window, &claims[1]);
+        assert_eq!(window.pop(), None);
+        fill(&window, &claims[0]);
+        assert_eq!(
+            [(); 4].map(|()| window.pop()),
+            [Some(0), Some(1), Some(2), None]
+        );
+        assert_eq!(window.try_claim(), Some(3..4));
+    }
+
+    #[test]
+    fn claims_become_longer_and_end_with_the_pass() {
+        let window = window(8, 16, 16);
+        let mut claims = Vec::new();
+        while let Some(claim) = window.try_claim() {
+            fill(&window, &claim);
+            window.pop();
+            claims.push(claim);
+        }
+        let lens: Vec<_> = claims.iter().map(|claim| claim.end - claim.start).collect();
+        assert_eq!(lens[..6], [1, 1, 2, 4, 8, 8]);
+        assert_eq!(lens.iter().sum::<u64>(), 100);
+        assert!(claims.windows(2).all(|pair| pair[0].end == pair[1].start));
+        assert_eq!(window.claim_or_wait(), None);
+    }
+
+    #[test]
+    fn nothing_is_claimed_behind_a_failure() {
+        let window = window(1, 4, 4);
+        let claims = [(); 3].map(|()| window.try_claim().unwrap());
+        window.fill(&claims[1], 1, Some(2));
+        assert_eq!(window.try_claim(), None);
+        assert_eq!(window.claim_or_wait(), None);
+        // Batches that were claimed before are still filled in.
+        fill(&window, &claims[2]);
+        fill(&window, &claims[0]);
+        assert_eq!([(); 3].map(|()| window.pop()), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_stopped_window_gives_no_claim() {
+        let window = window(1, 4, 4);
+        window.stop();
+        assert_eq!(window.claim_or_wait(), None);
+        window.wait_filled();
+        assert!(window.is_stopped());
+    }
+
+    #[test]
+    fn the_limit_grows_only_after_the_window_was_full() {
+        let fill_up = |window: &Window<u64>| {
+            while let Some(claim) = window.try_claim() {
+                fill(window, &claim);
+            }
+        };
+        let grown = |run, limit, max_limit, was_full| {
+            let window = window(run, limit, max_limit);
+            fill_up(&window);
+            window.lock().was_full = was_full;
+            while window.pop().is_some() {}
+            assert_eq!(window.pop(), None);
+            window.limit()
+        };
+        assert_eq!(grown(1, 4, 100, true), 8);
+        assert_eq!(grown(1, 4, 6, true), 6);
+        assert_eq!(grown(1, 4, 100, false), 4);
+        assert_eq!(grown(1, 4, 4, true), 4);
+        let window = window(1, 4, 4);
+        window.restrict(2);
+        window.restrict(3);
+        assert_eq!(window.limit(), 2);
+        window.restrict(0);
+        assert_eq!(window.limit(), 1);
+    }
+}
