@@ -215,23 +215,23 @@ fn what_does_not_fit_is_refused_when_the_loader_is_built() {
         );
         (error.kind(), error.to_string())
     }
-    let (class, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
+    let (kind, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
         "images", "labels",
     ]));
-    assert_eq!(class, ErrorKind::Dtype);
+    assert_eq!(kind, ErrorKind::Dtype);
     assert_eq!(
         message,
         "`images`: the column is uint8, but the batch wants a float tensor: \
          dataset.convert(\"images\", &Convert::to(DType::F32)) makes it one"
     );
-    let (class, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
-    assert_eq!(class, ErrorKind::Shape);
+    let (kind, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
+    assert_eq!(kind, ErrorKind::Shape);
     assert!(
         message.starts_with("`images`: rows of shape [4, 4]"),
         "{message}"
     );
-    let (class, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
-    assert_eq!(class, ErrorKind::Name);
+    let (kind, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
+    assert_eq!(kind, ErrorKind::Name);
     assert!(message.contains("images, labels"), "{message}");
     assert_eq!(
         refused(NpyBatcher::<Tensor<1, Bool>>::new(["labels"])).0,

@@ -165,7 +165,7 @@ impl Npz {
     ///
     /// [`ErrorKind::Name`] if there is none of that name; [`ErrorKind::Crc`] if the checksum is
     /// not that of the data; [`ErrorKind::Limit`] if decoding it would exceed the
-    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
+    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their kinds an archive
     /// that is damaged, encrypted, or compressed in another way than NumPy does.
     pub fn array(&self, name: &str) -> Result<Array> {
         self.with_member(name, |member, contents, verified| {
@@ -331,7 +331,7 @@ mod tests {
         open_with(Archive::of(entries).bytes(), OpenOptions::default())
     }
 
-    fn class<T>(result: Result<T>) -> ErrorKind {
+    fn kind<T>(result: Result<T>) -> ErrorKind {
         result.err().expect("an error").kind()
     }
 
@@ -356,7 +356,7 @@ mod tests {
         }
         npz.verify_all().unwrap();
         for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
-            assert_eq!(class(npz.array(name)), ErrorKind::Name, "{name}");
+            assert_eq!(kind(npz.array(name)), ErrorKind::Name, "{name}");
         }
         for twice in [
             ["A.NPY", "A.NPY.npy"],
@@ -380,10 +380,10 @@ mod tests {
         let mut options = OpenOptions::default();
         options.limits.member_bytes = bytes.len() as u64 - 1;
         let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
-        assert_eq!(class(npz.verify("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.verify("x")), ErrorKind::Limit);
         npz.verify("y").unwrap();
-        assert_eq!(class(npz.verify_all()), ErrorKind::Limit);
+        assert_eq!(kind(npz.verify_all()), ErrorKind::Limit);
     }
 
     #[test]
@@ -412,7 +412,7 @@ mod tests {
         (entry.crc, entry.local_crc) = (1, 1);
         let bytes = Archive::of([entry]).bytes();
         let npz = open_with(bytes.clone(), options.clone()).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Crc);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Crc);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 
         options.cache_dir = Some(dir.path().join("missing"));
@@ -439,16 +439,16 @@ mod tests {
             open_with(archive.clone(), options).unwrap()
         };
         let npz = limited(&|limits| limits.member_bytes = len - 1);
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
         let npz = limited(&|limits| limits.total_bytes = 2 * len);
         npz.array("x").unwrap();
         // What fails takes nothing of the total.
         for _ in 0..3 {
-            assert_eq!(class(npz.array("bad")), ErrorKind::Crc);
+            assert_eq!(kind(npz.array("bad")), ErrorKind::Crc);
         }
         npz.array("x").unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
     }
 
@@ -483,7 +483,7 @@ mod tests {
                 }
                 let mut wrong = entry.clone();
                 (wrong.crc, wrong.local_crc) = (1, 1);
-                assert_eq!(class(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
+                assert_eq!(kind(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
             }
             // The bytes after it are read no further than the limits allow.
             let mut options = OpenOptions::default();
@@ -497,7 +497,7 @@ mod tests {
         }
         let less = Entry::deflated("less.npy", &bytes[..bytes.len() - 1]);
         let npz = open([less]).unwrap();
-        assert_eq!(class(npz.array("less")), ErrorKind::TruncatedData);
+        assert_eq!(kind(npz.array("less")), ErrorKind::TruncatedData);
     }
 
     fn damaged(name: &str, values: &[i32]) -> Entry {
@@ -548,7 +548,7 @@ mod tests {
                 let array = trusted.array("x").unwrap();
                 let error = array.verify().unwrap_err();
                 assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("x")));
-                assert_eq!(class(trusted.verify_all()), ErrorKind::Crc);
+                assert_eq!(kind(trusted.verify_all()), ErrorKind::Crc);
             }
         }
     }
@@ -593,14 +593,14 @@ mod tests {
         for name in ["deflated", "stored", "cut"] {
             assert_eq!(npz.header(name).unwrap().to_string(), "int32 [1000]");
         }
-        assert_eq!(class(npz.array("deflated")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("deflated")), ErrorKind::Limit);
         let error = npz.header("text").unwrap_err();
         assert!(error.message().contains("git lfs pull"), "{error}");
         assert_eq!(
             (error.kind(), error.array()),
             (ErrorKind::Magic, Some("text"))
         );
-        assert_eq!(class(npz.header("empty")), ErrorKind::Magic);
+        assert_eq!(kind(npz.header("empty")), ErrorKind::Magic);
         // A wrong name is told what is there.
         let said = "no such array; there are deflated: int32 [1000], stored: int32 [1000], \
                     cut: int32 [1000], text, empty";
@@ -663,7 +663,7 @@ mod tests {
                 match open_with(damaged, OpenOptions::default()) {
                     // Of another case it is an array still, whose header is looked at when it is
                     // opened.
-                    Ok(npz) => assert_eq!(class(npz.array(&npz.names()[0])), ErrorKind::Zip),
+                    Ok(npz) => assert_eq!(kind(npz.array(&npz.names()[0])), ErrorKind::Zip),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::Zip),
                 }
             }
@@ -687,8 +687,8 @@ mod tests {
             let npz = Npz::open_with(&path, options).unwrap();
             npz.verify("x").unwrap();
             std::fs::write(&path, b"").unwrap();
-            assert_eq!(class(npz.array("x")), ErrorKind::Changed);
-            assert_eq!(class(npz.verify("x")), ErrorKind::Changed);
+            assert_eq!(kind(npz.array("x")), ErrorKind::Changed);
+            assert_eq!(kind(npz.verify("x")), ErrorKind::Changed);
         }
     }
 
@@ -725,7 +725,7 @@ mod tests {
                     0 | 1 => ErrorKind::Magic,
                     _ => ErrorKind::Zip,
                 };
-                assert_eq!(class(cut), expected, "cut off at {end}");
+                assert_eq!(kind(cut), expected, "cut off at {end}");
             }
             for index in 0..bytes.len() {
                 for change in [1, 0x80, 0xff] {

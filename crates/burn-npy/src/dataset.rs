@@ -473,7 +473,7 @@ mod tests {
         let message = NpyDataset::from_arrays(arrays()).unwrap_err().to_string();
         assert!(message.contains("x has 2, y has 1"), "{message}");
         let dataset = numbers(2);
-        for (error, class) in [
+        for (error, kind) in [
             (dataset.select(["a"]).unwrap_err(), ErrorKind::Name),
             (
                 dataset.select(["0", "0"]).unwrap_err(),
@@ -494,7 +494,7 @@ mod tests {
                 ErrorKind::Shape,
             ),
         ] {
-            assert_eq!(error.kind(), class, "{error}");
+            assert_eq!(error.kind(), kind, "{error}");
             assert!(error.array().is_some(), "{error}");
         }
         let none: [(&str, Array); 0] = [];

@@ -86,8 +86,8 @@ impl Array {
         let mut read = || {
             let end = start.checked_add(out.len());
             if end.is_none_or(|end| end > self.stored_bytes) {
-                let class = ErrorKind::TruncatedData;
-                return Err(Error::new(class, "a read beyond the end of the data"));
+                let kind = ErrorKind::TruncatedData;
+                return Err(Error::new(kind, "a read beyond the end of the data"));
             }
             self.storage.check()?;
             self.storage.read_at(self.offset + start as u64, out)?;

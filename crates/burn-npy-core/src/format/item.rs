@@ -504,7 +504,7 @@ mod tests {
     fn all_else_is_a_typed_error() {
         use ErrorKind::{Dtype, Object};
         let deep = format!("{}'<f4'{}", "[('a', ".repeat(40), ")]".repeat(40));
-        for (text, class) in [
+        for (text, kind) in [
             ("'|O'", Object),
             ("'O8'", Object),
             ("[('a', '<f4'), ('b', [('c', '|O')])]", Object),
@@ -537,7 +537,7 @@ mod tests {
             ("4", Dtype),
             (&deep, Dtype),
         ] {
-            assert_eq!(item(text).unwrap_err().kind(), class, "{text}");
+            assert_eq!(item(text).unwrap_err().kind(), kind, "{text}");
         }
     }
 }

@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_are_those_of_a_naive_twin(
+        fn blocks_are_those_of_a_naive_reference(
             len in 0..3000_u64, seed: u64, epoch in 0..5_u64, block in 1..400_u64, mixed in 1..20_u64,
             cut in 0.0..1.0_f64,
         ) {

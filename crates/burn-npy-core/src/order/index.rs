@@ -129,9 +129,9 @@ mod tests {
     fn errors_name_the_file_and_the_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        let check = |class, message: &str| {
+        let check = |kind, message: &str| {
             let error = read_index(&path).unwrap_err();
-            assert_eq!(error.kind(), class, "{error}");
+            assert_eq!(error.kind(), kind, "{error}");
             assert_eq!(error.to_string(), format!("{}: {message}", path.display()));
         };
         write_npy(&path, &array![3_i32, -1]).unwrap();

@@ -6,31 +6,31 @@ mod alias;
 mod blocks;
 mod chunks;
 mod classes;
-mod entries;
+mod domain;
 mod feistel;
 mod index;
 mod keys;
+mod partition;
 mod permutation;
 mod plan;
 mod position_rng;
-mod race;
 mod sampler;
 mod shard;
 mod shared;
-mod partition;
+mod weighted_without_replacement;
 
 pub use index::read_index;
+pub use partition::Partition;
 pub use permutation::Permutation;
 pub use plan::{BatchPosition, Plan, Remainder};
 pub use position_rng::PositionRng;
 pub use sampler::Sampler;
 pub use shard::Shard;
-pub use partition::Partition;
 
 use crate::order::alias::Draws;
 use crate::order::blocks::Blocks;
 use crate::order::chunks::{Chunks, check_fill};
-use crate::order::entries::{Entries, Search};
+use crate::order::domain::{Domain, Search};
 use crate::order::shared::Shared;
 
 /// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
@@ -55,13 +55,13 @@ pub struct Order {
     len: u64,
     /// How many rows the dataset has.
     rows: u64,
-    base: Base,
-    entries: Entries,
+    arrangement: Arrangement,
+    domain: Domain,
 }
 
 /// Which entry stands at a position.
 #[derive(Clone, Debug)]
-pub(crate) enum Base {
+pub(crate) enum Arrangement {
     Sequential,
     Shuffled(Permutation),
     Blocks(Blocks),
@@ -74,12 +74,12 @@ impl Order {
     /// changes with any change of a result. The shuffle of all rows has [`Permutation::VERSION`].
     pub const VERSION: u32 = 3;
 
-    pub(crate) fn new(len: u64, rows: u64, base: Base, entries: Entries) -> Self {
+    pub(crate) fn new(len: u64, rows: u64, arrangement: Arrangement, domain: Domain) -> Self {
         Self {
             len,
             rows,
-            base,
-            entries,
+            arrangement,
+            domain,
         }
     }
 
@@ -101,11 +101,11 @@ impl Order {
     pub fn row(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of {}", self.len);
         let mut row = [0];
-        match &self.base {
-            Base::Shuffled(permutation) => row[0] = permutation.row(position),
-            base => base.fill(position..position + 1, &mut row),
+        match &self.arrangement {
+            Arrangement::Shuffled(permutation) => row[0] = permutation.row(position),
+            arrangement => arrangement.fill(position..position + 1, &mut row),
         }
-        self.entries.resolve(&mut row);
+        self.domain.resolve(&mut row);
         row[0]
     }
 
@@ -117,8 +117,8 @@ impl Order {
     /// [`len`](Self::len).
     pub fn fill(&self, positions: Range<u64>, rows: &mut [u64]) {
         check_fill(&positions, self.len, rows.len());
-        self.base.fill(positions, rows);
-        self.entries.resolve(rows);
+        self.arrangement.fill(positions, rows);
+        self.domain.resolve(rows);
     }
 
     /// The rows at a range of positions, in order.
@@ -156,19 +156,19 @@ impl Order {
     }
 
     fn inverse(&self, row: u64) -> Result<Option<u64>, Search> {
-        let Some(entry) = self.entries.entry(row, self.rows)? else {
+        let Some(entry) = self.domain.entry(row, self.rows)? else {
             return Ok(None);
         };
-        match &self.base {
-            Base::Sequential => Ok(Some(entry)),
-            Base::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
-            Base::Blocks(blocks) => Ok(Some(blocks.position(entry))),
-            Base::Drawn(_) | Base::Listed(_) => Err(Search),
+        match &self.arrangement {
+            Arrangement::Sequential => Ok(Some(entry)),
+            Arrangement::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
+            Arrangement::Blocks(blocks) => Ok(Some(blocks.position(entry))),
+            Arrangement::Drawn(_) | Arrangement::Listed(_) => Err(Search),
         }
     }
 }
 
-impl Base {
+impl Arrangement {
     fn fill(&self, positions: Range<u64>, entries: &mut [u64]) {
         match self {
             Self::Sequential => {

@@ -1,12 +1,12 @@
 //! How the rows of an epoch are chosen and ordered.
 
-use crate::order::Base;
+use crate::order::Arrangement;
 use crate::order::alias::Alias;
 use crate::order::blocks::{self, Blocks};
 use crate::order::classes::Classes;
-use crate::order::entries::Entries;
-use crate::order::race::race;
+use crate::order::domain::Domain;
 use crate::order::shared::Shared;
+use crate::order::weighted_without_replacement;
 use crate::{Error, ErrorKind, Order, Permutation, Result};
 
 /// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,
@@ -43,7 +43,7 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     kind: Kind,
-    entries: Entries,
+    domain: Domain,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ enum Kind {
         table: Alias,
         draws: Option<u64>,
     },
-    Unreplaced {
+    WeightedWithoutReplacement {
         seed: u64,
         weights: Shared<f64>,
         draws: u64,
@@ -78,7 +78,7 @@ impl Kind {
     fn over_rows(self) -> Sampler {
         Sampler {
             kind: self,
-            entries: Entries::Rows,
+            domain: Domain::Rows,
         }
     }
 }
@@ -141,7 +141,7 @@ impl Sampler {
     ///
     /// Those of [`weighted`](Self::weighted).
     pub fn weighted_without_replacement(seed: u64, weights: &[f64]) -> Result<Self> {
-        Ok(Kind::Unreplaced {
+        Ok(Kind::WeightedWithoutReplacement {
             seed,
             draws: check_weights(weights)?,
             weights: weights.to_vec().into(),
@@ -185,8 +185,8 @@ impl Sampler {
                 return Err(Error::new(ErrorKind::Overflow, message));
             }
             Kind::Balanced { draws, .. } => *draws = Some(count),
-            Kind::Unreplaced { draws, .. } if count <= *draws => *draws = count,
-            Kind::Unreplaced { draws, .. } => {
+            Kind::WeightedWithoutReplacement { draws, .. } if count <= *draws => *draws = count,
+            Kind::WeightedWithoutReplacement { draws, .. } => {
                 return Err(usage(format!(
                     "{count} draws without replacement, but {draws} rows can be drawn"
                 )));
@@ -205,7 +205,7 @@ impl Sampler {
     ///
     /// [`ErrorKind::Usage`] if the sampler has a list or windows already.
     pub fn index(self, rows: impl Into<Vec<u64>>) -> Result<Self> {
-        self.over(Entries::index(rows.into()))
+        self.over(Domain::index(rows.into()))
     }
 
     /// Orders windows over a time series instead of rows: a window begins at each `stride`th row, has
@@ -219,12 +219,12 @@ impl Sampler {
         if length == 0 || stride == 0 {
             return Err(usage(format!("windows of {length} rows, {stride} apart")));
         }
-        self.over(Entries::Windows { length, stride })
+        self.over(Domain::Windows { length, stride })
     }
 
-    fn over(self, entries: Entries) -> Result<Self> {
-        match self.entries {
-            Entries::Rows => Ok(Self { entries, ..self }),
+    fn over(self, domain: Domain) -> Result<Self> {
+        match self.domain {
+            Domain::Rows => Ok(Self { domain, ..self }),
             _ => Err(usage("a sampler has one list or one kind of windows")),
         }
     }
@@ -236,15 +236,15 @@ impl Sampler {
             Kind::Shuffled { seed }
             | Kind::Blocks { seed, .. }
             | Kind::Weighted { seed, .. }
-            | Kind::Unreplaced { seed, .. }
+            | Kind::WeightedWithoutReplacement { seed, .. }
             | Kind::Balanced { seed, .. } => Some(seed),
         }
     }
 
     /// Whether rows that follow each other in an epoch are far from each other in the file.
     pub fn is_random(&self) -> bool {
-        match (&self.kind, &self.entries) {
-            (Kind::Sequential, Entries::Index { ascending, .. }) => !ascending,
+        match (&self.kind, &self.domain) {
+            (Kind::Sequential, Domain::Index { ascending, .. }) => !ascending,
             (Kind::Sequential | Kind::Blocks { .. }, _) => false,
             _ => true,
         }
@@ -258,7 +258,7 @@ impl Sampler {
         match self.kind {
             Kind::Sequential => 0.0,
             Kind::Blocks { block, mixed, .. } => {
-                blocks::mixing(self.entries.count(len), block, mixed)
+                blocks::mixing(self.domain.count(len), block, mixed)
             }
             _ => 1.0,
         }
@@ -266,11 +266,11 @@ impl Sampler {
 
     /// How many positions an epoch over a dataset of `len` rows has.
     pub fn positions(&self, len: u64) -> u64 {
-        let entries = self.entries.count(len);
+        let entries = self.domain.count(len);
         match self.kind {
             Kind::Sequential | Kind::Shuffled { .. } | Kind::Blocks { .. } => entries,
             Kind::Weighted { draws, .. } | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
-            Kind::Unreplaced { draws, .. } => draws,
+            Kind::WeightedWithoutReplacement { draws, .. } => draws,
         }
     }
 
@@ -285,21 +285,21 @@ impl Sampler {
             let message = format!("{len} rows, more than 2^63");
             return Err(Error::new(ErrorKind::Overflow, message));
         }
-        self.entries.check(len)?;
+        self.domain.check(len)?;
         let (given, what) = match &self.kind {
             Kind::Weighted { table, .. } => (table.len(), "weights"),
-            Kind::Unreplaced { weights, .. } => (weights.len() as u64, "weights"),
+            Kind::WeightedWithoutReplacement { weights, .. } => (weights.len() as u64, "weights"),
             Kind::Balanced { classes, .. } => (classes.len(), "labels"),
             _ => return Ok(()),
         };
-        let count = self.entries.count(len);
+        let count = self.domain.count(len);
         if given == count {
             return Ok(());
         }
-        let of = match self.entries {
-            Entries::Rows => "rows",
-            Entries::Windows { .. } => "windows",
-            Entries::Index { .. } => "entries of the index",
+        let of = match self.domain {
+            Domain::Rows => "rows",
+            Domain::Windows { .. } => "windows",
+            Domain::Index { .. } => "entries of the index",
         };
         Err(usage(format!("{given} {what} for {count} {of}")))
     }
@@ -313,25 +313,29 @@ impl Sampler {
         if let Err(error) = self.check(len) {
             panic!("{error}");
         }
-        let entries = self.entries.count(len);
+        let entries = self.domain.count(len);
         let positions = self.positions(len);
-        let base = match &self.kind {
-            Kind::Sequential => Base::Sequential,
-            Kind::Shuffled { seed } => Base::Shuffled(Permutation::new(entries, *seed, epoch)),
-            Kind::Blocks { seed, block, mixed } => {
-                Base::Blocks(Blocks::new(entries, *seed, epoch, *block, *mixed))
+        let arrangement = match &self.kind {
+            Kind::Sequential => Arrangement::Sequential,
+            Kind::Shuffled { seed } => {
+                Arrangement::Shuffled(Permutation::new(entries, *seed, epoch))
             }
-            Kind::Weighted { seed, table, .. } => Base::Drawn(table.draws(*seed, epoch)),
-            Kind::Unreplaced {
+            Kind::Blocks { seed, block, mixed } => {
+                Arrangement::Blocks(Blocks::new(entries, *seed, epoch, *block, *mixed))
+            }
+            Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
+            Kind::WeightedWithoutReplacement {
                 seed,
                 weights,
                 draws,
-            } => Base::Listed(race(weights, *draws as usize, *seed, epoch).into()),
+            } => Arrangement::Listed(
+                weighted_without_replacement::draw(weights, *draws as usize, *seed, epoch).into(),
+            ),
             Kind::Balanced { seed, classes, .. } => {
-                Base::Listed(classes.draw(positions as usize, *seed, epoch).into())
+                Arrangement::Listed(classes.draw(positions as usize, *seed, epoch).into())
             }
         };
-        Order::new(positions, len, base, self.entries.clone())
+        Order::new(positions, len, arrangement, self.domain.clone())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::array::swap_bytes;
 use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::format::magic;
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
 /// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
@@ -205,8 +205,8 @@ fn anew(
     data: std::ops::Range<u64>,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut replacement = Replacement::new(path)?;
-    let mut out = BufWriter::new(replacement.file.as_file_mut());
+    let mut atomic = AtomicFile::new(path)?;
+    let mut out = BufWriter::new(atomic.file.as_file_mut());
     out.write_all(head)?;
     file.seek(SeekFrom::Start(data.start))?;
     let len = data.end - data.start;
@@ -216,7 +216,7 @@ fn anew(
     rows(&mut out)?;
     out.flush()?;
     drop(out);
-    replacement.commit()
+    atomic.commit()
 }
 
 /// The elements in C order, in the byte order of the file.
@@ -387,15 +387,15 @@ mod tests {
         let path = dir.path().join("x.npy");
         write_npy(&path, &Array2::<f32>::zeros((2, 3)).reversed_axes()).unwrap();
         let before = std::fs::read(&path).unwrap();
-        let class = |result: Result<()>| result.unwrap_err().kind();
+        let kind = |result: Result<()>| result.unwrap_err().kind();
         let fortran = append_npy(&path, &Array2::<f32>::zeros((1, 2)));
-        assert_eq!(class(fortran), ErrorKind::Usage);
+        assert_eq!(kind(fortran), ErrorKind::Usage);
         let narrow = append_npy(&path, &Array2::<f32>::zeros((1, 3)));
-        assert_eq!(class(narrow), ErrorKind::Shape);
+        assert_eq!(kind(narrow), ErrorKind::Shape);
         let doubles = append_npy(&path, &Array2::<f64>::zeros((1, 2)));
-        assert_eq!(class(doubles), ErrorKind::Dtype);
+        assert_eq!(kind(doubles), ErrorKind::Dtype);
         assert_eq!(
-            class(append_npy(&path, &ndarray::arr0(1_f32))),
+            kind(append_npy(&path, &ndarray::arr0(1_f32))),
             ErrorKind::Shape
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);

@@ -1,8 +1,8 @@
 //! Files that NumPy reads.
 
 mod append;
+pub(crate) mod atomic_file;
 mod npz_writer;
-pub(crate) mod replace;
 
 pub use append::append_npy;
 pub use npz_writer::NpzWriter;
@@ -15,7 +15,7 @@ use ndarray::{ArrayBase, ArrayView, Data, Dimension};
 use ndarray_npy::WriteNpyExt;
 
 use crate::format::header;
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
 
 /// An element of which arrays can be written: every [`Element`].
@@ -110,12 +110,12 @@ where
 {
     let path = path.as_ref();
     let write = || {
-        let mut replacement = Replacement::new(path)?;
-        let mut file = BufWriter::new(replacement.file.as_file_mut());
+        let mut atomic = AtomicFile::new(path)?;
+        let mut file = BufWriter::new(atomic.file.as_file_mut());
         T::write_array(array.view(), &mut file)?;
         file.flush()?;
         drop(file);
-        replacement.commit()
+        atomic.commit()
     };
     write().map_err(|error| Error::io("cannot write the array", error).in_file(path))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::zip::{Writer, Zip64From};
 use crate::{Error, ErrorKind, Result, WriteElement};
 
@@ -42,7 +42,7 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 #[derive(Debug)]
 pub struct NpzWriter {
     path: PathBuf,
-    replacement: Replacement,
+    atomic: AtomicFile,
     archive: Writer<BufWriter<File>>,
     names: HashSet<String>,
     failed: bool,
@@ -60,14 +60,14 @@ impl NpzWriter {
 
     fn create_with(path: &Path, zip64: Zip64From) -> Result<Self> {
         let create = || {
-            let replacement = Replacement::new(path)?;
-            let file = replacement.file.as_file().try_clone()?;
-            Ok((replacement, Writer::new(BufWriter::new(file), zip64)))
+            let atomic = AtomicFile::new(path)?;
+            let file = atomic.file.as_file().try_clone()?;
+            Ok((atomic, Writer::new(BufWriter::new(file), zip64)))
         };
-        let (replacement, archive) = create().map_err(|error| cannot_write(error, path))?;
+        let (atomic, archive) = create().map_err(|error| cannot_write(error, path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            replacement,
+            atomic,
             archive,
             names: HashSet::new(),
             failed: false,
@@ -88,8 +88,8 @@ impl NpzWriter {
         S: Data<Elem = T>,
         D: Dimension,
     {
-        let refuse = |class, what: &str| {
-            let error = Error::new(class, what).in_file(&self.path);
+        let refuse = |kind, what: &str| {
+            let error = Error::new(kind, what).in_file(&self.path);
             Err(error.in_array(name))
         };
         let member = format!("{name}.npy");
@@ -137,7 +137,7 @@ impl NpzWriter {
         let finish = || {
             let file = self.archive.finish()?;
             file.into_inner().map_err(|error| error.into_error())?;
-            self.replacement.commit()
+            self.atomic.commit()
         };
         finish().map_err(|error| cannot_write(error, &self.path))
     }

@@ -191,12 +191,12 @@ impl NpyDataset {
         let array = match self.columns.any(name)? {
             AnyColumn::Opaque(array) => array.clone(),
             AnyColumn::Numbers(column) => {
-                let class = match column.array().item().kind() {
+                let kind = match column.array().item().kind() {
                     ItemKind::Opaque(_) => ErrorKind::Usage,
                     _ => ErrorKind::Dtype,
                 };
                 let message = format!("the items are known to be {} already", column.dtype());
-                return Err(Error::new(class, message).in_column(name));
+                return Err(Error::new(kind, message).in_column(name));
             }
         };
         let new = array.reinterpret(dtype).and_then(Column::new);

@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn batches_are_those_of_a_naive_twin(
+    fn batches_are_those_of_a_naive_reference(
         start in 0..100_u64, len in 0..300_u64, size in 1..20_usize, drop_last: bool,
         count in 1..9_u64, tail in prop::sample::select(&TAILS[..]),
     ) {

@@ -2,7 +2,7 @@
 
 use super::{Kind, Sampler};
 use crate::Order;
-use crate::order::entries::Entries;
+use crate::order::domain::Domain;
 use crate::order::keys::mix;
 
 impl Sampler {
@@ -19,7 +19,7 @@ impl Sampler {
                 hash.add([3, *seed, draws.unwrap_or(u64::MAX)]);
                 hash.add(table.words());
             }
-            Kind::Unreplaced {
+            Kind::WeightedWithoutReplacement {
                 seed,
                 weights,
                 draws,
@@ -38,10 +38,10 @@ impl Sampler {
                 }
             }
         }
-        match &self.entries {
-            Entries::Rows => hash.add([0]),
-            Entries::Windows { length, stride } => hash.add([1, *length, *stride]),
-            Entries::Index { rows, .. } => {
+        match &self.domain {
+            Domain::Rows => hash.add([0]),
+            Domain::Windows { length, stride } => hash.add([1, *length, *stride]),
+            Domain::Index { rows, .. } => {
                 hash.add([2]);
                 hash.add(rows.iter().copied());
             }
@@ -75,7 +75,8 @@ mod tests {
         let samplers = || {
             let balanced = |labels: &[u8]| Sampler::balanced(1, labels).unwrap();
             let weighted = |weights: &[f64]| Sampler::weighted(1, weights).unwrap();
-            let unreplaced = |w: &[f64]| Sampler::weighted_without_replacement(1, w).unwrap();
+            let without_replacement =
+                |w: &[f64]| Sampler::weighted_without_replacement(1, w).unwrap();
             let shuffled = Sampler::shuffled(1);
             [
                 Sampler::sequential(),
@@ -86,8 +87,8 @@ mod tests {
                 weighted(&[1.0, 2.0]),
                 weighted(&[2.0, 1.0]),
                 weighted(&[1.0, 2.0]).draws(3).unwrap(),
-                unreplaced(&[1.0, 2.0]),
-                unreplaced(&[1.0, 2.0, 0.0]),
+                without_replacement(&[1.0, 2.0]),
+                without_replacement(&[1.0, 2.0, 0.0]),
                 balanced(&[0, 1, 1]),
                 balanced(&[0, 0, 1]),
                 shuffled.clone().windows(2, 1).unwrap(),

@@ -80,15 +80,15 @@ fn draws_count_the_rows_of_an_epoch() {
     assert_eq!(rows(&weighted, 4, 0).len(), 4);
     assert_eq!(rows(&weighted.draws(100).unwrap(), 4, 0).len(), 100);
 
-    let unreplaced = Sampler::weighted_without_replacement(1, &weights).unwrap();
-    let mut all = rows(&unreplaced, 4, 0);
+    let without_replacement = Sampler::weighted_without_replacement(1, &weights).unwrap();
+    let mut all = rows(&without_replacement, 4, 0);
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3]);
     assert_eq!(
-        rows(&unreplaced.clone().draws(2).unwrap(), 4, 0),
-        rows(&unreplaced, 4, 0)[..2]
+        rows(&without_replacement.clone().draws(2).unwrap(), 4, 0),
+        rows(&without_replacement, 4, 0)[..2]
     );
-    assert_eq!(unreplaced.positions(4), 3);
+    assert_eq!(without_replacement.positions(4), 3);
 
     let balanced = Sampler::balanced(1, &["a", "a", "a", "b"]).unwrap();
     let order = balanced.draws(8).unwrap().order(4, 0);

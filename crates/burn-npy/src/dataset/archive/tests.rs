@@ -376,7 +376,7 @@ fn an_archive_without_arrays_says_what_is_in_it() {
 }
 
 #[test]
-fn what_cannot_be_a_column_is_named_by_its_class() {
+fn what_cannot_be_a_column_is_named_by_its_kind() {
     let folder = Folder::new();
     let x = || ("x.npy", npy("'|u1'", "(2,)", &[1, 2]));
     let object = || ("o.npy", npy("'|O'", "()", b"pickle"));
@@ -546,14 +546,11 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
     assert_eq!(read.as_slice(), Some(&[1.0078125, 1.015625, 1.0234375][..]));
     let bytes = dataset.reinterpret("x", DType::U8).unwrap();
     assert_eq!(bytes.read::<u8>("x").unwrap().shape(), [3, 2]);
-    let class = |result: Result<NpyDataset>| result.unwrap_err().kind();
-    assert_eq!(class(known.reinterpret("x", DType::BF16)), ErrorKind::Usage);
-    assert_eq!(class(known.reinterpret("z", DType::U8)), ErrorKind::Dtype);
-    assert_eq!(
-        class(dataset.reinterpret("x", DType::F32)),
-        ErrorKind::Dtype
-    );
-    assert_eq!(class(dataset.reinterpret("a", DType::F32)), ErrorKind::Name);
+    let kind = |result: Result<NpyDataset>| result.unwrap_err().kind();
+    assert_eq!(kind(known.reinterpret("x", DType::BF16)), ErrorKind::Usage);
+    assert_eq!(kind(known.reinterpret("z", DType::U8)), ErrorKind::Dtype);
+    assert_eq!(kind(dataset.reinterpret("x", DType::F32)), ErrorKind::Dtype);
+    assert_eq!(kind(dataset.reinterpret("a", DType::F32)), ErrorKind::Name);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// What stands at the positions of an epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Entries {
+pub(crate) enum Domain {
     /// Each row.
     Rows,
     /// The first rows of windows over a time series.
@@ -20,7 +20,7 @@ pub(crate) enum Entries {
     },
 }
 
-impl Entries {
+impl Domain {
     pub(crate) fn index(rows: Vec<u64>) -> Self {
         let largest = rows.iter().zip(0..).max_by_key(|(row, _)| **row);
         Self::Index {

@@ -11,7 +11,7 @@ const TAG: u64 = 4;
 
 /// The first `count` rows of an epoch, or fewer if fewer weights are above zero. It takes 16 bytes a
 /// row while it runs.
-pub(crate) fn race(weights: &[f64], count: usize, seed: u64, epoch: u64) -> Vec<u64> {
+pub(crate) fn draw(weights: &[f64], count: usize, seed: u64, epoch: u64) -> Vec<u64> {
     let keys = Keys::new(part_of(seed, TAG, 0), epoch);
     let mut arrivals: Vec<(f64, u64)> = (0_u64..)
         .zip(weights)
@@ -71,9 +71,9 @@ mod tests {
         let (mut first, mut second) = ([0.0; 4], [0.0; 4]);
         let epochs = 40_000;
         for epoch in 0..epochs {
-            let rows = race(&weights, 4, 1, epoch);
+            let rows = draw(&weights, 4, 1, epoch);
             assert_eq!(rows.len(), 3);
-            assert_eq!(race(&weights, 2, 1, epoch), rows[..2]);
+            assert_eq!(draw(&weights, 2, 1, epoch), rows[..2]);
             first[rows[0] as usize] += 1.0 / epochs as f64;
             second[rows[1] as usize] += 1.0 / epochs as f64;
         }
