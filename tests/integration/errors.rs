@@ -289,7 +289,7 @@ fn a_dataset_that_changes_its_length_is_one_error_or_none() {
         let len = Arc::new(AtomicUsize::new(100));
         let builder = || crate::plain().batch_size(8).num_workers(workers);
         let loader = builder().build(Changing(len.clone()));
-        let weighted = Sampler::weighted(1, &[1.0; 100]).unwrap();
+        let weighted = Sampler::weighted(&[1.0; 100], 1).unwrap();
         let weighted = builder().sampler(weighted).build(Changing(len.clone()));
         let shuffled = builder().shuffle(1).build(Changing(len.clone()));
         len.store(50, Ordering::SeqCst);
@@ -310,7 +310,7 @@ fn a_dataset_that_changes_its_length_is_one_error_or_none() {
 #[test]
 fn what_no_memory_is_enough_for_is_an_error() {
     for (workers, size) in [(0, 1 << 48), (1, 1 << 48), (3, usize::MAX)] {
-        let draws = Sampler::weighted(1, &[1.0; 10]).unwrap().draws(u64::MAX);
+        let draws = Sampler::weighted(&[1.0; 10], 1).unwrap().draws(u64::MAX);
         let loader = crate::plain()
             .batch_size(size)
             .sampler(draws.unwrap())

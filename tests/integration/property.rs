@@ -65,7 +65,7 @@ fn case(rng: &mut StdRng) -> Case {
         1 | 2 => ("shuffled", Ok(shuffled)),
         3 => {
             let (size, mixed) = (rng.random_range(1..30), rng.random_range(1..6));
-            ("blocks", Sampler::blocks(seed, size, mixed))
+            ("blocks", Sampler::blocks(size, mixed, seed))
         }
         4 => {
             let (length, stride) = (rng.random_range(1..20), rng.random_range(1..9));
@@ -80,17 +80,17 @@ fn case(rng: &mut StdRng) -> Case {
             };
             ("index", shuffled.index(index))
         }
-        6 => ("weighted", Sampler::weighted(seed, &weights(rng))),
+        6 => ("weighted", Sampler::weighted(&weights(rng), seed)),
         7 => {
             let weights = weights(rng);
             (
                 "unreplaced",
-                Sampler::weighted_without_replacement(seed, &weights),
+                Sampler::weighted_without_replacement(&weights, seed),
             )
         }
         _ => {
             let labels: Vec<u8> = (0..len).map(|_| rng.random_range(0..4)).collect();
-            ("balanced", Sampler::balanced(seed, &labels))
+            ("balanced", Sampler::balanced(&labels, seed))
         }
     };
     Case {
@@ -322,7 +322,7 @@ fn locate(case: &Case, whole: &[u64], batches: &[Vec<Batch>], rng: &mut StdRng) 
     // Of a row that comes more than once, the first place in the epoch counts, or none.
     let first = whole.iter().position(|found| *found == row);
     let loader = case.loader(&case.before, 0, Err(0));
-    match (first, loader.locate(row, case.epoch)) {
+    match (first, loader.locate(case.epoch, row)) {
         (None, found) => assert_eq!(found, None),
         (Some(first), None) => {
             let most = case.before.batch_size * case.before.shards as usize;

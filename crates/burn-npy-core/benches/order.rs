@@ -49,14 +49,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights: Vec<f64> = (0..len).map(|row| (row % 100) as f64).collect();
     let labels: Vec<u64> = (0..len).map(|row| row % 100).collect();
     for (name, sampler) in [
-        ("blocks of 1024, 8 mixed", Sampler::blocks(42, 1024, 8)?),
-        ("blocks of 64, 8 mixed", Sampler::blocks(42, 64, 8)?),
-        ("weighted", Sampler::weighted(42, &weights)?),
+        ("blocks of 1024, 8 mixed", Sampler::blocks(1024, 8, 42)?),
+        ("blocks of 64, 8 mixed", Sampler::blocks(64, 8, 42)?),
+        ("weighted", Sampler::weighted(&weights, 42)?),
         (
             "weighted without replacement",
-            Sampler::weighted_without_replacement(42, &weights)?,
+            Sampler::weighted_without_replacement(&weights, 42)?,
         ),
-        ("balanced", Sampler::balanced(42, &labels)?),
+        ("balanced", Sampler::balanced(&labels, 42)?),
     ] {
         // The order's making included, an epoch at a time.
         let time = least(runs, || epochs(&sampler, len, BATCH, indices));

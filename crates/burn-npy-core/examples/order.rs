@@ -177,13 +177,13 @@ fn sampler(args: &Args) -> Result<Sampler, String> {
         "shuffled" => Ok(Sampler::shuffled(seed)),
         "sequential" => Ok(Sampler::sequential()),
         "blocks" => Sampler::blocks(
-            seed,
             args.block_size.unwrap_or(1024),
             args.mixed.unwrap_or(8),
+            seed,
         ),
-        "weighted" => Sampler::weighted(seed, &weights()?),
-        "weighted-without-replacement" => Sampler::weighted_without_replacement(seed, &weights()?),
-        "balanced" => Sampler::balanced(seed, &needs(&args.labels, "labels")?),
+        "weighted" => Sampler::weighted(&weights()?, seed),
+        "weighted-without-replacement" => Sampler::weighted_without_replacement(&weights()?, seed),
+        "balanced" => Sampler::balanced(&needs(&args.labels, "labels")?, seed),
         _ => return Err(format!("unknown sampler {name}")),
     };
     if let Some(draws) = args.draws {

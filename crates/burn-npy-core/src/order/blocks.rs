@@ -41,7 +41,7 @@ struct Pool {
 }
 
 impl Blocks {
-    pub(crate) fn new(len: u64, seed: u64, epoch: u64, block: u64, mixed: u64) -> Self {
+    pub(crate) fn new(len: u64, block: u64, mixed: u64, seed: u64, epoch: u64) -> Self {
         let block = block.clamp(1, len.max(1));
         let count = len.div_ceil(block);
         let blocks = Permutation::new(count, part_of(seed, BLOCKS, 0), epoch);
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// The same order, made with vectors.
-    fn naive(len: u64, seed: u64, epoch: u64, block: u64, mixed: u64) -> Vec<u64> {
+    fn naive(len: u64, block: u64, mixed: u64, seed: u64, epoch: u64) -> Vec<u64> {
         let all: Vec<u64> = (0..len).collect();
         let file: Vec<&[u64]> = all.chunks(block as usize).collect();
         let blocks = Permutation::new(file.len() as u64, part_of(seed, BLOCKS, 0), epoch);
@@ -184,8 +184,8 @@ mod tests {
             len in 0..3000_u64, seed: u64, epoch in 0..5_u64, block in 1..400_u64, mixed in 1..20_u64,
             cut in 0.0..1.0_f64,
         ) {
-            let blocks = Blocks::new(len, seed, epoch, block, mixed);
-            let naive = naive(len, seed, epoch, block, mixed);
+            let blocks = Blocks::new(len, block, mixed, seed, epoch);
+            let naive = naive(len, block, mixed, seed, epoch);
             let cut = (len as f64 * cut) as u64;
             let mut rows = vec![0; len as usize];
             let (first, second) = rows.split_at_mut(cut as usize);
@@ -201,7 +201,7 @@ mod tests {
         fn any_length_comes_back(
             len in 1..=1_u64 << 63, seed: u64, block in 1..=1_u64 << 63, mixed in 1..=1_u64 << 63, at: u64,
         ) {
-            let blocks = Blocks::new(len, seed, 0, block, mixed);
+            let blocks = Blocks::new(len, block, mixed, seed, 0);
             let mut row = [0];
             blocks.fill(at % len..at % len + 1, &mut row);
             prop_assert!(row[0] < len);
@@ -222,7 +222,7 @@ mod tests {
         ] {
             let (mut sum, mut count) = (0.0, 0.0);
             for epoch in 0..60 {
-                let blocks = Blocks::new(len, 1, epoch, block, mixed);
+                let blocks = Blocks::new(len, block, mixed, 1, epoch);
                 let mut rows = vec![0; len as usize];
                 blocks.fill(0..len, &mut rows);
                 let mut positions = vec![0_i64; len as usize];

@@ -101,7 +101,7 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if one of the numbers is zero.
-    pub fn blocks(seed: u64, block_size: u64, mixed: u64) -> Result<Self> {
+    pub fn blocks(block_size: u64, mixed: u64, seed: u64) -> Result<Self> {
         if block_size == 0 {
             return Err(usage("blocks of zero rows"));
         }
@@ -123,7 +123,7 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if a weight is negative or not finite, naming the first such, or if all are zero.
-    pub fn weighted(seed: u64, weights: &[f64]) -> Result<Self> {
+    pub fn weighted(weights: &[f64], seed: u64) -> Result<Self> {
         check_weights(weights)?;
         Ok(Kind::Weighted {
             seed,
@@ -140,7 +140,7 @@ impl Sampler {
     /// # Errors
     ///
     /// Those of [`weighted`](Self::weighted).
-    pub fn weighted_without_replacement(seed: u64, weights: &[f64]) -> Result<Self> {
+    pub fn weighted_without_replacement(weights: &[f64], seed: u64) -> Result<Self> {
         Ok(Kind::WeightedWithoutReplacement {
             seed,
             draws: check_weights(weights)?,
@@ -157,7 +157,7 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if there are no labels.
-    pub fn balanced<L: Ord>(seed: u64, labels: &[L]) -> Result<Self> {
+    pub fn balanced<L: Ord>(labels: &[L], seed: u64) -> Result<Self> {
         if labels.is_empty() {
             return Err(usage("no labels to balance"));
         }
@@ -321,7 +321,7 @@ impl Sampler {
                 Arrangement::Shuffled(Permutation::new(entries, *seed, epoch))
             }
             Kind::Blocks { seed, block, mixed } => {
-                Arrangement::Blocks(Blocks::new(entries, *seed, epoch, *block, *mixed))
+                Arrangement::Blocks(Blocks::new(entries, *block, *mixed, *seed, epoch))
             }
             Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
             Kind::WeightedWithoutReplacement {

@@ -28,7 +28,7 @@ fn golden_vectors() {
                 let [len, seed, epoch, block, mixed] = numbers(key)[..] else {
                     panic!("{line}");
                 };
-                let sampler = Sampler::blocks(seed, block, mixed).unwrap();
+                let sampler = Sampler::blocks(block, mixed, seed).unwrap();
                 (1, join(first_rows(&sampler.order(len, epoch), 20)))
             }
             ("shard", key) => (2, shard(key)),
@@ -100,9 +100,9 @@ fn the_reference_still_gives_the_golden_vectors() {
 fn literal_orders() {
     let weights: Vec<f64> = (0..50).map(|row| f64::from(row) * 0.37).collect();
     let labels: Vec<u8> = (0..50).map(|row| row % 7).collect();
-    let weighted = Sampler::weighted(42, &weights).unwrap();
-    let without_replacement = Sampler::weighted_without_replacement(42, &weights).unwrap();
-    let balanced = Sampler::balanced(42, &labels).unwrap();
+    let weighted = Sampler::weighted(&weights, 42).unwrap();
+    let without_replacement = Sampler::weighted_without_replacement(&weights, 42).unwrap();
+    let balanced = Sampler::balanced(&labels, 42).unwrap();
     assert_eq!(first_rows(&weighted.order(50, 3), 8), WEIGHTED);
     assert_eq!(
         first_rows(&without_replacement.order(50, 3), 8),

@@ -21,14 +21,14 @@ impl Kind {
         match self {
             Self::Sequential => Sampler::sequential(),
             Self::Shuffled => Sampler::shuffled(seed),
-            Self::Blocks(size, mixed) => Sampler::blocks(seed, *size, *mixed).unwrap(),
+            Self::Blocks(size, mixed) => Sampler::blocks(*size, *mixed, seed).unwrap(),
             Self::Windows(length, stride) => {
                 Sampler::shuffled(seed).windows(*length, *stride).unwrap()
             }
             Self::Index(_) => Sampler::shuffled(seed).index(self.rows(len)).unwrap(),
             Self::WithoutReplacement => {
                 let weights: Vec<f64> = (0..len).map(|row| (row % 5) as f64).collect();
-                match Sampler::weighted_without_replacement(seed, &weights) {
+                match Sampler::weighted_without_replacement(&weights, seed) {
                     Ok(sampler) => sampler,
                     // Nothing can be drawn.
                     Err(_) => Sampler::sequential().index([]).unwrap(),

@@ -35,7 +35,7 @@ impl<O: Send + 'static> Loader<O> {
     ///     .try_build(dataset)?;
     ///
     /// // Which batch of epoch 3 has row 47?
-    /// let place = loader.locate(47, 3).unwrap();
+    /// let place = loader.locate(3, 47).unwrap();
     /// let batch = loader.batch_at(3, place.batch)?;
     /// let rows: Vec<i64> = batch.into_data().iter().collect();
     /// assert_eq!(rows[place.offset as usize], 47);
@@ -66,10 +66,10 @@ impl<O: Send + 'static> Loader<O> {
         self.whole(epoch, batch).info(batch)
     }
 
-    /// Where a row of the dataset comes in an epoch: in which batch of which shard, and which of
-    /// the batch it is; none if the epoch does not have it, or leaves it out at its end. Of a row
-    /// that comes more than once it is the first place. Padding does not count.
-    pub fn locate(&self, row: u64, epoch: u64) -> Option<BatchPosition> {
+    /// Where an epoch has a row of the dataset: the shard, the batch of that shard, and the offset in
+    /// the batch. `None` if the epoch does not have the row, or drops it with the remainder. If the
+    /// row comes more than once, this is its first position. Padding is not searched.
+    pub fn locate(&self, epoch: u64, row: u64) -> Option<BatchPosition> {
         let order = self.order(epoch);
         let position = order.position(row)?;
         self.cutter.cut(0).locate(position)

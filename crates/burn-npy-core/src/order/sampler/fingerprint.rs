@@ -73,17 +73,17 @@ mod tests {
     #[test]
     fn other_samplers_have_other_fingerprints() {
         let samplers = || {
-            let balanced = |labels: &[u8]| Sampler::balanced(1, labels).unwrap();
-            let weighted = |weights: &[f64]| Sampler::weighted(1, weights).unwrap();
+            let balanced = |labels: &[u8]| Sampler::balanced(labels, 1).unwrap();
+            let weighted = |weights: &[f64]| Sampler::weighted(weights, 1).unwrap();
             let without_replacement =
-                |w: &[f64]| Sampler::weighted_without_replacement(1, w).unwrap();
+                |w: &[f64]| Sampler::weighted_without_replacement(w, 1).unwrap();
             let shuffled = Sampler::shuffled(1);
             [
                 Sampler::sequential(),
                 shuffled.clone(),
                 Sampler::shuffled(2),
-                Sampler::blocks(1, 2, 3).unwrap(),
-                Sampler::blocks(1, 3, 2).unwrap(),
+                Sampler::blocks(2, 3, 1).unwrap(),
+                Sampler::blocks(3, 2, 1).unwrap(),
                 weighted(&[1.0, 2.0]),
                 weighted(&[2.0, 1.0]),
                 weighted(&[1.0, 2.0]).draws(3).unwrap(),
