@@ -1,4 +1,4 @@
-//! Which row stands at which position of one epoch.
+//! The order of an epoch: which row is at which position.
 
 use std::ops::Range;
 
@@ -33,8 +33,8 @@ use crate::order::chunks::{Chunks, check_fill};
 use crate::order::domain::{Domain, Search};
 use crate::order::shared::Shared;
 
-/// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
-/// memory it has.
+/// The order of one epoch: the row at each position. [`Sampler::order`](crate::Sampler::order)
+/// makes it. Clones share their memory.
 ///
 /// # Example
 ///
@@ -46,20 +46,21 @@ use crate::order::shared::Shared;
 ///
 /// // The rows of batch 7, and back.
 /// let rows: Vec<u64> = order.rows(plan.batch(7)).collect();
-/// let place = order.position(rows[5]).and_then(|position| plan.locate(position)).unwrap();
-/// assert_eq!((place.batch, place.offset), (7, 5));
+/// let position = order.position(rows[5]).unwrap();
+/// let found = plan.locate(position).unwrap();
+/// assert_eq!((found.batch, found.offset), (7, 5));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// How many positions there are.
+    /// The number of positions.
     len: u64,
-    /// How many rows the dataset has.
+    /// The number of rows of the dataset.
     rows: u64,
     arrangement: Arrangement,
     domain: Domain,
 }
 
-/// Which entry stands at a position.
+/// Which entry of the domain is at each position.
 #[derive(Clone, Debug)]
 pub(crate) enum Arrangement {
     Sequential,
@@ -70,8 +71,9 @@ pub(crate) enum Arrangement {
 }
 
 impl Order {
-    /// The version of all orders that samplers give, and of what a [`PositionRng`] is keyed by; it
-    /// changes with any change of a result. The shuffle of all rows has [`Permutation::VERSION`].
+    /// The version of the orders of all samplers and of the numbers of a [`PositionRng`]. It
+    /// changes whenever any of their results does. [`Permutation::VERSION`] is that of the plain
+    /// shuffle.
     pub const VERSION: u32 = 3;
 
     pub(crate) fn new(len: u64, rows: u64, arrangement: Arrangement, domain: Domain) -> Self {
@@ -83,7 +85,7 @@ impl Order {
         }
     }
 
-    /// How many positions there are.
+    /// The number of positions.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -93,7 +95,7 @@ impl Order {
         self.len == 0
     }
 
-    /// The row at a position; [`fill`](Self::fill) is faster for many.
+    /// The row at a position. [`fill`](Self::fill) is faster for many positions.
     ///
     /// # Panics
     ///
@@ -130,8 +132,10 @@ impl Order {
         Chunks::new(positions, |positions, rows| self.fill(positions, rows))
     }
 
-    /// The first position of a row, or none if the epoch does not have it. Of a shuffle, of blocks and of
-    /// windows over them the inverse is known; otherwise it is a search through the epoch.
+    /// The first position of a row, or `None` if the epoch does not have the row.
+    ///
+    /// This is O(1) for a sequential order, a shuffle and a shuffle in blocks, also of windows. For
+    /// lists and drawn rows it searches the epoch.
     pub fn position(&self, row: u64) -> Option<u64> {
         match self.inverse(row) {
             Ok(position) => position,
@@ -139,7 +143,7 @@ impl Order {
         }
     }
 
-    /// All positions of a row, ascending: more than one where rows repeat.
+    /// All positions of a row, ascending. There is more than one if the row repeats in the epoch.
     pub fn positions(&self, row: u64) -> impl Iterator<Item = u64> + '_ {
         let (known, found) = match self.inverse(row) {
             Ok(position) => (position, None),

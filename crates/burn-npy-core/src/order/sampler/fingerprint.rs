@@ -1,4 +1,4 @@
-//! A number that tells samplers apart.
+//! A hash that tells samplers apart.
 
 use super::{Kind, Sampler};
 use crate::Order;
@@ -6,9 +6,11 @@ use crate::order::domain::Domain;
 use crate::order::keys::mix;
 
 impl Sampler {
-    /// A number for everything that decides about the order: the kind, the seed, weights, labels, lists and
-    /// [`Order::VERSION`]. It is the same on every machine, so a saved state can tell whether it goes
-    /// on with the sampler it came from. It takes O(n) time where the sampler takes O(n) memory.
+    /// A hash of everything that decides the order: the kind of sampler, its seed, weights, labels
+    /// and list, and [`Order::VERSION`].
+    ///
+    /// It is the same on every machine, so a saved state can be checked against the sampler that it
+    /// is restored with. It takes O(n) time for a sampler with O(n) memory.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = Hash(mix(Order::VERSION.into()));
         match &self.kind {
@@ -53,7 +55,7 @@ impl Sampler {
 struct Hash(u64);
 
 impl Hash {
-    /// The words, and how many they are.
+    /// Hashes the words, then how many there were.
     fn add(&mut self, words: impl IntoIterator<Item = u64>) {
         let mut count = 0;
         for word in words {
@@ -101,7 +103,7 @@ mod tests {
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
         assert_eq!(found.len(), 16);
         assert_eq!(prints(samplers()), prints(samplers()));
-        // Pinned, like the order.
+        // Saved states hold fingerprints, so they must not change.
         assert_eq!(
             Sampler::shuffled(42).fingerprint(),
             6_199_307_755_011_929_818
