@@ -277,9 +277,10 @@ fn main() -> Result<()> {
         println!("no files of --workload mnist|table|images|rows: benches/peers/run makes them");
         return Ok(());
     }
-    let workers = match args.0.contains_key("--threads") {
-        true => vec![args.number("--threads", 0)?],
-        false => vec![0, 1, 2],
+    let workers = if args.0.contains_key("--threads") {
+        vec![args.number("--threads", 0)?]
+    } else {
+        vec![0, 1, 2]
     };
     let idioms = idioms.iter().filter(|i| args.get("--idiom", i) == **i);
     for (&idiom, &workers) in idioms.flat_map(|i| workers.iter().map(move |w| (i, w))) {

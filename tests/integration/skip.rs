@@ -324,9 +324,10 @@ struct Patchy(Vec<bool>);
 
 impl Dataset<u64> for Patchy {
     fn get(&self, index: usize) -> Result<u64, DatasetError> {
-        match self.0[index] {
-            true => Err(DatasetError::new(std::io::Error::other("bad"))),
-            false => Ok(index as u64),
+        if self.0[index] {
+            Err(DatasetError::new(std::io::Error::other("bad")))
+        } else {
+            Ok(index as u64)
         }
     }
 

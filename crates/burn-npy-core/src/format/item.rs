@@ -302,9 +302,10 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
         return Err(refused("a structure of no bytes"));
     }
     // Nothing but a gap is what NumPy writes for a structure without fields.
-    let kind = match fields.is_empty() {
-        true => ItemKind::Opaque(None),
-        false => ItemKind::Struct(fields),
+    let kind = if fields.is_empty() {
+        ItemKind::Opaque(None)
+    } else {
+        ItemKind::Struct(fields)
     };
     Ok(ItemType { kind, size })
 }
@@ -400,9 +401,10 @@ struct Quoted<'a>(&'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        let quote = match self.0.contains('\'') && !self.0.contains('"') {
-            true => '"',
-            false => '\'',
+        let quote = if self.0.contains('\'') && !self.0.contains('"') {
+            '"'
+        } else {
+            '\''
         };
         f.write_char(quote)?;
         for c in self.0.chars() {
@@ -491,9 +493,10 @@ mod tests {
             "[('\\\\', '<i4'), ('a\\'\"', '<i4')]",
         ] {
             let shown = item(text).unwrap().to_string();
-            let literal = match text.starts_with('[') {
-                true => shown.clone(),
-                false => format!("'{shown}'"),
+            let literal = if text.starts_with('[') {
+                shown.clone()
+            } else {
+                format!("'{shown}'")
             };
             assert_eq!(literal, text);
             assert_eq!(item(&literal).unwrap(), item(text).unwrap());

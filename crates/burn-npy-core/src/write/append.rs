@@ -49,9 +49,12 @@ where
 {
     let path = path.as_ref();
     // Looked at before it is opened, since a pipe would be read for ever.
-    let open = || match std::fs::metadata(path)?.is_file() {
-        true => File::options().read(true).write(true).open(path),
-        false => Err(io::Error::other("not a regular file")),
+    let open = || {
+        if std::fs::metadata(path)?.is_file() {
+            File::options().read(true).write(true).open(path)
+        } else {
+            Err(io::Error::other("not a regular file"))
+        }
     };
     let mut file = match open() {
         Ok(file) => file,

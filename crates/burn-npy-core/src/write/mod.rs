@@ -51,9 +51,10 @@ macro_rules! written_here {
                 array: ArrayView<'_, Self, D>,
                 mut out: impl Write,
             ) -> io::Result<()> {
-                let layout = match !array.is_standard_layout() && array.t().is_standard_layout() {
-                    true => Layout::Fortran,
-                    false => Layout::C,
+                let layout = if !array.is_standard_layout() && array.t().is_standard_layout() {
+                    Layout::Fortran
+                } else {
+                    Layout::C
                 };
                 let descr = format!("'{}'", Self::DTYPE.descr(ByteOrder::NATIVE));
                 out.write_all(&header::encode(&descr, layout, array.shape()))?;

@@ -71,11 +71,12 @@ fn shard(key: &str) -> String {
     let plan = plan.shard(shard, tail);
     let batches = (0..plan.num_batches()).map(|batch| {
         let padding = join(plan.padding(batch));
-        match padding.is_empty() {
-            true => join(plan.batch(batch)),
-            false => format!("{} + {padding}", join(plan.batch(batch)))
+        if padding.is_empty() {
+            join(plan.batch(batch))
+        } else {
+            format!("{} + {padding}", join(plan.batch(batch)))
                 .trim()
-                .to_owned(),
+                .to_owned()
         }
     });
     batches.collect::<Vec<_>>().join(", ")
