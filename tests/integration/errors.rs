@@ -117,10 +117,7 @@ fn a_file_that_shrinks_is_one_error() {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("numbers.npy");
             write_npy(&path, &Array1::from_iter(0..10_000_i64)).unwrap();
-            let options = OpenOptions {
-                access,
-                ..Default::default()
-            };
+            let options = OpenOptions::new().access(access);
             let array = Array::open_with(&path, options).unwrap();
             let dataset = NpyDataset::from_arrays([("rows", array)]).unwrap();
             let loader = builder()
@@ -272,9 +269,10 @@ struct Changing(Arc<AtomicUsize>);
 
 impl Dataset<u64> for Changing {
     fn get(&self, index: usize) -> Result<u64, DatasetError> {
-        match index < self.0.load(Ordering::SeqCst) {
-            true => Ok(index as u64),
-            false => Err(DatasetError::new(std::io::Error::other("it is gone"))),
+        if index < self.0.load(Ordering::SeqCst) {
+            Ok(index as u64)
+        } else {
+            Err(DatasetError::new(std::io::Error::other("it is gone")))
         }
     }
 

@@ -377,8 +377,8 @@ mod tests {
             Entry::deflated("x.npy", &bytes),
             Entry::stored("y.npy", &bytes),
         ];
-        let mut options = OpenOptions::default();
-        options.limits.member_bytes = bytes.len() as u64 - 1;
+        let limits = Limits::new().member_bytes(bytes.len() as u64 - 1);
+        let options = OpenOptions::new().limits(limits);
         let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
         assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         assert_eq!(kind(npz.verify("x")), ErrorKind::Limit);
@@ -390,11 +390,9 @@ mod tests {
     fn large_members_are_decoded_into_a_file_without_a_name() {
         let values: Vec<i32> = (0..1_000_000).collect();
         let dir = tempfile::tempdir().unwrap();
-        let mut options = OpenOptions {
-            cache_dir: Some(dir.path().to_path_buf()),
-            ..Default::default()
-        };
-        options.limits.memory_bytes = 1_000_000;
+        let options = OpenOptions::new()
+            .cache_dir(dir.path())
+            .limits(Limits::new().memory_bytes(1_000_000));
         let mut entry = Entry::deflated("x.npy", &npy(&values));
         let small = Entry::deflated("small.npy", &npy(&values[..100]));
         let bytes = Archive::of([entry.clone(), small]).bytes();
@@ -415,7 +413,7 @@ mod tests {
         assert_eq!(kind(npz.array("x")), ErrorKind::Crc);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 
-        options.cache_dir = Some(dir.path().join("missing"));
+        let options = options.cache_dir(dir.path().join("missing"));
         let error = open_with(bytes, options).unwrap().array("x").unwrap_err();
         assert!(error.to_string().contains("temporary file"), "{error}");
         assert_eq!(error.kind(), ErrorKind::Io);
@@ -433,15 +431,12 @@ mod tests {
             Entry::stored("stored.npy", &bytes),
         ];
         let archive = Archive::of(entries).bytes();
-        let limited = |change: &dyn Fn(&mut Limits)| {
-            let mut options = OpenOptions::default();
-            change(&mut options.limits);
-            open_with(archive.clone(), options).unwrap()
-        };
-        let npz = limited(&|limits| limits.member_bytes = len - 1);
+        let limited =
+            |limits: Limits| open_with(archive.clone(), OpenOptions::new().limits(limits)).unwrap();
+        let npz = limited(Limits::new().member_bytes(len - 1));
         assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
-        let npz = limited(&|limits| limits.total_bytes = 2 * len);
+        let npz = limited(Limits::new().total_bytes(2 * len));
         npz.array("x").unwrap();
         // What fails takes nothing of the total.
         for _ in 0..3 {
@@ -464,8 +459,8 @@ mod tests {
                 Entry::deflated("x.npy", &more),
             ] {
                 for memory_bytes in [1 << 30, 100] {
-                    let mut options = OpenOptions::default();
-                    options.limits.memory_bytes = memory_bytes;
+                    let limits = Limits::new().memory_bytes(memory_bytes);
+                    let options = OpenOptions::new().limits(limits);
                     let npz = open_with(Archive::of([entry.clone()]).bytes(), options).unwrap();
                     let array = npz.array("x").unwrap();
                     assert_eq!(
@@ -486,8 +481,8 @@ mod tests {
                 assert_eq!(kind(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
             }
             // The bytes after it are read no further than the limits allow.
-            let mut options = OpenOptions::default();
-            options.limits.member_bytes = more.len() as u64 - 1;
+            let limits = Limits::new().member_bytes(more.len() as u64 - 1);
+            let options = OpenOptions::new().limits(limits);
             let archive = Archive::of([Entry::deflated("x.npy", &more)]).bytes();
             let npz = open_with(archive, options).unwrap();
             let error = npz.array("x").unwrap_err();
@@ -522,11 +517,9 @@ mod tests {
                 Some(Access::Memory),
             ] {
                 let open = |skip_checksums| {
-                    let options = OpenOptions {
-                        access: access.unwrap_or_default(),
-                        skip_checksums,
-                        ..Default::default()
-                    };
+                    let options = OpenOptions::new()
+                        .access(access.unwrap_or_default())
+                        .skip_checksums(skip_checksums);
                     match access {
                         None => open_with(bytes.clone(), options),
                         Some(_) => Npz::open_with(&path, options),
@@ -580,8 +573,7 @@ mod tests {
         let mut cut = Entry::deflated("cut.npy", &large);
         cut.data.truncate(cut.data.len() - 5);
         cut.compressed = cut.data.len() as u64;
-        let mut options = OpenOptions::default();
-        options.limits.member_bytes = 200;
+        let options = OpenOptions::new().limits(Limits::new().member_bytes(200));
         let entries = [
             Entry::deflated("deflated.npy", &large),
             Entry::stored("stored.npy", &large),
@@ -680,10 +672,7 @@ mod tests {
                 Archive::of([Entry::stored("x.npy", &npy(&[1]))]).bytes(),
             )
             .unwrap();
-            let options = OpenOptions {
-                access,
-                ..Default::default()
-            };
+            let options = OpenOptions::new().access(access);
             let npz = Npz::open_with(&path, options).unwrap();
             npz.verify("x").unwrap();
             std::fs::write(&path, b"").unwrap();

@@ -45,10 +45,7 @@ fn reader() {
         "Mapped" => Access::Mapped,
         _ => Access::Positioned,
     };
-    let options = OpenOptions {
-        access,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions::new().access(access);
     let array = Array::open_with(variable("READER_FILE"), options).unwrap();
     let column = Column::new(array).unwrap();
     let rows: Vec<usize> = (0..64).map(|i| i * 7919 % ROWS).collect();

@@ -64,10 +64,7 @@ struct Ours {
 
 impl Ours {
     fn open(path: &Path, access: Access, random: bool, announces: bool) -> Result<Self> {
-        let options = OpenOptions {
-            access,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().access(access);
         let column = Column::new(Array::open_with(path, options)?)?;
         column.advise(random);
         Ok(Self {

@@ -25,8 +25,7 @@ fn main() -> ExitCode {
                     eprintln!("--limit takes a number of bytes\n{USAGE}");
                     return ExitCode::from(2);
                 };
-                limits.member_bytes = bytes;
-                limits.total_bytes = bytes;
+                limits = limits.member_bytes(bytes).total_bytes(bytes);
             }
             Some("--help" | "-h") => {
                 let _ = writeln!(std::io::stdout(), "{USAGE}");

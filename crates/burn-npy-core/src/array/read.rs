@@ -211,10 +211,7 @@ mod tests {
             assert_eq!(in_memory.view::<f32>().unwrap(), values.view().into_dyn());
             assert_eq!(in_memory.read::<f32>().unwrap(), values.view().into_dyn());
             for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-                let options = OpenOptions {
-                    access,
-                    ..Default::default()
-                };
+                let options = OpenOptions::new().access(access);
                 let array = Array::open_with(&path, options).unwrap();
                 assert_eq!(array.layout(), in_memory.layout());
                 assert_eq!(array.read::<f32>().unwrap(), values.view().into_dyn());

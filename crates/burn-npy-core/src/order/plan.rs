@@ -52,6 +52,7 @@ pub struct Plan {
 ///
 /// A single shard without `drop_last` gets them as its last batch, whichever variant is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Remainder {
     /// Every shard gets the same number of positions. Those left over, fewer than there are shards,
     /// are dropped. With `drop_last` the whole remainder is dropped. All shards have the same
@@ -71,6 +72,7 @@ pub enum Remainder {
 
 /// Where a plan has a position. [`Plan::locate`] returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct BatchPosition {
     /// The index of the shard.
     pub shard: u64,

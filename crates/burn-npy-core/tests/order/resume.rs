@@ -124,6 +124,7 @@ proptest! {
             (Remainder::Uneven, true) => last.0 - 1,
             (Remainder::Drop, false) => last.1 as usize - 1,
             (Remainder::Drop, true) => last.0 * last.1 as usize - 1,
+            (other, _) => unreachable!("{other:?}"),
         };
         prop_assert!(left_out <= most);
         // Those that are left out are the last ones.

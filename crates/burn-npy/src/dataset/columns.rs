@@ -9,6 +9,7 @@ use super::named::{AnyColumn, Columns};
 
 /// What part of a row becomes a column of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// A range along the first axis of a row, which stays an axis.
     Range(std::ops::Range<usize>),

@@ -206,10 +206,7 @@ fn nothing_is_decoded_before_the_arrays_are_known_to_go_together() {
         assert_eq!(part.kind(), ErrorKind::Shape);
         let part = NpyDataset::from_npz(&path, ["x", "z"]).unwrap_err();
         assert_eq!((part.kind(), part.array()), (ErrorKind::Crc, Some("x")));
-        let trusting = OpenOptions {
-            skip_checksums: true,
-            ..OpenOptions::default()
-        };
+        let trusting = OpenOptions::new().skip_checksums(true);
         let npz = Npz::open_with(&path, trusting).unwrap();
         assert_eq!(NpyDataset::from_npz(&npz, ["x", "z"]).is_ok(), method == 0);
     }
@@ -441,10 +438,7 @@ fn opaque_items_are_refused_with_the_call_that_opens_them() {
     let folder = Folder::new();
     let path = folder.file("bf16.npy", opaque(3));
     for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-        let options = OpenOptions {
-            access,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().access(access);
         let error = NpyDataset::open_with(&path, options).unwrap_err();
         assert_eq!(
             (error.kind(), error.array()),
@@ -573,10 +567,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
         NpyDataset::open(&damaged).unwrap_err().kind(),
         ErrorKind::Crc
     );
-    let trusting = OpenOptions {
-        skip_checksums: true,
-        ..OpenOptions::default()
-    };
+    let trusting = OpenOptions::new().skip_checksums(true);
     let dataset = NpyDataset::open_with(&damaged, trusting).unwrap();
     dataset.select(["x"]).unwrap().verify().unwrap();
     for part in [dataset.clone(), dataset.select(["x", "s.b"]).unwrap()] {
