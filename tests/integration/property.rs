@@ -1,5 +1,5 @@
-//! Random loaders, stopped at random places and gone on with in another way, against a twin of plain
-//! vectors.
+//! Random loaders, stopped at random places and gone on with in another way, against a twin of
+//! plain vectors.
 
 use burn::data::dataloader::DataLoader;
 use burn_npy::{DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
@@ -110,7 +110,8 @@ fn case(rng: &mut StdRng) -> Case {
 /// A batch: its rows, and how many of the last of them are padding.
 type Batch = (Vec<u64>, usize);
 
-/// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of `fill`.
+/// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of
+/// `fill`.
 fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
     let (size, count) = (cut.batch_size, cut.shards as usize);
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];

@@ -123,7 +123,8 @@ fn one_row_too_many_is_an_error_that_names_it() {
         let (at, row) = bad.unwrap();
         let batch = at / 8;
         let message = format!(
-            "epoch 0, batch {batch}, row {row}, one more than the 4 rows that may be skipped: hole {row}"
+            "epoch 0, batch {batch}, row {row}, one more than the 4 rows that may be skipped: \
+             hole {row}"
         );
         (batch, message)
     };

@@ -48,11 +48,11 @@ pub struct OpenOptions {
     /// Whether stored arrays of archives are opened without a check of their checksums. The default
     /// is `false`.
     ///
-    /// To check a stored array, all of it is read, once for each open [`Npz`](crate::Npz). That runs
-    /// at the speed of memory if the file is in the page cache, and at the speed of the disk if not.
-    /// Skip it for a large archive that you know to be intact, such as one that was written on this
-    /// machine. [`Npz::verify`](crate::Npz::verify) then checks when you ask for it. Compressed
-    /// arrays are always checked, since their data is read anyway.
+    /// To check a stored array, all of it is read, once for each open [`Npz`](crate::Npz). That
+    /// runs at the speed of memory if the file is in the page cache, and at the speed of the disk
+    /// if not. Skip it for a large archive that you know to be intact, such as one that was written
+    /// on this machine. [`Npz::verify`](crate::Npz::verify) then checks when you ask for it.
+    /// Compressed arrays are always checked, since their data is read anyway.
     pub skip_checksums: bool,
 }
 

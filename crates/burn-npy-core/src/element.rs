@@ -114,8 +114,8 @@ small_types!(small_elements);
 macro_rules! with_made {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
-            Bool $crate::element::BoolByte, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32,
-            U64 u64, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+            Bool $crate::element::BoolByte, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16,
+            U32 u32, U64 u64, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
     };
     (@each $dtype:expr, $stored:ident, $body:expr, $other:expr, $($name:ident $type:ty),*) => {
         match $dtype {

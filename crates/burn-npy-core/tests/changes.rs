@@ -36,7 +36,8 @@ fn table() -> Array2<u32> {
 }
 
 /// The reader: gathers the same rows again and again, each time with other words on its standard
-/// output, and ends with the kind of the first error. It waits for a line before each round if told to.
+/// output, and ends with the kind of the first error. It waits for a line before each round if told
+/// to.
 #[test]
 #[ignore = "a process of the other tests"]
 fn reader() {
@@ -148,8 +149,8 @@ fn a_change_between_batches_is_an_error() {
     }
 }
 
-/// The change happens at any moment. Positioned reads are never killed by it, and never give rows of
-/// another file for those of the one that was opened.
+/// The change happens at any moment. Positioned reads are never killed by it, and never give rows
+/// of another file for those of the one that was opened.
 #[test]
 fn a_change_at_any_moment_is_an_error_of_positioned_reads() {
     let dir = tempfile::tempdir().unwrap();

@@ -68,8 +68,8 @@ impl NpyDataset {
     /// `x` of a `.npy` file, `events.x` of an array `events` in an archive.
     ///
     /// All arrays of an archive must be columns of one table. If they are not, nothing is decoded,
-    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those that
-    /// go together. These are not one table:
+    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those
+    /// that go together. These are not one table:
     ///
     /// * arrays of several lengths, such as parts for training and for tests, and arrays without
     ///   axes, such as settings;

@@ -1,4 +1,5 @@
-//! Says what is in NumPy files: one JSON object a line for each array, or for each thing that is wrong.
+//! Says what is in NumPy files: one JSON object a line for each array, or for each thing that is
+//! wrong.
 //!
 //! `cargo run -q --release -p burn-npy-core --example inspect -- FILE...`
 //!

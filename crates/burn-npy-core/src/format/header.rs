@@ -73,8 +73,8 @@ impl Prefix {
             Error::new(
                 ErrorKind::TruncatedHeader,
                 format!(
-                    "the file ends inside its header: {file_len} bytes, expected {expected}; it was \
-                     cut off, so write or download it anew"
+                    "the file ends inside its header: {file_len} bytes, expected {expected}; \
+                     it was cut off, so write or download it anew"
                 ),
             )
         };
@@ -206,16 +206,16 @@ impl Header {
         self.nbytes
     }
 
-    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored, as
-    /// NumPy does.
+    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored,
+    /// as NumPy does.
     pub(crate) fn check_len(&self, len: u64) -> Result<()> {
         let expected = self.data_offset as u64 + self.nbytes as u64;
         if len < expected {
             return Err(Error::new(
                 ErrorKind::TruncatedData,
                 format!(
-                    "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was cut \
-                     off, so write or download it anew",
+                    "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was \
+                     cut off, so write or download it anew",
                     abbreviated(&self.item.to_string()),
                     self.shape
                 ),
@@ -263,7 +263,8 @@ pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// The same header with another shape, in C layout, of the same length; `None` if it has not the room.
+/// The same header with another shape, in C layout, of the same length; `None` if it has not the
+/// room.
 pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
     let prefix = Prefix::parse(header, header.len() as u64, usize::MAX).ok()?;
     let old = Header::parse_after(&prefix, header).ok()?;
@@ -554,13 +555,15 @@ mod tests {
                 proptest::prop_oneof![
                     0..4_usize,
                     proptest::prelude::any::<usize>(),
-                    (0..64_u32, 0..3_usize).prop_map(|(bits, more)| (1_usize << bits).wrapping_add(more)),
+                    (0..64_u32, 0..3_usize)
+                        .prop_map(|(bits, more)| (1_usize << bits).wrapping_add(more)),
                 ],
                 0..5,
             ),
             size in proptest::prop_oneof![1..17_usize, 1..i32::MAX as usize],
         ) {
-            // Five lengths and a size of 64 bits each: saturating keeps too large what is too large.
+            // Five lengths and a size of 64 bits each: saturating keeps too large what is too
+            // large.
             let wide = |len: &usize| *len as u128;
             let nonzero = shape.iter().map(|len| wide(len).max(1));
             let all = nonzero.fold(wide(&size), u128::saturating_mul);

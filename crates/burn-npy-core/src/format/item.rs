@@ -4,7 +4,8 @@
 //! are those of NumPy's own [`descr_to_dtype`]; what has a name here but no number, such as opaque
 //! bytes, can be opened and described, and only fails where numbers are asked for.
 //!
-//! [`descr_to_dtype`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
+//! [`descr_to_dtype`]:
+//! https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
 
 use std::fmt;
 
@@ -41,8 +42,8 @@ pub enum ItemKind {
     Bytes,
     /// Text of a fixed length (`U`): code points of four bytes, padded with zeros.
     Text(ByteOrder),
-    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970; the smallest
-    /// number is no time at all.
+    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970; the
+    /// smallest number is no time at all.
     DateTime(ByteOrder, String),
     /// A span of time (`m8`): an `int64` that counts a unit.
     TimeDelta(ByteOrder, String),

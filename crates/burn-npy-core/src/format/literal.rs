@@ -32,8 +32,8 @@ pub(crate) enum Literal {
     None,
 }
 
-/// Parses one dictionary with nothing but white space around it, and gives its entries one by one. Python 2
-/// wrote integers with an `L` behind; `python2` allows it.
+/// Parses one dictionary with nothing but white space around it, and gives its entries one by one.
+/// Python 2 wrote integers with an `L` behind; `python2` allows it.
 pub(crate) fn entries(
     text: &str,
     python2: bool,

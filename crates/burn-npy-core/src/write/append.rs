@@ -15,16 +15,18 @@ use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, 
 
 /// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
 ///
-/// The rows are written behind the data and are on the disk before the header counts them, so a crash
-/// leaves the old rows or all of them, and nothing that is there is copied. Only if the number of rows
-/// outgrows the header is the whole written anew, to a temporary file that replaces the old one. Whoever
-/// has the file open finds it [changed](ErrorKind::Changed). Two writers at a time are not kept apart.
+/// The rows are written behind the data and are on the disk before the header counts them, so a
+/// crash leaves the old rows or all of them, and nothing that is there is copied. Only if the
+/// number of rows outgrows the header is the whole written anew, to a temporary file that replaces
+/// the old one. Whoever has the file open finds it [changed](ErrorKind::Changed). Two writers at a
+/// time are not kept apart.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows have
-/// another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to add to, or if another array
-/// follows in it, which would be lost; what [`Array::open`](crate::Array::open) refuses, and what the file system says.
+/// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows
+/// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to
+/// add to, or if another array follows in it, which would be lost; what
+/// [`Array::open`](crate::Array::open) refuses, and what the file system says.
 ///
 /// # Example
 ///

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// A file that is being written beside the one that it will replace; gone when it is dropped before
-/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new one.
+/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new
+/// one.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
     pub(crate) file: NamedTempFile,

@@ -13,9 +13,9 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 
 /// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
 ///
-/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the file. So
-/// they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly cannot. No more than
-/// the array is held in memory. The same arrays make the same bytes.
+/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the
+/// file. So they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly
+/// cannot. No more than the array is held in memory. The same arrays make the same bytes.
 ///
 /// The archive goes to a temporary file in the same folder, which replaces the file of that name in
 /// [`finish`](Self::finish); without it nothing is left.
@@ -74,14 +74,14 @@ impl NpzWriter {
         })
     }
 
-    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the archive, as
-    /// NumPy does.
+    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the
+    /// archive, as NumPy does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without; [`ErrorKind::Usage`] for a
-    /// name with a NUL character, or of more than 65,531 bytes; what the file system says, after which
-    /// the archive cannot be finished.
+    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without;
+    /// [`ErrorKind::Usage`] for a name with a NUL character, or of more than 65,531 bytes; what the
+    /// file system says, after which the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
     where
         T: WriteElement,

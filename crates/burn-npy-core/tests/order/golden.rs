@@ -16,8 +16,8 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
     order.rows(0..order.len().min(count as u64)).collect()
 }
 
-/// `reference.py` wrote the vectors, from the description of the order and not from this code. A change of
-/// any of them is a new version of the order.
+/// `reference.py` wrote the vectors, from the description of the order and not from this code. A
+/// change of any of them is a new version of the order.
 #[test]
 fn golden_vectors() {
     let mut counts = [0; 3];

@@ -88,8 +88,9 @@ proptest! {
     #[test]
     fn each_row_once_also_with_another_batch_size_and_shard_count(
         kind in kinds(), len in lengths(), seed: u64, epoch in 0..100_u64,
-        first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64), last in (1..40_usize, 1..7_u64),
-        stop in 0..60_u64, tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
+        first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64),
+        last in (1..40_usize, 1..7_u64), stop in 0..60_u64,
+        tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
         drop_last: bool,
     ) {
         let sampler = kind.sampler(seed, len);

@@ -66,9 +66,9 @@ impl<O: Send + 'static> Loader<O> {
         self.whole(epoch, batch).info(batch)
     }
 
-    /// Where an epoch has a row of the dataset: the shard, the batch of that shard, and the offset in
-    /// the batch. `None` if the epoch does not have the row, or drops it with the remainder. If the
-    /// row comes more than once, this is its first position. Padding is not searched.
+    /// Where an epoch has a row of the dataset: the shard, the batch of that shard, and the offset
+    /// in the batch. `None` if the epoch does not have the row, or drops it with the remainder. If
+    /// the row comes more than once, this is its first position. Padding is not searched.
     pub fn locate(&self, epoch: u64, row: u64) -> Option<BatchPosition> {
         let order = self.order(epoch);
         let position = order.position(row)?;
