@@ -1,9 +1,9 @@
 //! One shuffled epoch in batches of 256: burn-npy beside Burn's own loader.
 //!
 //! `cargo bench --bench epoch`, or with `-- --quick` for a glance. The ids are
-//! `epoch/<workload>/<who>-<workers>`. All contenders yield the same values, which is asserted before
-//! anything is timed; then they run in turn, round by round, so that a machine that slows down slows
-//! them all. The figure is the median.
+//! `epoch/<workload>/<who>-<workers>`. All contenders yield the same values, which is asserted
+//! before anything is timed; then they run in turn, round by round, so that a machine that slows
+//! down slows them all. The figure is the median.
 
 mod common;
 

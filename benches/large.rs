@@ -1,7 +1,8 @@
-//! A file of 5 GiB: how long a new process takes until it has the first shuffled batch, and how much memory a pass takes.
+//! A file of 5 GiB: how long a new process takes until it has the first shuffled batch, and how
+//! much memory a pass takes.
 //!
-//! `cargo bench --bench large`, or with `-- --quick` for a glance at a smaller file. The file takes no
-//! space on the disk, but its pages are read and copied like any others.
+//! `cargo bench --bench large`, or with `-- --quick` for a glance at a smaller file. The file takes
+//! no space on the disk, but its pages are read and copied like any others.
 
 mod common;
 
@@ -10,7 +11,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::Tensor;
 use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
 use common::{cpu, status};
@@ -76,7 +76,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(count, rows);
     println!(
-        "large/pass                 {:.1} s, {:.2} GB/s, anonymous memory {} MiB, {} MiB more than before",
+        "large/pass                 {:.1} s, {:.2} GB/s, anonymous memory {} MiB, \
+         {} MiB more than before",
         seconds,
         bytes as f64 / seconds / 1e9,
         most,

@@ -1,15 +1,18 @@
-//! A contender of `benches/peers/run`: burn-npy, or Burn's own loader, on the files that all peers read.
+//! A contender of `benches/peers/run`: burn-npy, or Burn's own loader, on the files that all peers
+//! read.
 //!
 //! ```sh
 //! cargo bench --bench peers -- --workload mnist --batch 256 --who ours
 //! ```
 //!
-//! The files are those that `benches/peers/run` makes. Burn's loader has its rows in memory as items, `usual` with
-//! a tensor an item and `best` with one `Vec` a batch. The order of an epoch is drawn while it is timed.
+//! The files are those that `benches/peers/run` makes. Burn's loader has its rows in memory as
+//! items, `usual` with a tensor an item and `best` with one `Vec` a batch. The order of an epoch is
+//! drawn while it is timed.
 //!
-//! Options: `--idiom workers|usual|best` and `--threads N` for one alone, which makes the peak of memory its own;
-//! `--json` for a record a line; `--data FOLDER`; `--seconds S`; `--mode check|epoch|step|cold`, where `step` works
-//! for `--step-ms MS` after each batch, as a model would, and `cold` times the first epoch from the opening on.
+//! Options: `--idiom workers|usual|best` and `--threads N` for one alone, which makes the peak of
+//! memory its own; `--json` for a record a line; `--data FOLDER`; `--seconds S`;
+//! `--mode check|epoch|step|cold`, where `step` works for `--step-ms MS` after each batch, as a
+//! model would, and `cold` times the first epoch from the opening on.
 
 mod common;
 
@@ -131,7 +134,8 @@ impl Contender<'_> {
         let num_batches = loader.num_items().div_ceil(self.batch);
         let mut epochs = 1;
         let mut taken = 1;
-        // What the steps of each epoch take alone, measured before and after it: the machine is faster in one second than in the next.
+        // What the steps of each epoch take alone, measured before and after it: the machine is
+        // faster in one second than in the next.
         let alone_now = || {
             step.as_ref()
                 .map(|step| step.alone(1 + num_batches as u32 / 4))
@@ -149,7 +153,8 @@ impl Contender<'_> {
             let warm = Instant::now();
             for batch in batches {
                 black_box(batch?);
-                // Who takes batches more slowly has more of them at once, in memory that is new the first time.
+                // Who takes batches more slowly has more of them at once, in memory that is new the
+                // first time.
                 if let Some(step) = &step {
                     step.run();
                 }
@@ -233,7 +238,8 @@ fn items<T: Feature + Pod>(features: &Path, labels: &Path) -> Result<Vec<Item<T>
     labels.into_iter().map(item).collect()
 }
 
-/// A model step: a fixed amount of work on one thread that takes about so many ms when nothing else runs.
+/// A model step: a fixed amount of work on one thread that takes about so many ms when nothing else
+/// runs.
 struct Step {
     rounds: u32,
 }
@@ -277,9 +283,10 @@ fn main() -> Result<()> {
         println!("no files of --workload mnist|table|images|rows: benches/peers/run makes them");
         return Ok(());
     }
-    let workers = match args.0.contains_key("--threads") {
-        true => vec![args.number("--threads", 0)?],
-        false => vec![0, 1, 2],
+    let workers = if args.0.contains_key("--threads") {
+        vec![args.number("--threads", 0)?]
+    } else {
+        vec![0, 1, 2]
     };
     let idioms = idioms.iter().filter(|i| args.get("--idiom", i) == **i);
     for (&idiom, &workers) in idioms.flat_map(|i| workers.iter().map(move |w| (i, w))) {

@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::io::Write;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array3};
 use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};

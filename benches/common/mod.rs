@@ -1,4 +1,5 @@
-//! What the benches share: the device, Burn's own way to make batches, and the check that all agree.
+//! What the benches share: the device, Burn's own way to make batches, and the check that all
+//! agree.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 pub(crate) mod items;

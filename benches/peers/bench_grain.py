@@ -32,7 +32,8 @@ def batch_elements(job):
 
     def epoch():
         order = random.permutation(job.rows)
-        slices = grain.MapDataset.range(0, job.rows, job.batch).map(lambda at: order[at : at + job.batch])
+        starts = grain.MapDataset.range(0, job.rows, job.batch)
+        slices = starts.map(lambda at: order[at : at + job.batch])
         return slices.map(gather).to_iter_dataset(options)
 
     return epoch

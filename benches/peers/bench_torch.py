@@ -1,6 +1,7 @@
 """PyTorch: loops by hand, its DataLoader, and the threads of torchdata.
 
-Worker processes are left out: on two cores they are slower than none, with several times the memory.
+Worker processes are left out: on two cores they are slower than none, with several times the
+memory.
 """
 
 import os
@@ -80,7 +81,9 @@ def nodes(job):
     batches = Batches(job)
     torch.set_num_threads(1)
     source = SamplerWrapper(batches)
-    gathered = ParallelMapper(source, batches.__getitem__, job.threads, in_order=True, method="thread")
+    gathered = ParallelMapper(
+        source, batches.__getitem__, job.threads, in_order=True, method="thread"
+    )
     loader = Loader(Prefetcher(gathered, prefetch_factor=4))
     return lambda: loader
 

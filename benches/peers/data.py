@@ -1,7 +1,7 @@
 """The files that every contender reads, made once and always the same.
 
-data.py FOLDER WORKLOAD... writes `<workload>-features.npy` and `<workload>-labels.npy`. The label of a row is
-its number as an int64, so that whoever gets a batch can tell what must be in it.
+data.py FOLDER WORKLOAD... writes `<workload>-features.npy` and `<workload>-labels.npy`. The label of
+a row is its index as an int64, so a batch can be checked against it.
 """
 
 import gzip
@@ -35,7 +35,7 @@ def paths(folder, name):
 
 
 def fill(name, out):
-    """Fashion-MNIST where Debian's package has put it, else and for the other workloads random values."""
+    """Fills `out` with Fashion-MNIST if Debian's package is installed, else with random values."""
     import numpy as np
 
     if name == "mnist" and os.path.exists(FASHION_MNIST):

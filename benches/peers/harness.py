@@ -1,8 +1,9 @@
 """What the Python programs share: the arguments, the check, the clock, the record.
 
-A program calls `main(who, idioms)`. An idiom is a function that gets a `Job`, opens the files and returns
-a function that starts an epoch: an iterator of (features, labels), shuffled over all rows, in an order that is
-drawn when the epoch is. What is timed is a consumer that takes the batches and drops them.
+A program calls `main(who, idioms)`. An idiom is a function that gets a `Job`, opens the files and
+returns a function that starts an epoch: an iterator of (features, labels), shuffled over all rows,
+in an order that is drawn when the epoch starts. The timed consumer takes the batches and drops
+them.
 """
 
 import argparse
@@ -44,14 +45,16 @@ class Job:
 def check(job, epoch):
     """Asserts that an epoch has every row once, with the values that it should have.
 
-    Half of the contenders divide by 255 and half multiply by its inverse, so u8 may differ in the last bit.
+    Half of the contenders divide by 255 and half multiply by its inverse, so u8 may differ in the
+    last bit.
     """
     source, _ = job.map()
     seen = np.zeros(job.rows, np.int64)
     last_bit = 2.0**-24 if job.scale else 0.0
     for features, labels in epoch():
         features, labels = np.asarray(features), np.asarray(labels)
-        assert features.dtype == np.float32 and labels.dtype == np.int64, (features.dtype, labels.dtype)
+        dtypes = (features.dtype, labels.dtype)
+        assert dtypes == (np.float32, np.int64), dtypes
         assert features.shape == (len(labels), *job.row), features.shape
         seen += np.bincount(labels, minlength=job.rows)
         expected = source[labels].astype(np.float32)
@@ -62,7 +65,7 @@ def check(job, epoch):
 
 
 class Step:
-    """A model step: a fixed amount of work on one thread that takes about so many ms when nothing else runs."""
+    """A model step: a fixed amount of work on one thread, about `ms` when nothing else runs."""
 
     def __init__(self, ms):
         random = np.random.default_rng(0)
@@ -85,7 +88,7 @@ class Step:
 
 
 def consume(batches, step):
-    """Takes what is left of an epoch and gives the number of its rows, and how many seconds the steps took."""
+    """Takes the rest of an epoch. Returns the number of rows and the seconds of the steps."""
     rows, steps = 0, 0.0
     for _, labels in batches:
         rows += len(labels)
@@ -117,13 +120,14 @@ def measure(job, idiom, args):
     else:
         start = time.perf_counter()
         for _ in batches:
-            # Who takes batches more slowly has more of them at once, in memory that is new the first time.
+            # A slower consumer has more batches at once, in memory that is new the first time.
             if step:
                 step()
             if time.perf_counter() - start > WARM_UP:
                 break
         del batches
-        # What the steps of each epoch take alone, measured before and after it: the machine is faster in one second than in the next.
+        # The time of the steps alone is measured before and after each epoch, since the speed of
+        # the machine changes from one second to the next.
         alone_ms = [step.alone_ms(1 + job.batches // 4)] if step else []
         rows, epochs, seconds, steps = 0, 0, 0.0, 0.0
         while epochs == 0 or seconds < args.seconds:
@@ -159,7 +163,12 @@ def main(who, idioms):
     if args.mode == "check":
         check(job, idiom(job))
     else:
-        names = {"workload": args.workload, "batch": args.batch, "who": who, "idiom": f"{args.idiom}-{args.threads}"}
+        names = {
+            "workload": args.workload,
+            "batch": args.batch,
+            "who": who,
+            "idiom": f"{args.idiom}-{args.threads}",
+        }
         print(json.dumps(names | measure(job, idiom, args)), flush=True)
     # Threads of a library that are still at work when the interpreter ends can abort the process.
     os._exit(0)

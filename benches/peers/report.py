@@ -35,17 +35,20 @@ def number(value):
 
 def cases(records):
     """The records of each workload and batch size, in the order in which they came."""
-    return [(case, list(group)) for case, group in groupby(records, lambda r: (r["workload"], r["batch"]))]
+    groups = groupby(records, lambda record: (record["workload"], record["batch"]))
+    return [(case, list(group)) for case, group in groups]
 
 
 def place(record):
-    """What the records are sorted by, the best first: with a model step, how much longer than the steps alone."""
+    """The sort key of a record, best first: the rate, or with a model step the ratio of times."""
     return record.get("over_compute", -record["samples_s"])
 
 
 def figure(record):
     """The figure that counts, as text."""
-    return f"{record['over_compute']:.3f}" if "over_compute" in record else number(record["samples_s"])
+    if "over_compute" in record:
+        return f"{record['over_compute']:.3f}"
+    return number(record["samples_s"])
 
 
 def best(records):
@@ -64,7 +67,7 @@ def works_ahead(record):
 
 
 def verdict(records):
-    """How ours compares, in a sentence, with what there is to compare with; model steps have no rate to compare."""
+    """How ours compares with the others, in a sentence. Model steps have no rate to compare."""
     ours = [r for r in records if r["who"] == "ours"]
     peers = [r for r in records if r["who"] not in ("ours", "limit")]
     others = {
@@ -115,10 +118,14 @@ def summary(records):
     """The best idiom of each contender, a line for each workload and batch size."""
     present = [who for who in NAMES if any(record["who"] == who for record in records)]
     unit = "over compute" if "over_compute" in records[0] else "rows/s"
-    lines = [f"| {unit} | " + " | ".join(NAMES[who] for who in present) + " |", "|---" * (len(present) + 1) + "|"]
+    lines = [
+        f"| {unit} | " + " | ".join(NAMES[who] for who in present) + " |",
+        "|---" * (len(present) + 1) + "|",
+    ]
     for (workload, batch), case in cases(records):
         figures = {record["who"]: figure(record) for record in best(case)}
-        cells = [f"**{figures.get(who, '')}**" if who == "ours" else figures.get(who, "") for who in present]
+        cells = [figures.get(who, "") for who in present]
+        cells = [f"**{cell}**" if who == "ours" else cell for who, cell in zip(present, cells)]
         lines.append(f"| {workload}, {batch} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -126,13 +133,14 @@ def summary(records):
 def machine():
     """The machine in a line."""
     with open("/proc/cpuinfo") as info:
-        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "")
+        models = (line.split(":")[1].strip() for line in info if line.startswith("model name"))
+        model = next(models, "") or platform.machine()
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model or platform.machine()}, {os.cpu_count()} cores, {gib:.0f} GiB, Linux {platform.release()}"
+    return f"{model}, {os.cpu_count()} cores, {gib:.0f} GiB, Linux {platform.release()}"
 
 
 def panel(case, records):
-    """The bars of one workload and batch size, as long as the figure; for rates, a line from slowest to fastest."""
+    """The bars of one workload and batch size; for rates with a line from slowest to fastest."""
 
     def ends(record):
         if "over_compute" in record:
@@ -140,7 +148,8 @@ def panel(case, records):
         return [record[f"samples_s{end}"] for end in ("_min", "", "_max")]
 
     scale = (WIDTH - LABELS - VALUES) / max(max(ends(record)) for record in records)
-    parts = [f'<text x="{LABELS}" y="16" class="title">{escape(case[0])}, batches of {case[1]}</text>']
+    title = f"{escape(case[0])}, batches of {case[1]}"
+    parts = [f'<text x="{LABELS}" y="16" class="title">{title}</text>']
     for line, record in enumerate(records):
         y = TITLE + line * (BAR + GAP)
         low, bar, high = (LABELS + end * scale for end in ends(record))
@@ -156,7 +165,7 @@ def panel(case, records):
 
 
 def plot(records):
-    """A panel for each workload and batch size: a column a workload, the best idiom of each contender."""
+    """A panel for each workload and batch size, with the best idiom of each contender."""
     shown = [(case, best(of)) for case, of in cases(records)]
     columns = list(dict.fromkeys(workload for (workload, _), _ in shown))
     lines = list(dict.fromkeys(batch for (_, batch), _ in shown))
@@ -165,18 +174,26 @@ def plot(records):
         lines = [None]
     height = TITLE + max(len(of) for _, of in shown) * (BAR + GAP) + 14
     size = (max(2, len(columns)) * WIDTH, len(lines) * height + 20)
+    box = 'width="{0}" height="{1}" viewBox="0 0 {0} {1}"'.format(*size)
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">'.format(*size),
-        "<style>text{font:11px sans-serif;fill:#212529}.title{font-weight:bold}.who{text-anchor:end}</style>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>',
+        "<style>text{font:11px sans-serif;fill:#212529}"
+        ".title{font-weight:bold}.who{text-anchor:end}</style>",
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for (workload, batch), of in shown:
         line = lines.index(batch) if batch in lines else 0
         x, y = columns.index(workload) * WIDTH, line * height
         parts += [f'<g transform="translate({x} {y})">', *panel((workload, batch), of), "</g>"]
-    note = "rows a second of one shuffled epoch, the best idiom of each; medians, from the slowest round to the fastest"
+    note = (
+        "rows a second of one shuffled epoch, the best idiom of each; "
+        "medians, from the slowest round to the fastest"
+    )
     if "over_compute" in records[0]:
-        note = "an epoch with a model step after each batch over the steps alone, the best idiom of each; 1 is ideal"
+        note = (
+            "an epoch with a model step after each batch over the steps alone, "
+            "the best idiom of each; 1 is ideal"
+        )
     parts += [f'<text x="8" y="{size[1] - 8}">{note}</text>', "</svg>"]
     return "\n".join(parts) + "\n"
 

@@ -12,7 +12,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -21,7 +20,8 @@ use model::Cnn;
 use training::Settings;
 
 const USAGE: &str = "\
-usage: mnist [--data DIR|FILE.npz] [--train-images N] [--epochs N] [--batch-size N] [--workers N] [--seed N]";
+usage: mnist [--data DIR|FILE.npz] [--train-images N] [--epochs N] [--batch-size N]
+             [--workers N] [--seed N]";
 
 /// 10,000 training and 2,000 test images; see the notes beside it.
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");

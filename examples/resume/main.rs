@@ -157,8 +157,8 @@ fn report(expected: &Losses, found: &Losses, steps: usize) -> Result<()> {
     match different {
         0 => writeln!(
             out,
-            "identical: all {steps} losses, and those of {again} steps that came after a checkpoint and \
-             were done again"
+            "identical: all {steps} losses, and those of {again} steps that came after a \
+             checkpoint and were done again"
         )?,
         _ => return Err(format!("{different} of {steps} losses differ").into()),
     }

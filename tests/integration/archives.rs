@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::Array2;
 use burn_npy::{
@@ -50,10 +49,7 @@ fn a_damaged_stored_archive_does_not_train() {
     std::fs::write(&path, bytes).unwrap();
     let error = NpyDataset::open(&path).unwrap_err();
     assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("x")));
-    let options = OpenOptions {
-        skip_checksums: true,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions::new().skip_checksums(true);
     let dataset = NpyDataset::open_with(&path, options).unwrap();
     assert_eq!(dataset.verify().unwrap_err().kind(), ErrorKind::Crc);
 }

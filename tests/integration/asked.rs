@@ -79,7 +79,7 @@ fn each_item_is_asked_for_once_an_epoch() {
         let parts = [copy.slice(0, 20), copy.slice(20, 50)];
         assert_eq!((loader.num_items(), parts[1].num_items()), (50, 30));
         loader.info_at(0, 3);
-        loader.locate(7, 0);
+        loader.locate(0, 7);
         loader.resume(&loader.state()).unwrap();
         println!("{loader:?} {}", loader.report());
         assert_eq!(asked.take(), (vec![], vec![]), "nobody wants a batch yet");

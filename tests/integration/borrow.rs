@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array2, Array3};
 use burn_npy::{Array, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, write_npy};
@@ -19,7 +18,8 @@ fn loader(dataset: NpyDataset, workers: usize) -> Arc<Loader<Tensor<2>>> {
         .build(dataset)
 }
 
-/// Where the values of a batch of neighbouring rows lie. Flex gives back the memory that a tensor was made of.
+/// Where the values of a batch of neighbouring rows lie. Flex gives back the memory that a tensor
+/// was made of.
 #[cfg(not(feature = "ndarray"))]
 fn address(dataset: &NpyDataset, rows: impl Iterator<Item = usize>) -> usize {
     let rows: Vec<_> = rows.map(|row| dataset.row(row)).collect();

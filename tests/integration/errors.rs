@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -117,10 +116,7 @@ fn a_file_that_shrinks_is_one_error() {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("numbers.npy");
             write_npy(&path, &Array1::from_iter(0..10_000_i64)).unwrap();
-            let options = OpenOptions {
-                access,
-                ..Default::default()
-            };
+            let options = OpenOptions::new().access(access);
             let array = Array::open_with(&path, options).unwrap();
             let dataset = NpyDataset::from_arrays([("rows", array)]).unwrap();
             let loader = builder()
@@ -215,23 +211,23 @@ fn what_does_not_fit_is_refused_when_the_loader_is_built() {
         );
         (error.kind(), error.to_string())
     }
-    let (class, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
+    let (kind, message) = refused(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new([
         "images", "labels",
     ]));
-    assert_eq!(class, ErrorKind::Dtype);
+    assert_eq!(kind, ErrorKind::Dtype);
     assert_eq!(
         message,
         "`images`: the column is uint8, but the batch wants a float tensor: \
          dataset.convert(\"images\", &Convert::to(DType::F32)) makes it one"
     );
-    let (class, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
-    assert_eq!(class, ErrorKind::Shape);
+    let (kind, message) = refused(NpyBatcher::<Tensor<4, Int>>::new(["images"]));
+    assert_eq!(kind, ErrorKind::Shape);
     assert!(
         message.starts_with("`images`: rows of shape [4, 4]"),
         "{message}"
     );
-    let (class, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
-    assert_eq!(class, ErrorKind::Name);
+    let (kind, message) = refused(NpyBatcher::<Tensor<1, Int>>::new(["label"]));
+    assert_eq!(kind, ErrorKind::Name);
     assert!(message.contains("images, labels"), "{message}");
     assert_eq!(
         refused(NpyBatcher::<Tensor<1, Bool>>::new(["labels"])).0,
@@ -272,9 +268,10 @@ struct Changing(Arc<AtomicUsize>);
 
 impl Dataset<u64> for Changing {
     fn get(&self, index: usize) -> Result<u64, DatasetError> {
-        match index < self.0.load(Ordering::SeqCst) {
-            true => Ok(index as u64),
-            false => Err(DatasetError::new(std::io::Error::other("it is gone"))),
+        if index < self.0.load(Ordering::SeqCst) {
+            Ok(index as u64)
+        } else {
+            Err(DatasetError::new(std::io::Error::other("it is gone")))
         }
     }
 
@@ -289,7 +286,7 @@ fn a_dataset_that_changes_its_length_is_one_error_or_none() {
         let len = Arc::new(AtomicUsize::new(100));
         let builder = || crate::plain().batch_size(8).num_workers(workers);
         let loader = builder().build(Changing(len.clone()));
-        let weighted = Sampler::weighted(1, &[1.0; 100]).unwrap();
+        let weighted = Sampler::weighted(&[1.0; 100], 1).unwrap();
         let weighted = builder().sampler(weighted).build(Changing(len.clone()));
         let shuffled = builder().shuffle(1).build(Changing(len.clone()));
         len.store(50, Ordering::SeqCst);
@@ -310,7 +307,7 @@ fn a_dataset_that_changes_its_length_is_one_error_or_none() {
 #[test]
 fn what_no_memory_is_enough_for_is_an_error() {
     for (workers, size) in [(0, 1 << 48), (1, 1 << 48), (3, usize::MAX)] {
-        let draws = Sampler::weighted(1, &[1.0; 10]).unwrap().draws(u64::MAX);
+        let draws = Sampler::weighted(&[1.0; 10], 1).unwrap().draws(u64::MAX);
         let loader = crate::plain()
             .batch_size(size)
             .sampler(draws.unwrap())

@@ -1,8 +1,8 @@
 //! A process that is killed at any moment, and goes on from the state it saved last.
 //!
-//! The reader is this test binary again. It appends each row number to a log and then saves its state, together
-//! with the length of the log, to a file in one step. What the log has behind that length when the process
-//! dies was not saved: it may be rows of one batch, and comes again.
+//! The reader is this test binary again. It appends each row number to a log and then saves its
+//! state, together with the length of the log, to a file in one step. What the log has behind that
+//! length when the process dies was not saved: it may be rows of one batch, and comes again.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Seek, Write};
@@ -122,8 +122,8 @@ fn nothing_is_lost_and_nothing_comes_twice() {
         .collect();
     assert_eq!(found, expected);
     println!(
-        "{KILLS} kills, {again} of them between a row and its state; {rows} rows in {:.1} epochs, none \
-         lost, none twice",
+        "{KILLS} kills, {again} of them between a row and its state; {rows} rows in {:.1} epochs, \
+         none lost, none twice",
         rows as f64 / ROWS as f64
     );
     assert!(rows > KILLS, "hardly anything happened");

@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{

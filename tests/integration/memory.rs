@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::Tensor;
 use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset};
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_npy::ndarray::{Array1, Array2, ArrayD, Axis};
 use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, write_npy};

@@ -26,7 +26,7 @@ fn batches_are_the_same_for_any_number_of_workers() {
 }
 
 #[test]
-fn batches_are_those_of_a_naive_twin() {
+fn batches_are_those_of_a_naive_reference() {
     // Small numbers of everything, all combined.
     for len in [0, 1, 2, 7, 30] {
         for batch_size in [1, 2, 7, 31] {

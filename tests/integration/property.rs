@@ -1,8 +1,7 @@
-//! Random loaders, stopped at random places and gone on with in another way, against a twin of plain
-//! vectors.
+//! Random loaders, stopped at random places and gone on with in another way, against a twin of
+//! plain vectors.
 
-use burn::data::dataloader::DataLoader;
-use burn_npy::{BatchPosition, DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
+use burn_npy::{DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -50,9 +49,10 @@ fn cut(rng: &mut StdRng) -> Cut {
 }
 
 fn case(rng: &mut StdRng) -> Case {
-    let len: usize = match rng.random_ratio(1, 50) {
-        true => rng.random_range(4000..4400),
-        false => rng.random_range(0..200),
+    let len: usize = if rng.random_ratio(1, 50) {
+        rng.random_range(4000..4400)
+    } else {
+        rng.random_range(0..200)
     };
     let seed: u64 = rng.random();
     let shuffled = Sampler::shuffled(seed);
@@ -65,7 +65,7 @@ fn case(rng: &mut StdRng) -> Case {
         1 | 2 => ("shuffled", Ok(shuffled)),
         3 => {
             let (size, mixed) = (rng.random_range(1..30), rng.random_range(1..6));
-            ("blocks", Sampler::blocks(seed, size, mixed))
+            ("blocks", Sampler::blocks(size, mixed, seed))
         }
         4 => {
             let (length, stride) = (rng.random_range(1..20), rng.random_range(1..9));
@@ -80,17 +80,17 @@ fn case(rng: &mut StdRng) -> Case {
             };
             ("index", shuffled.index(index))
         }
-        6 => ("weighted", Sampler::weighted(seed, &weights(rng))),
+        6 => ("weighted", Sampler::weighted(&weights(rng), seed)),
         7 => {
             let weights = weights(rng);
             (
                 "unreplaced",
-                Sampler::weighted_without_replacement(seed, &weights),
+                Sampler::weighted_without_replacement(&weights, seed),
             )
         }
         _ => {
             let labels: Vec<u8> = (0..len).map(|_| rng.random_range(0..4)).collect();
-            ("balanced", Sampler::balanced(seed, &labels))
+            ("balanced", Sampler::balanced(&labels, seed))
         }
     };
     Case {
@@ -109,7 +109,8 @@ fn case(rng: &mut StdRng) -> Case {
 /// A batch: its rows, and how many of the last of them are padding.
 type Batch = (Vec<u64>, usize);
 
-/// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of `fill`.
+/// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of
+/// `fill`.
 fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
     let (size, count) = (cut.batch_size, cut.shards as usize);
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
@@ -157,6 +158,7 @@ fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
                 rest = then;
             }
         }
+        (other, _) => unreachable!("{other:?}"),
     }
     shards
 }
@@ -197,18 +199,15 @@ impl Ranks for Case {
                 Err(epoch) => builder.start_epoch(epoch),
             }
         }
-        match self.npy {
-            true => {
-                let builder = builder().map(|batch, info| {
-                    let rows = numbers(batch).into_iter().map(|row| row as u64).collect();
-                    (rows, info.padding())
-                });
-                set(self, builder, cut, shard, start).build(numbered(self.len))
-            }
-            false => {
-                let builder = plain().map(|rows, info| (rows, info.padding()));
-                set(self, builder, cut, shard, start).build(Indices(self.len))
-            }
+        if self.npy {
+            let builder = builder().map(|batch, info| {
+                let rows = numbers(batch).into_iter().map(|row| row as u64).collect();
+                (rows, info.padding())
+            });
+            set(self, builder, cut, shard, start).build(numbered(self.len))
+        } else {
+            let builder = plain().map(|rows, info| (rows, info.padding()));
+            set(self, builder, cut, shard, start).build(Indices(self.len))
         }
     }
 }
@@ -265,20 +264,20 @@ fn check(case: &Case, rng: &mut StdRng) {
     // The rest, in another way.
     let state: State = serde_json::from_str(&saved.unwrap()).unwrap();
     let at = state.position() as usize;
-    let (epoch, rest) = match state.epoch() == case.epoch {
-        true => (case.epoch, whole[at..].to_vec()),
-        false => {
-            assert_eq!((state.epoch(), at), (case.epoch + 1, 0));
-            assert!(stop >= expected[0].len());
-            (case.epoch + 1, rows(case.epoch + 1))
-        }
+    let (epoch, rest) = if state.epoch() == case.epoch {
+        (case.epoch, whole[at..].to_vec())
+    } else {
+        assert_eq!((state.epoch(), at), (case.epoch + 1, 0));
+        assert!(stop >= expected[0].len());
+        (case.epoch + 1, rows(case.epoch + 1))
     };
     // At the start of a step, what fills up the tail is what it would have been.
     let step = after.batch_size * after.shards as usize;
     let aligned = at.is_multiple_of(step);
-    let fill = match aligned && epoch == case.epoch {
-        true => &whole,
-        false => &rest,
+    let fill = if aligned && epoch == case.epoch {
+        &whole
+    } else {
+        &rest
     };
     let expected = naive(&rest, fill, after);
     let next = naive(&rows(epoch + 1), &rows(epoch + 1), after);
@@ -306,6 +305,7 @@ fn check(case: &Case, rng: &mut StdRng) {
             (Remainder::Uneven, true) => after.batch_size - 1,
             (Remainder::Drop, false) => after.shards as usize - 1,
             (Remainder::Drop, true) => step - 1,
+            (other, _) => unreachable!("{other:?}"),
         };
         seen.extend(then);
         assert!(whole.len() - seen.len() <= most);
@@ -322,23 +322,17 @@ fn locate(case: &Case, whole: &[u64], batches: &[Vec<Batch>], rng: &mut StdRng) 
     // Of a row that comes more than once, the first place in the epoch counts, or none.
     let first = whole.iter().position(|found| *found == row);
     let loader = case.loader(&case.before, 0, Err(0));
-    match (first, loader.locate(row, case.epoch)) {
+    match (first, loader.locate(case.epoch, row)) {
         (None, found) => assert_eq!(found, None),
         (Some(first), None) => {
             let most = case.before.batch_size * case.before.shards as usize;
             assert!(whole.len() - first <= most);
         }
-        (
-            Some(_),
-            Some(BatchPosition {
-                shard,
-                batch,
-                offset,
-            }),
-        ) => {
-            let (rows, padding) = &batches[shard as usize][batch as usize];
-            assert_eq!(rows[offset as usize], row);
-            assert!((offset as usize) < rows.len() - padding);
+        (Some(_), Some(found)) => {
+            let (rows, padding) = &batches[found.shard as usize][found.batch as usize];
+            let offset = found.offset as usize;
+            assert_eq!(rows[offset], row);
+            assert!(offset < rows.len() - padding);
         }
     }
 }

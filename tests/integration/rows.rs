@@ -83,13 +83,13 @@ fn samplers() -> Vec<Sampler> {
     vec![
         Sampler::sequential(),
         Sampler::shuffled(SEED),
-        Sampler::blocks(SEED, 7, 3).unwrap(),
-        Sampler::balanced(SEED, &labels).unwrap(),
-        Sampler::weighted(SEED, &weights)
+        Sampler::blocks(7, 3, SEED).unwrap(),
+        Sampler::balanced(&labels, SEED).unwrap(),
+        Sampler::weighted(&weights, SEED)
             .unwrap()
             .draws(333)
             .unwrap(),
-        Sampler::weighted_without_replacement(SEED, &weights).unwrap(),
+        Sampler::weighted_without_replacement(&weights, SEED).unwrap(),
         Sampler::shuffled(SEED).index(repeated).unwrap(),
         Sampler::shuffled(SEED).windows(5, 3).unwrap(),
     ]
@@ -130,7 +130,7 @@ fn a_row_that_is_drawn_fifty_times_has_fifty_generators() {
     let labels: Vec<bool> = (0..200).map(|row| row >= 198).collect();
     let loader = builder()
         .map(|_, info| drawn(info).0)
-        .sampler(Sampler::balanced(1, &labels).unwrap())
+        .sampler(Sampler::balanced(&labels, 1).unwrap())
         .batch_size(64)
         .build(numbered(200));
     let mut of_each: HashMap<u64, Vec<u64>> = HashMap::new();
@@ -216,7 +216,7 @@ fn shards_draw_what_one_process_would_and_padding_what_it_repeats() {
 
 #[test]
 fn slices_draw_what_the_whole_loader_would() {
-    let sampler = Sampler::weighted(SEED, &[1.0; ROWS]).unwrap();
+    let sampler = Sampler::weighted(&[1.0; ROWS], SEED).unwrap();
     for (shards, index) in [(1, 0), (3, 1)] {
         let loader = loader!(
             true,
@@ -254,7 +254,7 @@ impl Dataset<u64> for Thirds {
 #[test]
 fn rows_that_were_skipped_change_nothing_for_those_that_stay() {
     for (workers, batch_size) in [(0, 1), (2, 7), (7, 40)] {
-        let sampler = Sampler::weighted(SEED, &[1.0; ROWS]).unwrap();
+        let sampler = Sampler::weighted(&[1.0; ROWS], SEED).unwrap();
         let loader = plain()
             .map(|_, info| drawn(info))
             .sampler(sampler.clone())

@@ -117,7 +117,7 @@ fn padding_is_marked() {
 
 #[test]
 fn a_sampler_that_does_not_fit_is_refused() {
-    let sampler = Sampler::weighted(1, &[1.0, 2.0]).unwrap();
+    let sampler = Sampler::weighted(&[1.0, 2.0], 1).unwrap();
     let error = plain().sampler(sampler).try_build(Indices(3)).unwrap_err();
     assert_eq!(error.to_string(), "2 weights for 3 rows");
     let sampler = Sampler::shuffled(1).index([0, 7]).unwrap();
@@ -129,7 +129,7 @@ fn a_sampler_that_does_not_fit_is_refused() {
 fn balanced_batches_have_as_many_of_each_class() {
     // One of class 1 in a hundred.
     let labels: Vec<u8> = (0..ROWS).map(|row| u8::from(row % 100 == 0)).collect();
-    let sampler = Sampler::balanced(3, &labels).unwrap();
+    let sampler = Sampler::balanced(&labels, 3).unwrap();
     let loader = plain()
         .batch_size(10)
         .num_workers(2)

@@ -123,7 +123,8 @@ fn one_row_too_many_is_an_error_that_names_it() {
         let (at, row) = bad.unwrap();
         let batch = at / 8;
         let message = format!(
-            "epoch 0, batch {batch}, row {row}, one more than the 4 rows that may be skipped: hole {row}"
+            "epoch 0, batch {batch}, row {row}, one more than the 4 rows that may be skipped: \
+             hole {row}"
         );
         (batch, message)
     };
@@ -324,9 +325,10 @@ struct Patchy(Vec<bool>);
 
 impl Dataset<u64> for Patchy {
     fn get(&self, index: usize) -> Result<u64, DatasetError> {
-        match self.0[index] {
-            true => Err(DatasetError::new(std::io::Error::other("bad"))),
-            false => Ok(index as u64),
+        if self.0[index] {
+            Err(DatasetError::new(std::io::Error::other("bad")))
+        } else {
+            Ok(index as u64)
         }
     }
 

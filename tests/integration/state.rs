@@ -161,7 +161,7 @@ fn a_state_of_something_else_is_refused() {
             "the seed 1, but the loader's has no seed",
         ),
         (
-            Sampler::blocks(1, 2, 3).unwrap(),
+            Sampler::blocks(2, 3, 1).unwrap(),
             dataset(sorted()),
             "another sampler",
         ),

@@ -113,9 +113,10 @@ struct Failing;
 impl Dataset<usize> for Failing {
     fn get(&self, index: usize) -> Result<usize, DatasetError> {
         std::thread::sleep(Duration::from_millis(2));
-        match index < 8 {
-            true => Ok(index),
-            false => Err(DatasetError::new(std::io::Error::other("it ends"))),
+        if index < 8 {
+            Ok(index)
+        } else {
+            Err(DatasetError::new(std::io::Error::other("it ends")))
         }
     }
 

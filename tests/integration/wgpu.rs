@@ -286,7 +286,8 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
     }
 }
 
-/// With workers, the tensors of a batch are made while the consumer has the one before it; nobody can tell but by the report.
+/// With workers, the tensors of a batch are made while the consumer has the one before it; nobody
+/// can tell but by the report.
 #[test]
 fn batches_are_uploaded_ahead_of_the_consumer() {
     let Some((device, _alone)) = device() else {

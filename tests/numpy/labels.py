@@ -49,7 +49,9 @@ def cast(value, to, out_of_range="error"):
 
 
 def changed(value, change):
-    return value if not isinstance(value, float) or not math.isfinite(value) else float(change(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return float(change(value))
+    return value
 
 
 for of in [np.dtype(bool), *integers, *floats]:

@@ -2,9 +2,9 @@
 
     python tests/numpy/roundtrip.py [--arrays 2000] [--seed 1]
 
-NumPy writes arrays of random dtype, byte order, layout, shape, format version and kind of file. The example
-`roundtrip` reads each as a whole and row by row, and writes what it read: as an archive, and as a file
-that it appends to. NumPy reads that and compares: the elements, `array[rows]`, dtype and shape.
+NumPy writes arrays of random dtype, byte order, layout, shape, format version and kind of file. The
+example `roundtrip` reads each as a whole and row by row, and writes it again: to an archive, and to
+a file by appending rows. NumPy reads both and compares elements, `array[rows]`, dtype and shape.
 """
 
 import argparse
@@ -35,7 +35,8 @@ def random_dtype(rng, depth=0):
 
 def random_array(rng):
     dtype = random_dtype(rng)
-    shape = tuple(int(n) for n in rng.choice([0, 1, 2, 3, 5, 7], rng.integers(0, 5), p=[0.05, 0.15, 0.2, 0.2, 0.2, 0.2]))
+    lengths, odds = [0, 1, 2, 3, 5, 7], [0.05, 0.15, 0.2, 0.2, 0.2, 0.2]
+    shape = tuple(int(n) for n in rng.choice(lengths, rng.integers(0, 5), p=odds))
     if rng.random() < 0.05:
         shape = (int(rng.integers(1, 5000)),) + shape[:1]
     count = int(np.prod(shape, dtype=int))
@@ -59,7 +60,7 @@ def leaves(array, name=""):
 
 
 def numbers(array):
-    """The array in the byte order of the machine, items of several numbers along an axis of their own."""
+    """The array in the machine's byte order, with items of several numbers as a last axis."""
     array = np.array(array, array.dtype.newbyteorder("="), order="C")
     kind, size = array.dtype.kind, array.dtype.itemsize
     base = {"c": f"f{size // 2}", "S": "u1", "U": "u4", "M": "i8", "m": "i8"}.get(kind)

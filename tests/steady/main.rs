@@ -1,7 +1,7 @@
 //! The steady state: what a batch allocates, and what a thousand epochs leave behind.
 //!
-//! A binary of its own, since the allocator that counts is that of the whole process. For the same reason there is
-//! one test, whose parts run one after the other.
+//! A binary of its own, since the allocator that counts is that of the whole process. For the same
+//! reason there is one test, whose parts run one after the other.
 #![allow(unsafe_code, reason = "an allocator is unsafe to write")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -71,7 +71,8 @@ fn loader(dir: &std::path::Path, rows: usize, batch: usize, workers: usize) -> A
         .build(dataset)
 }
 
-/// Bytes and calls of the allocator for each batch, without the first quarter of a pass, which fills what is used again.
+/// Bytes and calls of the allocator for each batch, without the first quarter of a pass, which
+/// fills what is used again.
 fn allocated(loader: &Loader<Batch>) -> (usize, usize) {
     let batches = loader.num_batches();
     let mut pass = loader.iter();
@@ -97,8 +98,9 @@ fn status(name: &str) -> Option<usize> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// How many threads this process has, once there are no more than `most`. A thread that was joined may be counted for
-/// another moment: the system wakes who joins it before it takes it from the list.
+/// How many threads this process has, once there are no more than `most`. A thread that was joined
+/// may be counted for another moment: the system wakes who joins it before it takes it from the
+/// list.
 fn threads(most: usize) -> Option<usize> {
     let start = Instant::now();
     loop {
@@ -117,8 +119,9 @@ fn batches_allocate_a_constant_and_epochs_leave_nothing() {
     for workers in [0, 1, 2] {
         for batch in [16, 64, 256] {
             let loader = loader(dir.path(), 400_000, batch, workers);
-            // The first pass fills the pool. The scheduler may have more runs under way in a later one than ever before, but
-            // no more than the window has, so that some pass is the steady state.
+            // The first pass fills the pool. The scheduler may have more runs under way in a later
+            // one than ever before, but no more than the window has, so that some pass is the
+            // steady state.
             assert_eq!(loader.iter().count(), loader.num_batches());
             let passes = (0..5).map(|_| allocated(&loader));
             let (bytes, calls) = passes.min().unwrap();

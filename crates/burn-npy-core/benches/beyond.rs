@@ -2,10 +2,11 @@
 //!
 //! `cargo bench -p burn-npy-core --bench beyond [-- --quick]`
 //!
-//! The ids are `beyond/<row>/<way>`. Each way is a process of its own, in a group of processes (cgroup) that may have a
-//! quarter of what the file has, the page cache included. Where no group can be made, the file is
-//! larger than what is free on the machine. A rate is printed for each tenth of the epoch, so that a way that
-//! collapses once the memory is full is seen; so is the most memory of its own that the process had.
+//! The ids are `beyond/<row>/<way>`. Each way is a process of its own, in a group of processes
+//! (cgroup) that may have a quarter of what the file has, the page cache included. Where no group
+//! can be made, the file is larger than what is free on the machine. A rate is printed for each
+//! tenth of the epoch, so that a way that collapses once the memory is full is seen; so is the most
+//! memory of its own that the process had.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -29,9 +30,10 @@ fn main() -> Result<()> {
         return epoch(&args[at + 1..]);
     }
     let quick = args.iter().any(|arg| arg == "--quick");
-    let (size, limit) = match quick {
-        true => (512 << 20, 128 << 20),
-        false => (4 << 30, 1 << 30),
+    let (size, limit) = if quick {
+        (512 << 20, 128 << 20)
+    } else {
+        (4 << 30, 1 << 30)
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");
@@ -126,7 +128,8 @@ fn kib(file: &str, line: &str) -> Option<usize> {
     Some(line.split_whitespace().next()?.parse::<usize>().ok()? << 10)
 }
 
-/// The size of a file that does not fit into the memory of the machine, if the disk has room for it.
+/// The size of a file that does not fit into the memory of the machine, if the disk has room for
+/// it.
 fn beyond_the_machine(dir: &Path) -> Option<usize> {
     let size = kib("/proc/meminfo", "MemAvailable:")? / 4 * 5;
     let disk = rustix::fs::statvfs(dir).ok()?;
@@ -139,8 +142,8 @@ fn beyond_the_machine(dir: &Path) -> Option<usize> {
 struct Group(PathBuf);
 
 impl Group {
-    /// Inside of the group of this process in version 1, and beside it in version 2, where a group has either processes
-    /// or groups.
+    /// Inside of the group of this process in version 1, and beside it in version 2, where a group
+    /// has either processes or groups.
     fn new(limit: usize) -> io::Result<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup")?;
         let own = |kind: &str| groups.lines().find_map(|line| line.split_once(kind));

@@ -2,15 +2,17 @@
 //!
 //! `cargo bench -p burn-npy-core --bench cold [-- --quick]`
 //!
-//! The ids are `cold/<file>/<row>/<way>`: of a file of 512 MiB every row is read, so that later rows share pages with
-//! those that came before; of one of 3 GiB the first of an epoch. In each round every way in turn reads the same batches in
-//! the same order, and the file is dropped from the page cache before. A disk that is shared, or that gives a burst after each
-//! pause, is twice as fast in one second as in the next: the turns are short and many, and drawn anew
-//! in each round, so that no way always follows the same other one. The naive way comes after all rounds and stops
-//! after some time: it reads megabytes around each row, which the next turn would have to wait for, and of a
-//! file that fits into memory it would soon have everything.
+//! The ids are `cold/<file>/<row>/<way>`: of a file of 512 MiB every row is read, so that later
+//! rows share pages with those that came before; of one of 3 GiB the first of an epoch. In each
+//! round every way in turn reads the same batches in the same order, and the file is dropped from
+//! the page cache before. A disk that is shared, or that gives a burst after each pause, is twice
+//! as fast in one second as in the next: the turns are short and many, and drawn anew in each
+//! round, so that no way always follows the same other one. The naive way comes after all rounds
+//! and stops after some time: it reads megabytes around each row, which the next turn would have to
+//! wait for, and of a file that fits into memory it would soon have everything.
 //!
-//! `warm/<file>/<row>/<way>`: the same file in memory, to see what announcements cost where they gain nothing.
+//! `warm/<file>/<row>/<way>`: the same file in memory, to see what announcements cost where they
+//! gain nothing.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -37,9 +39,10 @@ const WARM: [&str; 4] = [
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     // Bytes of the files, how long the naive way may take, rounds, and those of what needs few.
-    let (sizes, naive, rounds, few) = match quick {
-        true => (&[320 << 20][..], Duration::from_millis(30), 1, 1),
-        false => (&[512 << 20, 3 << 30][..], Duration::from_millis(200), 21, 5),
+    let (sizes, naive, rounds, few) = if quick {
+        (&[320 << 20][..], Duration::from_millis(30), 1, 1)
+    } else {
+        (&[512 << 20, 3 << 30][..], Duration::from_millis(200), 21, 5)
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");

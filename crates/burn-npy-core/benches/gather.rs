@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p burn-npy-core --bench gather [-- --quick]`
 //!
-//! The ids are `gather/<workload>/<who>`: `column` is [`Column::gather_ahead`] with the order given, `order` the same with
-//! the order drawn. They run in turn.
+//! The ids are `gather/<workload>/<who>`: `column` is [`Column::gather_ahead`] with the order
+//! given, `order` the same with the order drawn. They run in turn.
 
 use std::hint::black_box;
 use std::path::Path;

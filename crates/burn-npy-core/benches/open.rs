@@ -89,9 +89,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 fn open(path: &Path, access: Access) -> Result<Array> {
-    let options = OpenOptions {
-        access,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions::new().access(access);
     Array::open_with(path, options)
 }

@@ -1,7 +1,8 @@
-//! The order of an epoch: its speed beside that of a shuffled vector, and a billion rows in no memory.
+//! The order of an epoch: its speed beside that of a shuffled vector, and a billion rows in no
+//! memory.
 //!
-//! `cargo bench -p burn-npy-core --bench order`, or with `-- --quick` for a glance. A figure is the least of
-//! several runs: the one that other programs disturbed the least.
+//! `cargo bench -p burn-npy-core --bench order`, or with `-- --quick` for a glance. A figure is the
+//! least of several runs: the one that other programs disturbed the least.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -49,14 +50,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights: Vec<f64> = (0..len).map(|row| (row % 100) as f64).collect();
     let labels: Vec<u64> = (0..len).map(|row| row % 100).collect();
     for (name, sampler) in [
-        ("blocks of 1024, 8 mixed", Sampler::blocks(42, 1024, 8)?),
-        ("blocks of 64, 8 mixed", Sampler::blocks(42, 64, 8)?),
-        ("weighted", Sampler::weighted(42, &weights)?),
+        ("blocks of 1024, 8 mixed", Sampler::blocks(1024, 8, 42)?),
+        ("blocks of 64, 8 mixed", Sampler::blocks(64, 8, 42)?),
+        ("weighted", Sampler::weighted(&weights, 42)?),
         (
             "weighted without replacement",
-            Sampler::weighted_without_replacement(42, &weights)?,
+            Sampler::weighted_without_replacement(&weights, 42)?,
         ),
-        ("balanced", Sampler::balanced(42, &labels)?),
+        ("balanced", Sampler::balanced(&labels, 42)?),
     ] {
         // The order's making included, an epoch at a time.
         let time = least(runs, || epochs(&sampler, len, BATCH, indices));
@@ -137,7 +138,8 @@ fn billion(runs: usize) -> Result<(), Box<dyn Error>> {
         best = best.min(time);
     }
     println!(
-        "order/billion/open, shuffle, 1000 batches of {BATCH}    {:.2} ms the first time, {best:.2} ms at best",
+        "order/billion/open, shuffle, 1000 batches of {BATCH}    {:.2} ms the first time, \
+         {best:.2} ms at best",
         first.unwrap_or(best)
     );
     println!(
@@ -148,7 +150,8 @@ fn billion(runs: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The most memory that the process had so far, mapped files included; 0 where the system does not say.
+/// The most memory that the process had so far, mapped files included; 0 where the system does not
+/// say.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! Prints the rows of an epoch, one a line, for tests with other tools; `--help` says how.
+//! Prints the rows of an epoch, one a line, for tests with other tools. `--help` lists the options.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -70,15 +70,16 @@ fn main() -> ExitCode {
                 .map_err(|arg| format!("{arg:?} is not text"))
         })
         .collect();
-    let result = args.and_then(
-        |args| match args.iter().any(|a| a == "--help" || a == "-h") {
-            true => Ok(print(|out| out.write_all(HELP.as_bytes()))),
-            false => parse(args).and_then(run),
-        },
-    );
+    let result = args.and_then(|args| {
+        if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+            Ok(print(|out| out.write_all(HELP.as_bytes())))
+        } else {
+            parse(args).and_then(run)
+        }
+    });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        // Whoever reads has enough.
+        // The reader of a pipe has closed it, as `head` does.
         Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let _ = writeln!(io::stderr(), "order: cannot write: {error}");
@@ -154,9 +155,11 @@ fn sampler(args: &Args) -> Result<Sampler, String> {
         file.ok_or_else(|| format!("--sampler {name} needs --{flag} FILE"))
             .and_then(lines)
     };
-    let belongs = |given: bool, flag: &str, fits: bool| match given && !fits {
-        true => Err(format!("--{flag} has no meaning with --sampler {name}")),
-        false => Ok(()),
+    let belongs = |given: bool, flag: &str, fits: bool| {
+        if given && !fits {
+            return Err(format!("--{flag} has no meaning with --sampler {name}"));
+        }
+        Ok(())
     };
     belongs(args.block_size.is_some(), "block-size", name == "blocks")?;
     belongs(args.mixed.is_some(), "mixed", name == "blocks")?;
@@ -177,13 +180,13 @@ fn sampler(args: &Args) -> Result<Sampler, String> {
         "shuffled" => Ok(Sampler::shuffled(seed)),
         "sequential" => Ok(Sampler::sequential()),
         "blocks" => Sampler::blocks(
-            seed,
             args.block_size.unwrap_or(1024),
             args.mixed.unwrap_or(8),
+            seed,
         ),
-        "weighted" => Sampler::weighted(seed, &weights()?),
-        "weighted-without-replacement" => Sampler::weighted_without_replacement(seed, &weights()?),
-        "balanced" => Sampler::balanced(seed, &needs(&args.labels, "labels")?),
+        "weighted" => Sampler::weighted(&weights()?, seed),
+        "weighted-without-replacement" => Sampler::weighted_without_replacement(&weights()?, seed),
+        "balanced" => Sampler::balanced(&needs(&args.labels, "labels")?, seed),
         _ => return Err(format!("unknown sampler {name}")),
     };
     if let Some(draws) = args.draws {
@@ -207,7 +210,7 @@ fn lines(file: &String) -> Result<Vec<String>, String> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// What went wrong with the arguments, or with the output.
+/// The outer error is about the arguments, the inner one about the output.
 fn run(args: Args) -> Result<io::Result<()>, String> {
     let len = args.len.ok_or("--len is missing")?;
     let sampler = sampler(&args)?;
@@ -241,7 +244,7 @@ fn locate(out: &mut impl Write, order: &Order, plan: Option<Plan>, row: u64) -> 
     order.positions(row).try_for_each(|position| match &plan {
         None => writeln!(out, "{position}"),
         Some(plan) => match plan.locate(position) {
-            Some(place) => writeln!(out, "{} {} {}", place.shard, place.batch, place.offset),
+            Some(found) => writeln!(out, "{} {} {}", found.shard, found.batch, found.offset),
             None => writeln!(out, "left out"),
         },
     })

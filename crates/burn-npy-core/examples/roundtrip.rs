@@ -27,10 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn run(folder: &Path, number: usize, job: &Value) -> Result<(), Box<dyn Error>> {
     let file = folder.join(job["file"].as_str().ok_or("no file")?);
-    let options = OpenOptions {
-        access: [Access::Mapped, Access::Positioned, Access::Memory][number % 3],
-        ..OpenOptions::default()
-    };
+    let options =
+        OpenOptions::new().access([Access::Mapped, Access::Positioned, Access::Memory][number % 3]);
     let array = match job["member"].as_str() {
         Some(member) => {
             let npz = Npz::open_with(&file, options)?;

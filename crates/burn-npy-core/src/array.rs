@@ -16,26 +16,75 @@ use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout,
 
 pub(crate) use read::swap_bytes;
 
-/// How files are opened.
+/// How a file is opened.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Access, Array, OpenOptions};
+///
+/// # fn main() -> burn_npy_core::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("labels.npy");
+/// # burn_npy_core::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
+/// let options = OpenOptions::new().access(Access::Positioned);
+/// let labels = Array::open_with(&path, options)?;
+/// assert_eq!(labels.shape(), [3]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
-    /// How the bytes of the file are reached.
+    /// How the bytes of the file are read. The default is [`Access::Mapped`].
     pub access: Access,
-    /// What a file may ask for.
+    /// Limits on the memory, time and disk space that the file may take.
     pub limits: Limits,
-    /// Where large members of archives are decoded to, see [`Limits::memory_bytes`]; the system's
-    /// temporary folder unless set. The files there have no names, and are gone with the last
-    /// array.
+    /// The folder in which large members of archives are decoded, see
+    /// [`Limits::memory_bytes`](Limits#structfield.memory_bytes). The default is the system's
+    /// temporary folder. The files there have no names, and are deleted when their arrays are
+    /// dropped.
     pub cache_dir: Option<PathBuf>,
-    /// Opens stored arrays of archives without comparing their checksums; `false` unless set.
+    /// Whether stored arrays of archives are opened without a check of their checksums. The default
+    /// is `false`.
     ///
-    /// To compare the checksum of a stored array reads all of it, once for each open
-    /// [`Npz`](crate::Npz): at the speed of memory if the file is in the page cache, at that of the
-    /// disk if not. Set this for a large archive of which you know that it is whole, such as one
-    /// that was written on this machine; [`Npz::verify`](crate::Npz::verify) compares the checksums
-    /// when you ask for it. Those of compressed arrays are always compared, since their data is
-    /// read anyway.
+    /// To check a stored array, all of it is read, once for each open [`Npz`](crate::Npz). That
+    /// runs at the speed of memory if the file is in the page cache, and at the speed of the disk
+    /// if not. Skip it for a large archive that you know to be intact, such as one that was written
+    /// on this machine. [`Npz::verify`](crate::Npz::verify) then checks when you ask for it.
+    /// Compressed arrays are always checked, since their data is read anyway.
     pub skip_checksums: bool,
+}
+
+impl OpenOptions {
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`access`](Self#structfield.access).
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Sets [`limits`](Self#structfield.limits).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`cache_dir`](Self#structfield.cache_dir).
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets [`skip_checksums`](Self#structfield.skip_checksums).
+    pub fn skip_checksums(mut self, skip: bool) -> Self {
+        self.skip_checksums = skip;
+        self
+    }
 }
 
 /// An array of a file or in memory. Opening one reads its header, and its data only with
@@ -326,12 +375,13 @@ impl Array {
             }
             None => {
                 let item = &self.item;
-                let message = match item.is_no(dtype) {
-                    true => format!(
+                let message = if item.is_no(dtype) {
+                    format!(
                         "items of {item} are not {dtype}, which NumPy does not write as {item}; \
                          DType::I4 is int4, and DType::U8 gives the bytes"
-                    ),
-                    false => format!("items of {item} cannot be taken for {dtype}"),
+                    )
+                } else {
+                    format!("items of {item} cannot be taken for {dtype}")
                 };
                 Err(self.locate(Error::new(ErrorKind::Dtype, message)))
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use crate::element::{Bit, with_measured};
+use crate::element::{BoolByte, with_measured};
 use crate::table::Table;
 use crate::{DType, Error, ErrorKind, Result};
 
@@ -535,12 +535,12 @@ macro_rules! cast_primitives {
             fn cast(self) -> $to { cast_primitives!(@pair self, $from, $to) }
         })*
 
-        impl Cast<Bit> for $from {
+        impl Cast<BoolByte> for $from {
             #[inline(always)]
-            fn cast(self) -> Bit { Bit::new(self != (0 as $from)) }
+            fn cast(self) -> BoolByte { BoolByte::new(self != (0 as $from)) }
         }
 
-        impl Cast<$from> for Bit {
+        impl Cast<$from> for BoolByte {
             #[inline(always)]
             fn cast(self) -> $from { u8::from(self.get()) as $from }
         }
@@ -656,7 +656,7 @@ pub(crate) fn bf16_from_f64(value: f64) -> bf16 {
 
 cast_by_f32!(f16 => bf16);
 cast_by_f32!(bf16 => f16);
-cast_by_f32!(f16, bf16 => Bit);
+cast_by_f32!(f16, bf16 => BoolByte);
 
 impl Cast<f16> for f16 {
     #[inline(always)]
@@ -672,24 +672,24 @@ impl Cast<bf16> for bf16 {
     }
 }
 
-impl Cast<f16> for Bit {
+impl Cast<f16> for BoolByte {
     #[inline(always)]
     fn cast(self) -> f16 {
         if self.get() { f16::ONE } else { f16::ZERO }
     }
 }
 
-impl Cast<bf16> for Bit {
+impl Cast<bf16> for BoolByte {
     #[inline(always)]
     fn cast(self) -> bf16 {
         if self.get() { bf16::ONE } else { bf16::ZERO }
     }
 }
 
-impl Cast<Bit> for Bit {
+impl Cast<BoolByte> for BoolByte {
     #[inline(always)]
-    fn cast(self) -> Bit {
-        Bit::new(self.get())
+    fn cast(self) -> BoolByte {
+        BoolByte::new(self.get())
     }
 }
 
@@ -723,9 +723,12 @@ mod tests {
             0x5e81
         );
         assert_eq!(cast::<_, f16>(i64::MIN), f16::NEG_INFINITY);
-        assert!(cast::<_, Bit>(-0.5_f32).get());
-        assert!(!cast::<_, Bit>(-0.0_f64).get());
-        assert_eq!(cast::<_, Bit>(bytemuck::cast::<u8, Bit>(7)), Bit::new(true));
+        assert!(cast::<_, BoolByte>(-0.5_f32).get());
+        assert!(!cast::<_, BoolByte>(-0.0_f64).get());
+        assert_eq!(
+            cast::<_, BoolByte>(bytemuck::cast::<u8, BoolByte>(7)),
+            BoolByte::new(true)
+        );
     }
 
     #[test]

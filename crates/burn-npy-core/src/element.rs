@@ -48,9 +48,9 @@ pub trait Scalar: Pod + PartialEq + Send + Sync {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Zeroable, Pod)]
 #[repr(transparent)]
-pub struct Bit(u8);
+pub struct BoolByte(u8);
 
-impl Bit {
+impl BoolByte {
     pub(crate) fn new(value: bool) -> Self {
         Self(value.into())
     }
@@ -60,9 +60,9 @@ impl Bit {
     }
 }
 
-impl From<Bit> for bool {
-    fn from(bit: Bit) -> Self {
-        bit.get()
+impl From<BoolByte> for bool {
+    fn from(byte: BoolByte) -> Self {
+        byte.get()
     }
 }
 
@@ -87,7 +87,7 @@ macro_rules! elements {
 }
 
 elements! {
-    bool, Bit, Bool;
+    bool, BoolByte, Bool;
     i8, i8, I8;
     i16, i16, I16;
     i32, i32, I32;
@@ -114,8 +114,8 @@ small_types!(small_elements);
 macro_rules! with_made {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
-            Bool $crate::element::Bit, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32,
-            U64 u64, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
+            Bool $crate::element::BoolByte, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16,
+            U32 u32, U64 u64, F16 half::f16, F32 f32, F64 f64, BF16 half::bf16)
     };
     (@each $dtype:expr, $stored:ident, $body:expr, $other:expr, $($name:ident $type:ty),*) => {
         match $dtype {

@@ -1,13 +1,14 @@
 //! NumPy files to rows, in an order that can be proven.
 //!
-//! This crate is the part of `burn-npy` that knows nothing of Burn and starts no threads. Data flows through it in this order:
+//! This crate is the part of `burn-npy` that knows nothing of Burn and starts no threads. Data
+//! flows through it in this order:
 //!
 //! 1. A [`Header`] is what the first bytes of a `.npy` file say, parsed once and checked.
 //! 2. An [`Array`] is a header and the place of its data: a mapped file, a file that is read by
-//!    position, a member of an [`Npz`] archive, or memory. Its items are numbers, or made of numbers, or
-//!    structures, whose fields are arrays of their own.
-//! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its way.
-//!    [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
+//!    position, a member of an [`Npz`] archive, or memory. Its items are numbers, or made of
+//!    numbers, or structures, whose fields are arrays of their own.
+//! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its
+//!    way. [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
 //! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches,
 //!    for one [`Shard`] or several. The order is a pure function of (length, seed, epoch,
 //!    position), see [`Permutation`]. [`Partition`] hold rows out; a [`PositionRng`] gives each
@@ -38,19 +39,20 @@
 //!
 //! # Hostile files
 //!
-//! Whatever the bytes are, reading them gives the right values or an [`Error`] whose [`ErrorKind`] says
-//! what is wrong, and takes no more time and memory than the file is large, within [`Limits`]. Python objects are
-//! never loaded. Nothing panics on data.
+//! Whatever the bytes are, reading them gives the right values or an [`Error`] whose [`ErrorKind`]
+//! says what is wrong, and takes no more time and memory than the file is large, within [`Limits`].
+//! Python objects are never loaded. Nothing panics on data.
 //!
 //! # Files that change
 //!
-//! A mapped file is as fast as memory, but it stays a file: a program that truncates it while it
-//! is in use makes the next access fail by SIGBUS, which kills the process. `np.save` truncates the
-//! file that it overwrites. [`Column::check`] is meant to be called before each gather and finds a file
-//! that was truncated, overwritten or replaced; what remains is the moment between the check and
-//! the copy. [`Access::Positioned`] closes it, at a price in speed: what was read is checked once more
-//! after the read. A change is seen by the file's length, time of change and identity, so one by a process
-//! that has the file mapped for writing is seen only from its first write to each page on.
+//! A mapped file is as fast as memory, but it stays a file: a program that truncates it while it is
+//! in use makes the next access fail by SIGBUS, which kills the process. `np.save` truncates the
+//! file that it overwrites. [`Column::check`] is meant to be called before each gather and finds a
+//! file that was truncated, overwritten or replaced; what remains is the moment between the check
+//! and the copy. [`Access::Positioned`] closes it, at a price in speed: what was read is checked
+//! once more after the read. A change is seen by the file's length, time of change and identity, so
+//! one by a process that has the file mapped for writing is seen only from its first write to each
+//! page on.
 
 mod announce;
 mod array;

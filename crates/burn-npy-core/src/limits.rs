@@ -1,19 +1,61 @@
-//! What a file may make its reader do.
+//! Limits on the memory, time and disk space that a file may take.
 
-/// What a file may make its reader do, set by [`OpenOptions::limits`](crate::OpenOptions::limits).
+/// Limits on the memory, time and disk space that a file may take, for
+/// [`OpenOptions::limits`](crate::OpenOptions::limits()).
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::Limits;
+///
+/// let limits = Limits::new().member_bytes(64 << 20).total_bytes(256 << 20);
+/// assert_eq!(limits.header_bytes, 10_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// The longest header of a `.npy` file, in bytes. 10,000 unless set, as in NumPy.
+    /// The longest header of a `.npy` file, in bytes. The default is 10,000, as in NumPy.
     pub header_bytes: usize,
-    /// The largest array, in bytes, that is decoded from an archive, and the most that is read of a
-    /// compressed member with bytes after its array. 4 GiB unless set.
+    /// The largest array, in bytes, that is decoded from an archive. It is also the most that is
+    /// read of a compressed member with bytes after its array. The default is 4 GiB.
     pub member_bytes: u64,
-    /// How many bytes may be decoded from one archive in all. 16 GiB unless set.
+    /// The number of bytes that may be decoded from one archive in total. The default is 16 GiB.
     pub total_bytes: u64,
-    /// The largest array, in bytes, that is decoded into memory; larger ones go to a temporary file
-    /// in [`OpenOptions::cache_dir`](crate::OpenOptions::cache_dir), which is then mapped. 1 GiB
-    /// unless set.
+    /// The largest array, in bytes, that is decoded into memory. Larger ones are decoded into a
+    /// temporary file in [`OpenOptions::cache_dir`](crate::OpenOptions::cache_dir()), which is then
+    /// mapped. The default is 1 GiB.
     pub memory_bytes: u64,
+}
+
+impl Limits {
+    /// The default limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`header_bytes`](Self#structfield.header_bytes).
+    pub fn header_bytes(mut self, bytes: usize) -> Self {
+        self.header_bytes = bytes;
+        self
+    }
+
+    /// Sets [`member_bytes`](Self#structfield.member_bytes).
+    pub fn member_bytes(mut self, bytes: u64) -> Self {
+        self.member_bytes = bytes;
+        self
+    }
+
+    /// Sets [`total_bytes`](Self#structfield.total_bytes).
+    pub fn total_bytes(mut self, bytes: u64) -> Self {
+        self.total_bytes = bytes;
+        self
+    }
+
+    /// Sets [`memory_bytes`](Self#structfield.memory_bytes).
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
 }
 
 impl Default for Limits {

@@ -165,7 +165,7 @@ impl Npz {
     ///
     /// [`ErrorKind::Name`] if there is none of that name; [`ErrorKind::Crc`] if the checksum is
     /// not that of the data; [`ErrorKind::Limit`] if decoding it would exceed the
-    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their classes an archive
+    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their kinds an archive
     /// that is damaged, encrypted, or compressed in another way than NumPy does.
     pub fn array(&self, name: &str) -> Result<Array> {
         self.with_member(name, |member, contents, verified| {
@@ -331,7 +331,7 @@ mod tests {
         open_with(Archive::of(entries).bytes(), OpenOptions::default())
     }
 
-    fn class<T>(result: Result<T>) -> ErrorKind {
+    fn kind<T>(result: Result<T>) -> ErrorKind {
         result.err().expect("an error").kind()
     }
 
@@ -356,7 +356,7 @@ mod tests {
         }
         npz.verify_all().unwrap();
         for name in ["x.npy", "README.txt", "d/", "A", "a.npy", "npy"] {
-            assert_eq!(class(npz.array(name)), ErrorKind::Name, "{name}");
+            assert_eq!(kind(npz.array(name)), ErrorKind::Name, "{name}");
         }
         for twice in [
             ["A.NPY", "A.NPY.npy"],
@@ -377,24 +377,22 @@ mod tests {
             Entry::deflated("x.npy", &bytes),
             Entry::stored("y.npy", &bytes),
         ];
-        let mut options = OpenOptions::default();
-        options.limits.member_bytes = bytes.len() as u64 - 1;
+        let limits = Limits::new().member_bytes(bytes.len() as u64 - 1);
+        let options = OpenOptions::new().limits(limits);
         let npz = open_with(Archive::of(entries).bytes(), options).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
-        assert_eq!(class(npz.verify("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.verify("x")), ErrorKind::Limit);
         npz.verify("y").unwrap();
-        assert_eq!(class(npz.verify_all()), ErrorKind::Limit);
+        assert_eq!(kind(npz.verify_all()), ErrorKind::Limit);
     }
 
     #[test]
     fn large_members_are_decoded_into_a_file_without_a_name() {
         let values: Vec<i32> = (0..1_000_000).collect();
         let dir = tempfile::tempdir().unwrap();
-        let mut options = OpenOptions {
-            cache_dir: Some(dir.path().to_path_buf()),
-            ..Default::default()
-        };
-        options.limits.memory_bytes = 1_000_000;
+        let options = OpenOptions::new()
+            .cache_dir(dir.path())
+            .limits(Limits::new().memory_bytes(1_000_000));
         let mut entry = Entry::deflated("x.npy", &npy(&values));
         let small = Entry::deflated("small.npy", &npy(&values[..100]));
         let bytes = Archive::of([entry.clone(), small]).bytes();
@@ -412,10 +410,10 @@ mod tests {
         (entry.crc, entry.local_crc) = (1, 1);
         let bytes = Archive::of([entry]).bytes();
         let npz = open_with(bytes.clone(), options.clone()).unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Crc);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Crc);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 
-        options.cache_dir = Some(dir.path().join("missing"));
+        let options = options.cache_dir(dir.path().join("missing"));
         let error = open_with(bytes, options).unwrap().array("x").unwrap_err();
         assert!(error.to_string().contains("temporary file"), "{error}");
         assert_eq!(error.kind(), ErrorKind::Io);
@@ -433,22 +431,19 @@ mod tests {
             Entry::stored("stored.npy", &bytes),
         ];
         let archive = Archive::of(entries).bytes();
-        let limited = |change: &dyn Fn(&mut Limits)| {
-            let mut options = OpenOptions::default();
-            change(&mut options.limits);
-            open_with(archive.clone(), options).unwrap()
-        };
-        let npz = limited(&|limits| limits.member_bytes = len - 1);
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
+        let limited =
+            |limits: Limits| open_with(archive.clone(), OpenOptions::new().limits(limits)).unwrap();
+        let npz = limited(Limits::new().member_bytes(len - 1));
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
-        let npz = limited(&|limits| limits.total_bytes = 2 * len);
+        let npz = limited(Limits::new().total_bytes(2 * len));
         npz.array("x").unwrap();
         // What fails takes nothing of the total.
         for _ in 0..3 {
-            assert_eq!(class(npz.array("bad")), ErrorKind::Crc);
+            assert_eq!(kind(npz.array("bad")), ErrorKind::Crc);
         }
         npz.array("x").unwrap();
-        assert_eq!(class(npz.array("x")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
     }
 
@@ -464,8 +459,8 @@ mod tests {
                 Entry::deflated("x.npy", &more),
             ] {
                 for memory_bytes in [1 << 30, 100] {
-                    let mut options = OpenOptions::default();
-                    options.limits.memory_bytes = memory_bytes;
+                    let limits = Limits::new().memory_bytes(memory_bytes);
+                    let options = OpenOptions::new().limits(limits);
                     let npz = open_with(Archive::of([entry.clone()]).bytes(), options).unwrap();
                     let array = npz.array("x").unwrap();
                     assert_eq!(
@@ -483,11 +478,11 @@ mod tests {
                 }
                 let mut wrong = entry.clone();
                 (wrong.crc, wrong.local_crc) = (1, 1);
-                assert_eq!(class(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
+                assert_eq!(kind(open([wrong]).unwrap().array("x")), ErrorKind::Crc);
             }
             // The bytes after it are read no further than the limits allow.
-            let mut options = OpenOptions::default();
-            options.limits.member_bytes = more.len() as u64 - 1;
+            let limits = Limits::new().member_bytes(more.len() as u64 - 1);
+            let options = OpenOptions::new().limits(limits);
             let archive = Archive::of([Entry::deflated("x.npy", &more)]).bytes();
             let npz = open_with(archive, options).unwrap();
             let error = npz.array("x").unwrap_err();
@@ -497,7 +492,7 @@ mod tests {
         }
         let less = Entry::deflated("less.npy", &bytes[..bytes.len() - 1]);
         let npz = open([less]).unwrap();
-        assert_eq!(class(npz.array("less")), ErrorKind::TruncatedData);
+        assert_eq!(kind(npz.array("less")), ErrorKind::TruncatedData);
     }
 
     fn damaged(name: &str, values: &[i32]) -> Entry {
@@ -522,11 +517,9 @@ mod tests {
                 Some(Access::Memory),
             ] {
                 let open = |skip_checksums| {
-                    let options = OpenOptions {
-                        access: access.unwrap_or_default(),
-                        skip_checksums,
-                        ..Default::default()
-                    };
+                    let options = OpenOptions::new()
+                        .access(access.unwrap_or_default())
+                        .skip_checksums(skip_checksums);
                     match access {
                         None => open_with(bytes.clone(), options),
                         Some(_) => Npz::open_with(&path, options),
@@ -548,7 +541,7 @@ mod tests {
                 let array = trusted.array("x").unwrap();
                 let error = array.verify().unwrap_err();
                 assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("x")));
-                assert_eq!(class(trusted.verify_all()), ErrorKind::Crc);
+                assert_eq!(kind(trusted.verify_all()), ErrorKind::Crc);
             }
         }
     }
@@ -580,8 +573,7 @@ mod tests {
         let mut cut = Entry::deflated("cut.npy", &large);
         cut.data.truncate(cut.data.len() - 5);
         cut.compressed = cut.data.len() as u64;
-        let mut options = OpenOptions::default();
-        options.limits.member_bytes = 200;
+        let options = OpenOptions::new().limits(Limits::new().member_bytes(200));
         let entries = [
             Entry::deflated("deflated.npy", &large),
             Entry::stored("stored.npy", &large),
@@ -593,14 +585,14 @@ mod tests {
         for name in ["deflated", "stored", "cut"] {
             assert_eq!(npz.header(name).unwrap().to_string(), "int32 [1000]");
         }
-        assert_eq!(class(npz.array("deflated")), ErrorKind::Limit);
+        assert_eq!(kind(npz.array("deflated")), ErrorKind::Limit);
         let error = npz.header("text").unwrap_err();
         assert!(error.message().contains("git lfs pull"), "{error}");
         assert_eq!(
             (error.kind(), error.array()),
             (ErrorKind::Magic, Some("text"))
         );
-        assert_eq!(class(npz.header("empty")), ErrorKind::Magic);
+        assert_eq!(kind(npz.header("empty")), ErrorKind::Magic);
         // A wrong name is told what is there.
         let said = "no such array; there are deflated: int32 [1000], stored: int32 [1000], \
                     cut: int32 [1000], text, empty";
@@ -663,7 +655,7 @@ mod tests {
                 match open_with(damaged, OpenOptions::default()) {
                     // Of another case it is an array still, whose header is looked at when it is
                     // opened.
-                    Ok(npz) => assert_eq!(class(npz.array(&npz.names()[0])), ErrorKind::Zip),
+                    Ok(npz) => assert_eq!(kind(npz.array(&npz.names()[0])), ErrorKind::Zip),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::Zip),
                 }
             }
@@ -680,15 +672,12 @@ mod tests {
                 Archive::of([Entry::stored("x.npy", &npy(&[1]))]).bytes(),
             )
             .unwrap();
-            let options = OpenOptions {
-                access,
-                ..Default::default()
-            };
+            let options = OpenOptions::new().access(access);
             let npz = Npz::open_with(&path, options).unwrap();
             npz.verify("x").unwrap();
             std::fs::write(&path, b"").unwrap();
-            assert_eq!(class(npz.array("x")), ErrorKind::Changed);
-            assert_eq!(class(npz.verify("x")), ErrorKind::Changed);
+            assert_eq!(kind(npz.array("x")), ErrorKind::Changed);
+            assert_eq!(kind(npz.verify("x")), ErrorKind::Changed);
         }
     }
 
@@ -725,7 +714,7 @@ mod tests {
                     0 | 1 => ErrorKind::Magic,
                     _ => ErrorKind::Zip,
                 };
-                assert_eq!(class(cut), expected, "cut off at {end}");
+                assert_eq!(kind(cut), expected, "cut off at {end}");
             }
             for index in 0..bytes.len() {
                 for change in [1, 0x80, 0xff] {

@@ -68,10 +68,7 @@ mod tests {
         std::fs::write(path("short"), b"\x93NUMPY").unwrap();
         for access in [Access::Mapped, Access::Positioned, Access::Memory] {
             let open = |name: &str| {
-                let options = OpenOptions {
-                    access,
-                    ..OpenOptions::default()
-                };
+                let options = OpenOptions::new().access(access);
                 NumpyFile::open_with(path(name), options)
             };
             assert!(matches!(open("array.npz").unwrap(), NumpyFile::Npy(_)));

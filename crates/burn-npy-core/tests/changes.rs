@@ -36,7 +36,8 @@ fn table() -> Array2<u32> {
 }
 
 /// The reader: gathers the same rows again and again, each time with other words on its standard
-/// output, and ends with the class of the first error. It waits for a line before each round if told to.
+/// output, and ends with the kind of the first error. It waits for a line before each round if told
+/// to.
 #[test]
 #[ignore = "a process of the other tests"]
 fn reader() {
@@ -45,10 +46,7 @@ fn reader() {
         "Mapped" => Access::Mapped,
         _ => Access::Positioned,
     };
-    let options = OpenOptions {
-        access,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions::new().access(access);
     let array = Array::open_with(variable("READER_FILE"), options).unwrap();
     let column = Column::new(array).unwrap();
     let rows: Vec<usize> = (0..64).map(|i| i * 7919 % ROWS).collect();
@@ -142,8 +140,8 @@ fn a_change_between_batches_is_an_error() {
                 change(&path);
                 writeln!(reader.stdin).unwrap();
                 let end = reader.end();
-                let class = format!("ended {}", ErrorKind::Changed);
-                assert!(end.starts_with(&class), "{name} under {access:?}: {end}");
+                let kind = format!("ended {}", ErrorKind::Changed);
+                assert!(end.starts_with(&kind), "{name} under {access:?}: {end}");
                 assert!(end.contains("x.npy"), "{end}");
             }
             println!("{name} between batches under {access:?}: {TIMES} times changed");
@@ -151,8 +149,8 @@ fn a_change_between_batches_is_an_error() {
     }
 }
 
-/// The change happens at any moment. Positioned reads are never killed by it, and never give rows of
-/// another file for those of the one that was opened.
+/// The change happens at any moment. Positioned reads are never killed by it, and never give rows
+/// of another file for those of the one that was opened.
 #[test]
 fn a_change_at_any_moment_is_an_error_of_positioned_reads() {
     let dir = tempfile::tempdir().unwrap();
@@ -165,8 +163,8 @@ fn a_change_at_any_moment_is_an_error_of_positioned_reads() {
             std::thread::sleep(Duration::from_micros(time * 37 % 500));
             change(&path);
             let end = reader.end();
-            let class = format!("ended {}", ErrorKind::Changed);
-            assert!(end.starts_with(&class), "{name}: {end}");
+            let kind = format!("ended {}", ErrorKind::Changed);
+            assert!(end.starts_with(&kind), "{name}: {end}");
         }
         println!("{name} at any moment under Positioned: {TIMES} times changed");
     }

@@ -1,5 +1,5 @@
 //! Every file of two collections, each in a process of its own: the right values, or the right
-//! class of error.
+//! kind of error.
 //!
 //! `tests/corpus` has files that are hard to read. `tests/writers` has files as programs other than
 //! NumPy write them, made by its `make.py`. The `expectations.json` of each says what a strict

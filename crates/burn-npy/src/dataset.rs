@@ -68,8 +68,8 @@ impl NpyDataset {
     /// `x` of a `.npy` file, `events.x` of an array `events` in an archive.
     ///
     /// All arrays of an archive must be columns of one table. If they are not, nothing is decoded,
-    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those that
-    /// go together. These are not one table:
+    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those
+    /// that go together. These are not one table:
     ///
     /// * arrays of several lengths, such as parts for training and for tests, and arrays without
     ///   axes, such as settings;
@@ -473,7 +473,7 @@ mod tests {
         let message = NpyDataset::from_arrays(arrays()).unwrap_err().to_string();
         assert!(message.contains("x has 2, y has 1"), "{message}");
         let dataset = numbers(2);
-        for (error, class) in [
+        for (error, kind) in [
             (dataset.select(["a"]).unwrap_err(), ErrorKind::Name),
             (
                 dataset.select(["0", "0"]).unwrap_err(),
@@ -494,7 +494,7 @@ mod tests {
                 ErrorKind::Shape,
             ),
         ] {
-            assert_eq!(error.kind(), class, "{error}");
+            assert_eq!(error.kind(), kind, "{error}");
             assert!(error.array().is_some(), "{error}");
         }
         let none: [(&str, Array); 0] = [];

@@ -52,7 +52,10 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Dtype,
-                format!("the device's default dtype is {dtype:?}, which NumPy does not have; cast to another"),
+                format!(
+                    "the device's default dtype is {dtype:?}, which NumPy does not have; \
+                     cast to another"
+                ),
             )
         })
 }
@@ -67,8 +70,9 @@ pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<(
         ErrorKind::Dtype,
         format!(
             "the column is {dtype}, but the device computes in {expected}, and a model would panic \
-             over the mixture: dataset.convert({name:?}, &Convert::to(DType::{expected:?})) converts \
-             it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps {dtype}"
+             over the mixture: dataset.convert({name:?}, &Convert::to(DType::{expected:?})) \
+             converts it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps \
+             {dtype}"
         ),
     ))
 }
@@ -94,8 +98,8 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
         return Err(Error::new(
             ErrorKind::Dtype,
             format!(
-                "{device:?} has no {dtype} tensors: convert the column, or let the batcher do it with \
-                 device_dtypes()"
+                "{device:?} has no {dtype} tensors: convert the column, or let the batcher do it \
+                 with device_dtypes()"
             ),
         ));
     }

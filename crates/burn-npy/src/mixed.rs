@@ -130,10 +130,7 @@ mod tests {
         };
         let path = dir.join(format!("{}.npy", rng.next_u64()));
         write_npy(&path, &values).unwrap();
-        let options = OpenOptions {
-            access,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().access(access);
         Array::open_with(path, options).unwrap()
     }
 

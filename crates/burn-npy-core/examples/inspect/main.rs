@@ -1,4 +1,5 @@
-//! Says what is in NumPy files: one JSON object a line for each array, or for each thing that is wrong.
+//! Says what is in NumPy files: one JSON object a line for each array, or for each thing that is
+//! wrong.
 //!
 //! `cargo run -q --release -p burn-npy-core --example inspect -- FILE...`
 //!
@@ -25,8 +26,7 @@ fn main() -> ExitCode {
                     eprintln!("--limit takes a number of bytes\n{USAGE}");
                     return ExitCode::from(2);
                 };
-                limits.member_bytes = bytes;
-                limits.total_bytes = bytes;
+                limits = limits.member_bytes(bytes).total_bytes(bytes);
             }
             Some("--help" | "-h") => {
                 let _ = writeln!(std::io::stdout(), "{USAGE}");

@@ -14,20 +14,13 @@ const CHUNK: usize = 1 << 20;
 
 /// For files that nobody vouches for.
 pub(crate) fn limits() -> Limits {
-    Limits {
-        member_bytes: 64 << 20,
-        total_bytes: 256 << 20,
-        ..Limits::default()
-    }
+    Limits::new().member_bytes(64 << 20).total_bytes(256 << 20)
 }
 
 /// Gives `print` an object for each array and each error, until it returns false; gives the last
 /// answer.
 pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) -> bool) -> bool {
-    let options = OpenOptions {
-        limits,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions::new().limits(limits);
     let failed = |member: Option<&str>, error: Error| {
         json!({
             "file": file.to_string_lossy(),

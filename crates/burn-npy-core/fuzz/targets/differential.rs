@@ -14,11 +14,10 @@ use serde_json::{Value, json};
 
 fuzz_target!(|data: &[u8]| {
     let numpy = verdict(data);
-    let ours = match data.starts_with(b"PK") {
-        true => archive(data),
-        false => {
-            Array::from_bytes(data.to_vec()).and_then(|array| Ok(json!([describe("", &array)?])))
-        }
+    let ours = if data.starts_with(b"PK") {
+        archive(data)
+    } else {
+        Array::from_bytes(data.to_vec()).and_then(|array| Ok(json!([describe("", &array)?])))
     };
     match ours {
         Ok(_) if numpy["arrays"].is_null() && (is_about_lines(data) || is_more(data)) => {}
@@ -69,15 +68,8 @@ fn may_refuse(error: &Error) -> bool {
 }
 
 fn archive(data: &[u8]) -> Result<Value> {
-    let limits = Limits {
-        member_bytes: 1 << 20,
-        total_bytes: 4 << 20,
-        ..Limits::default()
-    };
-    let options = OpenOptions {
-        limits,
-        ..OpenOptions::default()
-    };
+    let limits = Limits::new().member_bytes(1 << 20).total_bytes(4 << 20);
+    let options = OpenOptions::new().limits(limits);
     let npz = Npz::from_bytes(data.to_vec(), options)?;
     let describe = |name: &String| describe(name, &npz.array(name)?);
     npz.names()

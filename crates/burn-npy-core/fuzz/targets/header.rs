@@ -13,9 +13,10 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(header.nbytes(), items * header.item().size());
     // What is displayed is the dtype that was read.
     let descr = header.item().to_string();
-    let descr = match descr.starts_with('[') {
-        true => descr,
-        false => format!("'{descr}'"),
+    let descr = if descr.starts_with('[') {
+        descr
+    } else {
+        format!("'{descr}'")
     };
     let shape: String = header.shape().iter().map(|len| format!("{len},")).collect();
     let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': ({shape})}}");

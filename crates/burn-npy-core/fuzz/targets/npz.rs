@@ -5,16 +5,11 @@ use burn_npy_core::{Limits, Npz, OpenOptions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let limits = Limits {
-        member_bytes: 1 << 20,
-        total_bytes: 4 << 20,
-        memory_bytes: 1 << 18,
-        ..Limits::default()
-    };
-    let options = OpenOptions {
-        limits,
-        ..OpenOptions::default()
-    };
+    let limits = Limits::new()
+        .member_bytes(1 << 20)
+        .total_bytes(4 << 20)
+        .memory_bytes(1 << 18);
+    let options = OpenOptions::new().limits(limits);
     let Ok(npz) = Npz::from_bytes(data.to_vec(), options) else {
         return;
     };

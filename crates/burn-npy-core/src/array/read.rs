@@ -86,8 +86,8 @@ impl Array {
         let mut read = || {
             let end = start.checked_add(out.len());
             if end.is_none_or(|end| end > self.stored_bytes) {
-                let class = ErrorKind::TruncatedData;
-                return Err(Error::new(class, "a read beyond the end of the data"));
+                let kind = ErrorKind::TruncatedData;
+                return Err(Error::new(kind, "a read beyond the end of the data"));
             }
             self.storage.check()?;
             self.storage.read_at(self.offset + start as u64, out)?;
@@ -211,10 +211,7 @@ mod tests {
             assert_eq!(in_memory.view::<f32>().unwrap(), values.view().into_dyn());
             assert_eq!(in_memory.read::<f32>().unwrap(), values.view().into_dyn());
             for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-                let options = OpenOptions {
-                    access,
-                    ..Default::default()
-                };
+                let options = OpenOptions::new().access(access);
                 let array = Array::open_with(&path, options).unwrap();
                 assert_eq!(array.layout(), in_memory.layout());
                 assert_eq!(array.read::<f32>().unwrap(), values.view().into_dyn());

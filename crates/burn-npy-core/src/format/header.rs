@@ -73,8 +73,8 @@ impl Prefix {
             Error::new(
                 ErrorKind::TruncatedHeader,
                 format!(
-                    "the file ends inside its header: {file_len} bytes, expected {expected}; it was \
-                     cut off, so write or download it anew"
+                    "the file ends inside its header: {file_len} bytes, expected {expected}; \
+                     it was cut off, so write or download it anew"
                 ),
             )
         };
@@ -109,7 +109,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// Whatever the format does not allow or this crate does not support, by its class; sizes
+    /// Whatever the format does not allow or this crate does not support, by its kind; sizes
     /// whose product does not fit into the address space are [`ErrorKind::Overflow`], and a header
     /// of more than 10,000 bytes, NumPy's own limit, is [`ErrorKind::HeaderTooLarge`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
@@ -206,16 +206,16 @@ impl Header {
         self.nbytes
     }
 
-    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored, as
-    /// NumPy does.
+    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored,
+    /// as NumPy does.
     pub(crate) fn check_len(&self, len: u64) -> Result<()> {
         let expected = self.data_offset as u64 + self.nbytes as u64;
         if len < expected {
             return Err(Error::new(
                 ErrorKind::TruncatedData,
                 format!(
-                    "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was cut \
-                     off, so write or download it anew",
+                    "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was \
+                     cut off, so write or download it anew",
                     abbreviated(&self.item.to_string()),
                     self.shape
                 ),
@@ -263,7 +263,8 @@ pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// The same header with another shape, in C layout, of the same length; `None` if it has not the room.
+/// The same header with another shape, in C layout, of the same length; `None` if it has not the
+/// room.
 pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
     let prefix = Prefix::parse(header, header.len() as u64, usize::MAX).ok()?;
     let old = Header::parse_after(&prefix, header).ok()?;
@@ -383,7 +384,7 @@ mod tests {
         bytes
     }
 
-    fn class(descr: &str, order: &str, shape: &str) -> ErrorKind {
+    fn kind(descr: &str, order: &str, shape: &str) -> ErrorKind {
         let text = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}}}");
         Header::parse(&npy(1, &text)).unwrap_err().kind()
     }
@@ -411,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_field_may_be_called_as_an_object_is() {
-        let class = |descr: &str, name| {
+        let kind = |descr: &str, name| {
             let descr = descr.replace("NAME", name);
             let header = Header::parse(&encode(&descr, Layout::C, &[1]));
             header.err().map(|error| error.kind())
@@ -421,14 +422,14 @@ mod tests {
                 "[('x', '<f4'), ('NAME', '<f4')]",
                 "[(('NAME', 'y'), '<f4', (2,))]",
             ] {
-                assert_eq!(class(descr, name), None);
+                assert_eq!(kind(descr, name), None);
             }
             for descr in [
                 "'NAME'",
                 "[('x', 'NAME')]",
                 "[('x', [('y', ('NAME', (2,)))], (3,))]",
             ] {
-                let found = class(descr, name);
+                let found = kind(descr, name);
                 assert_eq!(found, Some(ErrorKind::Object), "{descr} {name}");
             }
         }
@@ -474,9 +475,9 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Header);
         assert!(error.to_string().contains("found the name `rows`"));
         assert!(error.to_string().contains("such as (2, 3)"));
-        assert_eq!(class("'|u1'", "False", "(np.int64(-2),)"), ErrorKind::Shape);
-        assert_eq!(class("'|u1'", "False", "np.int64(2)"), ErrorKind::Shape);
-        assert_eq!(class("'|u1'", "np.int64(0)", "(2,)"), ErrorKind::Header);
+        assert_eq!(kind("'|u1'", "False", "(np.int64(-2),)"), ErrorKind::Shape);
+        assert_eq!(kind("'|u1'", "False", "np.int64(2)"), ErrorKind::Shape);
+        assert_eq!(kind("'|u1'", "np.int64(0)", "(2,)"), ErrorKind::Header);
     }
 
     #[test]
@@ -509,21 +510,21 @@ mod tests {
     #[test]
     fn a_field_that_is_wrong_is_named() {
         use ErrorKind::*;
-        assert_eq!(class("'<f3'", "False", "(3,)"), Dtype);
-        assert_eq!(class("[('a', '<f3')]", "False", "(3,)"), Dtype);
-        assert_eq!(class("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
-        assert_eq!(class("'<f4'", "0", "(3,)"), Header);
+        assert_eq!(kind("'<f3'", "False", "(3,)"), Dtype);
+        assert_eq!(kind("[('a', '<f3')]", "False", "(3,)"), Dtype);
+        assert_eq!(kind("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
+        assert_eq!(kind("'<f4'", "0", "(3,)"), Header);
         // Python takes no NUL, not even behind a comment's mark.
-        assert_eq!(class("'<f4'", "False, # \0\n", "(3,)"), Header);
-        assert_eq!(class("'<f4'", "False", "3"), Shape);
-        assert_eq!(class("'<f4'", "False", "(3)"), Shape);
-        assert_eq!(class("'<f4'", "False", "(-1,)"), Shape);
-        assert_eq!(class("'<f4'", "False", "(True,)"), Shape);
+        assert_eq!(kind("'<f4'", "False, # \0\n", "(3,)"), Header);
+        assert_eq!(kind("'<f4'", "False", "3"), Shape);
+        assert_eq!(kind("'<f4'", "False", "(3)"), Shape);
+        assert_eq!(kind("'<f4'", "False", "(-1,)"), Shape);
+        assert_eq!(kind("'<f4'", "False", "(True,)"), Shape);
         assert_eq!(
-            class("'<f4'", "False", "(0, 2305843009213693952, 2)"),
+            kind("'<f4'", "False", "(0, 2305843009213693952, 2)"),
             Overflow
         );
-        assert_eq!(class("'<f4'", "False", "(99999999999999999999,)"), Overflow);
+        assert_eq!(kind("'<f4'", "False", "(99999999999999999999,)"), Overflow);
     }
 
     #[test]
@@ -535,11 +536,11 @@ mod tests {
         // In version 1.0 a length above the limit can be a file that was cut.
         let mut bytes = npy(1, "");
         bytes[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
-        let class = Header::parse(&bytes).unwrap_err().kind();
-        assert_eq!(class, ErrorKind::TruncatedHeader);
+        let kind = Header::parse(&bytes).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::TruncatedHeader);
         bytes.resize(70_000, b' ');
-        let class = Header::parse(&bytes).unwrap_err().kind();
-        assert_eq!(class, ErrorKind::HeaderTooLarge);
+        let kind = Header::parse(&bytes).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::HeaderTooLarge);
         assert_eq!(Header::parse(b"").unwrap_err().kind(), ErrorKind::Magic);
         assert_eq!(
             Header::parse(&npy(4, "")).unwrap_err().kind(),
@@ -554,13 +555,15 @@ mod tests {
                 proptest::prop_oneof![
                     0..4_usize,
                     proptest::prelude::any::<usize>(),
-                    (0..64_u32, 0..3_usize).prop_map(|(bits, more)| (1_usize << bits).wrapping_add(more)),
+                    (0..64_u32, 0..3_usize)
+                        .prop_map(|(bits, more)| (1_usize << bits).wrapping_add(more)),
                 ],
                 0..5,
             ),
             size in proptest::prop_oneof![1..17_usize, 1..i32::MAX as usize],
         ) {
-            // Five lengths and a size of 64 bits each: saturating keeps too large what is too large.
+            // Five lengths and a size of 64 bits each: saturating keeps too large what is too
+            // large.
             let wide = |len: &usize| *len as u128;
             let nonzero = shape.iter().map(|len| wide(len).max(1));
             let all = nonzero.fold(wide(&size), u128::saturating_mul);

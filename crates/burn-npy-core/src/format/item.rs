@@ -4,7 +4,8 @@
 //! are those of NumPy's own [`descr_to_dtype`]; what has a name here but no number, such as opaque
 //! bytes, can be opened and described, and only fails where numbers are asked for.
 //!
-//! [`descr_to_dtype`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
+//! [`descr_to_dtype`]:
+//! https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
 
 use std::fmt;
 
@@ -41,8 +42,8 @@ pub enum ItemKind {
     Bytes,
     /// Text of a fixed length (`U`): code points of four bytes, padded with zeros.
     Text(ByteOrder),
-    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970; the smallest
-    /// number is no time at all.
+    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970; the
+    /// smallest number is no time at all.
     DateTime(ByteOrder, String),
     /// A span of time (`m8`): an `int64` that counts a unit.
     TimeDelta(ByteOrder, String),
@@ -302,9 +303,10 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
         return Err(refused("a structure of no bytes"));
     }
     // Nothing but a gap is what NumPy writes for a structure without fields.
-    let kind = match fields.is_empty() {
-        true => ItemKind::Opaque(None),
-        false => ItemKind::Struct(fields),
+    let kind = if fields.is_empty() {
+        ItemKind::Opaque(None)
+    } else {
+        ItemKind::Struct(fields)
     };
     Ok(ItemType { kind, size })
 }
@@ -400,9 +402,10 @@ struct Quoted<'a>(&'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        let quote = match self.0.contains('\'') && !self.0.contains('"') {
-            true => '"',
-            false => '\'',
+        let quote = if self.0.contains('\'') && !self.0.contains('"') {
+            '"'
+        } else {
+            '\''
         };
         f.write_char(quote)?;
         for c in self.0.chars() {
@@ -491,9 +494,10 @@ mod tests {
             "[('\\\\', '<i4'), ('a\\'\"', '<i4')]",
         ] {
             let shown = item(text).unwrap().to_string();
-            let literal = match text.starts_with('[') {
-                true => shown.clone(),
-                false => format!("'{shown}'"),
+            let literal = if text.starts_with('[') {
+                shown.clone()
+            } else {
+                format!("'{shown}'")
             };
             assert_eq!(literal, text);
             assert_eq!(item(&literal).unwrap(), item(text).unwrap());
@@ -504,7 +508,7 @@ mod tests {
     fn all_else_is_a_typed_error() {
         use ErrorKind::{Dtype, Object};
         let deep = format!("{}'<f4'{}", "[('a', ".repeat(40), ")]".repeat(40));
-        for (text, class) in [
+        for (text, kind) in [
             ("'|O'", Object),
             ("'O8'", Object),
             ("[('a', '<f4'), ('b', [('c', '|O')])]", Object),
@@ -537,7 +541,7 @@ mod tests {
             ("4", Dtype),
             (&deep, Dtype),
         ] {
-            assert_eq!(item(text).unwrap_err().kind(), class, "{text}");
+            assert_eq!(item(text).unwrap_err().kind(), kind, "{text}");
         }
     }
 }

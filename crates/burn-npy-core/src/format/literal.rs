@@ -32,8 +32,8 @@ pub(crate) enum Literal {
     None,
 }
 
-/// Parses one dictionary with nothing but white space around it, and gives its entries one by one. Python 2
-/// wrote integers with an `L` behind; `python2` allows it.
+/// Parses one dictionary with nothing but white space around it, and gives its entries one by one.
+/// Python 2 wrote integers with an `L` behind; `python2` allows it.
 pub(crate) fn entries(
     text: &str,
     python2: bool,
@@ -373,7 +373,7 @@ impl<'a> Parser<'a> {
 mod tests {
     use super::*;
 
-    fn class(text: &str) -> ErrorKind {
+    fn kind(text: &str) -> ErrorKind {
         parse(text, false).unwrap_err().kind()
     }
 
@@ -476,10 +476,10 @@ mod tests {
             "3L",
             "\0",
         ] {
-            assert_eq!(class(text), ErrorKind::Header, "{text:?}");
+            assert_eq!(kind(text), ErrorKind::Header, "{text:?}");
         }
         for bracket in ["(", "[", "{", "{1:"] {
-            assert_eq!(class(&bracket.repeat(100_000)), ErrorKind::Header);
+            assert_eq!(kind(&bracket.repeat(100_000)), ErrorKind::Header);
         }
     }
 

@@ -1,22 +1,23 @@
 //! Rows drawn with given probabilities, with replacement.
 //!
-//! The alias method (Walker, 1977) with the table of Vose (*A Linear Algorithm for Generating Random
-//! Numbers with a Given Distribution*, 1991): one random number and one look into a table a draw. The
-//! random number belongs to the position, so a draw is a pure function of (weights, seed, epoch,
-//! position).
+//! This is the alias method (Walker, 1977) with Vose's table (*A Linear Algorithm for Generating
+//! Random Numbers with a Given Distribution*, 1991). Each draw takes one random number and one
+//! table lookup. The random number depends on the position alone, so a draw is a pure function of
+//! (weights, seed, epoch, position).
 
 use crate::order::keys::{Keys, part_of};
 use crate::order::shared::Shared;
 
 const TAG: u64 = 3;
 
-/// The table: 16 bytes a row.
+/// The alias table, 16 bytes a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Alias {
     columns: Shared<Column>,
 }
 
-/// A column of the table: the row of its number up to a height, above it another.
+/// One column of the table. Column `k` stands for row `k` below `height`, and for row `other` from
+/// there on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Column {
     height: u64,
@@ -24,12 +25,15 @@ struct Column {
 }
 
 impl Alias {
-    /// The table of weights that are finite, not negative, and not all zero.
+    /// Builds the table. The weights must be finite, not negative, and not all zero.
     pub(crate) fn new(weights: &[f64]) -> Self {
-        // Divided by the largest first, so that the sum stays finite.
-        let heaviest = (0..weights.len()).fold(0, |best, row| match weights[row] > weights[best] {
-            true => row,
-            false => best,
+        // The weights are divided by the largest one first, so that their sum stays finite.
+        let heaviest = (0..weights.len()).fold(0, |best, row| {
+            if weights[row] > weights[best] {
+                row
+            } else {
+                best
+            }
         });
         let largest = weights.get(heaviest).copied().unwrap_or(1.0);
         let sum: f64 = weights.iter().map(|weight| weight / largest).sum();
@@ -37,21 +41,25 @@ impl Alias {
         let mut shares: Vec<f64> = weights.iter().map(|w| w / largest * scale).collect();
         let (mut small, mut large): (Vec<u64>, Vec<u64>) =
             (0..weights.len() as u64).partition(|row| shares[*row as usize] < 1.0);
-        // What rounding leaves over is full, except a row that must never come.
+        // Rounding may leave rows over at the end. Their columns are full, except that a row of
+        // weight zero must never come.
         let mut columns: Vec<Column> = (0..weights.len())
-            .map(|row| match weights[row] > 0.0 {
-                true => (u64::MAX, row),
-                false => (0, heaviest),
-            })
-            .map(|(height, other)| Column {
-                height,
-                other: other as u64,
+            .map(|row| {
+                let (height, other) = if weights[row] > 0.0 {
+                    (u64::MAX, row)
+                } else {
+                    (0, heaviest)
+                };
+                Column {
+                    height,
+                    other: other as u64,
+                }
             })
             .collect();
         while let (Some(row), Some(other)) = (small.pop(), large.last().copied()) {
             let share = shares[row as usize];
             columns[row as usize] = Column {
-                // 2^64 times the share; the conversion saturates.
+                // The share times 2^64. The cast saturates.
                 height: (share * 18_446_744_073_709_551_616.0) as u64,
                 other,
             };
@@ -71,7 +79,7 @@ impl Alias {
         self.columns.len() as u64
     }
 
-    /// All that the table is made of.
+    /// The contents of the table, for a fingerprint.
     pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
         self.columns.iter().flat_map(|c| [c.height, c.other])
     }
@@ -96,13 +104,14 @@ impl Draws {
     pub(crate) fn fill(&self, start: u64, rows: &mut [u64]) {
         let columns = &*self.table.columns;
         for (position, row) in (start..).zip(rows) {
-            // The whole part of the product is the column, its fraction the height.
+            // The upper half of the product picks the column, the lower half is the height.
             let product = u128::from(self.keys.at(position)) * columns.len() as u128;
-            let number = (product >> 64) as u64;
-            let column = columns[number as usize];
-            *row = match (product as u64) < column.height {
-                true => number,
-                false => column.other,
+            let picked = (product >> 64) as u64;
+            let column = columns[picked as usize];
+            *row = if (product as u64) < column.height {
+                picked
+            } else {
+                column.other
             };
         }
     }
@@ -129,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_weights_are_no_trouble() {
+    fn extreme_weights_work() {
         for (weights, allowed) in [
             (vec![0.0, 0.0, 5e-324], vec![2]),
             (vec![f64::MAX, f64::MAX, 0.0], vec![0, 1]),

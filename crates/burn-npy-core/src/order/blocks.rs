@@ -1,17 +1,20 @@
-//! A shuffle that keeps the rows of a block of the file close to each other.
+//! A shuffle that keeps the rows of a block of the file close together.
 //!
-//! The file is cut into blocks, the blocks are shuffled, as many as are mixed at a time make a pool,
-//! and the rows of each pool are shuffled among themselves. So a pool can be read block by block, and
-//! each row is still a pure function of (length, seed, epoch, position), without memory. Reading
-//! in blocks through a buffer that is shuffled is what CorgiPile does (Xu et al., *In-Database Machine
-//! Learning with CorgiPile: Stochastic Gradient Descent without Full Data Shuffle*, 2022).
+//! The file is divided into blocks, and the blocks are shuffled. Then each group of consecutive
+//! blocks forms a pool, and the rows of each pool are shuffled. The last block of the file may be
+//! short, wherever the shuffle puts it.
+//!
+//! A pool can be read block by block. The row at a position is still a pure function of (length,
+//! seed, epoch, position) and needs no memory. CorgiPile reads blocks through a shuffled buffer in
+//! the same way (Xu et al., *In-Database Machine Learning with CorgiPile: Stochastic Gradient
+//! Descent without Full Data Shuffle*, 2022).
 
 use std::ops::Range;
 
 use crate::Permutation;
 use crate::order::keys::part_of;
 
-/// Tags that keep the two kinds of permutations apart.
+/// Tags for [`part_of`], which keep the permutations of blocks and of pools independent.
 const BLOCKS: u64 = 1;
 const POOL: u64 = 2;
 
@@ -21,27 +24,28 @@ pub(crate) struct Blocks {
     len: u64,
     seed: u64,
     epoch: u64,
-    /// Rows of a block.
+    /// The number of rows of a block.
     block: u64,
-    /// Blocks of a pool.
+    /// The number of blocks of a pool.
     mixed: u64,
-    /// Which block stands where.
+    /// The order of the blocks. A slot is a position in it.
     blocks: Permutation,
-    /// Where the last block of the file stands, which may be short,
-    short_at: u64,
-    /// and by how many rows.
+    /// The slot of the last block of the file.
+    short_slot: u64,
+    /// How many rows that block has fewer than the others.
     short_by: u64,
 }
 
-/// A pool: its number, the position at which it begins, and how many rows it has.
 struct Pool {
-    number: u64,
+    index: u64,
+    /// The position at which the pool starts.
     start: u64,
+    /// The number of rows.
     len: u64,
 }
 
 impl Blocks {
-    pub(crate) fn new(len: u64, seed: u64, epoch: u64, block: u64, mixed: u64) -> Self {
+    pub(crate) fn new(len: u64, block: u64, mixed: u64, seed: u64, epoch: u64) -> Self {
         let block = block.clamp(1, len.max(1));
         let count = len.div_ceil(block);
         let blocks = Permutation::new(count, part_of(seed, BLOCKS, 0), epoch);
@@ -51,8 +55,8 @@ impl Blocks {
             epoch,
             block,
             mixed: mixed.clamp(1, count.max(1)),
-            short_at: count.checked_sub(1).map_or(0, |last| blocks.position(last)),
-            // The length may be close to 2^63, and the block as long.
+            short_slot: count.checked_sub(1).map_or(0, |last| blocks.position(last)),
+            // Written so that it does not overflow if the length and the block are close to 2^63.
             short_by: (block - len % block) % block,
             blocks,
         }
@@ -62,41 +66,43 @@ impl Blocks {
         self.block.saturating_mul(self.mixed)
     }
 
-    /// The pool of a number.
-    fn pool(&self, number: u64) -> Pool {
-        let begin = |number: u64| {
-            let rows = number.saturating_mul(self.pool_rows());
-            let missing = match number > self.short_at / self.mixed {
-                true => self.short_by,
-                false => 0,
+    fn pool(&self, index: u64) -> Pool {
+        let start_of = |index: u64| {
+            let rows = index.saturating_mul(self.pool_rows());
+            // The pools after the short block start earlier.
+            let missing = if index > self.short_slot / self.mixed {
+                self.short_by
+            } else {
+                0
             };
             rows.saturating_sub(missing).min(self.len)
         };
-        let start = begin(number);
+        let start = start_of(index);
         Pool {
-            number,
+            index,
             start,
-            len: begin(number + 1) - start,
+            len: start_of(index + 1) - start,
         }
     }
 
-    /// The pool of a position.
     fn pool_at(&self, position: u64) -> Pool {
         let pool = self.pool(position / self.pool_rows());
-        match position < pool.start + pool.len {
-            true => pool,
-            false => self.pool(pool.number + 1),
+        if position < pool.start + pool.len {
+            pool
+        } else {
+            self.pool(pool.index + 1)
         }
     }
 
     fn shuffle(&self, pool: &Pool) -> Permutation {
-        Permutation::new(pool.len, part_of(self.seed, POOL, pool.number), self.epoch)
+        Permutation::new(pool.len, part_of(self.seed, POOL, pool.index), self.epoch)
     }
 
-    /// Behind which row of a pool the short block leaves a gap, if it is in the pool.
-    fn gap(&self, pool: u64) -> Option<u64> {
-        (self.short_at / self.mixed == pool)
-            .then(|| (self.short_at % self.mixed + 1) * self.block - self.short_by)
+    /// The offset in the pool at which the rows that the short block lacks would come, or `None` if
+    /// the block is in another pool.
+    fn gap(&self, pool: &Pool) -> Option<u64> {
+        (self.short_slot / self.mixed == pool.index)
+            .then(|| (self.short_slot % self.mixed + 1) * self.block - self.short_by)
     }
 
     pub(crate) fn fill(&self, positions: Range<u64>, rows: &mut [u64]) {
@@ -108,14 +114,16 @@ impl Blocks {
             let rows = &mut rows[done..done + (end - position) as usize];
             self.shuffle(&pool)
                 .fill(position - pool.start..end - pool.start, rows);
-            let gap = self.gap(pool.number).unwrap_or(u64::MAX);
+            let gap = self.gap(&pool).unwrap_or(u64::MAX);
             for row in rows.iter_mut() {
-                let place = match *row < gap {
-                    true => *row,
-                    false => *row + self.short_by,
+                // The offset in the pool if all its blocks had the full length.
+                let offset = if *row < gap {
+                    *row
+                } else {
+                    *row + self.short_by
                 };
-                let block = pool.number * self.mixed + place / self.block;
-                *row = self.blocks.row(block) * self.block + place % self.block;
+                let slot = pool.index * self.mixed + offset / self.block;
+                *row = self.blocks.row(slot) * self.block + offset % self.block;
             }
             done += rows.len();
         }
@@ -123,18 +131,18 @@ impl Blocks {
 
     /// The position of a row below the length.
     pub(crate) fn position(&self, row: u64) -> u64 {
-        let block = self.blocks.position(row / self.block);
-        let pool = self.pool(block / self.mixed);
-        let mut place = block % self.mixed * self.block + row % self.block;
-        if self.gap(pool.number).is_some_and(|gap| place >= gap) {
-            place -= self.short_by;
+        let slot = self.blocks.position(row / self.block);
+        let pool = self.pool(slot / self.mixed);
+        let mut offset = slot % self.mixed * self.block + row % self.block;
+        if self.gap(&pool).is_some_and(|gap| offset >= gap) {
+            offset -= self.short_by;
         }
-        pool.start + self.shuffle(&pool).position(place)
+        pool.start + self.shuffle(&pool).position(offset)
     }
 }
 
-/// How far apart in the epoch two neighbours in the file are on average, on a scale from 0, next to each
-/// other, to 1, as far as in a shuffle of all rows.
+/// How far apart two neighbours in the file are in the epoch, on average. See
+/// [`Sampler::mixing`](crate::Sampler::mixing).
 pub(crate) fn mixing(len: u64, block: u64, mixed: u64) -> f64 {
     let block = block.clamp(1, len.max(1));
     let blocks = len.div_ceil(block);
@@ -142,10 +150,11 @@ pub(crate) fn mixing(len: u64, block: u64, mixed: u64) -> f64 {
         return 1.0;
     }
     let (rows, block, pool) = (len as f64, block as f64, block as f64 * mixed as f64);
-    // Two of n places drawn at random are (n + 1) / 3 apart.
+    // Two random positions out of n are (n + 1) / 3 apart on average.
     let global = (rows + 1.0) / 3.0;
     let within = (pool + 1.0) / 3.0;
-    // Two random rows are in one block, or in two: that gives the mean over those in two.
+    // The mean over all pairs of rows is `global`, and over pairs in one block it is `within`. That
+    // gives the mean over pairs in two blocks.
     let together = (block - 1.0) / (rows - 1.0);
     let across = (global - together * within) / (1.0 - together);
     let neighbours = (rows - blocks as f64) / (rows - 1.0);
@@ -159,8 +168,8 @@ mod tests {
 
     use super::*;
 
-    /// The same order, made with vectors.
-    fn naive(len: u64, seed: u64, epoch: u64, block: u64, mixed: u64) -> Vec<u64> {
+    /// The same order, made with vectors of rows.
+    fn naive(len: u64, block: u64, mixed: u64, seed: u64, epoch: u64) -> Vec<u64> {
         let all: Vec<u64> = (0..len).collect();
         let file: Vec<&[u64]> = all.chunks(block as usize).collect();
         let blocks = Permutation::new(file.len() as u64, part_of(seed, BLOCKS, 0), epoch);
@@ -173,19 +182,19 @@ mod tests {
             let pool = pool.concat();
             let len = pool.len() as u64;
             let shuffle = Permutation::new(len, part_of(seed, POOL, number as u64), epoch);
-            rows.extend(shuffle.rows(0..len).map(|place| pool[place as usize]));
+            rows.extend(shuffle.rows(0..len).map(|offset| pool[offset as usize]));
         }
         rows
     }
 
     proptest! {
         #[test]
-        fn blocks_are_those_of_a_naive_twin(
-            len in 0..3000_u64, seed: u64, epoch in 0..5_u64, block in 1..400_u64, mixed in 1..20_u64,
-            cut in 0.0..1.0_f64,
+        fn blocks_equal_a_naive_reference(
+            len in 0..3000_u64, block in 1..400_u64, mixed in 1..20_u64, seed: u64,
+            epoch in 0..5_u64, cut in 0.0..1.0_f64,
         ) {
-            let blocks = Blocks::new(len, seed, epoch, block, mixed);
-            let naive = naive(len, seed, epoch, block, mixed);
+            let blocks = Blocks::new(len, block, mixed, seed, epoch);
+            let naive = naive(len, block, mixed, seed, epoch);
             let cut = (len as f64 * cut) as u64;
             let mut rows = vec![0; len as usize];
             let (first, second) = rows.split_at_mut(cut as usize);
@@ -198,10 +207,11 @@ mod tests {
         }
 
         #[test]
-        fn any_length_comes_back(
-            len in 1..=1_u64 << 63, seed: u64, block in 1..=1_u64 << 63, mixed in 1..=1_u64 << 63, at: u64,
+        fn position_is_the_inverse_at_any_length(
+            len in 1..=1_u64 << 63, block in 1..=1_u64 << 63, mixed in 1..=1_u64 << 63, seed: u64,
+            at: u64,
         ) {
-            let blocks = Blocks::new(len, seed, 0, block, mixed);
+            let blocks = Blocks::new(len, block, mixed, seed, 0);
             let mut row = [0];
             blocks.fill(at % len..at % len + 1, &mut row);
             prop_assert!(row[0] < len);
@@ -222,7 +232,7 @@ mod tests {
         ] {
             let (mut sum, mut count) = (0.0, 0.0);
             for epoch in 0..60 {
-                let blocks = Blocks::new(len, 1, epoch, block, mixed);
+                let blocks = Blocks::new(len, block, mixed, 1, epoch);
                 let mut rows = vec![0; len as usize];
                 blocks.fill(0..len, &mut rows);
                 let mut positions = vec![0_i64; len as usize];

@@ -1,11 +1,11 @@
-//! An iterator over rows that are made many at a time.
+//! An iterator over rows that are computed in chunks, which is faster than one by one.
 
 use std::ops::Range;
 
-/// How many rows are asked for at once.
+/// The number of rows in a chunk.
 const CHUNK: usize = 256;
 
-/// The rows at a range of positions, filled a chunk at a time.
+/// Iterates over the rows at a range of positions.
 pub(crate) struct Chunks<F> {
     positions: Range<u64>,
     fill: F,
@@ -58,7 +58,8 @@ impl<F: FnMut(Range<u64>, &mut [u64])> Iterator for Chunks<F> {
     }
 }
 
-/// Panics unless a slice is made for the positions, and there are `len` of them.
+/// Panics unless the positions are within `0..len` and a slice of length `slice` holds exactly
+/// them.
 pub(crate) fn check_fill(positions: &Range<u64>, len: u64, slice: usize) {
     let Range { start, end } = *positions;
     assert!(

@@ -1,26 +1,26 @@
-//! Rows drawn so that every class of labels comes equally often.
+//! Rows drawn so that each class comes equally often. A class is all rows with the same label.
 
 use crate::Permutation;
 use crate::order::keys::part_of;
 use crate::order::shared::Shared;
 
-/// Tags that keep the kinds of permutations apart.
+/// Tags for [`part_of`], which keep the permutations of rounds and of classes independent.
 const ROUND: u64 = 5;
 const CLASS: u64 = 6;
 
-/// The rows of each class; 8 bytes a row.
+/// The rows of each class, 8 bytes a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Classes {
-    /// The rows, those of a class together and ascending, the classes by their labels.
+    /// All rows, grouped by class. The classes are sorted by label, the rows of each ascend.
     rows: Shared<u64>,
-    /// Where each class ends.
+    /// Where each class ends in `rows`.
     ends: Shared<usize>,
 }
 
 impl Classes {
     pub(crate) fn new<L: Ord>(labels: &[L]) -> Self {
         let mut rows: Vec<u64> = (0..labels.len() as u64).collect();
-        // Stable, so that the rows of a class stay in order.
+        // The sort is stable, so the rows of a class stay in ascending order.
         rows.sort_by_key(|row| &labels[*row as usize]);
         let label = |at: usize| &labels[rows[at] as usize];
         let ends: Vec<usize> = (1..=rows.len())
@@ -44,8 +44,8 @@ impl Classes {
             .map(|(start, end)| &self.rows[start..*end])
     }
 
-    /// `count` rows: rounds in which each class comes once, the classes in a random order. A class gives its
-    /// rows in a random order, all of them before any comes again.
+    /// Draws `count` rows in rounds. A round takes one row from each class, with the classes in a
+    /// random order. A class gives all its rows, in a random order, before it gives any again.
     pub(crate) fn draw(&self, count: usize, seed: u64, epoch: u64) -> Vec<u64> {
         let classes: Vec<&[u64]> = self.iter().collect();
         let shuffle = |class: usize, cycle: u64| {

@@ -1,9 +1,11 @@
-//! A keyed Feistel network on the numbers below any length.
+//! A keyed Feistel network that permutes `0..len` for any length.
 //!
-//! The network (Luby and Rackoff, 1988) permutes the numbers of `bits` bits; what falls outside the
-//! length is put in again until it falls inside (cycle walking: Black and Rogaway, *Ciphers with
-//! Arbitrary Finite Domains*, 2002). The domain is less than twice the length, so fewer than two
-//! turns are expected.
+//! A Feistel network (Luby and Rackoff, 1988) permutes all numbers of a fixed number of bits. A
+//! length is seldom a power of two, so a result may be outside `0..len`. The network is then
+//! applied to that result again, until one is inside. This is cycle walking (Black and Rogaway,
+//! *Ciphers with Arbitrary Finite Domains*, 2002), and it makes a permutation of `0..len`. The
+//! domain is smaller than twice the length, so the network is applied fewer than two times on
+//! average.
 
 mod bulk;
 #[cfg(target_arch = "x86_64")]
@@ -12,29 +14,31 @@ mod x86;
 use crate::order::feistel::bulk::Rounds;
 use crate::order::keys::Keys;
 
-/// Up to so many numbers, to get ready for many takes longer than to make one after the other.
-const FEW: usize = 4;
+/// The largest number of rows that `fill` computes one by one. The setup for many at a time would
+/// take longer.
+const MAX_ONE_BY_ONE: usize = 4;
 
-/// The factors of the round function.
+/// The factors of the two multiplications of the round function.
 const FIRST: u32 = 0x7feb_352d;
 const SECOND: u32 = 0x846c_a68b;
 
-/// By how much the round function shifts between the two.
+/// The shift between the two multiplications.
 const SHIFT: u32 = 15;
 
-/// A permutation of `0..len`. The number of rounds is a parameter for the tests, which show that 4 are too
+/// A permutation of `0..len`. The number of rounds is a parameter because tests show that 4 are too
 /// few.
 #[derive(Clone, Debug)]
 pub(crate) struct Feistel<const ROUNDS: usize> {
     len: u64,
     keys: [u32; ROUNDS],
-    /// How many bits the halves have: 1 to 32.
+    /// The number of bits of each half, 1 to 32.
     low_bits: u32,
     high_bits: u32,
 }
 
 impl<const ROUNDS: usize> Feistel<ROUNDS> {
-    /// The permutation of `0..len`, which has 3 to 2^63 numbers, by the first keys of a stream.
+    /// The permutation of `0..len` under the first `ROUNDS` numbers of `keys`. The length must be
+    /// from 3 to 2^63.
     pub(crate) fn new(len: u64, keys: &Keys) -> Self {
         debug_assert!((3..=1 << 63).contains(&len) && ROUNDS.is_multiple_of(2));
         let bits = u64::BITS - (len - 1).leading_zeros();
@@ -47,21 +51,22 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
         }
     }
 
-    /// The number at a position below the length.
+    /// The row at a position, which must be below the length.
     #[inline]
     pub(crate) fn row(&self, position: u64) -> u64 {
         self.walk(position, |value| self.forward(value))
     }
 
-    /// The inverse of [`row`](Self::row).
+    /// The position of a row, which must be below the length: the inverse of [`row`](Self::row).
     #[inline]
     pub(crate) fn position(&self, row: u64) -> u64 {
         self.walk(row, |value| self.backward(value))
     }
 
-    /// The numbers at the positions from `start` on; several times as fast as one after the other.
+    /// Writes the rows at the positions from `start` on. It is several times as fast as calling
+    /// [`row`](Self::row) for each.
     pub(crate) fn fill(&self, start: u64, rows: &mut [u64]) {
-        if rows.len() <= FEW {
+        if rows.len() <= MAX_ONE_BY_ONE {
             for (position, row) in (start..).zip(rows) {
                 *row = self.row(position);
             }
@@ -74,17 +79,18 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
         Rounds::new(self).fill(start, rows);
     }
 
-    /// Cycle walking: turns until the number is below the length.
+    /// Cycle walking: applies the network until the value is below the length.
     #[inline(always)]
-    fn walk(&self, mut value: u64, turn: impl Fn(u64) -> u64) -> u64 {
+    fn walk(&self, mut value: u64, network: impl Fn(u64) -> u64) -> u64 {
         loop {
-            value = turn(value);
+            value = network(value);
             if value < self.len {
                 return value;
             }
         }
     }
 
+    /// Applies the network once. The rounds change the low and the high half in turn.
     #[inline(always)]
     fn forward(&self, value: u64) -> u64 {
         let [mut low, mut high] = self.halves(value);
@@ -95,6 +101,7 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
         u64::from(high) << self.low_bits | u64::from(low)
     }
 
+    /// Applies the inverse of the network once.
     #[inline(always)]
     fn backward(&self, value: u64) -> u64 {
         let [mut low, mut high] = self.halves(value);
@@ -105,6 +112,7 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
         u64::from(high) << self.low_bits | u64::from(low)
     }
 
+    /// The low and the high half of a value.
     #[inline(always)]
     fn halves(&self, value: u64) -> [u32; 2] {
         [
@@ -114,13 +122,15 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
     }
 }
 
-/// As many bits as a half has.
+/// A number whose lowest `bits` bits are set.
 fn mask(bits: u32) -> u32 {
     u32::MAX >> (u32::BITS - bits)
 }
 
-/// The round function: two multiplications spread every bit of the half and of its key over the upper bits of
-/// the result, of which so many are taken.
+/// The round function, applied to a half that is already xored with its key.
+///
+/// Two multiplications spread every input bit over the upper bits of the product. The result is the
+/// highest `bits` bits.
 #[inline(always)]
 fn round(keyed: u32, bits: u32) -> u32 {
     let x = keyed.wrapping_mul(FIRST);

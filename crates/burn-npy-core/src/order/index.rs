@@ -6,14 +6,16 @@ use crate::format::header::MAGIC;
 use crate::storage::Storage;
 use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, Result};
 
-/// Reads a list of row numbers: a `.npy` file of one axis and an integer dtype, or a text file with one
-/// number a line, where empty lines and lines that begin with `#` are comments.
+/// Reads a list of row numbers from a `.npy` file or a text file.
+///
+/// The array in a `.npy` file must have one axis and an integer dtype. A text file has one number
+/// a line; empty lines and lines that start with `#` are ignored.
 ///
 /// # Errors
 ///
-/// What [`Array::open`] gives; [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for an array that is not a
-/// list of integers; [`ErrorKind::Row`] for a negative number; [`ErrorKind::Usage`] for a line that is not a
-/// number. The message names the file and the entry or the line.
+/// Those of [`Array::open`]; [`ErrorKind::Shape`] or [`ErrorKind::Dtype`] if the array is not a
+/// list of integers; [`ErrorKind::Row`] for a negative number; [`ErrorKind::Usage`] for a line of
+/// text that is not a number. The message names the file and the entry or the line.
 ///
 /// # Example
 ///
@@ -33,14 +35,15 @@ pub fn read_index(path: impl AsRef<Path>) -> Result<Vec<u64>> {
     let path = path.as_ref();
     let storage = Storage::open(path, Access::Memory)?;
     let bytes = storage.bytes().unwrap_or_default();
-    match bytes.starts_with(MAGIC) {
-        true => numbers_of_array(path),
-        false => numbers_of_text(bytes),
-    }
-    .map_err(|error| error.in_file(path))
+    let rows = if bytes.starts_with(MAGIC) {
+        rows_of_array(path)
+    } else {
+        rows_of_text(bytes)
+    };
+    rows.map_err(|error| error.in_file(path))
 }
 
-fn numbers_of_array(path: &Path) -> Result<Vec<u64>> {
+fn rows_of_array(path: &Path) -> Result<Vec<u64>> {
     let array = Array::open(path)?;
     if array.shape().len() != 1 {
         return Err(Error::new(
@@ -86,7 +89,7 @@ fn no_integers(found: impl std::fmt::Display) -> Error {
     )
 }
 
-fn numbers_of_text(bytes: &[u8]) -> Result<Vec<u64>> {
+fn rows_of_text(bytes: &[u8]) -> Result<Vec<u64>> {
     let mut rows = Vec::new();
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
@@ -126,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_file_and_the_place() {
+    fn errors_name_the_file_and_the_entry() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        let check = |class, message: &str| {
+        let check = |kind, message: &str| {
             let error = read_index(&path).unwrap_err();
-            assert_eq!(error.kind(), class, "{error}");
+            assert_eq!(error.kind(), kind, "{error}");
             assert_eq!(error.to_string(), format!("{}: {message}", path.display()));
         };
         write_npy(&path, &array![3_i32, -1]).unwrap();

@@ -1,11 +1,14 @@
-//! Streams of 64-bit numbers that are the same on every machine: what all orders are made of.
+//! Streams of pseudorandom 64-bit numbers, the same on every machine. Every order is computed from
+//! them.
 
-/// The step of SplitMix64: 2^64 divided by the golden ratio, made odd.
+/// The increment of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The stream of numbers of a seed and an epoch: two SplitMix64 streams (Steele, Lea and Flood, 2014)
-/// whose states depend on both in different ways, added without carry. Any number of it can be had
-/// without those before it.
+/// The stream of random numbers for a seed and an epoch.
+///
+/// It is the exclusive or of two SplitMix64 streams (Steele, Lea and Flood, 2014). The start of
+/// each depends on both the seed and the epoch, in a different way. Any number of the stream can be
+/// computed without the ones before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     first: u64,
@@ -20,7 +23,7 @@ impl Keys {
         }
     }
 
-    /// The number at an index.
+    /// The number at an index of the stream.
     #[inline]
     pub(crate) fn at(&self, index: u64) -> u64 {
         let steps = index.wrapping_add(1);
@@ -40,12 +43,13 @@ pub(crate) fn mix(mut x: u64) -> u64 {
     x ^ x >> 31
 }
 
-/// A seed of its own for a part of an order: which use (a tag), and which part of it.
+/// Derives an independent seed for one use of randomness, which `tag` names, and for one part of
+/// that use.
 pub(crate) fn part_of(seed: u64, tag: u64, part: u64) -> u64 {
     mix(mix(seed ^ mix(tag)).wrapping_add(part.wrapping_mul(GOLDEN)))
 }
 
-/// A number below a bound from a random number, by Lemire's multiplication in place of a division.
+/// Maps a random number to one below `bound`, by Lemire's multiplication instead of a division.
 #[inline]
 pub(crate) fn below(random: u64, bound: u64) -> u64 {
     ((u128::from(random) * u128::from(bound)) >> 64) as u64

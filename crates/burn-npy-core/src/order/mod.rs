@@ -1,4 +1,4 @@
-//! Which row stands at which position of one epoch.
+//! The order of an epoch: which row is at which position.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ mod alias;
 mod blocks;
 mod chunks;
 mod classes;
-mod entries;
+mod domain;
 mod feistel;
 mod index;
 mod keys;
@@ -14,10 +14,10 @@ mod partition;
 mod permutation;
 mod plan;
 mod position_rng;
-mod race;
 mod sampler;
 mod shard;
 mod shared;
+mod weighted_without_replacement;
 
 pub use index::read_index;
 pub use partition::Partition;
@@ -30,11 +30,11 @@ pub use shard::Shard;
 use crate::order::alias::Draws;
 use crate::order::blocks::Blocks;
 use crate::order::chunks::{Chunks, check_fill};
-use crate::order::entries::{Entries, Search};
+use crate::order::domain::{Domain, Search};
 use crate::order::shared::Shared;
 
-/// The order of one epoch, as [`Sampler::order`](crate::Sampler::order) gives it. Clones share what
-/// memory it has.
+/// The order of one epoch: the row at each position. [`Sampler::order`](crate::Sampler::order)
+/// makes it. Clones share their memory.
 ///
 /// # Example
 ///
@@ -46,22 +46,23 @@ use crate::order::shared::Shared;
 ///
 /// // The rows of batch 7, and back.
 /// let rows: Vec<u64> = order.rows(plan.batch(7)).collect();
-/// let place = order.position(rows[5]).and_then(|position| plan.locate(position)).unwrap();
-/// assert_eq!((place.batch, place.offset), (7, 5));
+/// let position = order.position(rows[5]).unwrap();
+/// let found = plan.locate(position).unwrap();
+/// assert_eq!((found.batch, found.offset), (7, 5));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// How many positions there are.
+    /// The number of positions.
     len: u64,
-    /// How many rows the dataset has.
+    /// The number of rows of the dataset.
     rows: u64,
-    base: Base,
-    entries: Entries,
+    arrangement: Arrangement,
+    domain: Domain,
 }
 
-/// Which entry stands at a position.
+/// Which entry of the domain is at each position.
 #[derive(Clone, Debug)]
-pub(crate) enum Base {
+pub(crate) enum Arrangement {
     Sequential,
     Shuffled(Permutation),
     Blocks(Blocks),
@@ -70,20 +71,21 @@ pub(crate) enum Base {
 }
 
 impl Order {
-    /// The version of all orders that samplers give, and of what a [`PositionRng`] is keyed by; it
-    /// changes with any change of a result. The shuffle of all rows has [`Permutation::VERSION`].
+    /// The version of the orders of all samplers and of the numbers of a [`PositionRng`]. It
+    /// changes whenever any of their results does. [`Permutation::VERSION`] is that of the plain
+    /// shuffle.
     pub const VERSION: u32 = 3;
 
-    pub(crate) fn new(len: u64, rows: u64, base: Base, entries: Entries) -> Self {
+    pub(crate) fn new(len: u64, rows: u64, arrangement: Arrangement, domain: Domain) -> Self {
         Self {
             len,
             rows,
-            base,
-            entries,
+            arrangement,
+            domain,
         }
     }
 
-    /// How many positions there are.
+    /// The number of positions.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -93,7 +95,7 @@ impl Order {
         self.len == 0
     }
 
-    /// The row at a position; [`fill`](Self::fill) is faster for many.
+    /// The row at a position. [`fill`](Self::fill) is faster for many positions.
     ///
     /// # Panics
     ///
@@ -101,11 +103,11 @@ impl Order {
     pub fn row(&self, position: u64) -> u64 {
         assert!(position < self.len, "position {position} of {}", self.len);
         let mut row = [0];
-        match &self.base {
-            Base::Shuffled(permutation) => row[0] = permutation.row(position),
-            base => base.fill(position..position + 1, &mut row),
+        match &self.arrangement {
+            Arrangement::Shuffled(permutation) => row[0] = permutation.row(position),
+            arrangement => arrangement.fill(position..position + 1, &mut row),
         }
-        self.entries.resolve(&mut row);
+        self.domain.resolve(&mut row);
         row[0]
     }
 
@@ -117,8 +119,8 @@ impl Order {
     /// [`len`](Self::len).
     pub fn fill(&self, positions: Range<u64>, rows: &mut [u64]) {
         check_fill(&positions, self.len, rows.len());
-        self.base.fill(positions, rows);
-        self.entries.resolve(rows);
+        self.arrangement.fill(positions, rows);
+        self.domain.resolve(rows);
     }
 
     /// The rows at a range of positions, in order.
@@ -130,8 +132,10 @@ impl Order {
         Chunks::new(positions, |positions, rows| self.fill(positions, rows))
     }
 
-    /// The first position of a row, or none if the epoch does not have it. Of a shuffle, of blocks and of
-    /// windows over them the inverse is known; otherwise it is a search through the epoch.
+    /// The first position of a row, or `None` if the epoch does not have the row.
+    ///
+    /// This is O(1) for a sequential order, a shuffle and a shuffle in blocks, also of windows. For
+    /// lists and drawn rows it searches the epoch.
     pub fn position(&self, row: u64) -> Option<u64> {
         match self.inverse(row) {
             Ok(position) => position,
@@ -139,7 +143,7 @@ impl Order {
         }
     }
 
-    /// All positions of a row, ascending: more than one where rows repeat.
+    /// All positions of a row, ascending. There is more than one if the row repeats in the epoch.
     pub fn positions(&self, row: u64) -> impl Iterator<Item = u64> + '_ {
         let (known, found) = match self.inverse(row) {
             Ok(position) => (position, None),
@@ -156,19 +160,19 @@ impl Order {
     }
 
     fn inverse(&self, row: u64) -> Result<Option<u64>, Search> {
-        let Some(entry) = self.entries.entry(row, self.rows)? else {
+        let Some(entry) = self.domain.entry(row, self.rows)? else {
             return Ok(None);
         };
-        match &self.base {
-            Base::Sequential => Ok(Some(entry)),
-            Base::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
-            Base::Blocks(blocks) => Ok(Some(blocks.position(entry))),
-            Base::Drawn(_) | Base::Listed(_) => Err(Search),
+        match &self.arrangement {
+            Arrangement::Sequential => Ok(Some(entry)),
+            Arrangement::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
+            Arrangement::Blocks(blocks) => Ok(Some(blocks.position(entry))),
+            Arrangement::Drawn(_) | Arrangement::Listed(_) => Err(Search),
         }
     }
 }
 
-impl Base {
+impl Arrangement {
     fn fill(&self, positions: Range<u64>, entries: &mut [u64]) {
         match self {
             Self::Sequential => {

@@ -1,4 +1,4 @@
-//! Rows divided into sets: for training and for validation, or into folds.
+//! Rows divided into disjoint sets, such as a training and a validation set, or folds.
 
 use crate::order::classes::Classes;
 use crate::order::keys::part_of;
@@ -7,8 +7,8 @@ use crate::{Error, ErrorKind, Permutation, Result};
 
 const TAG: u64 = 7;
 
-/// Rows divided into parts, at random but always the same for a seed, on every machine. Each row is in
-/// exactly one part. It takes 4 bytes a row.
+/// Rows divided at random into parts. Each row is in exactly one part. A seed gives the same parts
+/// on every machine. It takes 4 bytes a row.
 ///
 /// # Example
 ///
@@ -18,11 +18,11 @@ const TAG: u64 = 7;
 /// # fn main() -> burn_npy_core::Result<()> {
 /// let labels = ["cat", "dog", "cat", "cat", "dog", "cat", "cat", "dog", "dog", "cat"];
 ///
-/// // Half of the cats and half of the dogs in each.
+/// // Each part has half of the cats and half of the dogs, within a row.
 /// let parts = Partition::stratified_split(&labels, &[0.5, 0.5], 42)?;
 /// assert_eq!((parts.rows(0).len(), parts.rows(1).len()), (5, 5));
 ///
-/// // Five times, another fifth is held out.
+/// // Cross-validation: each fold holds out another fifth of the rows.
 /// let folds = Partition::k_fold(10, 5, 42)?;
 /// for fold in 0..folds.count() {
 ///     let training = Sampler::shuffled(1).index(folds.others(fold))?;
@@ -40,7 +40,8 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Parts with given shares of `len` rows; each part is within a row of its share.
+    /// Divides `len` rows into parts with given shares. The size of each part is within one row of
+    /// its share.
     ///
     /// # Errors
     ///
@@ -50,8 +51,9 @@ impl Partition {
         Ok(Self::apportion(len, shuffled(len, seed), shares))
     }
 
-    /// Parts with given shares of the rows of each class of labels; each part is within two rows of its share of
-    /// each class, and within one of its share of all.
+    /// Divides the rows into parts with given shares of each class, which is all rows with the same
+    /// label. The size of each part is within two rows of its share of each class, and within one
+    /// row of its share of all rows.
     ///
     /// # Errors
     ///
@@ -62,7 +64,7 @@ impl Partition {
         Ok(Self::apportion(labels.len(), rows.into_iter(), shares))
     }
 
-    /// `count` parts of `len` rows whose sizes differ by no more than one.
+    /// Divides `len` rows into `count` parts whose sizes differ by at most one.
     ///
     /// # Errors
     ///
@@ -72,8 +74,8 @@ impl Partition {
         Ok(Self::deal(len, shuffled(len, seed), count))
     }
 
-    /// `count` parts whose sizes, and whose numbers of rows of each class of labels, differ by no more than
-    /// one.
+    /// Divides the rows into `count` parts whose sizes differ by at most one, and whose numbers of
+    /// rows of each class do too. A class is all rows with the same label.
     ///
     /// # Errors
     ///
@@ -84,12 +86,12 @@ impl Partition {
         Ok(Self::deal(labels.len(), rows.into_iter(), count))
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The rows of a part, in the order of the file.
+    /// The rows of a part, ascending.
     ///
     /// # Panics
     ///
@@ -98,7 +100,7 @@ impl Partition {
         self.filtered(part, |found| found == part)
     }
 
-    /// The rows of all other parts, in the order of the file.
+    /// The rows of all other parts, ascending.
     ///
     /// # Panics
     ///
@@ -113,17 +115,18 @@ impl Partition {
         rows.map(|(row, _)| row).collect()
     }
 
-    /// Gives each row to the part whose share is the furthest from being met.
+    /// Gives each row to the part that is furthest below its share.
     fn apportion(len: usize, rows: impl Iterator<Item = u64>, shares: &[f64]) -> Self {
         let mut parts = vec![0; len];
         let mut given = vec![0.0; shares.len()];
         for (done, row) in rows.enumerate() {
             let missing = |part: usize| shares[part] * (done + 1) as f64 - given[part];
-            let furthest =
-                (1..shares.len()).fold(0, |best, part| match missing(part) > missing(best) {
-                    true => part,
-                    false => best,
-                });
+            let mut furthest = 0;
+            for part in 1..shares.len() {
+                if missing(part) > missing(furthest) {
+                    furthest = part;
+                }
+            }
             given[furthest] += 1.0;
             parts[row as usize] = furthest as u32;
         }
@@ -133,7 +136,7 @@ impl Partition {
         }
     }
 
-    /// Deals the rows like cards.
+    /// Gives the rows to the parts in turn.
     fn deal(len: usize, rows: impl Iterator<Item = u64>, count: u32) -> Self {
         let mut parts = vec![0; len];
         for (row, part) in rows.zip((0..count).cycle()) {
@@ -151,37 +154,37 @@ fn shuffled(len: usize, seed: u64) -> impl Iterator<Item = u64> {
     (0..len as u64).map(move |position| permutation.row(position))
 }
 
-/// The rows, those of a class together and shuffled.
+/// The rows grouped by class, and shuffled within each class.
 fn by_class<L: Ord>(labels: &[L], seed: u64) -> Vec<u64> {
     let classes = Classes::new(labels);
     let mut rows = Vec::with_capacity(labels.len());
-    for (number, class) in (0..).zip(classes.iter()) {
+    for (part, class) in (0..).zip(classes.iter()) {
         let len = class.len() as u64;
-        let permutation = Permutation::new(len, part_of(seed, TAG, number), 0);
-        rows.extend(permutation.rows(0..len).map(|place| class[place as usize]));
+        let permutation = Permutation::new(len, part_of(seed, TAG, part), 0);
+        rows.extend(permutation.rows(0..len).map(|index| class[index as usize]));
     }
     rows
 }
 
 fn check_shares(shares: &[f64]) -> Result<()> {
     let sum: f64 = shares.iter().sum();
-    match shares.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-9 {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Usage,
-            format!("shares {shares:?}, expected numbers from 0 to 1 that add up to 1"),
-        )),
+    if shares.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-9 {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorKind::Usage,
+        format!("shares {shares:?}, expected numbers from 0 to 1 that add up to 1"),
+    ))
 }
 
 fn check_count(len: usize, count: u32) -> Result<()> {
-    match count >= 2 && count as usize <= len {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Usage,
-            format!("{count} folds of {len} rows"),
-        )),
+    if count >= 2 && count as usize <= len {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorKind::Usage,
+        format!("{count} folds of {len} rows"),
+    ))
 }
 
 #[cfg(test)]
@@ -232,10 +235,12 @@ mod tests {
             prop_assume!(count as usize <= labels.len());
             let folds = Partition::stratified_k_fold(&labels, count, seed).unwrap();
             let plain = Partition::k_fold(labels.len(), count, seed).unwrap();
-            let spread = |sizes: Vec<usize>| sizes.iter().max().unwrap() - sizes.iter().min().unwrap();
+            let spread = |sizes: Vec<usize>| {
+                sizes.iter().max().unwrap() - sizes.iter().min().unwrap()
+            };
             let sizes = |folds: &Partition, keep: &dyn Fn(u8) -> bool| -> Vec<usize> {
-                let kept = |part| folds.rows(part).iter().filter(|r| keep(labels[**r as usize])).count();
-                (0..count).map(kept).collect()
+                let kept = |row: &&u64| keep(labels[**row as usize]);
+                (0..count).map(|part| folds.rows(part).iter().filter(kept).count()).collect()
             };
             prop_assert!(spread(sizes(&plain, &|_| true)) <= 1);
             prop_assert!(spread(sizes(&folds, &|_| true)) <= 1);

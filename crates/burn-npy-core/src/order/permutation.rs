@@ -1,9 +1,10 @@
-//! A shuffle of any length that takes no memory and can be undone.
+//! A shuffle of any length that needs no memory and has an inverse.
 //!
-//! A [`Feistel`] network; up to [`TABLE_LEN`] rows a table is both better and faster.
+//! It is a [`Feistel`] network. Up to [`TABLE_LEN`] rows it is a table, which is better mixed and
+//! faster.
 //!
-//! Every number here and there is part of the order that users have pinned by their seeds: a change of
-//! any is a new [`Permutation::VERSION`].
+//! Users pin orders by their seeds. A change of any constant here or in `feistel` changes those
+//! orders, so it needs a new [`Permutation::VERSION`].
 
 #[cfg(test)]
 mod quality;
@@ -15,15 +16,16 @@ use crate::order::feistel::Feistel;
 use crate::order::keys::{Keys, below};
 use crate::order::shared::Shared;
 
-/// Luby and Rackoff need 3 or 4 rounds of ideal functions. The tests in `quality` reject 4 of ours at every
-/// length, and 6 where the halves are shortest; 8 pass.
+/// Luby and Rackoff need 3 or 4 rounds of ideal round functions. With ours, the tests in `quality`
+/// reject 4 rounds at every length and 6 where the halves are shortest; 8 rounds pass.
 const ROUNDS: usize = 8;
 
-/// Below this the halves of a Feistel network have too few bits to mix well.
+/// The longest permutation that is a table. The halves of a shorter Feistel network would have too
+/// few bits to mix well.
 const TABLE_LEN: u64 = 4096;
 
-/// A permutation of `0..len` that depends on a seed and an epoch, and on nothing else: no clock, no
-/// thread, no platform, no version of another crate.
+/// A permutation of `0..len` that depends on a seed and an epoch only, not on the clock, threads,
+/// the platform or the version of another crate.
 ///
 /// # Example
 ///
@@ -50,11 +52,11 @@ enum Kind {
 }
 
 impl Permutation {
-    /// The version of the order; it changes with any change of a result.
+    /// The version of the permutations. It changes whenever a result does.
     pub const VERSION: u32 = 2;
 
-    /// The permutation of `0..len` for a seed and an epoch. The two are hashed together, so that no
-    /// epoch of one seed is an epoch of another.
+    /// The permutation of `0..len` for a seed and an epoch. The two are hashed together, so the
+    /// epochs of one seed are not those of another.
     ///
     /// # Panics
     ///
@@ -64,7 +66,7 @@ impl Permutation {
         let keys = Keys::new(seed, epoch);
         let kind = if len <= TABLE_LEN {
             let mut rows: Vec<u16> = (0..len as u16).collect();
-            // Fisher and Yates.
+            // The Fisher-Yates shuffle.
             for (key, last) in (1..rows.len()).rev().enumerate() {
                 let other = below(keys.at(key as u64), last as u64 + 1);
                 rows.swap(last, other as usize);
@@ -83,7 +85,7 @@ impl Permutation {
         Self { len, kind }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -107,7 +109,7 @@ impl Permutation {
         }
     }
 
-    /// The position of a row in the epoch: the inverse of [`row`](Self::row).
+    /// The position of a row in the epoch. It is the inverse of [`row`](Self::row).
     ///
     /// # Panics
     ///
@@ -120,8 +122,8 @@ impl Permutation {
         }
     }
 
-    /// Writes the rows at a range of positions into a slice; several times as fast as one
-    /// [`row`](Self::row) after the other.
+    /// Writes the rows at a range of positions into a slice. It is several times as fast as calling
+    /// [`row`](Self::row) for each.
     ///
     /// # Panics
     ///
@@ -132,8 +134,8 @@ impl Permutation {
         match &self.kind {
             Kind::Table { rows: table, .. } => {
                 let table = &table[positions.start as usize..positions.end as usize];
-                for (row, entry) in rows.iter_mut().zip(table) {
-                    *row = (*entry).into();
+                for (row, found) in rows.iter_mut().zip(table) {
+                    *row = (*found).into();
                 }
             }
             Kind::Feistel(feistel) => feistel.fill(positions.start, rows),
@@ -181,8 +183,9 @@ mod tests {
         assert_ne!(first(5, 5), first(4, 6));
     }
 
-    /// Pearson's chi-squared of where a tenth of the rows, neighbours in the file, end up among 50
-    /// parts of the epoch, over many epochs. 49 degrees of freedom: 99.99 % are below 96.
+    /// Counts where the first tenth of the rows ends up among 50 equal parts of the epoch, over
+    /// many epochs, and compares with a uniform spread by Pearson's chi-squared. It has 49 degrees
+    /// of freedom, so 99.99 % of random permutations are below 96.
     #[test]
     fn neighbours_are_spread_evenly() {
         for len in [1000, 4097, 6000, 60_000, 70_000] {

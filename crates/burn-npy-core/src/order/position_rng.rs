@@ -1,4 +1,4 @@
-//! Random numbers that belong to a position of an epoch.
+//! A random number generator for each position of an epoch.
 
 use std::convert::Infallible;
 
@@ -8,16 +8,18 @@ use crate::order::keys::{Keys, part_of};
 
 const TAG: u64 = 8;
 
-/// A generator of random numbers for a position of an epoch's order, for transforms that draw: the
-/// same numbers whichever worker has the row that stands there, in a batch of whatever size, on
-/// whatever machine, and without the rows before it. A row that an epoch has fifty times stands at
-/// fifty positions, and so has fifty generators.
+/// A random number generator for one position of an epoch, for random transforms such as
+/// augmentation.
 ///
-/// It is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy as 1, 2,
-/// 3*, 2011), the seed and the epoch hashed into its key, the position in the upper half of its
-/// counter. It implements [`TryRng`] and with it [`Rng`](rand_core::Rng), so the distributions of
-/// `rand` 0.10 work with it; what those make of its numbers is up to the version of `rand`. It is
-/// not meant for secrets.
+/// Its numbers depend on the seed, the epoch and the position only. They do not depend on the
+/// worker, the batch size, the machine, or the rows loaded before. If an epoch has a row at fifty
+/// positions, each of the fifty has its own generator.
+///
+/// The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, *Parallel Random Numbers: As Easy
+/// as 1, 2, 3*, 2011). Its key is a hash of the seed and the epoch. The position is the upper half
+/// of its counter. It implements [`TryRng`], and so [`Rng`](rand_core::Rng) as well: the
+/// distributions of `rand` 0.10 accept it, though another version of `rand` may turn the same
+/// numbers into other values. It is not cryptographically secure.
 ///
 /// # Example
 ///
@@ -32,14 +34,16 @@ const TAG: u64 = 8;
 pub struct PositionRng {
     key: [u32; 2],
     position: u64,
-    /// The next block of four words.
+    /// The index of the next block of four words.
     block: u64,
     words: [u32; 4],
+    /// How many of `words` have been returned.
     used: usize,
 }
 
 impl PositionRng {
-    /// The generator of a position, such as [`Plan::batch`](crate::Plan::batch) gives for a batch.
+    /// The generator of a position. [`Plan::batch`](crate::Plan::batch) gives the positions of a
+    /// batch.
     pub fn new(seed: u64, epoch: u64, position: u64) -> Self {
         let key = Keys::new(part_of(seed, TAG, 0), epoch).at(0);
         Self {
@@ -70,13 +74,14 @@ impl TryRng for PositionRng {
         Ok(self.next())
     }
 
-    /// Two words, the lower first.
+    /// Two words, the lower half first.
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
         let low = u64::from(self.next());
         Ok(u64::from(self.next()) << 32 | low)
     }
 
-    /// The bytes of words, the lowest first; what is left of the last word is lost.
+    /// The bytes of the next words in little-endian order. The unused bytes of the last word are
+    /// skipped.
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         for bytes in bytes.chunks_mut(4) {
             bytes.copy_from_slice(&self.next().to_le_bytes()[..bytes.len()]);
@@ -85,7 +90,7 @@ impl TryRng for PositionRng {
     }
 }
 
-/// The lower and the upper half.
+/// The lower and the upper half of a number.
 fn halves(x: u64) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]
 }
@@ -113,9 +118,9 @@ mod tests {
 
     use super::*;
 
-    /// The vectors that come with Random123, the authors' library.
+    /// The test vectors of Random123, the authors' library.
     #[test]
-    fn philox_is_that_of_its_authors() {
+    fn philox_gives_the_vectors_of_its_authors() {
         for (counter, key, words) in [
             (
                 [0; 4],

@@ -1,18 +1,18 @@
-//! How the rows of an epoch are chosen and ordered.
+//! Samplers, which choose and order the rows of each epoch.
 
-use crate::order::Base;
+use crate::order::Arrangement;
 use crate::order::alias::Alias;
 use crate::order::blocks::{self, Blocks};
 use crate::order::classes::Classes;
-use crate::order::entries::Entries;
-use crate::order::race::race;
+use crate::order::domain::Domain;
 use crate::order::shared::Shared;
+use crate::order::weighted_without_replacement;
 use crate::{Error, ErrorKind, Order, Permutation, Result};
 
-/// How the rows of an epoch are chosen and ordered: a pure function of (number of rows, epoch,
-/// position), the same on every machine.
+/// Chooses and orders the rows of each epoch. The row at a position is a pure function of (number
+/// of rows, epoch, position), the same on every machine.
 ///
-/// | sampler | each row | memory | a position | its inverse |
+/// | sampler | each row comes | memory | row of a position | position of a row |
 /// |---|---|---|---|---|
 /// | [`sequential`](Self::sequential) | once | none | O(1) | O(1) |
 /// | [`shuffled`](Self::shuffled) | once | none | O(1) | O(1) |
@@ -21,8 +21,8 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 /// | [`weighted_without_replacement`](Self::weighted_without_replacement) | at most once | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
 /// | [`balanced`](Self::balanced) | by its class | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
 ///
-/// What is ordered is the rows of the dataset, unless [`index`](Self::index) or
-/// [`windows`](Self::windows) say otherwise: a list of rows, or the first rows of windows. Clones share their
+/// A sampler orders all rows of the dataset. With [`index`](Self::index) it orders the rows of a
+/// list instead, and with [`windows`](Self::windows) the first rows of windows. Clones share their
 /// memory.
 ///
 /// # Example
@@ -31,7 +31,7 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 /// use burn_npy_core::Sampler;
 ///
 /// # fn main() -> burn_npy_core::Result<()> {
-/// // Windows of 24 hours, one a day, over 10 days, shuffled.
+/// // A row is an hour. Shuffle windows of a day over 10 days.
 /// let sampler = Sampler::shuffled(7).windows(24, 24)?;
 /// sampler.check(240)?;
 /// let order = sampler.order(240, 0);
@@ -43,7 +43,7 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     kind: Kind,
-    entries: Entries,
+    domain: Domain,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ enum Kind {
         table: Alias,
         draws: Option<u64>,
     },
-    Unreplaced {
+    WeightedWithoutReplacement {
         seed: u64,
         weights: Shared<f64>,
         draws: u64,
@@ -78,30 +78,32 @@ impl Kind {
     fn over_rows(self) -> Sampler {
         Sampler {
             kind: self,
-            entries: Entries::Rows,
+            domain: Domain::Rows,
         }
     }
 }
 
 impl Sampler {
-    /// The rows in the order of the file, each epoch.
+    /// All rows in ascending order, in each epoch.
     pub fn sequential() -> Self {
         Kind::Sequential.over_rows()
     }
 
-    /// All rows in a random order, each epoch another; see [`Permutation`].
+    /// All rows in a random order that differs between epochs. See [`Permutation`].
     pub fn shuffled(seed: u64) -> Self {
         Kind::Shuffled { seed }.over_rows()
     }
 
-    /// All rows in an order that is random but reads the file block by block: the blocks of `block_size`
-    /// rows are shuffled, and the rows of each `mixed` of them that follow each other are shuffled among
-    /// themselves. [`mixing`](Self::mixing) says what the locality costs.
+    /// All rows in a random order that reads the file in blocks.
+    ///
+    /// The blocks of `block_size` consecutive rows are shuffled. Then each `mixed` consecutive
+    /// blocks form a pool, and the rows of each pool are shuffled. [`mixing`](Self::mixing)
+    /// measures how close that comes to a full shuffle.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if one of the numbers is zero.
-    pub fn blocks(seed: u64, block_size: u64, mixed: u64) -> Result<Self> {
+    /// [`ErrorKind::Usage`] if `block_size` or `mixed` is zero.
+    pub fn blocks(block_size: u64, mixed: u64, seed: u64) -> Result<Self> {
         if block_size == 0 {
             return Err(usage("blocks of zero rows"));
         }
@@ -116,14 +118,15 @@ impl Sampler {
         .over_rows())
     }
 
-    /// Rows drawn with replacement: one of weight 2 comes twice as often as one of weight 1. There are as
-    /// many draws as weights, unless [`draws`](Self::draws) says otherwise. By the alias method
-    /// (Walker, 1977; Vose, 1991).
+    /// Rows drawn with replacement, with a probability in proportion to their weights. An epoch has
+    /// as many draws as there are weights, unless [`draws`](Self::draws) sets another number. It is
+    /// the alias method (Walker, 1977; Vose, 1991).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if a weight is negative or not finite, naming the first such, or if all are zero.
-    pub fn weighted(seed: u64, weights: &[f64]) -> Result<Self> {
+    /// [`ErrorKind::Usage`] if all weights are zero, or if one is negative or not finite; the
+    /// message names the first such.
+    pub fn weighted(weights: &[f64], seed: u64) -> Result<Self> {
         check_weights(weights)?;
         Ok(Kind::Weighted {
             seed,
@@ -133,15 +136,16 @@ impl Sampler {
         .over_rows())
     }
 
-    /// Rows drawn without replacement, each time one of those that are left by their weights. Unless
-    /// [`draws`](Self::draws) says otherwise, until only weights of zero are left. An [`Order`] takes
-    /// O(n log n) time to make (Efraimidis and Spirakis, 2006).
+    /// Rows drawn without replacement: each draw takes one of the remaining rows, with a
+    /// probability in proportion to their weights. An epoch draws all rows with a weight above
+    /// zero, unless [`draws`](Self::draws) sets a smaller number. Making an [`Order`] takes O(n log
+    /// n) time (Efraimidis and Spirakis, 2006).
     ///
     /// # Errors
     ///
     /// Those of [`weighted`](Self::weighted).
-    pub fn weighted_without_replacement(seed: u64, weights: &[f64]) -> Result<Self> {
-        Ok(Kind::Unreplaced {
+    pub fn weighted_without_replacement(weights: &[f64], seed: u64) -> Result<Self> {
+        Ok(Kind::WeightedWithoutReplacement {
             seed,
             draws: check_weights(weights)?,
             weights: weights.to_vec().into(),
@@ -149,15 +153,18 @@ impl Sampler {
         .over_rows())
     }
 
-    /// Rows drawn so that every class comes equally often, whatever its size: in rounds of one row of each
-    /// class, the classes in a random order. A class gives all its rows, in a random order, before it
-    /// gives any again. There are as many draws as labels, unless [`draws`](Self::draws) says otherwise.
-    /// An [`Order`] takes O(n) time to make.
+    /// Rows drawn so that each class comes equally often, whatever its size. A class is all rows
+    /// with the same label.
+    ///
+    /// The rows come in rounds. A round has one row of each class, with the classes in a random
+    /// order. A class gives all its rows, in a random order, before it gives any again. An epoch
+    /// has as many draws as there are labels, unless [`draws`](Self::draws) sets another number.
+    /// Making an [`Order`] takes O(n) time.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if there are no labels.
-    pub fn balanced<L: Ord>(seed: u64, labels: &[L]) -> Result<Self> {
+    pub fn balanced<L: Ord>(labels: &[L], seed: u64) -> Result<Self> {
         if labels.is_empty() {
             return Err(usage("no labels to balance"));
         }
@@ -169,24 +176,24 @@ impl Sampler {
         .over_rows())
     }
 
-    /// How many rows an epoch of a sampler that draws has.
+    /// Sets how many rows an epoch draws. It is for weighted and balanced samplers.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a sampler that does not draw, and for more draws without replacement than
-    /// there are weights above zero; [`ErrorKind::Overflow`] for more of a sampler that lists them than fit
-    /// into memory.
+    /// [`ErrorKind::Usage`] for another sampler, and for more draws without replacement than there
+    /// are weights above zero; [`ErrorKind::Overflow`] if the list of draws of a balanced sampler
+    /// could not fit into memory.
     pub fn draws(mut self, count: u64) -> Result<Self> {
         match &mut self.kind {
             Kind::Weighted { draws, .. } => *draws = Some(count),
-            // An order of it is a list.
+            // Its orders are lists in memory.
             Kind::Balanced { .. } if count > isize::MAX as u64 / 8 => {
                 let message = format!("{count} draws do not fit into memory");
                 return Err(Error::new(ErrorKind::Overflow, message));
             }
             Kind::Balanced { draws, .. } => *draws = Some(count),
-            Kind::Unreplaced { draws, .. } if count <= *draws => *draws = count,
-            Kind::Unreplaced { draws, .. } => {
+            Kind::WeightedWithoutReplacement { draws, .. } if count <= *draws => *draws = count,
+            Kind::WeightedWithoutReplacement { draws, .. } => {
                 return Err(usage(format!(
                     "{count} draws without replacement, but {draws} rows can be drawn"
                 )));
@@ -196,35 +203,39 @@ impl Sampler {
         Ok(self)
     }
 
-    /// Orders the rows of a list instead of those of the dataset: a selection, or an order of one's own with
-    /// [`sequential`](Self::sequential). A row may come more than once. Weights and labels are then those of
-    /// the list's entries. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a
-    /// file.
+    /// Orders the rows of a list instead of all rows.
+    ///
+    /// The list may be a selection, and it may repeat rows. With [`sequential`](Self::sequential)
+    /// it is an order of your own. Weights and labels then belong to the entries of the list, one
+    /// each. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a file.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if the sampler has a list or windows already.
     pub fn index(self, rows: impl Into<Vec<u64>>) -> Result<Self> {
-        self.over(Entries::index(rows.into()))
+        self.over(Domain::index(rows.into()))
     }
 
-    /// Orders windows over a time series instead of rows: a window begins at each `stride`th row, has
-    /// `length` rows and ends within the dataset. What stands at a position is its first row. Weights
-    /// and labels are then those of the windows.
+    /// Orders windows over a time series instead of rows.
+    ///
+    /// A window has `length` rows. One starts at row 0, `stride`, `2 * stride` and so on, as long
+    /// as it ends within the dataset. The order has the first row of each window. Weights and
+    /// labels then belong to the windows, one each.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if a number is zero, or if the sampler has a list or windows already.
+    /// [`ErrorKind::Usage`] if `length` or `stride` is zero, or if the sampler has a list or
+    /// windows already.
     pub fn windows(self, length: u64, stride: u64) -> Result<Self> {
         if length == 0 || stride == 0 {
             return Err(usage(format!("windows of {length} rows, {stride} apart")));
         }
-        self.over(Entries::Windows { length, stride })
+        self.over(Domain::Windows { length, stride })
     }
 
-    fn over(self, entries: Entries) -> Result<Self> {
-        match self.entries {
-            Entries::Rows => Ok(Self { entries, ..self }),
+    fn over(self, domain: Domain) -> Result<Self> {
+        match self.domain {
+            Domain::Rows => Ok(Self { domain, ..self }),
             _ => Err(usage("a sampler has one list or one kind of windows")),
         }
     }
@@ -236,41 +247,43 @@ impl Sampler {
             Kind::Shuffled { seed }
             | Kind::Blocks { seed, .. }
             | Kind::Weighted { seed, .. }
-            | Kind::Unreplaced { seed, .. }
+            | Kind::WeightedWithoutReplacement { seed, .. }
             | Kind::Balanced { seed, .. } => Some(seed),
         }
     }
 
-    /// Whether rows that follow each other in an epoch are far from each other in the file.
+    /// Whether consecutive positions of an epoch read rows that are far apart in the file.
     pub fn is_random(&self) -> bool {
-        match (&self.kind, &self.entries) {
-            (Kind::Sequential, Entries::Index { ascending, .. }) => !ascending,
+        match (&self.kind, &self.domain) {
+            (Kind::Sequential, Domain::Index { ascending, .. }) => !ascending,
             (Kind::Sequential | Kind::Blocks { .. }, _) => false,
             _ => true,
         }
     }
 
-    /// How far apart in the epoch two neighbours in the file are on average: 0 if next to each other, 1 if as
-    /// far as in a shuffle of all rows, in proportion between them. Neighbours tend to be alike, so the closer to 1,
-    /// the more does each part of the epoch look like the whole. With a list or windows, neighbours
-    /// are those of the list or the windows.
+    /// How far apart two neighbours in the file are in the epoch, on average. The scale is linear:
+    /// 0 means that they are next to each other, 1 that they are as far apart as in a full shuffle.
+    ///
+    /// Neighbours tend to be alike. The closer the value is to 1, the more each part of the epoch
+    /// looks like the whole. With a list or windows, it is about neighbours in the list or
+    /// neighbouring windows.
     pub fn mixing(&self, len: u64) -> f64 {
         match self.kind {
             Kind::Sequential => 0.0,
             Kind::Blocks { block, mixed, .. } => {
-                blocks::mixing(self.entries.count(len), block, mixed)
+                blocks::mixing(self.domain.count(len), block, mixed)
             }
             _ => 1.0,
         }
     }
 
-    /// How many positions an epoch over a dataset of `len` rows has.
+    /// The number of positions of an epoch over a dataset of `len` rows.
     pub fn positions(&self, len: u64) -> u64 {
-        let entries = self.entries.count(len);
+        let entries = self.domain.count(len);
         match self.kind {
             Kind::Sequential | Kind::Shuffled { .. } | Kind::Blocks { .. } => entries,
             Kind::Weighted { draws, .. } | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
-            Kind::Unreplaced { draws, .. } => draws,
+            Kind::WeightedWithoutReplacement { draws, .. } => draws,
         }
     }
 
@@ -278,28 +291,29 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Row`] for a list with a row that does not exist, [`ErrorKind::Usage`] for another number
-    /// of weights or labels than there is to order, [`ErrorKind::Overflow`] for more than 2^63 rows.
+    /// [`ErrorKind::Row`] if a list has a row that does not exist; [`ErrorKind::Usage`] if the
+    /// number of weights or labels is not that of the rows, list entries or windows;
+    /// [`ErrorKind::Overflow`] for more than 2^63 rows.
     pub fn check(&self, len: u64) -> Result<()> {
         if len > 1 << 63 {
             let message = format!("{len} rows, more than 2^63");
             return Err(Error::new(ErrorKind::Overflow, message));
         }
-        self.entries.check(len)?;
+        self.domain.check(len)?;
         let (given, what) = match &self.kind {
             Kind::Weighted { table, .. } => (table.len(), "weights"),
-            Kind::Unreplaced { weights, .. } => (weights.len() as u64, "weights"),
+            Kind::WeightedWithoutReplacement { weights, .. } => (weights.len() as u64, "weights"),
             Kind::Balanced { classes, .. } => (classes.len(), "labels"),
             _ => return Ok(()),
         };
-        let count = self.entries.count(len);
+        let count = self.domain.count(len);
         if given == count {
             return Ok(());
         }
-        let of = match self.entries {
-            Entries::Rows => "rows",
-            Entries::Windows { .. } => "windows",
-            Entries::Index { .. } => "entries of the index",
+        let of = match self.domain {
+            Domain::Rows => "rows",
+            Domain::Windows { .. } => "windows",
+            Domain::Index { .. } => "entries of the index",
         };
         Err(usage(format!("{given} {what} for {count} {of}")))
     }
@@ -308,30 +322,34 @@ impl Sampler {
     ///
     /// # Panics
     ///
-    /// Panics if [`check`](Self::check) refuses the number of rows.
+    /// Panics if [`check`](Self::check) gives an error.
     pub fn order(&self, len: u64, epoch: u64) -> Order {
         if let Err(error) = self.check(len) {
             panic!("{error}");
         }
-        let entries = self.entries.count(len);
+        let entries = self.domain.count(len);
         let positions = self.positions(len);
-        let base = match &self.kind {
-            Kind::Sequential => Base::Sequential,
-            Kind::Shuffled { seed } => Base::Shuffled(Permutation::new(entries, *seed, epoch)),
-            Kind::Blocks { seed, block, mixed } => {
-                Base::Blocks(Blocks::new(entries, *seed, epoch, *block, *mixed))
+        let arrangement = match &self.kind {
+            Kind::Sequential => Arrangement::Sequential,
+            Kind::Shuffled { seed } => {
+                Arrangement::Shuffled(Permutation::new(entries, *seed, epoch))
             }
-            Kind::Weighted { seed, table, .. } => Base::Drawn(table.draws(*seed, epoch)),
-            Kind::Unreplaced {
+            Kind::Blocks { seed, block, mixed } => {
+                Arrangement::Blocks(Blocks::new(entries, *block, *mixed, *seed, epoch))
+            }
+            Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
+            Kind::WeightedWithoutReplacement {
                 seed,
                 weights,
                 draws,
-            } => Base::Listed(race(weights, *draws as usize, *seed, epoch).into()),
+            } => Arrangement::Listed(
+                weighted_without_replacement::draw(weights, *draws as usize, *seed, epoch).into(),
+            ),
             Kind::Balanced { seed, classes, .. } => {
-                Base::Listed(classes.draw(positions as usize, *seed, epoch).into())
+                Arrangement::Listed(classes.draw(positions as usize, *seed, epoch).into())
             }
         };
-        Order::new(positions, len, base, self.entries.clone())
+        Order::new(positions, len, arrangement, self.domain.clone())
     }
 }
 
@@ -339,7 +357,7 @@ fn usage(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
 
-/// How many weights are above zero.
+/// Checks the weights and returns how many are above zero.
 fn check_weights(weights: &[f64]) -> Result<u64> {
     if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
         let weight = weights[row];

@@ -1,4 +1,4 @@
-//! Which part of every epoch is whose.
+//! The part of each epoch that one of several processes gets.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::{Error, ErrorKind, Result};
 
-/// The variables of rank and number of ranks that launchers set: torchrun and its like, Slurm, Open MPI,
-/// and MPICH with its descendants.
+/// The variables with which launchers give a process its rank and the number of ranks: torchrun and
+/// similar ones, Slurm, Open MPI, and MPICH with its derivatives.
 const LAUNCHERS: [[&str; 2]; 4] = [
     ["RANK", "WORLD_SIZE"],
     ["SLURM_PROCID", "SLURM_NTASKS"],
@@ -15,7 +15,8 @@ const LAUNCHERS: [[&str; 2]; 4] = [
     ["PMI_RANK", "PMI_SIZE"],
 ];
 
-/// One of several processes that share each epoch; [`Plan::shard`](crate::Plan::shard) gives it its batches.
+/// One of several processes that share each epoch. [`Plan::shard`](crate::Plan::shard) gives its
+/// batches.
 ///
 /// # Example
 ///
@@ -35,31 +36,35 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The only one.
+    /// The only shard, which has the whole epoch.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
-    /// Number `index`, from 0 on, of `count`.
+    /// Shard `index`, counted from 0, of `count`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if the index is not below the count.
     pub fn new(index: u64, count: u64) -> Result<Self> {
-        match index < count {
-            true => Ok(Self { index, count }),
-            false => Err(usage(format!("shard {index} of {count}"))),
+        if index >= count {
+            return Err(usage(format!("shard {index} of {count}")));
         }
+        Ok(Self { index, count })
     }
 
-    /// What the launcher of this process says: `RANK` and `WORLD_SIZE`, `SLURM_PROCID` and
-    /// `SLURM_NTASKS`, `OMPI_COMM_WORLD_RANK` and `OMPI_COMM_WORLD_SIZE`, or `PMI_RANK` and `PMI_SIZE`.
-    /// Without any of them it is [`WHOLE`](Self::WHOLE).
+    /// The shard of this process, from the environment variables of its launcher: `RANK` and
+    /// `WORLD_SIZE`, `SLURM_PROCID` and `SLURM_NTASKS`, `OMPI_COMM_WORLD_RANK` and
+    /// `OMPI_COMM_WORLD_SIZE`, or `PMI_RANK` and `PMI_SIZE`. It is [`WHOLE`](Self::WHOLE) if none
+    /// is set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`], with the variables by name, for a value that is not a number, a rank that is not
-    /// below the number of ranks, one of a pair without the other if no pair is complete, and pairs that
-    /// contradict each other: where a launcher runs inside another, [`new`](Self::new) or the
-    /// removal of a variable says which is meant.
+    /// [`ErrorKind::Usage`], with a message that names the variables, for
+    ///
+    /// * a value that is not a number;
+    /// * a rank that is not below the number of ranks;
+    /// * one variable of a pair without the other, if no pair is complete;
+    /// * pairs that contradict each other, as when one launcher runs inside another. Unset one
+    ///   pair, or call [`new`](Self::new).
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(|name| std::env::var_os(name))
     }
@@ -88,7 +93,8 @@ impl Shard {
             match found {
                 Some((other, [other_rank, other_size])) if other != shard => {
                     return Err(usage(format!(
-                        "{other_rank} and {other_size} are {other}, but {rank} and {size} are {shard}"
+                        "{other_rank} and {other_size} are {other}, \
+                         but {rank} and {size} are {shard}"
                     )));
                 }
                 _ => found = Some((shard, names)),
@@ -103,12 +109,12 @@ impl Shard {
         }
     }
 
-    /// Its number, from 0 on.
+    /// The index of the shard, counted from 0.
     pub fn index(self) -> u64 {
         self.index
     }
 
-    /// How many there are.
+    /// The number of shards.
     pub fn count(self) -> u64 {
         self.count
     }
@@ -120,7 +126,7 @@ impl fmt::Display for Shard {
     }
 }
 
-/// Index and count, as in `1/4`.
+/// Parses the index and the count, as in `1/4`.
 impl FromStr for Shard {
     type Err = Error;
 
@@ -167,7 +173,7 @@ mod tests {
             assert_eq!(from(&[(rank, "3"), (size, "8")]), Ok("3/8".to_owned()));
         }
         assert_eq!(from(&[]), Ok("0/1".to_owned()));
-        // One that agrees, and one that says too little, are no trouble.
+        // A second pair that agrees, and an incomplete one, are accepted.
         let all = [
             ("RANK", "1"),
             ("WORLD_SIZE", "2"),
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_an_error_that_names_the_variable() {
+    fn contradictory_variables_are_an_error_that_names_them() {
         for (variables, message) in [
             (&[("RANK", "1")][..], "RANK is set, but WORLD_SIZE is not"),
             (&[("PMI_SIZE", "1")], "PMI_SIZE is set, but PMI_RANK is not"),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A slice that clones share, and that is shown by its length: it may have millions of items.
+/// A slice that clones share. Its `Debug` output is its length, since it may have millions of
+/// items.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Shared<T>(Arc<[T]>);
 

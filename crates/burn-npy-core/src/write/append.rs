@@ -10,21 +10,23 @@ use crate::array::swap_bytes;
 use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::format::magic;
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
 /// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
 ///
-/// The rows are written behind the data and are on the disk before the header counts them, so a crash
-/// leaves the old rows or all of them, and nothing that is there is copied. Only if the number of rows
-/// outgrows the header is the whole written anew, to a temporary file that replaces the old one. Whoever
-/// has the file open finds it [changed](ErrorKind::Changed). Two writers at a time are not kept apart.
+/// The rows are written behind the data and are on the disk before the header counts them, so a
+/// crash leaves the old rows or all of them, and nothing that is there is copied. Only if the
+/// number of rows outgrows the header is the whole written anew, to a temporary file that replaces
+/// the old one. Whoever has the file open finds it [changed](ErrorKind::Changed). Two writers at a
+/// time are not kept apart.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows have
-/// another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to add to, or if another array
-/// follows in it, which would be lost; what [`Array::open`](crate::Array::open) refuses, and what the file system says.
+/// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows
+/// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to
+/// add to, or if another array follows in it, which would be lost; what
+/// [`Array::open`](crate::Array::open) refuses, and what the file system says.
 ///
 /// # Example
 ///
@@ -49,9 +51,12 @@ where
 {
     let path = path.as_ref();
     // Looked at before it is opened, since a pipe would be read for ever.
-    let open = || match std::fs::metadata(path)?.is_file() {
-        true => File::options().read(true).write(true).open(path),
-        false => Err(io::Error::other("not a regular file")),
+    let open = || {
+        if std::fs::metadata(path)?.is_file() {
+            File::options().read(true).write(true).open(path)
+        } else {
+            Err(io::Error::other("not a regular file"))
+        }
     };
     let mut file = match open() {
         Ok(file) => file,
@@ -205,8 +210,8 @@ fn anew(
     data: std::ops::Range<u64>,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut replacement = Replacement::new(path)?;
-    let mut out = BufWriter::new(replacement.file.as_file_mut());
+    let mut atomic = AtomicFile::new(path)?;
+    let mut out = BufWriter::new(atomic.file.as_file_mut());
     out.write_all(head)?;
     file.seek(SeekFrom::Start(data.start))?;
     let len = data.end - data.start;
@@ -216,7 +221,7 @@ fn anew(
     rows(&mut out)?;
     out.flush()?;
     drop(out);
-    replacement.commit()
+    atomic.commit()
 }
 
 /// The elements in C order, in the byte order of the file.
@@ -387,15 +392,15 @@ mod tests {
         let path = dir.path().join("x.npy");
         write_npy(&path, &Array2::<f32>::zeros((2, 3)).reversed_axes()).unwrap();
         let before = std::fs::read(&path).unwrap();
-        let class = |result: Result<()>| result.unwrap_err().kind();
+        let kind = |result: Result<()>| result.unwrap_err().kind();
         let fortran = append_npy(&path, &Array2::<f32>::zeros((1, 2)));
-        assert_eq!(class(fortran), ErrorKind::Usage);
+        assert_eq!(kind(fortran), ErrorKind::Usage);
         let narrow = append_npy(&path, &Array2::<f32>::zeros((1, 3)));
-        assert_eq!(class(narrow), ErrorKind::Shape);
+        assert_eq!(kind(narrow), ErrorKind::Shape);
         let doubles = append_npy(&path, &Array2::<f64>::zeros((1, 2)));
-        assert_eq!(class(doubles), ErrorKind::Dtype);
+        assert_eq!(kind(doubles), ErrorKind::Dtype);
         assert_eq!(
-            class(append_npy(&path, &ndarray::arr0(1_f32))),
+            kind(append_npy(&path, &ndarray::arr0(1_f32))),
             ErrorKind::Shape
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);

@@ -1,8 +1,8 @@
 //! Files that NumPy reads.
 
 mod append;
+pub(crate) mod atomic_file;
 mod npz_writer;
-pub(crate) mod replace;
 
 pub use append::append_npy;
 pub use npz_writer::NpzWriter;
@@ -15,7 +15,7 @@ use ndarray::{ArrayBase, ArrayView, Data, Dimension};
 use ndarray_npy::WriteNpyExt;
 
 use crate::format::header;
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
 
 /// An element of which arrays can be written: every [`Element`].
@@ -51,9 +51,10 @@ macro_rules! written_here {
                 array: ArrayView<'_, Self, D>,
                 mut out: impl Write,
             ) -> io::Result<()> {
-                let layout = match !array.is_standard_layout() && array.t().is_standard_layout() {
-                    true => Layout::Fortran,
-                    false => Layout::C,
+                let layout = if !array.is_standard_layout() && array.t().is_standard_layout() {
+                    Layout::Fortran
+                } else {
+                    Layout::C
                 };
                 let descr = format!("'{}'", Self::DTYPE.descr(ByteOrder::NATIVE));
                 out.write_all(&header::encode(&descr, layout, array.shape()))?;
@@ -110,12 +111,12 @@ where
 {
     let path = path.as_ref();
     let write = || {
-        let mut replacement = Replacement::new(path)?;
-        let mut file = BufWriter::new(replacement.file.as_file_mut());
+        let mut atomic = AtomicFile::new(path)?;
+        let mut file = BufWriter::new(atomic.file.as_file_mut());
         T::write_array(array.view(), &mut file)?;
         file.flush()?;
         drop(file);
-        replacement.commit()
+        atomic.commit()
     };
     write().map_err(|error| Error::io("cannot write the array", error).in_file(path))
 }

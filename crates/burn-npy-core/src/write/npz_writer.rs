@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
-use crate::write::replace::Replacement;
+use crate::write::atomic_file::AtomicFile;
 use crate::zip::{Writer, Zip64From};
 use crate::{Error, ErrorKind, Result, WriteElement};
 
 /// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
 ///
-/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the file. So
-/// they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly cannot. No more than
-/// the array is held in memory. The same arrays make the same bytes.
+/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the
+/// file. So they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly
+/// cannot. No more than the array is held in memory. The same arrays make the same bytes.
 ///
 /// The archive goes to a temporary file in the same folder, which replaces the file of that name in
 /// [`finish`](Self::finish); without it nothing is left.
@@ -42,7 +42,7 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 #[derive(Debug)]
 pub struct NpzWriter {
     path: PathBuf,
-    replacement: Replacement,
+    atomic: AtomicFile,
     archive: Writer<BufWriter<File>>,
     names: HashSet<String>,
     failed: bool,
@@ -60,36 +60,36 @@ impl NpzWriter {
 
     fn create_with(path: &Path, zip64: Zip64From) -> Result<Self> {
         let create = || {
-            let replacement = Replacement::new(path)?;
-            let file = replacement.file.as_file().try_clone()?;
-            Ok((replacement, Writer::new(BufWriter::new(file), zip64)))
+            let atomic = AtomicFile::new(path)?;
+            let file = atomic.file.as_file().try_clone()?;
+            Ok((atomic, Writer::new(BufWriter::new(file), zip64)))
         };
-        let (replacement, archive) = create().map_err(|error| cannot_write(error, path))?;
+        let (atomic, archive) = create().map_err(|error| cannot_write(error, path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            replacement,
+            atomic,
             archive,
             names: HashSet::new(),
             failed: false,
         })
     }
 
-    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the archive, as
-    /// NumPy does.
+    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the
+    /// archive, as NumPy does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without; [`ErrorKind::Usage`] for a
-    /// name with a NUL character, or of more than 65,531 bytes; what the file system says, after which
-    /// the archive cannot be finished.
+    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without;
+    /// [`ErrorKind::Usage`] for a name with a NUL character, or of more than 65,531 bytes; what the
+    /// file system says, after which the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
     where
         T: WriteElement,
         S: Data<Elem = T>,
         D: Dimension,
     {
-        let refuse = |class, what: &str| {
-            let error = Error::new(class, what).in_file(&self.path);
+        let refuse = |kind, what: &str| {
+            let error = Error::new(kind, what).in_file(&self.path);
             Err(error.in_array(name))
         };
         let member = format!("{name}.npy");
@@ -137,7 +137,7 @@ impl NpzWriter {
         let finish = || {
             let file = self.archive.finish()?;
             file.into_inner().map_err(|error| error.into_error())?;
-            self.replacement.commit()
+            self.atomic.commit()
         };
         finish().map_err(|error| cannot_write(error, &self.path))
     }

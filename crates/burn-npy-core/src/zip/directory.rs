@@ -231,7 +231,7 @@ mod tests {
     use crate::zip::Contents;
     use crate::zip::naive::{Archive, Entry};
 
-    fn class(entries: impl Into<Vec<Entry>>) -> ErrorKind {
+    fn kind(entries: impl Into<Vec<Entry>>) -> ErrorKind {
         let storage = Storage::memory(Archive::of(entries).bytes());
         Directory::read(&storage).unwrap_err().kind()
     }
@@ -239,23 +239,23 @@ mod tests {
     #[test]
     fn members_may_not_overlap() {
         let x = Entry::stored("x", &[1; 100]);
-        for (shift, class_of_shift) in [(0, None), (1, Some(ErrorKind::Zip))] {
+        for (shift, kind_of_shift) in [(0, None), (1, Some(ErrorKind::Zip))] {
             let mut y = Entry::stored("y", &[2; 100]);
             y.shift = shift;
             let storage = Storage::memory(Archive::of([x.clone(), y]).bytes());
             let found = Directory::read(&storage).err().map(|error| error.kind());
-            assert_eq!(found, class_of_shift);
+            assert_eq!(found, kind_of_shift);
         }
         let mut long = x.clone();
         (long.compressed, long.size) = (101, 101);
-        assert_eq!(class([long.clone()]), ErrorKind::Zip);
+        assert_eq!(kind([long.clone()]), ErrorKind::Zip);
         assert_eq!(
-            class([long.clone(), Entry::stored("y", b"")]),
+            kind([long.clone(), Entry::stored("y", b"")]),
             ErrorKind::Zip
         );
         long.zip64 = true;
         long.compressed = u64::MAX - 20;
-        assert_eq!(class([long]), ErrorKind::Zip);
+        assert_eq!(kind([long]), ErrorKind::Zip);
         let mut same = Entry::stored("y", &[1; 100]);
         same.shift = (131_u64).wrapping_neg();
         same.zip64 = true;
@@ -277,24 +277,24 @@ mod tests {
         };
         let utf8 = 1 << 11;
         assert_eq!(
-            class([named(b"x", 0), named(b"x", utf8)]),
+            kind([named(b"x", 0), named(b"x", utf8)]),
             ErrorKind::Duplicate
         );
         // One name in two encodings.
         let twice = [named(&[0x84], 0), named("\u{e4}".as_bytes(), utf8)];
-        assert_eq!(class(twice), ErrorKind::Duplicate);
-        assert_eq!(class([named(&[0xff], utf8)]), ErrorKind::Zip);
-        assert_eq!(class([named(b"a\0", 0)]), ErrorKind::Zip);
+        assert_eq!(kind(twice), ErrorKind::Duplicate);
+        assert_eq!(kind([named(&[0xff], utf8)]), ErrorKind::Zip);
+        assert_eq!(kind([named(b"a\0", 0)]), ErrorKind::Zip);
     }
 
     #[test]
     fn formats_of_the_future_are_refused() {
         let mut bytes = Archive::of([Entry::stored("x", b"abc")]).bytes();
         let at = bytes.windows(4).position(|bytes| bytes == CENTRAL).unwrap();
-        for (needed, class) in [(63, None), (64, Some(ErrorKind::Method))] {
+        for (needed, kind) in [(63, None), (64, Some(ErrorKind::Method))] {
             bytes[at + 6] = needed;
             let found = Directory::read(&Storage::memory(bytes.clone()));
-            assert_eq!(found.err().map(|error| error.kind()), class);
+            assert_eq!(found.err().map(|error| error.kind()), kind);
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     fn a_size_of_all_ones_needs_a_zip64_field() {
         let mut entry = Entry::deflated("x", b"abc");
         entry.size = u32::MAX.into();
-        assert_eq!(class([entry.clone()]), ErrorKind::Zip);
+        assert_eq!(kind([entry.clone()]), ErrorKind::Zip);
         entry.zip64 = true;
         Directory::read(&Storage::memory(Archive::of([entry]).bytes())).unwrap();
     }

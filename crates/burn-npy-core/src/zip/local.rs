@@ -196,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_named_by_its_class() {
-        for (flags, method, class) in [
+    fn what_cannot_be_decoded_is_named_by_its_kind() {
+        for (flags, method, kind) in [
             (1, 0, ErrorKind::Encrypted),
             (1, 8, ErrorKind::Encrypted),
             (1, 14, ErrorKind::Encrypted),
@@ -214,7 +214,7 @@ mod tests {
                 entry.flags |= flags;
                 (entry.method, entry.local_method) = (method, method);
             });
-            assert_eq!(error.unwrap_err().kind(), class, "{flags:#x} {method}");
+            assert_eq!(error.unwrap_err().kind(), kind, "{flags:#x} {method}");
         }
     }
 

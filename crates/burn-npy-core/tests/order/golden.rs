@@ -16,8 +16,8 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
     order.rows(0..order.len().min(count as u64)).collect()
 }
 
-/// `twin.py` wrote the vectors, from the description of the order and not from this code. A change of
-/// any of them is a new version of the order.
+/// `reference.py` wrote the vectors, from the description of the order and not from this code. A
+/// change of any of them is a new version of the order.
 #[test]
 fn golden_vectors() {
     let mut counts = [0; 3];
@@ -28,7 +28,7 @@ fn golden_vectors() {
                 let [len, seed, epoch, block, mixed] = numbers(key)[..] else {
                     panic!("{line}");
                 };
-                let sampler = Sampler::blocks(seed, block, mixed).unwrap();
+                let sampler = Sampler::blocks(block, mixed, seed).unwrap();
                 (1, join(first_rows(&sampler.order(len, epoch), 20)))
             }
             ("shard", key) => (2, shard(key)),
@@ -71,40 +71,44 @@ fn shard(key: &str) -> String {
     let plan = plan.shard(shard, tail);
     let batches = (0..plan.num_batches()).map(|batch| {
         let padding = join(plan.padding(batch));
-        match padding.is_empty() {
-            true => join(plan.batch(batch)),
-            false => format!("{} + {padding}", join(plan.batch(batch)))
+        if padding.is_empty() {
+            join(plan.batch(batch))
+        } else {
+            format!("{} + {padding}", join(plan.batch(batch)))
                 .trim()
-                .to_owned(),
+                .to_owned()
         }
     });
     batches.collect::<Vec<_>>().join(", ")
 }
 
 #[test]
-fn the_twin_still_gives_the_golden_vectors() {
+fn the_reference_still_gives_the_golden_vectors() {
     let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let twin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/twin.py");
-    let Some(output) = crate::output(Command::new(python).arg(twin)) else {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference.py");
+    let Some(output) = crate::output(Command::new(python).arg(reference)) else {
         return;
     };
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let printed = String::from_utf8(output.stdout).unwrap();
     let lines = include_str!("../golden.txt").lines();
-    assert!(printed.lines().eq(lines), "the twin differs");
+    assert!(printed.lines().eq(lines), "the reference differs");
 }
 
-/// What the twin does not know.
+/// What the reference does not know.
 #[test]
 fn literal_orders() {
     let weights: Vec<f64> = (0..50).map(|row| f64::from(row) * 0.37).collect();
     let labels: Vec<u8> = (0..50).map(|row| row % 7).collect();
-    let weighted = Sampler::weighted(42, &weights).unwrap();
-    let unreplaced = Sampler::weighted_without_replacement(42, &weights).unwrap();
-    let balanced = Sampler::balanced(42, &labels).unwrap();
+    let weighted = Sampler::weighted(&weights, 42).unwrap();
+    let without_replacement = Sampler::weighted_without_replacement(&weights, 42).unwrap();
+    let balanced = Sampler::balanced(&labels, 42).unwrap();
     assert_eq!(first_rows(&weighted.order(50, 3), 8), WEIGHTED);
-    assert_eq!(first_rows(&unreplaced.order(50, 3), 8), UNREPLACED);
+    assert_eq!(
+        first_rows(&without_replacement.order(50, 3), 8),
+        WITHOUT_REPLACEMENT
+    );
     assert_eq!(first_rows(&balanced.order(50, 3), 8), BALANCED);
     let folds = Partition::stratified_k_fold(&labels, 5, 42).unwrap();
     assert_eq!(folds.rows(0), FOLD);
@@ -113,7 +117,7 @@ fn literal_orders() {
 }
 
 const WEIGHTED: [u64; 8] = [26, 17, 11, 47, 49, 29, 37, 39];
-const UNREPLACED: [u64; 8] = [18, 30, 22, 48, 34, 35, 8, 7];
+const WITHOUT_REPLACEMENT: [u64; 8] = [18, 30, 22, 48, 34, 35, 8, 7];
 const BALANCED: [u64; 8] = [28, 33, 23, 24, 22, 4, 34, 49];
 const FOLD: [u64; 10] = [0, 1, 7, 10, 18, 26, 30, 32, 37, 48];
 const RANDOM: [u32; 4] = [2565584630, 3491083504, 3807640731, 2674534816];

@@ -13,7 +13,7 @@ enum Kind {
     Blocks(u64, u64),
     Windows(u64, u64),
     Index(Vec<u64>),
-    Unreplaced,
+    WithoutReplacement,
 }
 
 impl Kind {
@@ -21,14 +21,14 @@ impl Kind {
         match self {
             Self::Sequential => Sampler::sequential(),
             Self::Shuffled => Sampler::shuffled(seed),
-            Self::Blocks(size, mixed) => Sampler::blocks(seed, *size, *mixed).unwrap(),
+            Self::Blocks(size, mixed) => Sampler::blocks(*size, *mixed, seed).unwrap(),
             Self::Windows(length, stride) => {
                 Sampler::shuffled(seed).windows(*length, *stride).unwrap()
             }
             Self::Index(_) => Sampler::shuffled(seed).index(self.rows(len)).unwrap(),
-            Self::Unreplaced => {
+            Self::WithoutReplacement => {
                 let weights: Vec<f64> = (0..len).map(|row| (row % 5) as f64).collect();
-                match Sampler::weighted_without_replacement(seed, &weights) {
+                match Sampler::weighted_without_replacement(&weights, seed) {
                     Ok(sampler) => sampler,
                     // Nothing can be drawn.
                     Err(_) => Sampler::sequential().index([]).unwrap(),
@@ -48,7 +48,7 @@ impl Kind {
                 rows.sort_unstable();
                 rows
             }
-            Self::Unreplaced => (0..len).filter(|row| row % 5 > 0).collect(),
+            Self::WithoutReplacement => (0..len).filter(|row| row % 5 > 0).collect(),
             _ => (0..len).collect(),
         }
     }
@@ -61,7 +61,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         (1..300_u64, 1..10_u64).prop_map(|(size, mixed)| Kind::Blocks(size, mixed)),
         (1..50_u64, 1..20_u64).prop_map(|(length, stride)| Kind::Windows(length, stride)),
         prop::collection::vec(0..700_u64, 0..500).prop_map(Kind::Index),
-        Just(Kind::Unreplaced),
+        Just(Kind::WithoutReplacement),
     ]
 }
 
@@ -88,8 +88,9 @@ proptest! {
     #[test]
     fn each_row_once_also_with_another_batch_size_and_shard_count(
         kind in kinds(), len in lengths(), seed: u64, epoch in 0..100_u64,
-        first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64), last in (1..40_usize, 1..7_u64),
-        stop in 0..60_u64, tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
+        first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64),
+        last in (1..40_usize, 1..7_u64), stop in 0..60_u64,
+        tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
         drop_last: bool,
     ) {
         let sampler = kind.sampler(seed, len);
@@ -124,6 +125,7 @@ proptest! {
             (Remainder::Uneven, true) => last.0 - 1,
             (Remainder::Drop, false) => last.1 as usize - 1,
             (Remainder::Drop, true) => last.0 * last.1 as usize - 1,
+            (other, _) => unreachable!("{other:?}"),
         };
         prop_assert!(left_out <= most);
         // Those that are left out are the last ones.
@@ -138,7 +140,7 @@ proptest! {
         to in 0.0..1.0_f64,
     ) {
         let order = kind.sampler(seed, len).order(len, epoch);
-        // One by one, as the naive twin of everything that is faster.
+        // One by one, as the naive reference of everything that is faster.
         let naive: Vec<u64> = (0..order.len()).map(|position| order.row(position)).collect();
         let cut = |share: f64| (share * order.len() as f64) as u64;
         let Range { start, end } = cut(from.min(to))..cut(from.max(to));

@@ -174,7 +174,7 @@ fn find_opaque(name: &str, item: &ItemType, found: &mut Vec<(String, usize)>) {
 fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Error {
     let unreadable = arrays.iter().find_map(|array| array.header.as_ref().err());
     let group = largest_group(arrays);
-    let (class, mut message) = match (shape, unreadable) {
+    let (kind, mut message) = match (shape, unreadable) {
         (Some(array), _) => {
             let name = short(array.name);
             let why = "seems to be the shape of a sparse array, whose parts are no columns; save \
@@ -222,7 +222,7 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
         };
         let _ = write!(message, "\n{what}: {}", open(path, &group));
     }
-    Error::new(class, message)
+    Error::new(kind, message)
 }
 
 /// The arrays that a message lists: all, or of many some that have another number of rows than the

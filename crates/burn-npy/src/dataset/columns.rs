@@ -9,6 +9,7 @@ use super::named::{AnyColumn, Columns};
 
 /// What part of a row becomes a column of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// A range along the first axis of a row, which stays an axis.
     Range(std::ops::Range<usize>),
@@ -191,12 +192,12 @@ impl NpyDataset {
         let array = match self.columns.any(name)? {
             AnyColumn::Opaque(array) => array.clone(),
             AnyColumn::Numbers(column) => {
-                let class = match column.array().item().kind() {
+                let kind = match column.array().item().kind() {
                     ItemKind::Opaque(_) => ErrorKind::Usage,
                     _ => ErrorKind::Dtype,
                 };
                 let message = format!("the items are known to be {} already", column.dtype());
-                return Err(Error::new(class, message).in_column(name));
+                return Err(Error::new(kind, message).in_column(name));
             }
         };
         let new = array.reinterpret(dtype).and_then(Column::new);

@@ -72,9 +72,10 @@ impl fmt::Display for AnyColumn {
         match self {
             Self::Numbers(column) => {
                 write!(f, "{} {:?}", column.dtype(), column.row_shape())?;
-                match column.is_scattered() {
-                    true => f.write_str(" scattered"),
-                    false => Ok(()),
+                if column.is_scattered() {
+                    f.write_str(" scattered")
+                } else {
+                    Ok(())
                 }
             }
             Self::Opaque(array) => write!(f, "opaque {} {:?}", array.item(), &array.shape()[1..]),
@@ -221,9 +222,12 @@ pub(crate) fn listed(names: &[String]) -> String {
 /// A name, short enough for a message.
 pub(super) fn short(name: &str) -> String {
     // Nor does it reach a terminal as it is.
-    let printable = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let printable = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     };
     let mut shown: String = name.chars().take(60).map(printable).collect();
     if name.chars().nth(60).is_some() {

@@ -84,6 +84,16 @@ impl<O: Send + 'static> LoaderIter<O> {
         self.track.identity.state(self.track.cursor.clone())
     }
 
+    /// How many rows the pass has yielded, and how many it has. Rows that were skipped count as
+    /// yielded; rows that are loaded ahead and padding do not count.
+    pub fn progress(&self) -> Progress {
+        Progress::new(
+            self.epoch.plan.rows_before(self.next) as usize,
+            self.epoch.plan.num_rows() as usize,
+            Some("items".to_owned()),
+        )
+    }
+
     /// The next batch; `None` if all of its rows were skipped.
     fn load(&mut self) -> Result<Option<O>, Failure> {
         let Some(batches) = &mut self.batches else {
@@ -180,14 +190,8 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
 }
 
 impl<O: Send + 'static> DataLoaderIterator<O> for LoaderIter<O> {
-    /// How many rows the pass has yielded, and how many it has. Rows that were skipped count as
-    /// yielded; rows that are loaded ahead and padding do not count.
     fn progress(&self) -> Progress {
-        Progress::new(
-            self.epoch.plan.rows_before(self.next) as usize,
-            self.epoch.plan.num_rows() as usize,
-            Some("items".to_owned()),
-        )
+        self.progress()
     }
 }
 

@@ -1,7 +1,7 @@
-//! Turns of many numbers in the wide registers of x86.
+//! Applies a network to many values at a time with AVX2.
 //!
-//! This is one of the four files with unsafe code: the call of a function that was compiled for instructions
-//! that the machine has been seen to have.
+//! This is one of the four files with unsafe code. It calls a function that is compiled for AVX2
+//! after a check that the processor has it.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -9,7 +9,8 @@ use std::arch::x86_64::*;
 use super::bulk::{self, NARROW, Rounds};
 use super::{FIRST, Feistel, SECOND, SHIFT};
 
-/// The numbers at the positions from `start` on, unless the machine has no instructions for it.
+/// Writes the rows at the positions from `start` on. Returns `false`, and writes nothing, if the
+/// processor has no AVX2.
 pub(super) fn fill<const ROUNDS: usize>(
     network: &Feistel<ROUNDS>,
     start: u64,
@@ -17,18 +18,23 @@ pub(super) fn fill<const ROUNDS: usize>(
 ) -> bool {
     let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("popcnt");
     if found {
-        // SAFETY: the machine has just been seen to have all that the function was compiled for.
+        // SAFETY: the function needs AVX2 and POPCNT, and the check above found both.
         unsafe { Avx2::fill(network, start, rows) };
     }
     found
 }
 
-/// The halves of eight numbers a register: those of the first four at even places, the others at odd ones.
+/// The network in AVX2 registers.
+///
+/// A register has the low or the high halves of eight values, 32 bits each. The halves of the first
+/// four values are in the even lanes, those of the other four in the odd lanes.
 struct Avx2<const ROUNDS: usize> {
     rounds: Rounds<ROUNDS>,
-    /// By how much a number is shifted for its high half, and a product for each of the halves.
+    /// The shift that takes a value to its high half.
     down: __m128i,
+    /// The shift that takes a product to its upper bits, as many as the low half has.
     low_shift: __m128i,
+    /// The same for the high half.
     high_shift: __m128i,
 }
 
@@ -38,21 +44,23 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
         let rounds = Rounds::new(network);
         let this = Self {
             down: _mm_cvtsi32_si128(rounds.low_bits as i32),
-            low_shift: upper(rounds.low_bits),
-            high_shift: upper(rounds.high_bits),
+            low_shift: shift_to_upper(rounds.low_bits),
+            high_shift: shift_to_upper(rounds.high_bits),
             rounds,
         };
         bulk::fill(
             start,
             rows,
-            |values| this.turn(values),
-            |values| this.turn(values),
+            |values| this.apply(values),
+            |values| this.apply(values),
         );
     }
 
+    /// Applies the network to each value, and returns a bit for each: whether the result is
+    /// outside.
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    fn turn<const N: usize>(&self, values: &mut [[u64; NARROW]; N]) -> [u16; N] {
+    fn apply<const N: usize>(&self, values: &mut [[u64; NARROW]; N]) -> [u16; N] {
         let rounds = &self.rounds;
         let mut high = [[_mm256_setzero_si256(); 2]; N];
         let mut low = high;
@@ -79,7 +87,7 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
                 for four in 0..2 {
                     let high = _mm256_sll_epi64(high[four], self.down);
                     value[eight][four] = _mm256_or_si256(high, low[four]);
-                    // Both numbers are below 2^63, so their signs say nothing else.
+                    // Both numbers are below 2^63, so a signed comparison is right.
                     let last = _mm256_set1_epi64x((rounds.len - 1) as i64);
                     let above = _mm256_cmpgt_epi64(value[eight][four], last);
                     let mask = _mm256_movemask_pd(_mm256_castsi256_pd(above)) as u16;
@@ -92,13 +100,14 @@ impl<const ROUNDS: usize> Avx2<ROUNDS> {
     }
 }
 
-/// By how much a product is shifted for so many of its upper bits.
+/// The shift that takes a product of 32 bits to its upper `bits` bits.
 #[inline]
 #[target_feature(enable = "sse2")]
-fn upper(bits: u32) -> __m128i {
+fn shift_to_upper(bits: u32) -> __m128i {
     _mm_cvtsi32_si128((u32::BITS - bits) as i32)
 }
 
+/// One round for all registers: changes `half` by the round function of `from`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn round_256(half: &mut [__m256i], from: &[__m256i], shift: __m128i, change: u32) {
@@ -110,14 +119,15 @@ fn round_256(half: &mut [__m256i], from: &[__m256i], shift: __m128i, change: u32
     }
 }
 
-/// The lower halves of the first four numbers at even places, and of the others at odd ones.
+/// The lower 32 bits of the first four numbers in the even lanes, and of the other four in the odd
+/// lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn interleaved([even, odd]: [__m256i; 2]) -> __m256i {
     _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd))
 }
 
-/// The numbers at even places, and those at odd ones, as ones of 64 bits.
+/// The inverse of `interleaved`: the even lanes and the odd lanes, each widened to 64 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn apart(both: __m256i) -> [__m256i; 2] {

@@ -1,7 +1,9 @@
-//! Is a permutation as good as one drawn at random? Three statistics say so for 8 rounds, and reject 4.
+//! Tests whether a permutation looks as if it were drawn at random. Three statistics accept 8
+//! rounds of the network and reject 4.
 //!
-//! Each statistic is how many standard deviations a count is from what a random permutation gives, over
-//! many epochs. Of random permutations, one in a million is beyond [`FAIR`].
+//! Each statistic counts something over many epochs and gives how many standard deviations the
+//! count is from its mean for random permutations. A random permutation is beyond [`FAIR`] once in
+//! a million.
 
 use super::{Permutation, ROUNDS};
 use crate::order::feistel::Feistel;
@@ -9,7 +11,7 @@ use crate::order::keys::Keys;
 
 const FAIR: f64 = 5.0;
 
-/// From one row more than a table has to far more than tests can enumerate.
+/// From the shortest network to one far too long to enumerate.
 const LENGTHS: [u64; 9] = [
     4097,
     5000,
@@ -26,18 +28,18 @@ fn network<const R: usize>(len: u64, epoch: u64) -> Feistel<R> {
     Feistel::new(len, &Keys::new(1, epoch))
 }
 
-/// The power of two by which a network cuts positions into halves: the root of the length, or its
-/// double.
+/// The power of two by which a network splits a number into its halves. It is from one to two times
+/// the square root of the length.
 fn cut(len: u64) -> u64 {
     1 << (u64::BITS - (len - 1).leading_zeros()).div_ceil(2)
 }
 
-/// Rows of one half of the epoch that come from the first half of the file, as Pearson's chi-squared of
-/// such halves, quarters and so on, added up over the epochs.
+/// Counts how many rows of the first half of the epoch come from each of `cells` equal parts of the
+/// file, and adds up Pearson's chi-squared over the epochs.
 fn positions<const R: usize>(len: u64, cells: u64, epochs: u64) -> f64 {
     let mut rows = vec![0; (len / 2) as usize];
     let expected = rows.len() as f64 / cells as f64;
-    // Drawn without putting back.
+    // The rows are drawn without replacement, so their counts vary less.
     let correction = 1.0 - (rows.len() as f64 - 1.0) / (len as f64 - 1.0);
     let freedom = (cells - 1) as f64;
     let mut sum = 0.0;
@@ -53,8 +55,7 @@ fn positions<const R: usize>(len: u64, cells: u64, epochs: u64) -> f64 {
     sum / (2.0 * freedom * epochs as f64).sqrt()
 }
 
-/// Rows that follow each other in the epoch and are neighbours in the file, but for a multiple of the
-/// cut.
+/// Counts pairs of consecutive positions whose rows are neighbours in the file modulo the cut.
 fn distances<const R: usize>(len: u64, samples: u64) -> f64 {
     let cut = cut(len);
     let mut rows = [0; 256];
@@ -77,8 +78,8 @@ fn distances<const R: usize>(len: u64, samples: u64) -> f64 {
     (found as f64 - expected) / expected.sqrt()
 }
 
-/// Pairs in a run of positions as long as the cut whose rows differ in the same low bits as their
-/// positions.
+/// Counts pairs of positions, within a run as long as the cut, where `position ^ row` has the same
+/// low bits for both.
 fn pairs<const R: usize>(len: u64, samples: u64) -> f64 {
     let cut = cut(len);
     let runs = samples.div_ceil(cut);
@@ -118,7 +119,7 @@ fn distances_of_neighbours_are_uniform_and_four_rounds_are_rejected() {
     for len in LENGTHS {
         let z = distances::<ROUNDS>(len, 1 << 18);
         assert!(z.abs() < FAIR, "{len}: {z:.1}");
-        // The longer, the more samples a verdict needs; see the ignored test.
+        // A longer permutation needs more samples; the ignored test has them.
         if len <= 8192 {
             let four = distances::<4>(len, 1 << 18);
             assert!(four > 2.0 * FAIR, "{len}: 4 rounds pass: {four:.1}");
@@ -128,7 +129,7 @@ fn distances_of_neighbours_are_uniform_and_four_rounds_are_rejected() {
 
 #[test]
 fn pairs_are_uniform_and_four_rounds_are_rejected() {
-    // The halves of the last are longer than the 16 bits by which a product is folded.
+    // The halves of the last one are longer than the shift of the round function.
     for len in LENGTHS.into_iter().chain([1 << 40]) {
         let z = pairs::<ROUNDS>(len, 200_000);
         assert!(z.abs() < FAIR, "{len}: {z:.1}");
@@ -139,7 +140,7 @@ fn pairs_are_uniform_and_four_rounds_are_rejected() {
     assert!(pairs::<6>(8192, 200_000) > FAIR);
 }
 
-/// Some seconds with `cargo test --release -p burn-npy-core -- --ignored --nocapture quality`.
+/// Run it with `cargo test --release -p burn-npy-core -- --ignored --nocapture quality`.
 #[test]
 #[ignore = "several hundred million indices"]
 fn long_epochs_are_uniform() {
@@ -160,8 +161,9 @@ fn long_epochs_are_uniform() {
     }
 }
 
-/// Where tables are: every permutation of a few rows comes equally often, and of many rows each has each
-/// position, and follows each other, equally often.
+/// Tests short permutations, which are tables. Every permutation of a few rows comes equally often.
+/// With more rows, each row has each position, and each distance between consecutive rows comes,
+/// equally often.
 #[test]
 fn short_epochs_are_uniform() {
     for (len, orders) in [(2, 2), (3, 6), (4, 24), (5, 120)] {

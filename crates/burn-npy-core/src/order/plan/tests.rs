@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn the_last_batch_is_what_is_left() {
+fn the_last_batch_has_the_remaining_positions() {
     let plan = Plan::new(5..15, 4, false);
     let batches: Vec<_> = (0..plan.num_batches()).map(|k| plan.batch(k)).collect();
     assert_eq!(batches, [5..9, 9..13, 13..15]);
@@ -14,7 +14,7 @@ fn the_last_batch_is_what_is_left() {
     assert_eq!(Plan::new(3..3, 4, false).num_batches(), 0);
 }
 
-/// A batch: its positions, and its padding.
+/// The positions of a batch, and its padding.
 type Batch = (Vec<u64>, Vec<u64>);
 
 /// The batches of each shard, made with vectors.
@@ -23,13 +23,13 @@ fn naive(
     size: usize,
     drop_last: bool,
     count: usize,
-    tail: Remainder,
+    remainder: Remainder,
 ) -> Vec<Vec<Batch>> {
     let all: Vec<u64> = positions.collect();
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
     for step in all.chunks(size * count) {
         let full = step.len() == size * count;
-        let mut parts: Vec<Batch> = match (tail, drop_last) {
+        let mut parts: Vec<Batch> = match (remainder, drop_last) {
             _ if full => step
                 .chunks(size)
                 .map(|own| (own.to_vec(), vec![]))
@@ -83,40 +83,42 @@ fn naive(
     shards
 }
 
-const TAILS: [Remainder; 3] = [Remainder::Drop, Remainder::Pad, Remainder::Uneven];
+const REMAINDERS: [Remainder; 3] = [Remainder::Drop, Remainder::Pad, Remainder::Uneven];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn batches_are_those_of_a_naive_twin(
+    fn batches_equal_a_naive_reference(
         start in 0..100_u64, len in 0..300_u64, size in 1..20_usize, drop_last: bool,
-        count in 1..9_u64, tail in prop::sample::select(&TAILS[..]),
+        count in 1..9_u64, remainder in prop::sample::select(&REMAINDERS[..]),
     ) {
         let plan = Plan::new(start..start + len, size, drop_last);
-        let naive = naive(start..start + len, size, drop_last, count as usize, tail);
+        let naive = naive(start..start + len, size, drop_last, count as usize, remainder);
         let mut left_out: Vec<u64> = (start..start + len).collect();
         for (index, naive) in (0..).zip(&naive) {
-            let plan = plan.shard(Shard::new(index, count).unwrap(), tail);
+            let plan = plan.shard(Shard::new(index, count).unwrap(), remainder);
             let batches: Vec<Batch> = (0..plan.num_batches())
                 .map(|k| (plan.batch(k).collect(), plan.padding(k).collect()))
                 .collect();
             prop_assert_eq!(&batches, naive);
-            prop_assert_eq!(plan.num_rows() as usize, naive.iter().map(|(own, _)| own.len()).sum::<usize>());
+            let rows: usize = naive.iter().map(|(own, _)| own.len()).sum();
+            prop_assert_eq!(plan.num_rows() as usize, rows);
             for (batch, (own, _)) in (0..).zip(&batches) {
                 for (offset, position) in (0..).zip(own) {
-                    let place = BatchPosition { shard: index, batch, offset };
-                    prop_assert_eq!(plan.locate(*position), Some(place));
+                    let expected = BatchPosition { shard: index, batch, offset };
+                    prop_assert_eq!(plan.locate(*position), Some(expected));
                     left_out.retain(|left| left != position);
                 }
             }
         }
         for position in &left_out {
-            prop_assert_eq!(plan.shard(Shard::new(0, count).unwrap(), tail).locate(*position), None);
+            let plan = plan.shard(Shard::new(0, count).unwrap(), remainder);
+            prop_assert_eq!(plan.locate(*position), None);
         }
-        // What the policies promise.
+        // The promises in the docs of the variants.
         let steps = (size as u64) * count;
-        let most = match (tail, drop_last) {
+        let most = match (remainder, drop_last) {
             (Remainder::Drop, true) => steps - 1,
             (Remainder::Drop, false) => count - 1,
             (Remainder::Uneven, true) => size as u64 - 1,
@@ -127,20 +129,21 @@ proptest! {
             .iter()
             .map(|shard| shard.iter().map(|(own, padding)| own.len() + padding.len()).collect())
             .collect();
-        prop_assert!(tail == Remainder::Uneven || sizes.iter().all(|shard| *shard == sizes[0]));
+        let equal = sizes.iter().all(|shard| *shard == sizes[0]);
+        prop_assert!(remainder == Remainder::Uneven || equal);
         prop_assert!(!drop_last || sizes.concat().iter().all(|found| *found == size));
     }
 
     #[test]
     fn no_number_is_too_large(
-        len in (1_u64 << 60)..=1 << 63, size in 1_usize.., drop_last: bool, count in 1_u64.., index: u64,
-        tail in prop::sample::select(&TAILS[..]), at: u64,
+        len in (1_u64 << 60)..=1 << 63, size in 1_usize.., drop_last: bool, count in 1_u64..,
+        index: u64, remainder in prop::sample::select(&REMAINDERS[..]), at: u64,
     ) {
         let plan = Plan::new(0..len, size, drop_last);
-        let plan = plan.shard(Shard::new(index % count, count).unwrap(), tail);
-        if let Some(place) = plan.locate(at % len) {
-            let plan = plan.shard(Shard::new(place.shard, count).unwrap(), tail);
-            prop_assert_eq!(plan.batch(place.batch).start + place.offset, at % len);
+        let plan = plan.shard(Shard::new(index % count, count).unwrap(), remainder);
+        if let Some(found) = plan.locate(at % len) {
+            let plan = plan.shard(Shard::new(found.shard, count).unwrap(), remainder);
+            prop_assert_eq!(plan.batch(found.batch).start + found.offset, at % len);
         }
         if plan.num_batches() > 0 {
             let last = plan.num_batches() - 1;

@@ -1,14 +1,16 @@
-//! A number that tells samplers apart.
+//! A hash that tells samplers apart.
 
 use super::{Kind, Sampler};
 use crate::Order;
-use crate::order::entries::Entries;
+use crate::order::domain::Domain;
 use crate::order::keys::mix;
 
 impl Sampler {
-    /// A number for everything that decides about the order: the kind, the seed, weights, labels, lists and
-    /// [`Order::VERSION`]. It is the same on every machine, so a saved state can tell whether it goes
-    /// on with the sampler it came from. It takes O(n) time where the sampler takes O(n) memory.
+    /// A hash of everything that decides the order: the kind of sampler, its seed, weights, labels
+    /// and list, and [`Order::VERSION`].
+    ///
+    /// It is the same on every machine, so a saved state can be checked against the sampler that it
+    /// is restored with. It takes O(n) time for a sampler with O(n) memory.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = Hash(mix(Order::VERSION.into()));
         match &self.kind {
@@ -19,7 +21,7 @@ impl Sampler {
                 hash.add([3, *seed, draws.unwrap_or(u64::MAX)]);
                 hash.add(table.words());
             }
-            Kind::Unreplaced {
+            Kind::WeightedWithoutReplacement {
                 seed,
                 weights,
                 draws,
@@ -38,10 +40,10 @@ impl Sampler {
                 }
             }
         }
-        match &self.entries {
-            Entries::Rows => hash.add([0]),
-            Entries::Windows { length, stride } => hash.add([1, *length, *stride]),
-            Entries::Index { rows, .. } => {
+        match &self.domain {
+            Domain::Rows => hash.add([0]),
+            Domain::Windows { length, stride } => hash.add([1, *length, *stride]),
+            Domain::Index { rows, .. } => {
                 hash.add([2]);
                 hash.add(rows.iter().copied());
             }
@@ -53,7 +55,7 @@ impl Sampler {
 struct Hash(u64);
 
 impl Hash {
-    /// The words, and how many they are.
+    /// Hashes the words, then how many there were.
     fn add(&mut self, words: impl IntoIterator<Item = u64>) {
         let mut count = 0;
         for word in words {
@@ -73,21 +75,22 @@ mod tests {
     #[test]
     fn other_samplers_have_other_fingerprints() {
         let samplers = || {
-            let balanced = |labels: &[u8]| Sampler::balanced(1, labels).unwrap();
-            let weighted = |weights: &[f64]| Sampler::weighted(1, weights).unwrap();
-            let unreplaced = |w: &[f64]| Sampler::weighted_without_replacement(1, w).unwrap();
+            let balanced = |labels: &[u8]| Sampler::balanced(labels, 1).unwrap();
+            let weighted = |weights: &[f64]| Sampler::weighted(weights, 1).unwrap();
+            let without_replacement =
+                |w: &[f64]| Sampler::weighted_without_replacement(w, 1).unwrap();
             let shuffled = Sampler::shuffled(1);
             [
                 Sampler::sequential(),
                 shuffled.clone(),
                 Sampler::shuffled(2),
-                Sampler::blocks(1, 2, 3).unwrap(),
-                Sampler::blocks(1, 3, 2).unwrap(),
+                Sampler::blocks(2, 3, 1).unwrap(),
+                Sampler::blocks(3, 2, 1).unwrap(),
                 weighted(&[1.0, 2.0]),
                 weighted(&[2.0, 1.0]),
                 weighted(&[1.0, 2.0]).draws(3).unwrap(),
-                unreplaced(&[1.0, 2.0]),
-                unreplaced(&[1.0, 2.0, 0.0]),
+                without_replacement(&[1.0, 2.0]),
+                without_replacement(&[1.0, 2.0, 0.0]),
                 balanced(&[0, 1, 1]),
                 balanced(&[0, 0, 1]),
                 shuffled.clone().windows(2, 1).unwrap(),
@@ -100,7 +103,7 @@ mod tests {
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
         assert_eq!(found.len(), 16);
         assert_eq!(prints(samplers()), prints(samplers()));
-        // Pinned, like the order.
+        // Saved states hold fingerprints, so they must not change.
         assert_eq!(
             Sampler::shuffled(42).fingerprint(),
             6_199_307_755_011_929_818

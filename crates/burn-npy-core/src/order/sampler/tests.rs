@@ -76,25 +76,25 @@ fn a_list_may_repeat_rows() {
 #[test]
 fn draws_count_the_rows_of_an_epoch() {
     let weights = [0.0, 1.0, 3.0, 0.5];
-    let weighted = Sampler::weighted(1, &weights).unwrap();
+    let weighted = Sampler::weighted(&weights, 1).unwrap();
     assert_eq!(rows(&weighted, 4, 0).len(), 4);
     assert_eq!(rows(&weighted.draws(100).unwrap(), 4, 0).len(), 100);
 
-    let unreplaced = Sampler::weighted_without_replacement(1, &weights).unwrap();
-    let mut all = rows(&unreplaced, 4, 0);
+    let without_replacement = Sampler::weighted_without_replacement(&weights, 1).unwrap();
+    let mut all = rows(&without_replacement, 4, 0);
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3]);
     assert_eq!(
-        rows(&unreplaced.clone().draws(2).unwrap(), 4, 0),
-        rows(&unreplaced, 4, 0)[..2]
+        rows(&without_replacement.clone().draws(2).unwrap(), 4, 0),
+        rows(&without_replacement, 4, 0)[..2]
     );
-    assert_eq!(unreplaced.positions(4), 3);
+    assert_eq!(without_replacement.positions(4), 3);
 
-    let balanced = Sampler::balanced(1, &["a", "a", "a", "b"]).unwrap();
+    let balanced = Sampler::balanced(&["a", "a", "a", "b"], 1).unwrap();
     let order = balanced.draws(8).unwrap().order(4, 0);
     assert_eq!(order.positions(3).count(), 4);
     assert!(
-        Sampler::balanced(1, &["a"])
+        Sampler::balanced(&["a"], 1)
             .unwrap()
             .draws(0)
             .unwrap()
@@ -105,8 +105,8 @@ fn draws_count_the_rows_of_an_epoch() {
 
 #[test]
 fn millions_of_rows_are_shown_in_a_line() {
-    let weighted = Sampler::weighted(1, &[1.0; 10_000]).unwrap();
-    let balanced = Sampler::balanced(1, &[1; 10_000]).unwrap();
+    let weighted = Sampler::weighted(&[1.0; 10_000], 1).unwrap();
+    let balanced = Sampler::balanced(&[1; 10_000], 1).unwrap();
     let listed = Sampler::shuffled(1).index(vec![0; 10_000]).unwrap();
     for sampler in [weighted, balanced, listed, Sampler::shuffled(1)] {
         let order = sampler.order(10_000, 0);
@@ -118,7 +118,7 @@ fn millions_of_rows_are_shown_in_a_line() {
 fn mixing_goes_from_0_to_1() {
     assert_eq!(Sampler::sequential().mixing(1000), 0.0);
     assert_eq!(Sampler::shuffled(1).mixing(1000), 1.0);
-    let blocks = |mixed| Sampler::blocks(1, 10, mixed).unwrap().mixing(1000);
+    let blocks = |mixed| Sampler::blocks(10, mixed, 1).unwrap().mixing(1000);
     assert!(0.0 < blocks(1) && blocks(1) < blocks(10) && blocks(10) < blocks(50));
     assert_eq!(blocks(100), 1.0);
 }
@@ -126,7 +126,7 @@ fn mixing_goes_from_0_to_1() {
 #[test]
 fn misuse_is_an_error_that_names_the_place() {
     use ErrorKind::{Overflow, Row, Usage};
-    let weighted = |weights: &[f64]| message(Sampler::weighted(1, weights));
+    let weighted = |weights: &[f64]| message(Sampler::weighted(weights, 1));
     let number = "expected a finite number that is not negative";
     assert_eq!(
         weighted(&[1.0, -2.0]),
@@ -148,11 +148,11 @@ fn misuse_is_an_error_that_names_the_place() {
 
     let check = |sampler: Result<Sampler>, len| message(sampler.unwrap().check(len));
     assert_eq!(
-        check(Sampler::weighted(1, &[1.0]), 5),
+        check(Sampler::weighted(&[1.0], 1), 5),
         (Usage, "1 weights for 5 rows".to_owned())
     );
     assert_eq!(
-        check(Sampler::balanced(1, &[1]).unwrap().windows(2, 1), 5),
+        check(Sampler::balanced(&[1], 1).unwrap().windows(2, 1), 5),
         (Usage, "1 labels for 4 windows".to_owned())
     );
     assert_eq!(
@@ -165,13 +165,13 @@ fn misuse_is_an_error_that_names_the_place() {
     assert_eq!(check(Ok(Sampler::sequential()), u64::MAX).0, Overflow);
 
     let none: [u8; 0] = [];
-    assert_eq!(message(Sampler::balanced(1, &none)).0, Usage);
-    assert_eq!(message(Sampler::blocks(1, 0, 4)).0, Usage);
-    assert_eq!(message(Sampler::blocks(1, 4, 0)).0, Usage);
+    assert_eq!(message(Sampler::balanced(&none, 1)).0, Usage);
+    assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
+    assert_eq!(message(Sampler::blocks(4, 0, 1)).0, Usage);
     assert_eq!(message(Sampler::sequential().windows(0, 4)).0, Usage);
     assert_eq!(message(Sampler::sequential().draws(4)).0, Usage);
     let twice = Sampler::sequential().windows(1, 1).unwrap().index([1]);
     assert_eq!(message(twice).0, Usage);
-    let few = Sampler::weighted_without_replacement(1, &[1.0, 0.0]).unwrap();
+    let few = Sampler::weighted_without_replacement(&[1.0, 0.0], 1).unwrap();
     assert_eq!(message(few.draws(2)).0, Usage);
 }

@@ -206,10 +206,7 @@ fn nothing_is_decoded_before_the_arrays_are_known_to_go_together() {
         assert_eq!(part.kind(), ErrorKind::Shape);
         let part = NpyDataset::from_npz(&path, ["x", "z"]).unwrap_err();
         assert_eq!((part.kind(), part.array()), (ErrorKind::Crc, Some("x")));
-        let trusting = OpenOptions {
-            skip_checksums: true,
-            ..OpenOptions::default()
-        };
+        let trusting = OpenOptions::new().skip_checksums(true);
         let npz = Npz::open_with(&path, trusting).unwrap();
         assert_eq!(NpyDataset::from_npz(&npz, ["x", "z"]).is_ok(), method == 0);
     }
@@ -376,7 +373,7 @@ fn an_archive_without_arrays_says_what_is_in_it() {
 }
 
 #[test]
-fn what_cannot_be_a_column_is_named_by_its_class() {
+fn what_cannot_be_a_column_is_named_by_its_kind() {
     let folder = Folder::new();
     let x = || ("x.npy", npy("'|u1'", "(2,)", &[1, 2]));
     let object = || ("o.npy", npy("'|O'", "()", b"pickle"));
@@ -441,10 +438,7 @@ fn opaque_items_are_refused_with_the_call_that_opens_them() {
     let folder = Folder::new();
     let path = folder.file("bf16.npy", opaque(3));
     for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-        let options = OpenOptions {
-            access,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().access(access);
         let error = NpyDataset::open_with(&path, options).unwrap_err();
         assert_eq!(
             (error.kind(), error.array()),
@@ -546,14 +540,11 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
     assert_eq!(read.as_slice(), Some(&[1.0078125, 1.015625, 1.0234375][..]));
     let bytes = dataset.reinterpret("x", DType::U8).unwrap();
     assert_eq!(bytes.read::<u8>("x").unwrap().shape(), [3, 2]);
-    let class = |result: Result<NpyDataset>| result.unwrap_err().kind();
-    assert_eq!(class(known.reinterpret("x", DType::BF16)), ErrorKind::Usage);
-    assert_eq!(class(known.reinterpret("z", DType::U8)), ErrorKind::Dtype);
-    assert_eq!(
-        class(dataset.reinterpret("x", DType::F32)),
-        ErrorKind::Dtype
-    );
-    assert_eq!(class(dataset.reinterpret("a", DType::F32)), ErrorKind::Name);
+    let kind = |result: Result<NpyDataset>| result.unwrap_err().kind();
+    assert_eq!(kind(known.reinterpret("x", DType::BF16)), ErrorKind::Usage);
+    assert_eq!(kind(known.reinterpret("z", DType::U8)), ErrorKind::Dtype);
+    assert_eq!(kind(dataset.reinterpret("x", DType::F32)), ErrorKind::Dtype);
+    assert_eq!(kind(dataset.reinterpret("a", DType::F32)), ErrorKind::Name);
 }
 
 #[test]
@@ -576,10 +567,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
         NpyDataset::open(&damaged).unwrap_err().kind(),
         ErrorKind::Crc
     );
-    let trusting = OpenOptions {
-        skip_checksums: true,
-        ..OpenOptions::default()
-    };
+    let trusting = OpenOptions::new().skip_checksums(true);
     let dataset = NpyDataset::open_with(&damaged, trusting).unwrap();
     dataset.select(["x"]).unwrap().verify().unwrap();
     for part in [dataset.clone(), dataset.select(["x", "s.b"]).unwrap()] {

@@ -3,7 +3,8 @@
 Prints the golden vectors of `golden.txt`:
 `len seed epoch: row row ...`, the first rows of a shuffle;
 `blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
-`shard len batch drop_last tail index count: 0 1 2, 6 7 + 0`, the positions of each batch + its padding.
+`shard len batch drop_last remainder index count: 0 1 2, 6 7 + 0`, the positions of each batch + its
+padding.
 """
 
 from itertools import cycle, islice
@@ -61,7 +62,7 @@ def chunks(items, size):
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def blocks(length, seed, epoch, block, mixed, count):
+def blocks(length, block, mixed, seed, epoch, count):
     part = lambda tag, number: mix(mix(seed ^ mix(tag)) + number * GOLDEN & M)
     file = chunks(range(length), block)
     order = rows(len(file), part(1, 0), epoch, len(file))
@@ -95,9 +96,11 @@ def shard(length, batch, drop_last, tail, index, count):
 for length in [1, 2, 10, 4096, 4097, 60_000, 1_000_000, 10**9, 1 << 40, 1 << 63]:
     for seed, epoch in [(0, 0), (0, 1), (1, 0), (42, 7), (M, M)]:
         print(f"{length} {seed} {epoch}:", *rows(length, seed, epoch, 8))
-for length, block, mixed in [(10, 3, 2), (1000, 100, 1), (5000, 64, 8), (60_000, 1000, 8), (60_000, 7, 9999)]:
+sizes = [(10, 3, 2), (1000, 100, 1), (5000, 64, 8), (60_000, 1000, 8), (60_000, 7, 9999)]
+for length, block, mixed in sizes:
     for seed, epoch in [(0, 0), (42, 7), (M, M)]:
-        print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *blocks(length, seed, epoch, block, mixed, 20))
+        found = blocks(length, block, mixed, seed, epoch, 20)
+        print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *found)
 for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
     for drop_last in [0, 1]:
         for tail in ["drop", "pad", "uneven"]:

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// A file that is being written beside the one that it will replace; gone when it is dropped before
-/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new one.
+/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new
+/// one.
 #[derive(Debug)]
-pub(crate) struct Replacement {
+pub(crate) struct AtomicFile {
     pub(crate) file: NamedTempFile,
     path: PathBuf,
 }
 
-impl Replacement {
+impl AtomicFile {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         // A link to a file stays one, to what is new.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());

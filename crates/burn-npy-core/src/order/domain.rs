@@ -1,26 +1,27 @@
-//! What a sampler orders: the rows, windows of them, or those of a list.
+//! What a sampler orders: all rows, windows, or the rows of a list.
 
 use crate::order::shared::Shared;
 use crate::{Error, ErrorKind, Result};
 
-/// What stands at the positions of an epoch.
+/// What a sampler orders. Its elements are called entries and are numbered from 0; each entry is a
+/// row of the dataset.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Entries {
-    /// Each row.
+pub(crate) enum Domain {
+    /// Each row is an entry.
     Rows,
-    /// The first rows of windows over a time series.
+    /// Each window over a time series is an entry, which is the first row of the window.
     Windows { length: u64, stride: u64 },
-    /// The rows of a list.
+    /// Each row of a list is an entry.
     Index {
         rows: Shared<u64>,
-        /// The largest row, and which entry it is.
+        /// The largest row, and its entry.
         largest: (u64, usize),
-        /// Whether each row is further on in the file than the one before it.
+        /// Whether the rows of the list strictly ascend.
         ascending: bool,
     },
 }
 
-impl Entries {
+impl Domain {
     pub(crate) fn index(rows: Vec<u64>) -> Self {
         let largest = rows.iter().zip(0..).max_by_key(|(row, _)| **row);
         Self::Index {
@@ -30,7 +31,7 @@ impl Entries {
         }
     }
 
-    /// How many there are in a dataset of `len` rows.
+    /// The number of entries for a dataset of `len` rows.
     pub(crate) fn count(&self, len: u64) -> u64 {
         match self {
             Self::Rows => len,
@@ -41,6 +42,7 @@ impl Entries {
         }
     }
 
+    /// Checks that a dataset of `len` rows has each row of a list.
     pub(crate) fn check(&self, len: u64) -> Result<()> {
         match self {
             Self::Index {
@@ -55,7 +57,7 @@ impl Entries {
         }
     }
 
-    /// Turns entries into rows.
+    /// Replaces entries by their rows.
     pub(crate) fn resolve(&self, entries: &mut [u64]) {
         match self {
             Self::Rows => {}
@@ -66,7 +68,7 @@ impl Entries {
         }
     }
 
-    /// The entry of a row; an error if only a search can tell.
+    /// The entry that is a row, or `None` if no entry is. It is an error if only a search can tell.
     pub(crate) fn entry(&self, row: u64, len: u64) -> std::result::Result<Option<u64>, Search> {
         match self {
             Self::Rows => Ok((row < len).then_some(row)),
@@ -79,6 +81,6 @@ impl Entries {
     }
 }
 
-/// The inverse is not known, or not unique.
+/// The inverse of an order has no formula, so it takes a search.
 #[derive(Debug)]
 pub(crate) struct Search;
