@@ -13,7 +13,6 @@ use crate::convert::Stages;
 use crate::format::header;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
-use crate::stores::Stores;
 use crate::sweep::Sweep;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
@@ -46,8 +45,6 @@ pub struct Column {
     /// Whether the user vouches that the file stays as it is.
     unchanging: bool,
     sweep: Arc<Sweep>,
-    /// How batches are stored; shared by clones as well.
-    stores: Arc<Stores>,
 }
 
 /// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
@@ -97,11 +94,6 @@ impl Column {
     }
 
     #[cfg(test)]
-    pub(crate) fn set_stores(&mut self, stores: Stores) {
-        self.stores = Arc::new(stores);
-    }
-
-    #[cfg(test)]
     pub(crate) fn set_sweep(&mut self, sweep: Sweep) {
         self.sweep = Arc::new(sweep);
     }
@@ -123,7 +115,6 @@ impl Column {
             stages: Stages::new(numbers.dtype),
             unchanging: false,
             sweep: Arc::default(),
-            stores: Arc::default(),
             array,
         })
     }

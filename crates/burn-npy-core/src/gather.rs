@@ -118,7 +118,7 @@ pub(crate) struct Wanted<'a> {
     /// Whether the rows were asked for before.
     pub(crate) asked: bool,
     /// Whether what becomes of them is stored past the caches.
-    pub(crate) past_caches: bool,
+    pub(crate) non_temporal: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -128,7 +128,7 @@ impl<'a> Wanted<'a> {
             ahead: &[],
             also: &[],
             asked: false,
-            past_caches: false,
+            non_temporal: false,
         }
     }
 
@@ -284,7 +284,7 @@ macro_rules! compiled_for {
             use super::convert::{self, Cast, Pod, Scalar};
             use super::guard::{self, Guarded};
             use super::{Rows, Wanted, widen_f16c};
-            use crate::stream;
+            use crate::non_temporal;
 
             #[target_feature(enable = $features)]
             pub(super) fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
@@ -312,7 +312,7 @@ macro_rules! compiled_for {
             {
                 let widen = |halves| widen_f16c(halves);
                 convert::stream_row::<S, T>(row, out, f, widen, |line, to| {
-                    stream::$store(line, to)
+                    non_temporal::$store(line, to)
                 });
             }
 
@@ -372,7 +372,7 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
             // SAFETY: as above.
             let past = |row: &[u8], out: &mut [T]| unsafe { avx2::stream_row::<S, T>(row, out, f) };
-            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.past_caches { &past } else { &row };
+            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.non_temporal { &past } else { &row };
             convert::other_rows(rows, wanted, done, out, row_len, row);
         }
         Level::Portable => {
@@ -398,7 +398,7 @@ where
         Level::Avx2 => {
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
-            match wanted.past_caches {
+            match wanted.non_temporal {
                 true => convert::stream_tiles(rows, wanted, out, row_len, &row),
                 false => convert::other_rows(rows, wanted, 0, out, row_len, &row),
             }

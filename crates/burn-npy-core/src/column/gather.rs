@@ -4,6 +4,7 @@ use super::Column;
 use crate::array::swap_bytes;
 use crate::convert::{Guard, Stage};
 use crate::gather::{self, Misfit, Pieces, Rows, Wanted, Why};
+use crate::non_temporal;
 use crate::storage::Storage;
 use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
 
@@ -147,12 +148,12 @@ impl Column {
             true => behind,
             false => &[],
         };
-        let wanted = |of, rest: &'r [usize], past_caches| Wanted {
+        let wanted = |of, rest: &'r [usize], non_temporal| Wanted {
             of,
             ahead: if rest.is_empty() { behind } else { rest },
             also: &also[..count],
             asked: ahead.asked,
-            past_caches,
+            non_temporal,
         };
         if !self.is_native() {
             return self.gather_loaded(rows, out, |of, rest, block| {
@@ -166,17 +167,12 @@ impl Column {
             true => rows.len(),
             false => (BLOCK_BYTES / self.row_bytes()).max(1),
         };
-        let making = single.then(|| self.stores.begin(out.len()));
-        let past_caches = making.as_ref().is_some_and(|making| making.past_caches);
+        let non_temporal = single && non_temporal::is_better(out.len());
         let mut scratch = Scratch::default();
         self.blocks(rows, out, per_block, |of, rest, out| {
-            self.run_stages(source, wanted(of, rest, past_caches), out, &mut scratch)
+            self.run_stages(source, wanted(of, rest, non_temporal), out, &mut scratch)
                 .map_err(|misfit| self.misfit(of, misfit))
-        })?;
-        if let Some(making) = making {
-            self.stores.end(making);
-        }
-        Ok(())
+        })
     }
 
     /// Rows that are brought into a block of memory first, in the byte order of the machine, by

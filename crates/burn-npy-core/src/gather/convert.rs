@@ -15,7 +15,7 @@ pub(super) use crate::convert::Cast;
 use crate::convert::{Arith, AsF32, Stage};
 pub(super) use crate::element::Scalar;
 use crate::element::{with_made, with_measured};
-use crate::stream::{self, Line};
+use crate::non_temporal::{self, Line};
 
 /// How much of a row is converted before more of it is asked for.
 const PIECE: usize = 256;
@@ -149,8 +149,8 @@ pub(super) fn other_rows<T: Pod>(
     convert_row: &dyn Fn(&[u8], &mut [T]),
 ) {
     for_other_rows(rows, wanted, done, out, row_len, convert_row);
-    if wanted.past_caches {
-        stream::fence();
+    if wanted.non_temporal {
+        non_temporal::fence();
     }
 }
 
@@ -173,10 +173,10 @@ pub(super) fn stream_tiles<T: Pod>(
         for (part, out) in parts.zip(out.chunks_mut(tile.len())) {
             let tile = &mut tile[..out.len()];
             convert_row(part, tile);
-            stream::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
+            non_temporal::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
         }
     });
-    stream::fence();
+    non_temporal::fence();
 }
 
 /// Makes eight `f32` of eight `f16`.
@@ -206,7 +206,7 @@ pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
 where
     f32: Cast<T>,
 {
-    if wanted.past_caches {
+    if wanted.non_temporal {
         return 0;
     }
     let row_len = rows.row_bytes / size_of::<S>();

@@ -3,7 +3,7 @@
 #![deny(unsafe_code)]
 
 use super::{Rows, Wanted, for_other_rows, for_short_rows, prefetch};
-use crate::stream;
+use crate::non_temporal;
 
 /// Copies rows one after the other to `out`.
 pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
@@ -31,14 +31,14 @@ pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
                 let from = &rows.bytes[start..][..head.len()];
-                match wanted.past_caches {
-                    true => stream::copy(from, head),
+                match wanted.non_temporal {
+                    true => non_temporal::copy(from, head),
                     false => head.copy_from_slice(from),
                 }
                 out = rest;
                 at += run;
             }
-            stream::fence();
+            non_temporal::fence();
         }
     }
 }

@@ -29,7 +29,7 @@ fn lookup_sized<T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, table: &Table, out: 
         }
     };
     let out = bytemuck::cast_slice_mut(out);
-    if wanted.past_caches {
+    if wanted.non_temporal {
         stream_tiles(rows, wanted, out, rows.row_bytes, &row);
     } else {
         other_rows(rows, wanted, 0, out, rows.row_bytes, &row);
@@ -59,14 +59,17 @@ mod tests {
                     .flat_map(|byte| &table.values[usize::from(*byte) * size..][..size])
                     .copied()
                     .collect();
-                for past_caches in [false, true] {
+                for non_temporal in [false, true] {
                     let wanted = Wanted {
-                        past_caches,
+                        non_temporal,
                         ..Wanted::only(&of)
                     };
                     let mut out = Buffer::zeroed(expected.len()).unwrap();
                     lookup(rows, wanted, &table, out.as_mut_slice());
-                    assert!(out.as_slice() == expected, "{to} {row_bytes} {past_caches}");
+                    assert!(
+                        out.as_slice() == expected,
+                        "{to} {row_bytes} {non_temporal}"
+                    );
                 }
             }
         }
