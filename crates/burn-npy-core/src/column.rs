@@ -4,7 +4,6 @@ mod bytes;
 mod gather;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis};
 
@@ -13,7 +12,6 @@ use crate::convert::Stages;
 use crate::format::header;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
-use crate::sweep::Sweep;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
 pub use bytes::ByteTable;
@@ -44,7 +42,6 @@ pub struct Column {
     stages: Stages,
     /// Whether the user vouches that the file stays as it is.
     unchanging: bool,
-    sweep: Arc<Sweep>,
 }
 
 /// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
@@ -89,15 +86,6 @@ impl Column {
         Self::of_axes(array.clone(), 1, 0, array.axes())
     }
 
-    pub(crate) fn sweep(&self) -> &Sweep {
-        &self.sweep
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_sweep(&mut self, sweep: Sweep) {
-        self.sweep = Arc::new(sweep);
-    }
-
     fn of_axes(
         array: Array,
         rows: usize,
@@ -114,7 +102,6 @@ impl Column {
             axes,
             stages: Stages::new(numbers.dtype),
             unchanging: false,
-            sweep: Arc::default(),
             array,
         })
     }

@@ -52,7 +52,6 @@
 //! after the read. A change is seen by the file's length, time of change and identity, so one by a process
 //! that has the file mapped for writing is seen only from its first write to each page on.
 
-mod announce;
 mod array;
 mod buffer;
 mod column;
@@ -69,8 +68,8 @@ mod non_temporal;
 mod npz;
 mod numpy_file;
 mod order;
+mod readahead;
 mod storage;
-mod sweep;
 mod table;
 mod write;
 mod zip;

@@ -239,14 +239,17 @@ impl Bound {
     /// How many rows before the gather they should be announced; 0 if that does nothing for any
     /// column.
     pub(crate) fn rows_ahead(&self) -> usize {
-        let of_each = self.columns.iter().map(|bound| bound.column.rows_ahead());
+        let of_each = self
+            .columns
+            .iter()
+            .map(|bound| bound.column.readahead_rows());
         of_each.max().unwrap_or(0)
     }
 
     /// Tells the system which rows will be gathered soon.
     pub(crate) fn announce(&self, rows: &[usize]) {
         for bound in &self.columns {
-            bound.column.announce(rows);
+            bound.column.readahead(rows);
         }
     }
 

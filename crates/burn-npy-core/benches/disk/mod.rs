@@ -72,7 +72,7 @@ impl Ours {
         column.advise(random);
         Ok(Self {
             out: Buffer::zeroed(BATCH * column.row_bytes())?,
-            ahead: announces.then(|| column.rows_ahead().div_ceil(BATCH)),
+            ahead: announces.then(|| column.readahead_rows().div_ceil(BATCH)),
             column,
             announced: 0,
         })
@@ -84,7 +84,7 @@ impl Reader for Ours {
         if let Some(ahead) = self.ahead {
             let soon = batches.len().min(at + 1 + ahead);
             for rows in &batches[self.announced..soon] {
-                self.column.announce(rows);
+                self.column.readahead(rows);
             }
             self.announced = soon;
         }

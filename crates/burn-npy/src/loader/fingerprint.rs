@@ -135,7 +135,7 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     column.check()?;
     // Of a large file, nothing around these rows is wanted: to read ahead of each took 150 ms.
     column.advise(true);
-    column.announce(&rows);
+    column.readahead(&rows);
     for row in rows {
         // One at a time: a row may be large.
         row_bytes.set_len(column.row_bytes());
