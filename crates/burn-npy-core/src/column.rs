@@ -1,5 +1,6 @@
 //! A column: an array seen as rows, with what happens to a row on its way out.
 
+mod batch;
 mod bytes;
 mod gather;
 
@@ -14,8 +15,8 @@ use crate::format::item::Numbers;
 use crate::storage::Storage;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
+pub use batch::gather_columns;
 pub use bytes::ByteTable;
-pub use gather::Ahead;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -284,7 +285,7 @@ impl Column {
         Ok(self)
     }
 
-    /// Vouches that the file behind the column stays as it is, so that its rows can be [borrowed](Self::borrow).
+    /// Vouches that the file behind the column stays as it is, so that its rows can be borrowed.
     ///
     /// # Safety
     ///
@@ -299,7 +300,7 @@ impl Column {
     /// Rows that lie one after the other in memory, without a copy: if the array is in memory, or in a mapped file that
     /// somebody [vouches for](Self::assume_unchanged), its numbers are in the byte order of the machine and aligned, and
     /// nothing is to happen to them. None otherwise, and for rows that are not there.
-    pub fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
+    pub(crate) fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
         let storage = self.array.storage();
         let stays = storage.owned_bytes().is_some() || self.unchanging;
         let source = self.rows_in_memory().filter(|_| stays)?;
@@ -330,13 +331,13 @@ impl Column {
     }
 
     /// Whether [`check`](Self::check) of two columns looks at the same open file.
-    pub fn shares_file_with(&self, other: &Self) -> bool {
+    pub(crate) fn shares_file_with(&self, other: &Self) -> bool {
         self.array.storage().same(other.array.storage())
     }
 
     /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
     /// in a large file, or in the order of the file, so that it does.
-    pub fn advise(&self, random: bool) {
+    pub(crate) fn advise(&self, random: bool) {
         self.array.storage().advise(random);
     }
 
@@ -364,7 +365,6 @@ impl Column {
                 format!("the column is {}, asked for {}", self.dtype(), T::DTYPE),
             )));
         }
-        self.check()?;
         let too_large = || {
             let message = format!("{} rows do not fit into memory", rows.len());
             self.array.locate(Error::new(ErrorKind::Overflow, message))

@@ -62,6 +62,8 @@ mod element;
 mod error;
 mod format;
 mod gather;
+#[doc(hidden)]
+pub mod internal;
 mod limits;
 pub mod ml_dtypes;
 mod non_temporal;
@@ -76,7 +78,7 @@ mod zip;
 
 pub use array::{Array, OpenOptions};
 pub use buffer::Buffer;
-pub use column::{Ahead, ByteTable, Column, SharedRows};
+pub use column::{Column, gather_columns};
 pub use convert::Convert;
 pub use dtype::{ByteOrder, DType, Layout};
 pub use element::Element;

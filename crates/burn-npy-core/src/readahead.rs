@@ -26,7 +26,7 @@ const PAGE: u64 = 4096;
 impl Column {
     /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called: enough for
     /// the queue of a disk, within some MiB, but at least 1. 0 if it does nothing.
-    pub fn readahead_rows(&self) -> usize {
+    pub(crate) fn readahead_rows(&self) -> usize {
         match self.contiguous_rows() {
             Some(source) if self.array().storage().is_large_file() => {
                 (MAX_BYTES / source.row_bytes.max(1)).clamp(1, MAX_ROWS)
@@ -39,7 +39,7 @@ impl Column {
     ///
     /// Does nothing for files of up to 256 MiB, which the system reads ahead by itself, for rows
     /// that are scattered, and for rows that seem to be in memory already.
-    pub fn readahead(&self, rows: &[usize]) {
+    pub(crate) fn readahead(&self, rows: &[usize]) {
         let storage = self.array().storage();
         if !storage.is_large_file() {
             return;

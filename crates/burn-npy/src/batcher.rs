@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn::tensor::kind::Kind;
-use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result, internal};
 
 use crate::bindings::Fit;
 use crate::bound::{Advice, Bound, BoundColumn, Gathered};
@@ -272,7 +272,9 @@ impl Gather {
                     None => error,
                 }
             })?;
-            let new_file = !bound.iter().any(|b| b.column.shares_file_with(&column));
+            let new_file = !bound
+                .iter()
+                .any(|b| internal::share_file(&b.column, &column));
             let cast_to = self.dtypes == Dtypes::Device;
             bound.push(BoundColumn {
                 cast_to: cast_to.then_some(column.dtype()),
@@ -348,7 +350,6 @@ impl Gather {
         };
         if rows.iter().all(|row| same_dataset(row, first)) {
             let bound = fit(first)?.alone;
-            bound.check()?;
             let indices: Vec<usize> = rows.iter().map(|row| row.index).collect();
             return bound.gather(&self.pool, &indices, &[]);
         }

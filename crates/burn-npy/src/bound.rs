@@ -5,33 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
-use burn_npy_core::{Ahead, Column, DType, Error, ErrorKind, Result, SharedRows};
+use burn_npy_core::{Column, DType, Error, ErrorKind, Result, gather_columns, internal};
 
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{Upload, Widen};
-
-/// How many columns are asked for together with the first.
-const MOST_OTHERS: usize = 4;
-
-/// How many rows a column gathers before it is the turn of the next, and up to which size of a row
-/// in bytes.
-const ROWS_PER_TURN: usize = 1024;
-const SHORT_ROW: usize = 512;
-
-/// The memory of one column of a batch.
-enum Filled {
-    Borrowed(SharedRows),
-    Copied(PooledBuffer),
-}
-
-impl Filled {
-    fn into_shared(self) -> bytes::Bytes {
-        match self {
-            Self::Borrowed(shared) => bytes::Bytes::from_owner(shared),
-            Self::Copied(buffer) => buffer.into_shared(),
-        }
-    }
-}
 
 /// Columns that are known to fit their tensors.
 #[derive(Debug)]
@@ -65,20 +42,16 @@ pub(crate) struct BoundColumn {
 }
 
 impl BoundColumn {
-    pub(crate) fn gather_into(
-        &self,
-        rows: &[usize],
-        ahead: Ahead<'_>,
-        out: &mut [u8],
-    ) -> Result<()> {
+    pub(crate) fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
         self.column
-            .gather_ahead(rows, ahead, out)
-            .map_err(|error| self.advised(error).in_column(&self.name))
+            .gather(rows, out)
+            .map_err(|error| self.explain(error))
     }
 
-    /// What else a user can do about a value that the integers of the device do not have.
-    fn advised(&self, error: Error) -> Error {
-        match self.cast_to {
+    /// Names the column in an error of its gather, and says what else a user can do about a value
+    /// that the integers of the device do not have.
+    fn explain(&self, error: Error) -> Error {
+        let error = match self.cast_to {
             Some(dtype) if error.kind() == ErrorKind::Value => {
                 let message = format!(
                     "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its place \
@@ -92,7 +65,15 @@ impl BoundColumn {
                 }
             }
             _ => error,
-        }
+        };
+        error.in_column(&self.name)
+    }
+
+    /// Checks that the file is still the one that was opened.
+    fn check(&self) -> Result<()> {
+        self.column
+            .check()
+            .map_err(|error| error.in_column(&self.name))
     }
 
     /// Memory for so many rows.
@@ -108,10 +89,14 @@ impl BoundColumn {
     }
 
     /// Rows as they lie in memory, if that is how they are uploaded.
-    fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
-        let shared = self.column.borrow(rows)?;
-        let fits = |widen: &Arc<Widen>| widen.takes(shared.as_ref());
-        self.widen.as_ref().is_none_or(fits).then_some(shared)
+    fn borrow(&self, rows: Range<usize>) -> Result<Option<bytes::Bytes>> {
+        let takes = |bytes: &[u8]| self.widen.as_ref().is_none_or(|widen| widen.takes(bytes));
+        let shared = internal::borrow(&self.column, rows);
+        let Some(shared) = shared.filter(|shared| takes(shared.as_ref())) else {
+            return Ok(None);
+        };
+        self.check()?;
+        Ok(Some(bytes::Bytes::from_owner(shared)))
     }
 
     fn upload(&self, bytes: bytes::Bytes, rows: usize) -> Upload {
@@ -141,16 +126,41 @@ impl Bound {
             .sum()
     }
 
-    /// Rows of the files, which were [checked](Self::check), to be uploaded. The rows ahead are
-    /// wanted next. The memory is that of a pool.
+    /// Gathers rows into memory of a pool, or borrows them where they lie one after the other in
+    /// memory. The files are checked first. `next_rows` are prefetched: the first rows of the batch
+    /// that will be gathered next.
     pub(crate) fn gather(
         self: &Arc<Self>,
         pool: &Arc<Pool>,
         rows: &[usize],
-        ahead: &[usize],
+        next_rows: &[usize],
     ) -> Result<Gathered> {
-        let columns = self.columns_of(pool, rows, ahead)?;
-        Ok(Gathered::new(self.clone(), columns, rows.len()))
+        let columns = self.columns.iter();
+        let borrowed: Vec<Option<bytes::Bytes>> = match range_of(rows) {
+            Some(range) => columns
+                .map(|column| column.borrow(range.clone()))
+                .collect::<Result<_>>()?,
+            None => vec![None; columns.len()],
+        };
+        let columns = self.columns.iter().zip(&borrowed);
+        let copied: Vec<&BoundColumn> = columns
+            .filter_map(|(column, borrowed)| borrowed.is_none().then_some(column))
+            .collect();
+        let buffers = copied.iter().map(|column| column.buffer(pool, rows.len()));
+        let mut buffers = buffers.collect::<Result<Vec<PooledBuffer>>>()?;
+        let pairs = copied.iter().zip(&mut buffers);
+        let mut pairs: Vec<_> = pairs
+            .map(|(column, buffer)| {
+                let len = rows.len() * column.column.row_bytes();
+                (&column.column, &mut buffer.as_mut_slice()[..len])
+            })
+            .collect();
+        gather_columns(&mut pairs, rows, next_rows)
+            .map_err(|(index, error)| copied[index].explain(error))?;
+        let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
+        let memory = borrowed.into_iter();
+        let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
+        Ok(Gathered::new(self.clone(), memory.collect(), rows.len()))
     }
 
     /// Whether parts of a buffer for several batches are as good as buffers of their own.
@@ -161,71 +171,10 @@ impl Bound {
         })
     }
 
-    /// The rows of each column, one after the other: gathered, or borrowed where they lie like
-    /// that.
-    fn columns_of(
-        &self,
-        pool: &Arc<Pool>,
-        rows: &[usize],
-        ahead: &[usize],
-    ) -> Result<Vec<bytes::Bytes>> {
-        let range = range_of(rows);
-        let mut filled = Vec::with_capacity(self.columns.len());
-        for bound in &self.columns {
-            let borrowed = range.clone().and_then(|range| bound.borrow(range));
-            filled.push(match borrowed {
-                Some(shared) => Filled::Borrowed(shared),
-                None => Filled::Copied(bound.buffer(pool, rows.len())?),
-            });
-        }
-        self.copy(rows, ahead, &mut filled)?;
-        Ok(filled.into_iter().map(Filled::into_shared).collect())
-    }
-
-    /// Gathers the columns that are copied. Those of short rows take turns, so that what the first
-    /// asks for on behalf of the others is still in a near cache when it is theirs.
-    fn copy(&self, rows: &[usize], ahead: &[usize], filled: &mut [Filled]) -> Result<()> {
-        let columns = self.columns.iter().zip(&*filled);
-        let mut copied = columns.filter_map(|(bound, filled)| match filled {
-            Filled::Borrowed(_) => None,
-            Filled::Copied(_) => Some(&bound.column),
-        });
-        let Some(first) = copied.next() else {
-            return Ok(());
-        };
-        let mut others = [first; MOST_OTHERS];
-        let mut count = 0;
-        for (slot, column) in others.iter_mut().zip(copied) {
-            (*slot, count) = (column, count + 1);
-        }
-        let per_turn = match count > 0 && first.row_bytes() <= SHORT_ROW {
-            true => ROWS_PER_TURN,
-            false => rows.len().max(1),
-        };
-        for (start, of) in (0..).step_by(per_turn).zip(rows.chunks(per_turn)) {
-            let rest = &rows[start + of.len()..];
-            let mut turn = 0;
-            for (bound, filled) in self.columns.iter().zip(&mut *filled) {
-                let Filled::Copied(buffer) = filled else {
-                    continue;
-                };
-                let ahead = Ahead {
-                    rows: if rest.is_empty() { ahead } else { rest },
-                    columns: if turn == 0 { &others[..count] } else { &[] },
-                    asked: (1..=count).contains(&turn),
-                };
-                let row_bytes = bound.column.row_bytes();
-                let out = &mut buffer.as_mut_slice()[start * row_bytes..][..of.len() * row_bytes];
-                bound.gather_into(of, ahead, out)?;
-                turn += 1;
-            }
-        }
-        Ok(())
-    }
-
     /// Tells the system in what order rows will be gathered.
     pub(crate) fn advise(&self, random: bool) {
-        self.files().for_each(|bound| bound.column.advise(random));
+        self.files()
+            .for_each(|bound| internal::advise(&bound.column, random));
     }
 
     /// The same, once a pass.
@@ -242,14 +191,14 @@ impl Bound {
         let of_each = self
             .columns
             .iter()
-            .map(|bound| bound.column.readahead_rows());
+            .map(|bound| internal::readahead_rows(&bound.column));
         of_each.max().unwrap_or(0)
     }
 
     /// Tells the system which rows will be gathered soon.
     pub(crate) fn announce(&self, rows: &[usize]) {
         for bound in &self.columns {
-            bound.column.readahead(rows);
+            internal::readahead(&bound.column, rows);
         }
     }
 
@@ -260,12 +209,7 @@ impl Bound {
 
     /// Looks whether the files are still those that were opened.
     pub(crate) fn check(&self) -> Result<()> {
-        self.files().try_for_each(|bound| {
-            bound
-                .column
-                .check()
-                .map_err(|error| error.in_column(&bound.name))
-        })
+        self.files().try_for_each(BoundColumn::check)
     }
 
     /// What the rows of each column are.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn_npy_core::{Ahead, Result};
+use burn_npy_core::Result;
 
 use crate::batcher::same_dataset;
 use crate::bound::{Bound, BoundColumn, Gathered};
@@ -14,8 +14,6 @@ use crate::row::Row;
 const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Gathers rows of datasets whose columns `bound` gives. There must be at least one row.
-///
-/// The files of a dataset are checked once.
 pub(crate) fn gather(
     rows: &[Row],
     bound: impl Fn(&Row) -> Result<Arc<Bound>>,
@@ -46,7 +44,6 @@ fn gather_in_order(
     for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
         let bound = bound(&rows[places[0]])?;
         bound.expect_kinds(&kinds)?;
-        bound.check()?;
         indices.clear();
         indices.extend(places.iter().map(|place| rows[*place].index));
         for (column, buffer) in bound.columns.iter().zip(&mut buffers) {
@@ -76,11 +73,11 @@ fn gather_to(
         let start = places[0] * row_bytes;
         if places[places.len() - 1] - places[0] + 1 == places.len() {
             let out = &mut out[start..][..rows.len() * row_bytes];
-            column.gather_into(rows, Ahead::default(), out)?;
+            column.gather_into(rows, out)?;
             continue;
         }
         let gathered = &mut scratch[..rows.len() * row_bytes];
-        column.gather_into(rows, Ahead::default(), gathered)?;
+        column.gather_into(rows, gathered)?;
         for (row, place) in gathered.chunks_exact(row_bytes.max(1)).zip(places) {
             out[place * row_bytes..][..row_bytes].copy_from_slice(row);
         }

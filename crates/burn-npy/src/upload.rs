@@ -15,7 +15,8 @@ use std::sync::{Arc, OnceLock};
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::kind::{Basic, TensorKind};
 use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor, TensorData};
-use burn_npy_core::{ByteTable, Column, Result};
+use burn_npy_core::internal::{self, ByteTable};
+use burn_npy_core::{Column, Result};
 
 use crate::dtype::tensor_dtype;
 
@@ -92,7 +93,7 @@ impl Widen {
 
     fn new(column: &Column, packed: bool) -> Result<Option<Self>> {
         let dtype = tensor_dtype(column.dtype())?;
-        Ok(column.byte_table()?.map(|table| Self {
+        Ok(internal::byte_table(column)?.map(|table| Self {
             table,
             dtype,
             packed,

@@ -1,6 +1,6 @@
 //! A short description of a dataset, by which a saved state knows it again.
 
-use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result};
+use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
 use super::hex;
@@ -134,8 +134,8 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let mut hash = FNV_START;
     column.check()?;
     // Of a large file, nothing around these rows is wanted: to read ahead of each took 150 ms.
-    column.advise(true);
-    column.readahead(&rows);
+    internal::advise(column, true);
+    internal::readahead(column, &rows);
     for row in rows {
         // One at a time: a row may be large.
         row_bytes.set_len(column.row_bytes());
@@ -149,7 +149,7 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
         }
         hash = fnv(hash, middle(row_bytes.as_slice(), HASHED / count));
     }
-    column.advise(false);
+    internal::advise(column, false);
     Ok(hash)
 }
 
