@@ -16,7 +16,7 @@ use super::draw::Draw;
 use super::error::{Cause, Failure, SharedError};
 use super::meter::Spent;
 use crate::batcher::{Assemble, NpyBatcher};
-use crate::bound::{Advice, Bound, Gathered, RowKind};
+use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
@@ -25,7 +25,7 @@ use crate::{NpyDataset, Result};
 pub(crate) enum Loaded<O> {
     /// Memory of the host, which one thread turns into tensors, the consumer's or an uploader: a
     /// CubeCL stream with its memory pool belongs to a thread.
-    Host(Gathered),
+    Host(HostBatch),
     /// A whole batch, made by a batcher that we know nothing of. Tensors are large, and this is
     /// moved several times.
     Batch(Box<O>),
@@ -131,17 +131,17 @@ fn assemble<O>(
 pub(crate) struct Direct<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
-    bound: Arc<Bound>,
+    layout: Arc<BatchLayout>,
     device: Device,
 }
 
 impl<O: 'static> Direct<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         Ok(Self {
-            bound: batcher
+            layout: batcher
                 .gather
                 .bind(dataset.shared_columns(), &device)?
-                .alone,
+                .single,
             dataset,
             batcher,
             device,
@@ -170,31 +170,29 @@ impl<O: 'static> Direct<O> {
 
 impl<O: Send + 'static> Source<O> for Direct<O> {
     fn item_bytes(&self) -> Option<usize> {
-        Some(self.bound.row_bytes())
+        Some(self.layout.row_bytes())
     }
 
     fn scattered(&self) -> Vec<String> {
-        let columns = self.bound.columns.iter();
-        let scattered = columns.filter(|bound| bound.column.is_scattered());
-        scattered.map(|bound| bound.name.clone()).collect()
+        self.layout.scattered()
     }
 
     fn advise(&self, random: bool) {
-        self.bound.advise(random);
+        self.layout.advise(random);
     }
 
     fn rows_ahead(&self) -> usize {
-        self.bound.rows_ahead()
+        self.layout.readahead_rows()
     }
 
     fn announce(&self, info: &BatchInfo) {
         let mut rows = Vec::new();
         self.rows(info.rows(), &mut rows);
-        self.bound.announce(&rows);
+        self.layout.readahead(&rows);
     }
 
     fn waits_for_storage(&self) -> bool {
-        self.bound.rows_ahead() > 0
+        self.layout.readahead_rows() > 0
     }
 
     fn is_gather(&self) -> bool {
@@ -222,14 +220,14 @@ impl<O: Send + 'static> Source<O> for Direct<O> {
         rows: &mut Vec<usize>,
         give: &mut dyn FnMut(Loaded<O>),
     ) -> bool {
-        if !self.bound.has_runs() {
+        if !self.layout.supports_runs() {
             return false;
         }
         let (items, ends) = draw.all();
         let rows = self.rows_of(items, rows);
         let gather = || -> Result<()> {
-            self.bound.check()?;
-            let all = self.bound.gather(self.batcher.gather.pool(), rows, &[])?;
+            self.layout.check()?;
+            let all = self.layout.gather(self.batcher.gather.pool(), rows, &[])?;
             let mut start = 0;
             for end in ends {
                 give(Loaded::Host(all.part(start..end)));
@@ -266,11 +264,11 @@ impl<O: Send + 'static> Direct<O> {
         let (rows, ahead) = rows.split_at(info.rows().len());
         // The files are looked at before each run of batches, which are made in one go.
         if !std::mem::replace(checked, true) {
-            self.bound.check().map_err(Failure::from)?;
+            self.layout.check().map_err(Failure::from)?;
         }
         let gather = |rows: &[usize], ahead: &[usize]| -> std::result::Result<_, Failure> {
             let pool = self.batcher.gather.pool();
-            guarded("gather", || self.bound.gather(pool, rows, ahead))?.map_err(Failure::from)
+            guarded("gather", || self.layout.gather(pool, rows, ahead))?.map_err(Failure::from)
         };
         let failure = match gather(rows, ahead) {
             Ok(data) => return Ok(Loaded::Host(data)),
@@ -327,9 +325,9 @@ impl<I: 'static, O: 'static> General<I, O> {
     }
 
     /// A batch, if its tensors have the dtypes and shapes of the rows of the first batch.
-    fn like_the_first(&self, gathered: Gathered) -> Result<Loaded<O>> {
-        let bound = gathered.bound();
-        bound.expect_kinds(self.kinds.get_or_init(|| bound.kinds()))?;
+    fn like_the_first(&self, gathered: HostBatch) -> Result<Loaded<O>> {
+        let layout = gathered.layout();
+        layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
         Ok(Loaded::Host(gathered))
     }
 
@@ -391,7 +389,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for General<I, O> {
                     pass: self.pass.load(Ordering::Relaxed),
                     random: self.random.load(Ordering::Relaxed),
                 });
-                let gather = |rows: &[Row]| -> std::result::Result<Gathered, Failure> {
+                let gather = |rows: &[Row]| -> std::result::Result<HostBatch, Failure> {
                     guarded("gather", || npy.gather.rows(rows, &self.device, advice))?
                         .map_err(Failure::from)
                 };

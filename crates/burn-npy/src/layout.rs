@@ -1,4 +1,4 @@
-//! Columns that fit the tensors of a batch, and what is gathered of them.
+//! The columns of a batch as they become tensors, and their rows in host memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,40 +8,42 @@ use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, Tenso
 use burn_npy_core::{Column, DType, Error, ErrorKind, Result, gather_columns, internal};
 
 use crate::pool::{Pool, PooledBuffer};
-use crate::upload::{Upload, Widen};
+use crate::upload::{DeviceLut, Upload};
 
-/// Columns that are known to fit their tensors.
+/// The columns of a batch, in the order of its tensors, which they are known to fit.
 #[derive(Debug)]
-pub(crate) struct Bound {
-    pub(crate) columns: Vec<BoundColumn>,
-    /// For which pass the system was told last in what order rows are gathered.
+pub(crate) struct BatchLayout {
+    pub(crate) columns: Vec<BatchColumn>,
+    /// The last pass that advised the system.
     advised: AtomicU64,
 }
 
 /// In what order a pass gathers rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Advice {
-    /// The pass, as a number that no other has.
+    /// The pass, as a number that no other pass has.
     pub(crate) pass: u64,
     pub(crate) random: bool,
 }
 
+/// A column of a batch.
 #[derive(Clone, Debug)]
-pub(crate) struct BoundColumn {
+pub(crate) struct BatchColumn {
     pub(crate) name: String,
     /// The column as it is gathered.
     pub(crate) column: Column,
-    /// That of the tensor.
+    /// The dtype of the tensor.
     pub(crate) dtype: TensorDType,
     /// The dtype of the device, if the batcher casts to it.
     pub(crate) cast_to: Option<DType>,
-    /// What is left to the device.
-    pub(crate) widen: Option<Arc<Widen>>,
+    /// The conversion, if the device does it.
+    pub(crate) lut: Option<Arc<DeviceLut>>,
     /// Whether no column before this one is in the same file.
     pub(crate) new_file: bool,
 }
 
-impl BoundColumn {
+impl BatchColumn {
+    /// Copies rows into `out`.
     pub(crate) fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
         self.column
             .gather(rows, out)
@@ -76,7 +78,7 @@ impl BoundColumn {
             .map_err(|error| error.in_column(&self.name))
     }
 
-    /// Memory for so many rows.
+    /// Memory for `rows` rows.
     pub(crate) fn buffer(&self, pool: &Arc<Pool>, rows: usize) -> Result<PooledBuffer> {
         let too_large = || Error::new(ErrorKind::Overflow, "a batch beyond all memory");
         pool.take(self.buffer_len(rows).ok_or_else(too_large)?)
@@ -85,12 +87,12 @@ impl BoundColumn {
 
     fn buffer_len(&self, rows: usize) -> Option<usize> {
         let bytes = rows.checked_mul(self.column.row_bytes())?;
-        Some(self.widen.as_ref().map_or(bytes, |w| w.buffer_len(bytes)))
+        Some(self.lut.as_ref().map_or(bytes, |lut| lut.buffer_len(bytes)))
     }
 
-    /// Rows as they lie in memory, if that is how they are uploaded.
+    /// Rows where they lie in memory, if they can be uploaded from there.
     fn borrow(&self, rows: Range<usize>) -> Result<Option<bytes::Bytes>> {
-        let takes = |bytes: &[u8]| self.widen.as_ref().is_none_or(|widen| widen.takes(bytes));
+        let takes = |bytes: &[u8]| self.lut.as_ref().is_none_or(|lut| lut.takes(bytes));
         let shared = internal::borrow(&self.column, rows);
         let Some(shared) = shared.filter(|shared| takes(shared.as_ref())) else {
             return Ok(None);
@@ -103,15 +105,15 @@ impl BoundColumn {
         let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
         let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
         let shape: Shape = shape.collect();
-        match &self.widen {
-            Some(widen) => widen.upload(bytes, shape),
+        match &self.lut {
+            Some(lut) => lut.upload(bytes, shape),
             None => TensorData::from_bytes(bytes, shape, self.dtype).into(),
         }
     }
 }
 
-impl Bound {
-    pub(crate) fn new(columns: Vec<BoundColumn>) -> Self {
+impl BatchLayout {
+    pub(crate) fn new(columns: Vec<BatchColumn>) -> Self {
         Self {
             columns,
             advised: AtomicU64::new(0),
@@ -120,10 +122,8 @@ impl Bound {
 
     /// The size of a row in bytes as it is uploaded, over all columns.
     pub(crate) fn row_bytes(&self) -> usize {
-        self.columns
-            .iter()
-            .map(|bound| bound.column.row_bytes())
-            .sum()
+        let columns = self.columns.iter();
+        columns.map(|column| column.column.row_bytes()).sum()
     }
 
     /// Gathers rows into memory of a pool, or borrows them where they lie one after the other in
@@ -134,7 +134,7 @@ impl Bound {
         pool: &Arc<Pool>,
         rows: &[usize],
         next_rows: &[usize],
-    ) -> Result<Gathered> {
+    ) -> Result<HostBatch> {
         let columns = self.columns.iter();
         let borrowed: Vec<Option<bytes::Bytes>> = match range_of(rows) {
             Some(range) => columns
@@ -143,7 +143,7 @@ impl Bound {
             None => vec![None; columns.len()],
         };
         let columns = self.columns.iter().zip(&borrowed);
-        let copied: Vec<&BoundColumn> = columns
+        let copied: Vec<&BatchColumn> = columns
             .filter_map(|(column, borrowed)| borrowed.is_none().then_some(column))
             .collect();
         let buffers = copied.iter().map(|column| column.buffer(pool, rows.len()));
@@ -151,6 +151,7 @@ impl Bound {
         let pairs = copied.iter().zip(&mut buffers);
         let mut pairs: Vec<_> = pairs
             .map(|(column, buffer)| {
+                // A buffer may be longer than its rows.
                 let len = rows.len() * column.column.row_bytes();
                 (&column.column, &mut buffer.as_mut_slice()[..len])
             })
@@ -160,24 +161,22 @@ impl Bound {
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
-        Ok(Gathered::new(self.clone(), memory.collect(), rows.len()))
+        Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()))
     }
 
-    /// Whether parts of a buffer for several batches are as good as buffers of their own.
-    pub(crate) fn has_runs(&self) -> bool {
-        self.columns.iter().all(|bound| {
-            let row_bytes = bound.column.row_bytes();
-            bound.buffer_len(1) == Some(row_bytes)
-        })
+    /// Whether several batches can be gathered into one buffer, of which each takes a part.
+    pub(crate) fn supports_runs(&self) -> bool {
+        let mut columns = self.columns.iter();
+        columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
     }
 
     /// Tells the system in what order rows will be gathered.
     pub(crate) fn advise(&self, random: bool) {
         self.files()
-            .for_each(|bound| internal::advise(&bound.column, random));
+            .for_each(|column| internal::advise(&column.column, random));
     }
 
-    /// The same, once a pass.
+    /// As [`advise`](Self::advise), once for each pass.
     pub(crate) fn advise_once(&self, advice: Advice) {
         if self.advised.load(Ordering::Relaxed) != advice.pass {
             self.advised.store(advice.pass, Ordering::Relaxed);
@@ -185,47 +184,52 @@ impl Bound {
         }
     }
 
-    /// How many rows before the gather they should be announced; 0 if that does nothing for any
-    /// column.
-    pub(crate) fn rows_ahead(&self) -> usize {
-        let of_each = self
-            .columns
-            .iter()
-            .map(|bound| internal::readahead_rows(&bound.column));
-        of_each.max().unwrap_or(0)
+    /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called; 0 if it
+    /// does nothing for any column.
+    pub(crate) fn readahead_rows(&self) -> usize {
+        let columns = self.columns.iter();
+        let rows = columns.map(|column| internal::readahead_rows(&column.column));
+        rows.max().unwrap_or(0)
     }
 
-    /// Tells the system which rows will be gathered soon.
-    pub(crate) fn announce(&self, rows: &[usize]) {
-        for bound in &self.columns {
-            internal::readahead(&bound.column, rows);
+    /// Asks the system to read rows that will be gathered soon.
+    pub(crate) fn readahead(&self, rows: &[usize]) {
+        for column in &self.columns {
+            internal::readahead(&column.column, rows);
         }
     }
 
     /// The first column of each file.
-    fn files(&self) -> impl Iterator<Item = &BoundColumn> {
-        self.columns.iter().filter(|bound| bound.new_file)
+    fn files(&self) -> impl Iterator<Item = &BatchColumn> {
+        self.columns.iter().filter(|column| column.new_file)
     }
 
-    /// Looks whether the files are still those that were opened.
+    /// Checks that the files are still those that were opened, as [`gather`](Self::gather) does.
     pub(crate) fn check(&self) -> Result<()> {
-        self.files().try_for_each(BoundColumn::check)
+        self.files().try_for_each(BatchColumn::check)
     }
 
-    /// What the rows of each column are.
+    /// The names of the columns whose rows lie scattered in their files.
+    pub(crate) fn scattered(&self) -> Vec<String> {
+        let columns = self.columns.iter();
+        let scattered = columns.filter(|column| column.column.is_scattered());
+        scattered.map(|column| column.name.clone()).collect()
+    }
+
+    /// The dtype and shape of the rows of each column.
     pub(crate) fn kinds(&self) -> Vec<RowKind> {
-        let kind = |bound: &BoundColumn| RowKind {
-            dtype: bound.dtype,
-            shape: bound.column.row_shape().to_vec(),
+        let kind = |column: &BatchColumn| RowKind {
+            dtype: column.dtype,
+            shape: column.column.row_shape().to_vec(),
         };
         self.columns.iter().map(kind).collect()
     }
 
-    /// Rows of several datasets go into one tensor, and into the batches of one loader, only if
-    /// they are alike.
+    /// An error if the rows are not of these kinds: rows of several datasets share a tensor, and
+    /// the batches of a loader, only if they are.
     pub(crate) fn expect_kinds(&self, expected: &[RowKind]) -> Result<()> {
-        for (bound, expected) in self.columns.iter().zip(expected) {
-            let (dtype, shape) = (bound.dtype, bound.column.row_shape());
+        for (column, expected) in self.columns.iter().zip(expected) {
+            let (dtype, shape) = (column.dtype, column.column.row_shape());
             if (dtype, shape) == (expected.dtype, &*expected.shape) {
                 continue;
             }
@@ -238,8 +242,8 @@ impl Bound {
                     expected.dtype, expected.shape
                 ),
             );
-            let error = error.in_column(&bound.name);
-            return Err(match bound.column.array().file() {
+            let error = error.in_column(&column.name);
+            return Err(match column.column.array().file() {
                 Some(file) => error.in_file(file),
                 None => error,
             });
@@ -255,82 +259,77 @@ pub(crate) struct RowKind {
     shape: Vec<usize>,
 }
 
-/// The rows of a batch in the memory of the host, or those of one of several batches that were
-/// gathered together.
+/// The rows of a batch in host memory: all of what was gathered, or a part of it where several
+/// batches were gathered together.
 ///
 /// It becomes uploads only where tensors are made: what is made on one thread and dropped on
 /// another costs more.
 #[derive(Clone, Debug)]
-pub(crate) struct Gathered {
-    of: Arc<Together>,
+pub(crate) struct HostBatch {
+    layout: Arc<BatchLayout>,
+    /// The memory of each column, which parts share.
+    columns: Arc<[bytes::Bytes]>,
+    /// How many rows were gathered.
+    gathered: usize,
+    /// The rows of the batch among them.
     rows: Range<usize>,
 }
 
-#[derive(Debug)]
-struct Together {
-    bound: Arc<Bound>,
-    columns: Vec<bytes::Bytes>,
-    rows: usize,
-}
-
-impl Gathered {
-    /// All of so many rows.
-    pub(crate) fn new(bound: Arc<Bound>, columns: Vec<bytes::Bytes>, rows: usize) -> Self {
-        let of = Together {
-            bound,
-            columns,
-            rows,
-        };
+impl HostBatch {
+    /// All of `rows` rows, in memory for each column of a layout.
+    pub(crate) fn new(layout: Arc<BatchLayout>, columns: Arc<[bytes::Bytes]>, rows: usize) -> Self {
         Self {
-            of: Arc::new(of),
+            layout,
+            columns,
+            gathered: rows,
             rows: 0..rows,
         }
     }
 
-    /// Some of the rows. To pass each small batch through the gather costs more than its rows.
+    /// Some of the rows that were gathered.
     pub(crate) fn part(&self, rows: Range<usize>) -> Self {
         Self {
-            of: self.of.clone(),
             rows,
+            ..self.clone()
         }
     }
 
-    /// What was gathered from.
-    pub(crate) fn bound(&self) -> &Bound {
-        &self.of.bound
+    /// The columns that were gathered.
+    pub(crate) fn layout(&self) -> &BatchLayout {
+        &self.layout
     }
 
     /// How many bytes go to the device.
     pub(crate) fn bytes(&self) -> usize {
-        let columns = self.of.bound.columns.iter().zip(&self.of.columns);
-        columns
-            .map(|(bound, bytes)| self.range(bound, bytes).len())
-            .sum()
+        self.ranges().map(|(_, _, range)| range.len()).sum()
     }
 
     /// What is uploaded of each column.
     pub(crate) fn uploads(&self) -> impl Iterator<Item = Upload> {
-        let columns = self.of.bound.columns.iter().zip(&self.of.columns);
-        columns.map(|(bound, bytes)| {
-            let part = bytes.slice(self.range(bound, bytes));
-            bound.upload(part, self.rows.len())
-        })
+        self.ranges()
+            .map(|(column, memory, range)| column.upload(memory.slice(range), self.rows.len()))
     }
 
-    fn range(&self, bound: &BoundColumn, bytes: &bytes::Bytes) -> Range<usize> {
-        // A buffer may be longer than its rows.
-        if self.rows == (0..self.of.rows) {
-            return 0..bytes.len();
-        }
-        let row_bytes = bound.column.row_bytes();
-        self.rows.start * row_bytes..self.rows.end * row_bytes
+    /// Each column with its memory, and where the rows are in it.
+    fn ranges(&self) -> impl Iterator<Item = (&BatchColumn, &bytes::Bytes, Range<usize>)> {
+        let columns = self.layout.columns.iter().zip(&*self.columns);
+        columns.map(|(column, memory)| {
+            let row_bytes = column.column.row_bytes();
+            let range = if self.rows == (0..self.gathered) {
+                // It may be longer than its rows, and is uploaded whole.
+                0..memory.len()
+            } else {
+                self.rows.start * row_bytes..self.rows.end * row_bytes
+            };
+            (column, memory, range)
+        })
     }
 }
 
 /// The rows as a range, if each follows the one before it.
 fn range_of(rows: &[usize]) -> Option<Range<usize>> {
     let (first, last) = (*rows.first()?, *rows.last()?);
-    // Most batches that are shuffled are told by their ends.
+    // The ends tell for most shuffled batches.
     let may_be = last.checked_sub(first) == Some(rows.len() - 1);
     let follow = || rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     (may_be && follow()).then(|| first..last + 1)
