@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
 use burn_npy::{Convert, DType, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, write_npy};

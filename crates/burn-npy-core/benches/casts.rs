@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use burn_npy_core::{Ahead, Array, Buffer, Column, Convert, DType, Permutation, Result};
+use burn_npy_core::{Array, Buffer, Column, Convert, DType, Permutation, Result, gather_columns};
 
 const BATCH: usize = 256;
 const CODES: [&str; 20] = [
@@ -108,11 +108,8 @@ fn epoch(column: &Column, order: &[usize], out: &mut Buffer) -> Result<f64> {
         let (of, rest) = left.split_at(BATCH.min(left.len()));
         left = rest;
         out.set_len(of.len() * column.row_bytes());
-        let ahead = Ahead {
-            rows: rest,
-            ..Ahead::default()
-        };
-        column.gather_ahead(of, ahead, out.as_mut_slice())?;
+        let mut columns = [(column, out.as_mut_slice())];
+        gather_columns(&mut columns, of, rest).map_err(|(_, error)| error)?;
         std::hint::black_box(&mut *out);
     }
     Ok(start.elapsed().as_secs_f64())

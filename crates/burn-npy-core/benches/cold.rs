@@ -11,8 +11,8 @@
 //! and stops after some time: it reads megabytes around each row, which the next turn would have to
 //! wait for, and of a file that fits into memory it would soon have everything.
 //!
-//! `warm/<file>/<row>/<way>`: the same file in memory, to see what announcements cost where they
-//! gain nothing.
+//! `warm/<file>/<row>/<way>`: the same file in memory, to see what readahead costs where it gains
+//! nothing.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -28,12 +28,12 @@ use disk::{BATCH, WAYS};
 /// What a way reads in one turn, at most.
 const TURN: usize = 512 << 20;
 
-/// Ways to read a file that is in memory, in pairs without and with announcements.
+/// Ways to read a file that is in memory, in pairs without and with readahead.
 const WARM: [&str; 4] = [
     "mapped",
-    "mapped-announced",
+    "mapped-readahead",
     "positioned",
-    "positioned-announced",
+    "positioned-readahead",
 ];
 
 fn main() -> Result<()> {
@@ -98,7 +98,7 @@ fn main() -> Result<()> {
             }
         }
         let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
-        println!("{:40} {:>10} {:>17}", "id", "rows/s", "x not announced");
+        println!("{:40} {:>10} {:>17}", "id", "rows/s", "x no readahead");
         for (i, (way, rate)) in WARM.iter().zip(&medians).enumerate() {
             let id = format!("warm/{case}/{way}");
             println!("{id:40} {rate:>10.0} {:>17.2}", rate / medians[i - i % 2]);

@@ -2,16 +2,16 @@
 //!
 //! `cargo bench -p burn-npy-core --bench gather [-- --quick]`
 //!
-//! The ids are `gather/<workload>/<who>`: `column` is [`Column::gather_ahead`] with the order
-//! given, `order` the same with the order drawn. They run in turn.
+//! The ids are `gather/<workload>/<who>`: `column` is [`gather_columns`] with the order given,
+//! `order` the same with the order drawn. They run in turn.
 
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
 use burn_npy_core::{
-    Ahead, Array, Buffer, Column, Convert, DType, Element, Permutation, Result, WriteElement,
-    write_npy,
+    Array, Buffer, Column, Convert, DType, Element, Permutation, Result, WriteElement,
+    gather_columns, write_npy,
 };
 use ndarray::{Array1, Array2};
 
@@ -65,21 +65,14 @@ impl Workload {
             while !left.is_empty() {
                 let (of, rest) = left.split_at(BATCH.min(left.len()));
                 left = rest;
-                let ahead = Ahead {
-                    rows: rest,
-                    columns: &[&self.labels],
-                    asked: false,
-                };
-                let asked = Ahead {
-                    asked: true,
-                    ..Ahead::default()
-                };
                 let [features, labels] = &mut *out;
                 features.set_len(of.len() * self.features.row_bytes());
                 labels.set_len(of.len() * 8);
-                self.features
-                    .gather_ahead(of, ahead, features.as_mut_slice())?;
-                self.labels.gather_ahead(of, asked, labels.as_mut_slice())?;
+                let mut columns = [
+                    (&self.features, features.as_mut_slice()),
+                    (&self.labels, labels.as_mut_slice()),
+                ];
+                gather_columns(&mut columns, of, rest).map_err(|(_, error)| error)?;
                 black_box(&mut *out);
             }
         }

@@ -1,10 +1,10 @@
 //! A column: an array seen as rows, with what happens to a row on its way out.
 
+mod batch;
 mod bytes;
 mod gather;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis};
 
@@ -13,12 +13,10 @@ use crate::convert::Stages;
 use crate::format::header;
 use crate::format::item::Numbers;
 use crate::storage::Storage;
-use crate::stores::Stores;
-use crate::sweep::Sweep;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
+pub use batch::gather_columns;
 pub use bytes::ByteTable;
-pub use gather::Ahead;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -45,9 +43,6 @@ pub struct Column {
     stages: Stages,
     /// Whether the user vouches that the file stays as it is.
     unchanging: bool,
-    sweep: Arc<Sweep>,
-    /// How batches are stored; shared by clones as well.
-    stores: Arc<Stores>,
 }
 
 /// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
@@ -92,20 +87,6 @@ impl Column {
         Self::of_axes(array.clone(), 1, 0, array.axes())
     }
 
-    pub(crate) fn sweep(&self) -> &Sweep {
-        &self.sweep
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_stores(&mut self, stores: Stores) {
-        self.stores = Arc::new(stores);
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_sweep(&mut self, sweep: Sweep) {
-        self.sweep = Arc::new(sweep);
-    }
-
     fn of_axes(
         array: Array,
         rows: usize,
@@ -122,8 +103,6 @@ impl Column {
             axes,
             stages: Stages::new(numbers.dtype),
             unchanging: false,
-            sweep: Arc::default(),
-            stores: Arc::default(),
             array,
         })
     }
@@ -306,7 +285,7 @@ impl Column {
         Ok(self)
     }
 
-    /// Vouches that the file behind the column stays as it is, so that its rows can be [borrowed](Self::borrow).
+    /// Vouches that the file behind the column stays as it is, so that its rows can be borrowed.
     ///
     /// # Safety
     ///
@@ -321,7 +300,7 @@ impl Column {
     /// Rows that lie one after the other in memory, without a copy: if the array is in memory, or in a mapped file that
     /// somebody [vouches for](Self::assume_unchanged), its numbers are in the byte order of the machine and aligned, and
     /// nothing is to happen to them. None otherwise, and for rows that are not there.
-    pub fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
+    pub(crate) fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
         let storage = self.array.storage();
         let stays = storage.owned_bytes().is_some() || self.unchanging;
         let source = self.rows_in_memory().filter(|_| stays)?;
@@ -352,13 +331,13 @@ impl Column {
     }
 
     /// Whether [`check`](Self::check) of two columns looks at the same open file.
-    pub fn shares_file_with(&self, other: &Self) -> bool {
+    pub(crate) fn shares_file_with(&self, other: &Self) -> bool {
         self.array.storage().same(other.array.storage())
     }
 
     /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
     /// in a large file, or in the order of the file, so that it does.
-    pub fn advise(&self, random: bool) {
+    pub(crate) fn advise(&self, random: bool) {
         self.array.storage().advise(random);
     }
 
@@ -386,7 +365,6 @@ impl Column {
                 format!("the column is {}, asked for {}", self.dtype(), T::DTYPE),
             )));
         }
-        self.check()?;
         let too_large = || {
             let message = format!("{} rows do not fit into memory", rows.len());
             self.array.locate(Error::new(ErrorKind::Overflow, message))

@@ -54,8 +54,8 @@ impl<'a> Rows<'a> {
 
     #[inline(always)]
     fn start(&self, row: usize) -> *const u8 {
-        let start = self.bytes.as_ptr();
-        start.wrapping_add(self.first + row * self.stride)
+        let offset = row.wrapping_mul(self.stride).wrapping_add(self.first);
+        self.bytes.as_ptr().wrapping_add(offset)
     }
 
     /// Asks for the first cache lines of a row, into a cache of some level. To ask once more for the last of them, which a row
@@ -81,7 +81,7 @@ impl<'a> Rows<'a> {
     }
 
     /// In how many cache lines a row is at the most.
-    fn lines(&self) -> usize {
+    fn max_lines(&self) -> usize {
         // Rows begin at all places of a line that are so far apart.
         let apart = 1 << self.stride.trailing_zeros().min(LINE.trailing_zeros());
         let last = LINE - apart + self.start(0) as usize % apart;
@@ -106,86 +106,84 @@ fn prefetch<const LEVEL: u8>(line: *const u8) {
     let _ = line;
 }
 
-/// Which rows are copied, and what is asked for meanwhile.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+/// Which rows are copied, and what is prefetched meanwhile.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Schedule<'a> {
     /// The rows that are copied.
-    pub(crate) of: &'a [usize],
-    /// Those that come later.
-    pub(crate) ahead: &'a [usize],
-    /// Places that have something for the same rows, which is copied next.
-    pub(crate) also: &'a [Rows<'a>],
-    /// Whether the rows were asked for before.
-    pub(crate) asked: bool,
-    /// Whether what becomes of them is stored past the caches.
-    pub(crate) past_caches: bool,
+    pub(crate) rows: &'a [usize],
+    /// The rows that are copied next. They change no result, so they need not exist.
+    pub(crate) next: &'a [usize],
+    /// Where other columns have the same rows, which are copied after these.
+    pub(crate) others: &'a [Rows<'a>],
+    /// Whether the rows were among the [`others`](Self::others) of a column before.
+    pub(crate) prefetched: bool,
+    /// Whether the result is stored past the caches.
+    pub(crate) non_temporal: bool,
 }
 
-impl<'a> Wanted<'a> {
-    pub(crate) fn only(of: &'a [usize]) -> Self {
+impl<'a> Schedule<'a> {
+    /// Rows that are in a near cache, so nothing is prefetched.
+    pub(crate) fn cached(rows: &'a [usize]) -> Self {
         Self {
-            of,
-            ahead: &[],
-            also: &[],
-            asked: false,
-            past_caches: false,
+            rows,
+            ..Self::default()
         }
     }
 
-    /// Asks for rows that come later than the one at `i`.
+    /// Prefetches rows that come later than the one at `i`.
     #[inline(always)]
-    fn prefetch(&self, rows: Rows<'_>, i: usize, far: usize) {
+    fn prefetch(&self, source: Rows<'_>, i: usize, far: usize) {
         let later = i + far;
-        let of = self.of.get(later);
-        if let Some(&row) = of.or_else(|| self.ahead.get(later - self.of.len())) {
-            self.ask::<2>(rows, row);
+        let row = self.rows.get(later);
+        if let Some(&row) = row.or_else(|| self.next.get(later - self.rows.len())) {
+            self.prefetch_row::<2>(source, row);
         }
-        if let Some(&row) = self.of.get(i + far / NEAR) {
-            self.ask::<1>(rows, row);
+        if let Some(&row) = self.rows.get(i + far / NEAR) {
+            self.prefetch_row::<1>(source, row);
         }
     }
 
     #[inline(always)]
-    fn ask<const LEVEL: u8>(&self, rows: Rows<'_>, row: usize) {
-        rows.prefetch::<LEVEL>(row);
-        for also in self.also {
-            also.prefetch::<LEVEL>(row);
+    fn prefetch_row<const LEVEL: u8>(&self, source: Rows<'_>, row: usize) {
+        source.prefetch::<LEVEL>(row);
+        for other in self.others {
+            other.prefetch::<LEVEL>(row);
         }
     }
 
     /// How many rows later is far.
     #[inline(always)]
-    fn far(&self, rows: Rows<'_>) -> usize {
-        (FAR_BYTES / rows.row_bytes.max(1)).clamp(NEAR, FAR)
+    fn far(&self, source: Rows<'_>) -> usize {
+        (FAR_BYTES / source.row_bytes.max(1)).clamp(NEAR, FAR)
     }
 
-    /// Rows, those that come a part of the way to `far` later, and those that come so far later, in three pieces; without the last
-    /// rows, if it is not known what comes after them.
+    /// The rows in three parts, each with the rows that come `far / NEAR` and `far` later. The last
+    /// rows are left out if it is not known what comes after them.
     fn parts(&self, far: usize) -> [[&'a [usize]; 3]; 3] {
-        let (of, near) = (self.of, far / NEAR);
+        let (rows, near) = (self.rows, far / NEAR);
         let mut parts = [[&[][..]; 3]; 3];
-        if let Some(most) = of.len().checked_sub(far) {
-            parts[0] = [&of[..most], &of[near..][..most], &of[far..]];
-            if let Some(ahead) = self.ahead.get(..far) {
-                let (first, last) = ahead.split_at(far - near);
-                let of = &of[most..];
-                parts[1] = [&of[..far - near], &of[near..], first];
-                parts[2] = [&of[far - near..], &ahead[..near], last];
+        if let Some(most) = rows.len().checked_sub(far) {
+            parts[0] = [&rows[..most], &rows[near..][..most], &rows[far..]];
+            if let Some(next) = self.next.get(..far) {
+                let (first, last) = next.split_at(far - near);
+                let rows = &rows[most..];
+                parts[1] = [&rows[..far - near], &rows[near..], first];
+                parts[2] = [&rows[far - near..], &next[..near], last];
             }
         }
         parts
     }
 
-    /// If the rows are short, in how many lines they are, and the other place that is asked for, a line each; the rows
-    /// if there is none.
-    fn short(&self, rows: Rows<'a>) -> Option<(usize, Rows<'a>)> {
-        let also = match self.also {
-            [] => rows,
-            [also] if also.lines() == 1 => *also,
+    /// If the rows are short: how many cache lines they take, and the one other column that is
+    /// prefetched, a line for each row; the rows themselves if there is none.
+    fn short(&self, source: Rows<'a>) -> Option<(usize, Rows<'a>)> {
+        let other = match self.others {
+            [] => source,
+            [other] if other.max_lines() == 1 => *other,
             _ => return None,
         };
-        let lines = rows.lines();
-        (lines <= SHORT).then_some((lines, also))
+        let lines = source.max_lines();
+        (lines <= SHORT).then_some((lines, other))
     }
 }
 
@@ -196,17 +194,17 @@ impl<'a> Wanted<'a> {
 /// side by side: hence a loop of its own for those, with nothing in it that can be left out. A macro, since the body of
 /// a closure is not compiled for the instructions that its caller may use.
 macro_rules! for_short_rows {
-    ($rows:expr, $wanted:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {{
-        let (rows, wanted): (Rows<'_>, Wanted<'_>) = ($rows, $wanted);
+    ($rows:expr, $schedule:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {{
+        let (rows, schedule): (Rows<'_>, Schedule<'_>) = ($rows, $schedule);
         let mut done = 0;
-        if let Some((lines, also)) = wanted.short(rows) {
-            for [of, near, far] in wanted.parts(wanted.far(rows)) {
+        if let Some((lines, other)) = schedule.short(rows) {
+            for [of, near, far] in schedule.parts(schedule.far(rows)) {
                 let places = $out[done * $len..][..of.len() * $len].chunks_exact_mut($len);
                 for (($place, &row), (&near, &far)) in places.zip(of).zip(near.iter().zip(far)) {
                     rows.prefetch_short::<2>(far, lines);
-                    prefetch::<2>(also.start(far));
+                    prefetch::<2>(other.start(far));
                     rows.prefetch_short::<1>(near, lines);
-                    prefetch::<1>(also.start(near));
+                    prefetch::<1>(other.start(near));
                     let $row = rows.row(row);
                     $do;
                 }
@@ -223,16 +221,16 @@ use for_short_rows;
 #[inline(always)]
 fn for_other_rows<T>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     done: usize,
     out: &mut [T],
     len: usize,
     mut f: impl FnMut(&[u8], &mut [T]),
 ) {
-    let far = wanted.far(rows);
+    let far = schedule.far(rows);
     let places = out[done * len..].chunks_exact_mut(len);
-    for ((i, place), &row) in (done..).zip(places).zip(&wanted.of[done..]) {
-        wanted.prefetch(rows, i, far);
+    for ((i, place), &row) in (done..).zip(places).zip(&schedule.rows[done..]) {
+        schedule.prefetch(rows, i, far);
         f(rows.row(row), place);
     }
 }
@@ -283,8 +281,8 @@ macro_rules! compiled_for {
         mod $module {
             use super::convert::{self, Cast, Pod, Scalar};
             use super::guard::{self, Guarded};
-            use super::{Rows, Wanted, widen_f16c};
-            use crate::stream;
+            use super::{Rows, Schedule, widen_f16c};
+            use crate::non_temporal;
 
             #[target_feature(enable = $features)]
             pub(super) fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
@@ -312,21 +310,21 @@ macro_rules! compiled_for {
             {
                 let widen = |halves| widen_f16c(halves);
                 convert::stream_row::<S, T>(row, out, f, widen, |line, to| {
-                    stream::$store(line, to)
+                    non_temporal::$store(line, to)
                 });
             }
 
             #[target_feature(enable = $features)]
             pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
                 rows: Rows<'_>,
-                wanted: Wanted<'_>,
+                schedule: Schedule<'_>,
                 out: &mut [T],
                 f: impl Fn(T) -> T + Copy,
             ) -> usize
             where
                 f32: Cast<T>,
             {
-                convert::short_rows::<S, T>(rows, wanted, out, f, |halves| widen_f16c(halves))
+                convert::short_rows::<S, T>(rows, schedule, out, f, |halves| widen_f16c(halves))
             }
         }
     };
@@ -356,7 +354,7 @@ fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
 /// The loops for what training is fed with, compiled for the best instructions that the machine has.
 fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
 ) where
@@ -367,28 +365,28 @@ fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
             // SAFETY: the machine has just been seen to have these instructions.
-            let done = unsafe { avx2::short_rows::<S, T>(rows, wanted, out, f) };
+            let done = unsafe { avx2::short_rows::<S, T>(rows, schedule, out, f) };
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
             // SAFETY: as above.
             let past = |row: &[u8], out: &mut [T]| unsafe { avx2::stream_row::<S, T>(row, out, f) };
-            let row: &dyn Fn(&[u8], &mut [T]) = if wanted.past_caches { &past } else { &row };
-            convert::other_rows(rows, wanted, done, out, row_len, row);
+            let row: &dyn Fn(&[u8], &mut [T]) = if schedule.non_temporal { &past } else { &row };
+            convert::other_rows(rows, schedule, done, out, row_len, row);
         }
         Level::Portable => {
             // Where that is all there is.
             let done = match cfg!(target_arch = "x86_64") {
                 true => 0,
-                false => convert::short_rows::<S, T>(rows, wanted, out, f, convert::widen),
+                false => convert::short_rows::<S, T>(rows, schedule, out, f, convert::widen),
             };
             let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, f, convert::widen);
-            convert::other_rows(rows, wanted, done, out, row_len, &row);
+            convert::other_rows(rows, schedule, done, out, row_len, &row);
         }
     }
 }
 
 /// The same for casts to what is seldom a batch of many numbers: a call more a row, and less to compile.
-fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [T])
+fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [T])
 where
     f32: Cast<T>,
 {
@@ -398,22 +396,22 @@ where
         Level::Avx2 => {
             // SAFETY: as above.
             let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
-            match wanted.past_caches {
-                true => convert::stream_tiles(rows, wanted, out, row_len, &row),
-                false => convert::other_rows(rows, wanted, 0, out, row_len, &row),
+            match schedule.non_temporal {
+                true => convert::stream_tiles(rows, schedule, out, row_len, &row),
+                false => convert::other_rows(rows, schedule, 0, out, row_len, &row),
             }
         }
         Level::Portable => {
             let row =
                 |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x, convert::widen);
-            convert::other_rows(rows, wanted, 0, out, row_len, &row);
+            convert::other_rows(rows, schedule, 0, out, row_len, &row);
         }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{FAR, Level, NEAR, Wanted};
+    use super::{FAR, Level, NEAR, Schedule};
     use std::cell::Cell;
 
     thread_local! {
@@ -442,11 +440,11 @@ pub(crate) mod tests {
             for behind in 0..30 {
                 for far in NEAR..=FAR {
                     let (of, ahead) = all[..len + behind].split_at(len);
-                    let wanted = Wanted {
-                        ahead,
-                        ..Wanted::only(of)
+                    let schedule = Schedule {
+                        next: ahead,
+                        ..Schedule::cached(of)
                     };
-                    let parts = wanted.parts(far);
+                    let parts = schedule.parts(far);
                     let [of, near, later] = [0, 1, 2].map(|i| parts.map(|part| part[i]).concat());
                     let most = match len < far {
                         true => 0,

@@ -54,7 +54,6 @@
 //! one by a process that has the file mapped for writing is seen only from its first write to each
 //! page on.
 
-mod announce;
 mod array;
 mod buffer;
 mod column;
@@ -65,22 +64,23 @@ mod element;
 mod error;
 mod format;
 mod gather;
+#[doc(hidden)]
+pub mod internal;
 mod limits;
 pub mod ml_dtypes;
+mod non_temporal;
 mod npz;
 mod numpy_file;
 mod order;
+mod readahead;
 mod storage;
-mod stores;
-mod stream;
-mod sweep;
 mod table;
 mod write;
 mod zip;
 
 pub use array::{Array, OpenOptions};
 pub use buffer::Buffer;
-pub use column::{Ahead, ByteTable, Column, SharedRows};
+pub use column::{Column, gather_columns};
 pub use convert::Convert;
 pub use dtype::{ByteOrder, DType, Layout};
 pub use element::Element;

@@ -54,9 +54,7 @@ fn reader() {
     let mut lines = std::io::stdin().lines();
     println!();
     loop {
-        let gathered = column
-            .check()
-            .and_then(|()| column.gather(&rows, out.as_mut_slice()));
+        let gathered = column.gather(&rows, out.as_mut_slice());
         let found: &[u32] = bytemuck::cast_slice(out.as_slice());
         match gathered {
             Err(error) => return println!("ended {} {error}", error.kind()),

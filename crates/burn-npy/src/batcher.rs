@@ -7,17 +7,17 @@ use std::sync::Arc;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
 use burn::tensor::kind::Kind;
-use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result};
+use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result, internal};
 
-use crate::bindings::Fit;
-use crate::bound::{Advice, Bound, BoundColumn, Gathered};
 use crate::dataset::listed;
 use crate::dtype::{check_float, check_kind, device_dtype, tensor_dtype};
+use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
+use crate::layouts::Layouts;
 use crate::mixed;
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
 use crate::tensors::{Assembled, Batch, TensorSpec};
-use crate::upload::{Upload, Widen};
+use crate::upload::{DeviceLut, Upload};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
 ///
@@ -231,24 +231,24 @@ pub(crate) struct Gather {
 
 impl Gather {
     /// Looks the columns up and checks that they fit, and sees how they are uploaded.
-    pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Fit> {
-        let among_others = self.bind_converted(columns, device)?;
-        let mut alone = among_others.clone();
-        for bound in &mut alone {
+    pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Layouts> {
+        let mixed = self.bind_converted(columns, device)?;
+        let mut single = mixed.clone();
+        for column in &mut single {
             if self.convert_on_device
-                && let Some(widen) = Widen::of(&bound.column, device)?
+                && let Some(lut) = DeviceLut::of(&column.column, device)?
             {
-                bound.column = bound.column.clone().unconverted();
-                bound.widen = Some(Arc::new(widen));
+                column.column = column.column.clone().unconverted();
+                column.lut = Some(Arc::new(lut));
             }
         }
-        Ok(Fit {
-            alone: Arc::new(Bound::new(alone)),
-            among_others: Arc::new(Bound::new(among_others)),
+        Ok(Layouts {
+            single: Arc::new(BatchLayout::new(single)),
+            mixed: Arc::new(BatchLayout::new(mixed)),
         })
     }
 
-    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Vec<BoundColumn>> {
+    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Vec<BatchColumn>> {
         let names = self.names.as_deref().unwrap_or(columns.names());
         if names.len() != self.specs.len() {
             return Err(Error::new(
@@ -262,7 +262,7 @@ impl Gather {
                 ),
             ));
         }
-        let mut bound: Vec<BoundColumn> = Vec::new();
+        let mut bound: Vec<BatchColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
             let column = columns.get(name)?;
             let column = self.fit(name, column, spec, device).map_err(|error| {
@@ -272,14 +272,16 @@ impl Gather {
                     None => error,
                 }
             })?;
-            let new_file = !bound.iter().any(|b| b.column.shares_file_with(&column));
+            let new_file = !bound
+                .iter()
+                .any(|b| internal::share_file(&b.column, &column));
             let cast_to = self.dtypes == Dtypes::Device;
-            bound.push(BoundColumn {
+            bound.push(BatchColumn {
                 cast_to: cast_to.then_some(column.dtype()),
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
                 column,
-                widen: None,
+                lut: None,
                 new_file,
             });
         }
@@ -331,28 +333,27 @@ impl Gather {
         rows: &[Row],
         device: &Device,
         advice: Option<Advice>,
-    ) -> Result<Gathered> {
+    ) -> Result<HostBatch> {
         let Some(first) = rows.first() else {
             return Err(Error::new(ErrorKind::Usage, "a batch without rows"));
         };
         let name = format!("{device:?}");
-        let fit = |row: &Row| -> Result<Fit> {
+        let layouts_of = |row: &Row| -> Result<Layouts> {
             let columns = &row.columns;
             let make = || self.bind(columns, device);
-            let fit = columns.bindings.of(self, &name, make)?;
+            let layouts = columns.layouts.get(self, &name, make)?;
             if let Some(advice) = advice {
                 // It goes to the files, which are the same for both.
-                fit.among_others.advise_once(advice);
+                layouts.mixed.advise_once(advice);
             }
-            Ok(fit)
+            Ok(layouts)
         };
         if rows.iter().all(|row| same_dataset(row, first)) {
-            let bound = fit(first)?.alone;
-            bound.check()?;
+            let layout = layouts_of(first)?.single;
             let indices: Vec<usize> = rows.iter().map(|row| row.index).collect();
-            return bound.gather(&self.pool, &indices, &[]);
+            return layout.gather(&self.pool, &indices);
         }
-        mixed::gather(rows, |row| Ok(fit(row)?.among_others), &self.pool)
+        mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {

@@ -71,10 +71,10 @@
 //! name in Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
-mod bindings;
-mod bound;
 mod dataset;
 mod dtype;
+mod layout;
+mod layouts;
 mod loader;
 mod mixed;
 mod pool;

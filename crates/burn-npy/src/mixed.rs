@@ -2,85 +2,79 @@
 
 use std::sync::Arc;
 
-use burn_npy_core::{Ahead, Result};
+use burn_npy_core::Result;
 
 use crate::batcher::same_dataset;
-use crate::bound::{Bound, BoundColumn, Gathered};
+use crate::layout::{BatchColumn, BatchLayout, HostBatch};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::Row;
 
-/// How many bytes of rows are gathered at a time that do not lie next to each other in the batch:
-/// they are still in a near cache when they are copied to their places.
+/// The size in bytes of the memory for rows that are not neighbours in the batch: from there they
+/// are copied to their places while they are in a near cache.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Gathers rows of datasets whose columns `bound` gives. There must be at least one row.
-///
-/// The files of a dataset are checked once.
+/// Gathers rows of datasets, whose layouts `layout` gives. There must be at least one row.
 pub(crate) fn gather(
     rows: &[Row],
-    bound: impl Fn(&Row) -> Result<Arc<Bound>>,
+    layout: impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
-) -> Result<Gathered> {
+) -> Result<HostBatch> {
     let places: Vec<usize> = (0..rows.len()).collect();
     let mut by_dataset = places.clone();
-    // It is stable, so the rows of a dataset stay in their order.
+    // The sort is stable, so the rows of a dataset stay in their order.
     by_dataset.sort_by_key(|place| Arc::as_ptr(&rows[*place].columns));
-    gather_in_order(rows, &by_dataset, &bound, pool)
-        // If several rows fail, it is the first of the batch that is told.
-        .or_else(|_| gather_in_order(rows, &places, &bound, pool))
+    gather_in_order(rows, &by_dataset, &layout, pool)
+        // If several rows fail, the error is that of the first in the batch.
+        .or_else(|_| gather_in_order(rows, &places, &layout, pool))
 }
 
-/// Gathers the rows at the places, those of one dataset that follow each other together.
+/// Gathers the rows at the places, neighbours of one dataset together.
 fn gather_in_order(
     rows: &[Row],
     places: &[usize],
-    bound: &impl Fn(&Row) -> Result<Arc<Bound>>,
+    layout: &impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
-) -> Result<Gathered> {
-    let first = bound(&rows[0])?;
+) -> Result<HostBatch> {
+    let first = layout(&rows[0])?;
     let kinds = first.kinds();
     let buffers = first.columns.iter().map(|it| it.buffer(pool, rows.len()));
     let mut buffers: Vec<PooledBuffer> = buffers.collect::<Result<_>>()?;
     let mut scratch = pool.take(SCRATCH_BYTES)?;
     let mut indices = Vec::new();
     for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
-        let bound = bound(&rows[places[0]])?;
-        bound.expect_kinds(&kinds)?;
-        bound.check()?;
+        let layout = layout(&rows[places[0]])?;
+        layout.expect_kinds(&kinds)?;
         indices.clear();
         indices.extend(places.iter().map(|place| rows[*place].index));
-        for (column, buffer) in bound.columns.iter().zip(&mut buffers) {
+        for (column, buffer) in layout.columns.iter().zip(&mut buffers) {
             let (out, scratch) = (buffer.as_mut_slice(), scratch.as_mut_slice());
             gather_to(column, &indices, places, out, scratch)?;
         }
     }
     let columns = buffers.into_iter().map(PooledBuffer::into_shared);
-    Ok(Gathered::new(first, columns.collect(), rows.len()))
+    Ok(HostBatch::new(first, columns.collect(), rows.len()))
 }
 
-/// Gathers rows of a column to their places among those of the batch.
+/// Gathers rows of a column to their places in the batch.
 fn gather_to(
-    column: &BoundColumn,
+    column: &BatchColumn,
     rows: &[usize],
     places: &[usize],
     out: &mut [u8],
     scratch: &mut [u8],
 ) -> Result<()> {
     let row_bytes = column.column.row_bytes();
-    let per_turn = match scratch.len() / row_bytes.max(1) {
-        // Long rows go to their places one by one.
-        0 | 1 => 1,
-        many => many,
-    };
+    // Rows of which two do not fit go to their places one by one.
+    let per_turn = (scratch.len() / row_bytes.max(1)).max(1);
     for (rows, places) in rows.chunks(per_turn).zip(places.chunks(per_turn)) {
         let start = places[0] * row_bytes;
         if places[places.len() - 1] - places[0] + 1 == places.len() {
             let out = &mut out[start..][..rows.len() * row_bytes];
-            column.gather_into(rows, Ahead::default(), out)?;
+            column.gather_into(rows, out)?;
             continue;
         }
         let gathered = &mut scratch[..rows.len() * row_bytes];
-        column.gather_into(rows, Ahead::default(), gathered)?;
+        column.gather_into(rows, gathered)?;
         for (row, place) in gathered.chunks_exact(row_bytes.max(1)).zip(places) {
             out[place * row_bytes..][..row_bytes].copy_from_slice(row);
         }
@@ -199,7 +193,7 @@ mod tests {
                     all.extend(one);
                 }
             }
-            // What was bound for the first batch is there for the second.
+            // The second batch finds the layouts of the first.
             for _ in 0..2 {
                 let batch = batcher.try_batch(&rows, &device).unwrap();
                 assert_eq!(batch.0.dims(), [rows.len(), shape.0, shape.1]);
@@ -277,6 +271,6 @@ mod tests {
         });
         assert!(gone.iter().all(|gather| gather.strong_count() == 0));
         batch(&batcher, std::slice::from_ref(&stays));
-        assert!(stays.shared_columns().bindings.len() <= 2);
+        assert!(stays.shared_columns().layouts.len() <= 2);
     }
 }

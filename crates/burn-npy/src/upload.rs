@@ -15,7 +15,8 @@ use std::sync::{Arc, OnceLock};
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::kind::{Basic, TensorKind};
 use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor, TensorData};
-use burn_npy_core::{ByteTable, Column, Result};
+use burn_npy_core::internal::{self, ByteTable};
+use burn_npy_core::{Column, Result};
 
 use crate::dtype::tensor_dtype;
 
@@ -32,7 +33,7 @@ pub struct Upload {
     data: TensorData,
     /// What becomes of the data on the device, and in which shape; nothing if it is the tensor
     /// already.
-    widen: Option<(Arc<Widen>, Shape)>,
+    lut: Option<(Arc<DeviceLut>, Shape)>,
 }
 
 impl Upload {
@@ -51,8 +52,8 @@ impl Upload {
     where
         K: Basic + TensorKind + 'static,
     {
-        match self.widen {
-            Some((widen, shape)) => widen.on(device).widen(self.data, shape, device),
+        match self.lut {
+            Some((lut, shape)) => lut.on(device).look_up(self.data, shape, device),
             None => {
                 let dtype = self.data.dtype();
                 Tensor::from_data(self.data, (device, dtype))
@@ -64,22 +65,22 @@ impl Upload {
 impl From<TensorData> for Upload {
     /// Data that is uploaded as it is.
     fn from(data: TensorData) -> Self {
-        Self { data, widen: None }
+        Self { data, lut: None }
     }
 }
 
 /// How the bytes of a column become wider on one device.
 #[derive(Debug)]
-pub(crate) struct Widen {
+pub(crate) struct DeviceLut {
     table: ByteTable,
     dtype: TensorDType,
     /// Whether four bytes go up as one integer.
     packed: bool,
-    /// An [`OnDevice`], from the first batch on.
+    /// An [`LutCache`], from the first batch on.
     on_device: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
-impl Widen {
+impl DeviceLut {
     /// How the rows of a column are best uploaded, if that is otherwise than converted.
     pub(crate) fn of(column: &Column, device: &Device) -> Result<Option<Self>> {
         let stored = column.clone().unconverted().row_bytes();
@@ -92,7 +93,7 @@ impl Widen {
 
     fn new(column: &Column, packed: bool) -> Result<Option<Self>> {
         let dtype = tensor_dtype(column.dtype())?;
-        Ok(column.byte_table()?.map(|table| Self {
+        Ok(internal::byte_table(column)?.map(|table| Self {
             table,
             dtype,
             packed,
@@ -123,20 +124,20 @@ impl Widen {
         };
         Upload {
             data: TensorData::from_bytes(bytes, [len], dtype),
-            widen: Some((self.clone(), shape)),
+            lut: Some((self.clone(), shape)),
         }
     }
 
-    fn on<K: Basic + TensorKind + 'static>(&self, device: &Device) -> &OnDevice<K> {
+    fn on<K: Basic + TensorKind + 'static>(&self, device: &Device) -> &LutCache<K> {
         self.on_device
-            .get_or_init(|| Box::new(OnDevice::<K>::new(self, device)))
+            .get_or_init(|| Box::new(LutCache::<K>::new(self, device)))
             .downcast_ref()
             .expect("a column is of one kind")
     }
 }
 
 /// What lies on the device as long as the batcher is bound to it.
-struct OnDevice<K: Basic + TensorKind> {
+struct LutCache<K: Basic + TensorKind> {
     /// The results for each byte, channel by channel.
     values: Tensor<2, K>,
     /// By how much a packed integer is shifted for each of its bytes.
@@ -145,24 +146,24 @@ struct OnDevice<K: Basic + TensorKind> {
     inner: usize,
 }
 
-impl<K: Basic + TensorKind> OnDevice<K> {
-    fn new(widen: &Widen, device: &Device) -> Self {
-        let table = &widen.table;
+impl<K: Basic + TensorKind> LutCache<K> {
+    fn new(lut: &DeviceLut, device: &Device) -> Self {
+        let table = &lut.table;
         let values = TensorData::from_bytes_vec(
             table.values.as_slice().to_vec(),
             [table.channels, BYTES],
-            widen.dtype,
+            lut.dtype,
         );
         // The first byte is the lowest: no device is big-endian.
         let shifts = || Tensor::from_data([[0, 8, 16, 24]], (device, TensorDType::I32));
         Self {
-            values: Tensor::from_data(values, (device, widen.dtype)),
-            shifts: widen.packed.then(shifts),
+            values: Tensor::from_data(values, (device, lut.dtype)),
+            shifts: lut.packed.then(shifts),
             inner: table.inner,
         }
     }
 
-    fn widen<const D: usize>(
+    fn look_up<const D: usize>(
         &self,
         data: TensorData,
         shape: Shape,
@@ -231,10 +232,10 @@ mod tests {
     /// The rows by way of a device of any kind, and as they are gathered.
     fn both_ways<K: Basic + TensorKind + 'static>(column: &Column, packed: bool) -> [Vec<u8>; 2] {
         let pool = Arc::new(Pool::default());
-        let widen = Arc::new(Widen::new(column, packed).unwrap().unwrap());
+        let lut = Arc::new(DeviceLut::new(column, packed).unwrap().unwrap());
         let stored = column.clone().unconverted();
         let len = ROWS.len() * stored.row_bytes();
-        let mut buffer = pool.take(widen.buffer_len(len)).unwrap();
+        let mut buffer = pool.take(lut.buffer_len(len)).unwrap();
         // What a buffer held before must not matter.
         buffer.as_mut_slice().fill(0xa5);
         stored
@@ -243,8 +244,8 @@ mod tests {
         let mut shape = vec![ROWS.len()];
         shape.extend(column.row_shape());
         let bytes = Bytes::from_shared(buffer.into_shared(), AllocationProperty::Other);
-        let upload = widen.upload(bytes, shape.clone().into());
-        assert_eq!(upload.bytes(), widen.buffer_len(len));
+        let upload = lut.upload(bytes, shape.clone().into());
+        assert_eq!(upload.bytes(), lut.buffer_len(len));
         let tensor = upload.into_tensor::<3, K>(&Device::flex());
         assert_eq!(tensor.dims()[..], shape);
         let mut gathered = pool.take(ROWS.len() * column.row_bytes()).unwrap();
@@ -291,6 +292,6 @@ mod tests {
     #[test]
     fn a_cpu_gets_what_it_always_got() {
         let column = column((4, 16, 16), &Convert::to(DType::F32), |i| i as u8);
-        assert!(Widen::of(&column, &Device::flex()).unwrap().is_none());
+        assert!(DeviceLut::of(&column, &Device::flex()).unwrap().is_none());
     }
 }

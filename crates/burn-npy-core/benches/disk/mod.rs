@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use burn_npy_core::{
-    Access, Array, Buffer, Column, OpenOptions, Permutation, Result, append_npy, write_npy,
+    Access, Array, Buffer, Column, OpenOptions, Permutation, Result, append_npy, internal,
+    write_npy,
 };
 use ndarray::Array2;
 use rustix::fs::{Advice, fadvise};
@@ -25,8 +26,8 @@ pub(crate) fn ahead(row_bytes: usize) -> usize {
 /// last.
 pub(crate) const WAYS: &[&str] = &[
     "mapped-naive",
-    "mapped-announced",
-    "positioned-announced",
+    "mapped-readahead",
+    "positioned-readahead",
     "pread-fadvise",
     #[cfg(target_os = "linux")]
     "io_uring",
@@ -44,9 +45,9 @@ pub(crate) fn open(way: &str, path: &Path, row_bytes: usize) -> Result<Box<dyn R
         "mapped-naive" => Box::new(Ours::open(path, Access::Mapped, false, false)?),
         // Only for files that are in memory.
         "mapped" => Box::new(Ours::open(path, Access::Mapped, true, false)?),
-        "mapped-announced" => Box::new(Ours::open(path, Access::Mapped, true, true)?),
+        "mapped-readahead" => Box::new(Ours::open(path, Access::Mapped, true, true)?),
         "positioned" => Box::new(Ours::open(path, Access::Positioned, true, false)?),
-        "positioned-announced" => Box::new(Ours::open(path, Access::Positioned, true, true)?),
+        "positioned-readahead" => Box::new(Ours::open(path, Access::Positioned, true, true)?),
         "pread-fadvise" => Box::new(Pread::open(path, row_bytes)),
         #[cfg(target_os = "linux")]
         "io_uring" => Box::new(uring::Uring::open(path, row_bytes)),
@@ -56,23 +57,23 @@ pub(crate) fn open(way: &str, path: &Path, row_bytes: usize) -> Result<Box<dyn R
 
 struct Ours {
     column: Column,
-    /// How many batches behind the one that is gathered are announced, if any.
+    /// How many batches after the gathered one are read ahead, if any.
     ahead: Option<usize>,
-    /// The first batch that was not announced.
-    announced: usize,
+    /// The first batch that was not read ahead.
+    next: usize,
     out: Buffer,
 }
 
 impl Ours {
-    fn open(path: &Path, access: Access, random: bool, announces: bool) -> Result<Self> {
+    fn open(path: &Path, access: Access, random: bool, readahead: bool) -> Result<Self> {
         let options = OpenOptions::new().access(access);
         let column = Column::new(Array::open_with(path, options)?)?;
-        column.advise(random);
+        internal::advise(&column, random);
         Ok(Self {
             out: Buffer::zeroed(BATCH * column.row_bytes())?,
-            ahead: announces.then(|| column.rows_ahead().div_ceil(BATCH)),
+            ahead: readahead.then(|| internal::readahead_rows(&column).div_ceil(BATCH)),
             column,
-            announced: 0,
+            next: 0,
         })
     }
 }
@@ -81,13 +82,12 @@ impl Reader for Ours {
     fn read(&mut self, batches: &[Vec<usize>], at: usize) -> &[u8] {
         if let Some(ahead) = self.ahead {
             let soon = batches.len().min(at + 1 + ahead);
-            for rows in &batches[self.announced..soon] {
-                self.column.announce(rows);
+            for rows in &batches[self.next..soon] {
+                internal::readahead(&self.column, rows);
             }
-            self.announced = soon;
+            self.next = soon;
         }
         let out = self.out.as_mut_slice();
-        self.column.check().expect("nobody writes to the file");
         self.column
             .gather(&batches[at], out)
             .expect("the rows are there");

@@ -119,7 +119,6 @@ fn elements(array: &Array) -> Result<Elements> {
         rows.extend(start..column.rows().min(start + per_chunk));
         buffer.set_len(rows.len() * column.row_bytes());
         let bytes = buffer.as_mut_slice();
-        column.check()?;
         column.gather(&rows, bytes)?;
         if ByteOrder::NATIVE == ByteOrder::Big {
             bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);

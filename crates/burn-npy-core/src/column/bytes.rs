@@ -35,21 +35,7 @@ impl Column {
     /// # Errors
     ///
     /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the allocator refuses.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use burn_npy_core::{Column, Convert, DType};
-    ///
-    /// # fn main() -> burn_npy_core::Result<()> {
-    /// let half = Convert::to(DType::F32).divide(2.0);
-    /// let column = Column::new(vec![1_u8, 3, 5].into())?.convert(&half)?;
-    /// let table = column.byte_table()?.expect("bytes that are converted");
-    /// assert_eq!(&table.values.as_slice()[4 * 3..][..4], 1.5_f32.to_ne_bytes());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn byte_table(&self) -> Result<Option<ByteTable>> {
+    pub(crate) fn byte_table(&self) -> Result<Option<ByteTable>> {
         let guarded = |stage: &Stage| stage.guard != Guard::None;
         if self.numbers.dtype.size() != 1
             || self.stages.stages.is_empty()

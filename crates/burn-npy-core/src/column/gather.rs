@@ -1,9 +1,11 @@
 //! How rows leave a column: from memory in one pass, else by way of a block that was read.
 
 use super::Column;
+use super::batch::gather_columns;
 use crate::array::swap_bytes;
 use crate::convert::{Guard, Stage};
-use crate::gather::{self, Misfit, Pieces, Rows, Wanted, Why};
+use crate::gather::{self, Misfit, Pieces, Rows, Schedule, Why};
+use crate::non_temporal;
 use crate::storage::Storage;
 use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
 
@@ -15,72 +17,47 @@ const READ_BYTES: usize = 1 << 20;
 /// How many rows that lie scattered are gathered at a time: so many that those of one piece share
 /// pages of memory, and so few that their places in the block are still in the cache for the next.
 const SCATTERED_ROWS: usize = 512;
-/// How many rows of the next batch are asked for.
-const LOOK_AHEAD: usize = 32;
-/// Up to which size of a row other columns are asked for together with it.
-const SMALL_ROW: usize = 512;
-/// How many such columns there can be.
-const MOST_ALSO: usize = 4;
-
-/// What is gathered next: it is asked for from memory while a gather goes on. It changes no result.
-///
-/// A shuffled gather waits for memory more than for anything else, and the first rows of a batch, which nobody has asked
-/// for, wait longest.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ahead<'a> {
-    /// The first rows of the batch after this one; a few are enough.
-    pub rows: &'a [usize],
-    /// Other columns of which the same rows are gathered.
-    pub columns: &'a [&'a Column],
-    /// Whether these rows were asked for already, since this column was one of those [`columns`](Self::columns).
-    pub asked: bool,
-}
-
 impl Column {
     /// Copies rows, converted, one after the other into `out`, in the byte order of the machine.
     ///
-    /// The caller runs [`check`](Self::check) before, once for all columns of a file.
+    /// [`gather_columns`](crate::gather_columns) does it for several columns at once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Row`] if a row is outside the array, [`ErrorKind::Changed`] if a file that is read by
-    /// position changed meanwhile, and what the file system says.
+    /// [`ErrorKind::Row`] if a row is outside the array, [`ErrorKind::Changed`] if the file is no
+    /// longer the one that was opened, [`ErrorKind::Value`] if a cast cannot keep a value, and what
+    /// the file system says.
     ///
     /// # Panics
     ///
     /// Panics if `out` is not `rows.len()` times [`row_bytes`](Self::row_bytes) long, or not aligned
-    /// for the dtype; a [`Buffer`](crate::Buffer) always is.
+    /// for the dtype; a [`Buffer`] always is.
     pub fn gather(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
-        self.gather_ahead(rows, Ahead::default(), out)
+        gather_columns(&mut [(self, out)], rows, &[]).map_err(|(_, error)| error)
     }
 
-    /// As [`gather`](Self::gather), for one of several batches or columns: what comes next is asked for from memory
-    /// meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`gather`](Self::gather). Rows ahead that are not there are ignored.
-    ///
-    /// # Panics
-    ///
-    /// As [`gather`](Self::gather).
-    pub fn gather_ahead(&self, rows: &[usize], ahead: Ahead<'_>, out: &mut [u8]) -> Result<()> {
-        assert_eq!(out.len(), rows.len() * self.row_bytes(), "wrong length");
-        assert_eq!(
-            out.as_ptr().align_offset(self.dtype().size()),
-            0,
-            "not aligned"
-        );
-        if !gather::all_below(rows, self.rows())
-            // Which one, if it is so.
-            && let Some(row) = rows.iter().find(|row| **row >= self.rows())
-        {
-            return Err(self.array.locate(Error::new(
-                ErrorKind::Row,
-                format!("row {row} of {}", self.rows()),
-            )));
-        }
-        self.gather_inside(rows, ahead, out)
+    /// Panics if `out` is no memory for so many rows.
+    pub(super) fn expect_memory(&self, rows: usize, out: &[u8]) {
+        assert_eq!(out.len(), rows * self.row_bytes(), "wrong length");
+        let off = out.as_ptr().align_offset(self.dtype().size());
+        assert_eq!(off, 0, "not aligned");
+    }
+
+    /// An error if a row does not exist.
+    pub(super) fn expect_rows(&self, rows: &[usize]) -> Result<()> {
+        // Only if one does not exist it is searched for.
+        let missing = (!gather::all_below(rows, self.rows))
+            .then(|| rows.iter().find(|row| **row >= self.rows))
+            .flatten();
+        missing.map_or(Ok(()), |row| {
+            let message = format!("row {row} of {}", self.rows);
+            Err(self.array.locate(Error::new(ErrorKind::Row, message)))
+        })
+    }
+
+    /// Gathers rows that exist into memory that fits them.
+    pub(super) fn gather_turn(&self, schedule: Schedule<'_>, out: &mut [u8]) -> Result<()> {
+        self.gather_inside(schedule, out)
             .and_then(|()| self.array.storage().check_after_read())
             .map_err(|error| self.array.locate(error))
     }
@@ -113,101 +90,77 @@ impl Column {
     }
 
     /// The rows, if each is one piece of memory, in whatever byte order.
-    fn rows_of_pieces(&self) -> Option<Rows<'_>> {
+    pub(super) fn rows_of_pieces(&self) -> Option<Rows<'_>> {
         let source = self.contiguous_rows()?;
         let bytes = self.bytes_in_memory()?;
         Some(Rows { bytes, ..source })
     }
 
-    fn gather_inside<'r>(&self, rows: &'r [usize], ahead: Ahead<'r>, out: &mut [u8]) -> Result<()> {
+    fn gather_inside(&self, schedule: Schedule<'_>, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
         let Some(source) = self.rows_of_pieces() else {
-            return self.gather_loaded(rows, out, |of, _, block| {
-                self.load(of, block)?;
+            return self.gather_loaded(schedule, out, |schedule, block| {
+                self.load(schedule.rows, block)?;
                 if !self.is_native() {
                     swap_bytes(block, size);
                 }
                 Ok(())
             });
         };
-        let mut also = [source; MOST_ALSO];
-        let small = |column: &&&Column| column.rows == self.rows && !self.shares_lines_with(column);
-        let others = ahead.columns.iter().filter(small);
-        let others = others.filter_map(|column| column.rows_of_pieces());
-        let others = others.filter(|rows| (1..=SMALL_ROW).contains(&rows.row_bytes));
-        let mut count = 0;
-        for (slot, rows) in also.iter_mut().zip(others) {
-            (*slot, count) = (rows, count + 1);
-        }
-        let behind = &ahead.rows[..ahead.rows.len().min(LOOK_AHEAD)];
-        let behind = match behind.iter().all(|row| *row < self.rows) {
-            true => behind,
-            false => &[],
-        };
-        let wanted = |of, rest: &'r [usize], past_caches| Wanted {
-            of,
-            ahead: if rest.is_empty() { behind } else { rest },
-            also: &also[..count],
-            asked: ahead.asked,
-            past_caches,
-        };
         if !self.is_native() {
-            return self.gather_loaded(rows, out, |of, rest, block| {
-                gather::copy_swapped(source, wanted(of, rest, false), size, block);
+            return self.gather_loaded(schedule, out, |schedule, block| {
+                gather::copy_swapped(source, schedule, size, block);
                 Ok(())
             });
         }
         // A single step needs no blocks: nothing has to stay in the cache.
         let single = self.stages.is_single_pass();
-        let per_block = match single {
-            true => rows.len(),
-            false => (BLOCK_BYTES / self.row_bytes()).max(1),
+        let schedule = Schedule {
+            non_temporal: single && non_temporal::is_better(out.len()),
+            ..schedule
         };
-        let making = single.then(|| self.stores.begin(out.len()));
-        let past_caches = making.as_ref().is_some_and(|making| making.past_caches);
+        let per_block = if single {
+            schedule.rows.len()
+        } else {
+            (BLOCK_BYTES / self.row_bytes()).max(1)
+        };
         let mut scratch = Scratch::default();
-        self.blocks(rows, out, per_block, |of, rest, out| {
-            self.run_stages(source, wanted(of, rest, past_caches), out, &mut scratch)
-                .map_err(|misfit| self.misfit(of, misfit))
-        })?;
-        if let Some(making) = making {
-            self.stores.end(making);
-        }
-        Ok(())
+        self.blocks(schedule, out, per_block, |schedule, out| {
+            self.run_stages(source, schedule, out, &mut scratch)
+                .map_err(|misfit| self.misfit(schedule.rows, misfit))
+        })
     }
 
-    /// Rows that are brought into a block of memory first, in the byte order of the machine, by
-    /// `load`: it gets the rows, those behind them, and the block.
+    /// Gathers rows by way of a block of memory, into which `load` brings them in the byte order of
+    /// the machine.
     fn gather_loaded<'r>(
         &self,
-        rows: &'r [usize],
+        schedule: Schedule<'r>,
         out: &mut [u8],
-        mut load: impl FnMut(&'r [usize], &'r [usize], &mut [u8]) -> Result<()>,
+        mut load: impl FnMut(Schedule<'r>, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
         let stored_row = self.row_len() * self.numbers.dtype.size();
         let per_block = self.rows_per_block(stored_row.max(self.row_bytes()));
         // Nothing else happens to the rows, so they are loaded where they belong.
         if self.stages.stages.is_empty() {
-            return self.blocks(rows, out, per_block, load);
+            return self.blocks(schedule, out, per_block, load);
         }
-        let mut loaded = Buffer::zeroed(per_block.min(rows.len()) * stored_row)?;
+        let most = per_block.min(schedule.rows.len());
+        let mut loaded = Buffer::zeroed(most * stored_row)?;
         let loaded = loaded.as_mut_slice();
-        let numbers: Vec<_> = (0..per_block.min(rows.len())).collect();
+        let numbers: Vec<_> = (0..most).collect();
         let mut scratch = Scratch::default();
-        self.blocks(rows, out, per_block, |of, rest, out| {
-            let loaded = &mut loaded[..of.len() * stored_row];
-            load(of, rest, loaded)?;
-            let source = whole_rows(loaded, of.len());
-            self.run_stages(
-                source,
-                Wanted::only(&numbers[..of.len()]),
-                out,
-                &mut scratch,
-            )
-            .map_err(|misfit| self.misfit(of, misfit))
+        self.blocks(schedule, out, per_block, |schedule, out| {
+            let rows = schedule.rows;
+            let loaded = &mut loaded[..rows.len() * stored_row];
+            load(schedule, loaded)?;
+            let source = whole_rows(loaded, rows.len());
+            let schedule = Schedule::cached(&numbers[..rows.len()]);
+            self.run_stages(source, schedule, out, &mut scratch)
+                .map_err(|misfit| self.misfit(rows, misfit))
         })
     }
 
@@ -259,27 +212,27 @@ impl Column {
         Error::new(ErrorKind::Value, format!("{place} has {value}, but {why}"))
     }
 
-    /// Whether the rows of another column lie within those of this one, so that they come along.
-    fn shares_lines_with(&self, other: &Self) -> bool {
-        self.shares_file_with(other)
-            && self.array.data_offset() == other.array.data_offset()
-            && self.row_stride == other.row_stride
-            && self.row_stride <= SMALL_ROW
-    }
-
-    /// Calls `f` with blocks of rows, the rows behind them, and their part of `out`.
+    /// Calls `f` with blocks of the rows and their part of `out`.
     fn blocks<'r>(
         &self,
-        rows: &'r [usize],
+        schedule: Schedule<'r>,
         out: &mut [u8],
         per_block: usize,
-        mut f: impl FnMut(&'r [usize], &'r [usize], &mut [u8]) -> Result<()>,
+        mut f: impl FnMut(Schedule<'r>, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut left = rows;
+        let mut left = schedule.rows;
         for out in out.chunks_mut(per_block * self.row_bytes()) {
-            let (of, ahead) = left.split_at(out.len() / self.row_bytes());
-            f(of, ahead, out)?;
-            left = ahead;
+            let (rows, rest) = left.split_at(out.len() / self.row_bytes());
+            let next = if rest.is_empty() { schedule.next } else { rest };
+            f(
+                Schedule {
+                    rows,
+                    next,
+                    ..schedule
+                },
+                out,
+            )?;
+            left = rest;
         }
         Ok(())
     }
@@ -289,12 +242,12 @@ impl Column {
     fn run_stages(
         &self,
         source: Rows<'_>,
-        wanted: Wanted<'_>,
+        schedule: Schedule<'_>,
         out: &mut [u8],
         scratch: &mut Scratch,
     ) -> std::result::Result<(), (&Stage, Misfit)> {
         let Some((last, before)) = self.stages.stages.split_last() else {
-            gather::copy(source, wanted, out);
+            gather::copy(source, schedule, out);
             return Ok(());
         };
         let Scratch {
@@ -302,21 +255,21 @@ impl Column {
             next,
             clamped,
         } = scratch;
-        let count = wanted.of.len();
+        let count = schedule.rows.len();
         let len = |dtype: DType| count * self.row_len() * dtype.size();
         let numbers: Vec<_> = match before.is_empty() {
             true => Vec::new(),
             false => (0..count).collect(),
         };
-        let (mut rows, mut wanted) = (source, wanted);
+        let (mut rows, mut schedule) = (source, schedule);
         let mut made;
         for stage in before {
-            run_stage(stage, rows, wanted, room(next, len(stage.to)), clamped)?;
+            run_stage(stage, rows, schedule, room(next, len(stage.to)), clamped)?;
             std::mem::swap(current, next);
             made = &bytemuck::cast_slice(current)[..len(stage.to)];
-            (rows, wanted) = (whole_rows(made, count), Wanted::only(&numbers));
+            (rows, schedule) = (whole_rows(made, count), Schedule::cached(&numbers));
         }
-        run_stage(last, rows, wanted, out, clamped)
+        run_stage(last, rows, schedule, out, clamped)
     }
 
     /// How many of the last axes of a row follow each other without gaps, and the bytes of such a piece.
@@ -415,27 +368,27 @@ fn room(scratch: &mut Vec<u64>, len: usize) -> &mut [u8] {
 fn run_stage<'a>(
     stage: &'a Stage,
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     out: &mut [u8],
     clamped: &mut Vec<u64>,
 ) -> std::result::Result<(), (&'a Stage, Misfit)> {
     match stage.guard {
-        Guard::None => gather::convert(rows, wanted, stage, out),
+        Guard::None => gather::convert(rows, schedule, stage, out),
         Guard::Exact | Guard::Whole => {
-            gather::convert(rows, wanted, stage, out);
+            gather::convert(rows, schedule, stage, out);
             // The rows are in the cache now.
-            if let Some(misfit) = gather::first_misfit(rows, wanted.of, stage) {
+            if let Some(misfit) = gather::first_misfit(rows, schedule.rows, stage) {
                 return Err((stage, misfit));
             }
         }
         Guard::Clamp => {
-            let count = wanted.of.len();
+            let count = schedule.rows.len();
             let clamped = room(clamped, count * rows.row_bytes);
-            gather::copy(rows, wanted, clamped);
+            gather::copy(rows, schedule, clamped);
             gather::clamp(stage, clamped);
             let numbers: Vec<_> = (0..count).collect();
             let rows = whole_rows(clamped, count);
-            gather::convert(rows, Wanted::only(&numbers), stage, out);
+            gather::convert(rows, Schedule::cached(&numbers), stage, out);
         }
     }
     Ok(())

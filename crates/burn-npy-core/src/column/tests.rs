@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, Axis, s};
 
 use super::*;
 use crate::gather::tests::at_each_level;
-use crate::stores::Stores;
+use crate::non_temporal::tests::with_forced;
 use crate::{Access, Buffer, OpenOptions, write_npy};
 
 mod twin;
@@ -222,7 +222,7 @@ fn windows_are_rows_of_rows() {
     }
 }
 
-/// Large batches are stored past the caches, and those of a middle size either way.
+/// Large batches are stored past the caches.
 #[test]
 fn large_batches_are_those_of_small_ones() {
     let values = Array2::from_shape_fn((660, 5005), |(i, j)| (i * 31 + j * 7) as u8);
@@ -254,10 +254,8 @@ fn large_batches_are_those_of_small_ones() {
             parts.flat_map(|rows| gather::<u8>(column, rows)).collect()
         };
         let small = in_parts(&column, 26);
-        for past_caches in [true, false] {
-            let mut column = column.clone();
-            column.set_stores(Stores::always(past_caches));
-            assert!(small == in_parts(&column, 1));
+        for forced in [true, false] {
+            assert!(small == with_forced(forced, || in_parts(&column, 1)));
         }
     }
 }
@@ -314,13 +312,7 @@ fn short_rows_of_every_length() {
                 "{len} of {stride}"
             );
             let expected: Vec<i16> = expected.into_iter().map(i16::from).collect();
-            let mut out = Buffer::zeroed(rows * wide.row_bytes()).unwrap();
-            let ahead = Ahead {
-                columns: &[&labels],
-                ..Ahead::default()
-            };
-            wide.gather_ahead(&picks, ahead, out.as_mut_slice())
-                .unwrap();
+            let [out, _] = gather_both([&wide, &labels], &picks, &[]);
             let found = bytemuck::cast_slice::<u8, i16>(out.as_slice());
             assert!(found == expected, "{len} of {stride}");
         }
@@ -347,44 +339,77 @@ fn long_rows_of_every_length() {
     check(|i| i as f32);
 }
 
-/// What is asked for ahead changes nothing, wherever it is.
+/// Rows of several columns, gathered together.
+fn gather_both<const N: usize>(
+    columns: [&Column; N],
+    rows: &[usize],
+    next_rows: &[usize],
+) -> [Buffer; N] {
+    let memory = |column: &Column| Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+    let mut out = columns.map(memory);
+    let pairs = columns.into_iter().zip(&mut out);
+    let mut pairs: Vec<_> = pairs
+        .map(|(column, out)| (column, out.as_mut_slice()))
+        .collect();
+    gather_columns(&mut pairs, rows, next_rows).unwrap();
+    out
+}
+
+/// Columns that are gathered together are those that are gathered one by one, whatever is next.
 #[test]
-fn what_comes_next_changes_no_result() {
-    let features = Column::new(
-        Array2::from_shape_fn((50, 10), |(i, j)| i * 10 + j)
-            .mapv(|x| x as f64)
-            .into(),
-    );
-    let features = features.unwrap().convert(&Convert::to(DType::F32)).unwrap();
-    let labels = Column::new((0..50_i64).collect::<Vec<_>>().into()).unwrap();
-    let other = Column::new((0..5_i64).collect::<Vec<_>>().into()).unwrap();
-    let rows = [49, 0, 7, 7, 31];
-    for ahead in [&[][..], &[3, 4], &[49; 40], &[50, usize::MAX]] {
-        for asked in [false, true] {
-            let columns = [&labels, &other, &features, &labels, &labels, &labels];
-            let ahead = Ahead {
-                rows: ahead,
-                columns: &columns,
-                asked,
-            };
-            let mut out = Buffer::zeroed(5 * features.row_bytes()).unwrap();
-            features
-                .gather_ahead(&rows, ahead, out.as_mut_slice())
-                .unwrap();
-            assert_eq!(
-                bytemuck::cast_slice::<u8, f32>(out.as_slice()),
-                gather::<f32>(&features, &rows)
-            );
-            let mut out = Buffer::zeroed(5 * 8).unwrap();
-            labels
-                .gather_ahead(&rows, ahead, out.as_mut_slice())
-                .unwrap();
-            assert_eq!(
-                bytemuck::cast_slice::<u8, i64>(out.as_slice()),
-                [49, 0, 7, 7, 31]
-            );
+fn columns_together_are_the_same_as_alone() {
+    let count = 3000;
+    let table = Array2::from_shape_fn((count, 10), |(i, j)| (i * 10 + j) as f64);
+    let features = Column::new(table.clone().into()).unwrap();
+    let features = features.convert(&Convert::to(DType::F32)).unwrap();
+    let fortran = table.t().as_standard_layout().into_owned().reversed_axes();
+    let fortran = Column::new(fortran.into()).unwrap();
+    let long = Array2::from_shape_fn((count, 600), |(i, j)| (i * 3 + j) as u8);
+    let long = Column::new(long.into()).unwrap();
+    let labels = Column::new((0..count as i64).collect::<Vec<_>>().into()).unwrap();
+    let label = features.clone().slice(3..4).unwrap().squeeze().unwrap();
+    let rows: Vec<usize> = (0..count).map(|i| i * 1009 % count).collect();
+    for columns in [
+        [
+            &features, &labels, &label, &long, &fortran, &labels, &labels,
+        ],
+        [
+            &long, &label, &features, &labels, &features, &fortran, &labels,
+        ],
+        [&labels, &fortran, &label, &long, &features, &label, &long],
+    ] {
+        for rows in [&rows[..5], &rows[..1024], &rows[..1025], &rows, &[]] {
+            for next in [&[][..], &[3, 4], &[49; 40], &[count, usize::MAX]] {
+                let found = gather_both(columns, rows, next);
+                for (column, found) in columns.into_iter().zip(&found) {
+                    let mut alone = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
+                    column.gather(rows, alone.as_mut_slice()).unwrap();
+                    assert!(found.as_slice() == alone.as_slice());
+                }
+            }
         }
     }
+}
+
+#[test]
+fn the_column_that_fails_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    write_npy(&path, &ndarray::array![1_i64, 2, 3]).unwrap();
+    let file = Column::new(Array::open(&path).unwrap()).unwrap();
+    let floats = Column::new(vec![1.0, 2.0, f64::NAN].into()).unwrap();
+    let floats = floats.convert(&Convert::to(DType::I64)).unwrap();
+    let failure = |columns: [&Column; 2], rows: &[usize]| {
+        let [mut a, mut b] = [0; 2].map(|_| Buffer::zeroed(8 * rows.len()).unwrap());
+        let [x, y] = columns;
+        let mut pairs = [(x, a.as_mut_slice()), (y, b.as_mut_slice())];
+        let (index, error) = gather_columns(&mut pairs, rows, &[]).unwrap_err();
+        (index, error.kind())
+    };
+    assert_eq!(failure([&file, &floats], &[1, 2]), (1, ErrorKind::Value));
+    assert_eq!(failure([&floats, &file], &[1, 3]), (0, ErrorKind::Row));
+    std::fs::write(&path, b"another file").unwrap();
+    assert_eq!(failure([&floats, &file], &[0, 1]), (1, ErrorKind::Changed));
 }
 
 #[test]

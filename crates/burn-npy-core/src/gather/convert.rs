@@ -8,35 +8,35 @@ use half::{bf16, f16};
 
 use super::arithmetic::{Fused, arithmetic};
 use super::lookup::lookup;
-use super::{LINE, Level, ROW_BYTES, Rows, Wanted, for_other_rows, for_short_rows, prefetch};
+use super::{LINE, Level, ROW_BYTES, Rows, Schedule, for_other_rows, for_short_rows, prefetch};
 use super::{convert_fast, convert_small};
 use crate::DType;
 pub(super) use crate::convert::Cast;
 use crate::convert::{Arith, AsF32, Stage};
 pub(super) use crate::element::Scalar;
 use crate::element::{with_made, with_measured};
-use crate::stream::{self, Line};
+use crate::non_temporal::{self, Line};
 
 /// How much of a row is converted before more of it is asked for.
 const PIECE: usize = 256;
 
 /// Runs a stage over rows, which become one after the other `out`.
-pub(crate) fn convert(rows: Rows<'_>, wanted: Wanted<'_>, stage: &Stage, out: &mut [u8]) {
+pub(crate) fn convert(rows: Rows<'_>, schedule: Schedule<'_>, stage: &Stage, out: &mut [u8]) {
     if rows.row_bytes == 0 {
         return;
     }
     let fused = match (stage.to, stage.is_fused()) {
         (DType::F32, true) => with_measured!(stage.from, From => {
-            convert_float::<From, f32>(rows, wanted, stage, bytemuck::cast_slice_mut(out))
+            convert_float::<From, f32>(rows, schedule, stage, bytemuck::cast_slice_mut(out))
         }, unreachable!("only measurements are fused")),
         (DType::F64, true) => with_measured!(stage.from, From => {
-            convert_float::<From, f64>(rows, wanted, stage, bytemuck::cast_slice_mut(out))
+            convert_float::<From, f64>(rows, schedule, stage, bytemuck::cast_slice_mut(out))
         }, unreachable!("only measurements are fused")),
         (to, _) => {
             match &stage.table {
-                Some(table) => lookup(rows, wanted, table, out),
+                Some(table) => lookup(rows, schedule, table, out),
                 None => with_made!(stage.from, From => with_made!(to, To => {
-                    convert_small::<From, To>(rows, wanted, bytemuck::cast_slice_mut(out))
+                    convert_small::<From, To>(rows, schedule, bytemuck::cast_slice_mut(out))
                 }, unreachable!("a stage makes what can be made")), {
                     unreachable!("what cannot be made has a table")
                 }),
@@ -83,21 +83,21 @@ swapped!(u16, u32, u64);
 
 /// Copies rows one after the other to `out`, and reverses the bytes of each element of `size`
 /// bytes.
-pub(crate) fn copy_swapped(rows: Rows<'_>, wanted: Wanted<'_>, size: usize, out: &mut [u8]) {
+pub(crate) fn copy_swapped(rows: Rows<'_>, schedule: Schedule<'_>, size: usize, out: &mut [u8]) {
     if rows.row_bytes == 0 {
         return;
     }
     match size {
-        2 => convert_small::<Swapped<u16>, u16>(rows, wanted, bytemuck::cast_slice_mut(out)),
-        4 => convert_small::<Swapped<u32>, u32>(rows, wanted, bytemuck::cast_slice_mut(out)),
-        _ => convert_small::<Swapped<u64>, u64>(rows, wanted, bytemuck::cast_slice_mut(out)),
+        2 => convert_small::<Swapped<u16>, u16>(rows, schedule, bytemuck::cast_slice_mut(out)),
+        4 => convert_small::<Swapped<u32>, u32>(rows, schedule, bytemuck::cast_slice_mut(out)),
+        _ => convert_small::<Swapped<u64>, u64>(rows, schedule, bytemuck::cast_slice_mut(out)),
     }
 }
 
 /// Casts with the first arithmetic step fused into the loop; gives how many steps are done.
 fn convert_float<S: Scalar + Cast<T>, T: Fused>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     stage: &Stage,
     out: &mut [T],
 ) -> usize
@@ -107,12 +107,12 @@ where
     match &*stage.arith {
         [Arith::Multiply(a), Arith::Add(b), ..] => {
             let (a, b) = (T::from_f64(*a), T::from_f64(*b));
-            convert_fast::<S, T>(rows, wanted, out, move |x| x * a + b);
+            convert_fast::<S, T>(rows, schedule, out, move |x| x * a + b);
             2
         }
         [Arith::Multiply(a), ..] => {
             let a = T::from_f64(*a);
-            convert_fast::<S, T>(rows, wanted, out, move |x| x * a);
+            convert_fast::<S, T>(rows, schedule, out, move |x| x * a);
             1
         }
         [Arith::Divide(a), ..] => {
@@ -121,17 +121,17 @@ where
                 // Division by a constant, exact as `convert::divides_by_reciprocal` has seen, at a third of the cost.
                 true => {
                     let inverse = T::ONE / a;
-                    convert_fast::<S, T>(rows, wanted, out, move |x| {
+                    convert_fast::<S, T>(rows, schedule, out, move |x| {
                         let near = x * inverse;
                         (-near).mul_add(a, x).mul_add(inverse, near)
                     });
                 }
-                false => convert_fast::<S, T>(rows, wanted, out, move |x| x / a),
+                false => convert_fast::<S, T>(rows, schedule, out, move |x| x / a),
             }
             1
         }
         _ => {
-            convert_fast::<S, T>(rows, wanted, out, |x| x);
+            convert_fast::<S, T>(rows, schedule, out, |x| x);
             0
         }
     }
@@ -142,15 +142,15 @@ where
 #[inline(never)]
 pub(super) fn other_rows<T: Pod>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     done: usize,
     out: &mut [T],
     row_len: usize,
     convert_row: &dyn Fn(&[u8], &mut [T]),
 ) {
-    for_other_rows(rows, wanted, done, out, row_len, convert_row);
-    if wanted.past_caches {
-        stream::fence();
+    for_other_rows(rows, schedule, done, out, row_len, convert_row);
+    if schedule.non_temporal {
+        non_temporal::fence();
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) fn other_rows<T: Pod>(
 #[inline(never)]
 pub(super) fn stream_tiles<T: Pod>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     out: &mut [T],
     row_len: usize,
     convert_row: &dyn Fn(&[u8], &mut [T]),
@@ -168,15 +168,15 @@ pub(super) fn stream_tiles<T: Pod>(
     let mut tile = [Line::zeroed(); 64];
     let tile: &mut [T] = bytemuck::cast_slice_mut(&mut tile);
     let stored = rows.row_bytes / row_len;
-    for_other_rows(rows, wanted, 0, out, row_len, |row, out| {
+    for_other_rows(rows, schedule, 0, out, row_len, |row, out| {
         let parts = row.chunks(tile.len() * stored);
         for (part, out) in parts.zip(out.chunks_mut(tile.len())) {
             let tile = &mut tile[..out.len()];
             convert_row(part, tile);
-            stream::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
+            non_temporal::copy(bytemuck::cast_slice(tile), bytemuck::cast_slice_mut(out));
         }
     });
-    stream::fence();
+    non_temporal::fence();
 }
 
 /// Makes eight `f32` of eight `f16`.
@@ -198,7 +198,7 @@ pub(super) fn widen(halves: [u8; HALVES]) -> [f32; 8] {
 #[inline(always)]
 pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
     rows: Rows<'_>,
-    wanted: Wanted<'_>,
+    schedule: Schedule<'_>,
     out: &mut [T],
     f: impl Fn(T) -> T + Copy,
     widen: impl Widen,
@@ -206,11 +206,11 @@ pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
 where
     f32: Cast<T>,
 {
-    if wanted.past_caches {
+    if schedule.non_temporal {
         return 0;
     }
     let row_len = rows.row_bytes / size_of::<S>();
-    for_short_rows!(rows, wanted, out, row_len, |from, out| row::<S, T>(
+    for_short_rows!(rows, schedule, out, row_len, |from, out| row::<S, T>(
         from, out, f, widen
     ))
 }

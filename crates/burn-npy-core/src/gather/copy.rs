@@ -2,43 +2,43 @@
 
 #![deny(unsafe_code)]
 
-use super::{Rows, Wanted, for_other_rows, for_short_rows, prefetch};
-use crate::stream;
+use super::{Rows, Schedule, for_other_rows, for_short_rows, prefetch};
+use crate::non_temporal;
 
 /// Copies rows one after the other to `out`.
-pub(crate) fn copy(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
-    let of = wanted.of;
+pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
+    let of = schedule.rows;
     match rows.row_bytes {
         0 => {}
-        1 => copy_sized::<1>(rows, wanted, out),
-        2 => copy_sized::<2>(rows, wanted, out),
-        4 => copy_sized::<4>(rows, wanted, out),
-        8 => copy_sized::<8>(rows, wanted, out),
+        1 => copy_sized::<1>(rows, schedule, out),
+        2 => copy_sized::<2>(rows, schedule, out),
+        4 => copy_sized::<4>(rows, schedule, out),
+        8 => copy_sized::<8>(rows, schedule, out),
         9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
             let len = rows.row_bytes;
-            let done = for_short_rows!(rows, wanted, out, len, |row, out| copy_row(row, out));
-            for_other_rows(rows, wanted, done, out, len, copy_row);
+            let done = for_short_rows!(rows, schedule, out, len, |row, out| copy_row(row, out));
+            for_other_rows(rows, schedule, done, out, len, copy_row);
         }
         _ => {
-            let far = wanted.far(rows);
+            let far = schedule.far(rows);
             let mut out = out;
             let mut at = 0;
             while at < of.len() {
                 let run = run_len(rows, &of[at..]);
                 for i in at..at + run {
-                    wanted.prefetch(rows, i, far);
+                    schedule.prefetch(rows, i, far);
                 }
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
                 let from = &rows.bytes[start..][..head.len()];
-                match wanted.past_caches {
-                    true => stream::copy(from, head),
+                match schedule.non_temporal {
+                    true => non_temporal::copy(from, head),
                     false => head.copy_from_slice(from),
                 }
                 out = rest;
                 at += run;
             }
-            stream::fence();
+            non_temporal::fence();
         }
     }
 }
@@ -52,15 +52,15 @@ fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
     1 + of.windows(2).take_while(|w| w[0] + 1 == w[1]).count()
 }
 
-fn copy_sized<const N: usize>(rows: Rows<'_>, wanted: Wanted<'_>, out: &mut [u8]) {
-    if wanted.asked {
-        for (out, &row) in out.as_chunks_mut::<N>().0.iter_mut().zip(wanted.of) {
+fn copy_sized<const N: usize>(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
+    if schedule.prefetched {
+        for (out, &row) in out.as_chunks_mut::<N>().0.iter_mut().zip(schedule.rows) {
             out.copy_from_slice(rows.row(row));
         }
         return;
     }
-    let done = for_short_rows!(rows, wanted, out, N, |row, out| out.copy_from_slice(row));
-    for_other_rows(rows, wanted, done, out, N, |row, out| {
+    let done = for_short_rows!(rows, schedule, out, N, |row, out| out.copy_from_slice(row));
+    for_other_rows(rows, schedule, done, out, N, |row, out| {
         out.copy_from_slice(row)
     });
 }

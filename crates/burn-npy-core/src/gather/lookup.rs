@@ -5,21 +5,21 @@
 use bytemuck::Pod;
 
 use super::convert::{other_rows, stream_tiles};
-use super::{Rows, Wanted};
+use super::{Rows, Schedule};
 use crate::table::{BYTES, Table};
 
 /// Looks up every byte of the rows; `out` is of the table's dtype.
-pub(super) fn lookup(rows: Rows<'_>, wanted: Wanted<'_>, table: &Table, out: &mut [u8]) {
+pub(super) fn lookup(rows: Rows<'_>, schedule: Schedule<'_>, table: &Table, out: &mut [u8]) {
     match table.values.len() / BYTES {
-        1 => lookup_sized::<u8>(rows, wanted, table, out),
-        2 => lookup_sized::<u16>(rows, wanted, table, out),
-        4 => lookup_sized::<u32>(rows, wanted, table, out),
-        _ => lookup_sized::<u64>(rows, wanted, table, out),
+        1 => lookup_sized::<u8>(rows, schedule, table, out),
+        2 => lookup_sized::<u16>(rows, schedule, table, out),
+        4 => lookup_sized::<u32>(rows, schedule, table, out),
+        _ => lookup_sized::<u64>(rows, schedule, table, out),
     }
 }
 
 /// The same for values of the size of `T`.
-fn lookup_sized<T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, table: &Table, out: &mut [u8]) {
+fn lookup_sized<T: Pod>(rows: Rows<'_>, schedule: Schedule<'_>, table: &Table, out: &mut [u8]) {
     // A copy that is aligned, and as long as the compiler knows a byte to reach.
     let mut values = [T::zeroed(); BYTES];
     bytemuck::cast_slice_mut(&mut values).copy_from_slice(&table.values);
@@ -29,10 +29,10 @@ fn lookup_sized<T: Pod>(rows: Rows<'_>, wanted: Wanted<'_>, table: &Table, out: 
         }
     };
     let out = bytemuck::cast_slice_mut(out);
-    if wanted.past_caches {
-        stream_tiles(rows, wanted, out, rows.row_bytes, &row);
+    if schedule.non_temporal {
+        stream_tiles(rows, schedule, out, rows.row_bytes, &row);
     } else {
-        other_rows(rows, wanted, 0, out, rows.row_bytes, &row);
+        other_rows(rows, schedule, 0, out, rows.row_bytes, &row);
     }
 }
 
@@ -59,14 +59,17 @@ mod tests {
                     .flat_map(|byte| &table.values[usize::from(*byte) * size..][..size])
                     .copied()
                     .collect();
-                for past_caches in [false, true] {
-                    let wanted = Wanted {
-                        past_caches,
-                        ..Wanted::only(&of)
+                for non_temporal in [false, true] {
+                    let schedule = Schedule {
+                        non_temporal,
+                        ..Schedule::cached(&of)
                     };
                     let mut out = Buffer::zeroed(expected.len()).unwrap();
-                    lookup(rows, wanted, &table, out.as_mut_slice());
-                    assert!(out.as_slice() == expected, "{to} {row_bytes} {past_caches}");
+                    lookup(rows, schedule, &table, out.as_mut_slice());
+                    assert!(
+                        out.as_slice() == expected,
+                        "{to} {row_bytes} {non_temporal}"
+                    );
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
 
-use crate::bindings::Bindings;
+use crate::layouts::LayoutCache;
 
 /// How many columns or arrays a message lists.
 pub(super) const LISTED: usize = 20;
@@ -100,7 +100,7 @@ pub(crate) struct Columns {
     /// The first column of each name.
     by_name: HashMap<String, usize>,
     /// What batchers have made of them.
-    pub(crate) bindings: Bindings,
+    pub(crate) layouts: LayoutCache,
 }
 
 impl Columns {

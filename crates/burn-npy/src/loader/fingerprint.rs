@@ -1,6 +1,6 @@
 //! A short description of a dataset, to tell whether a saved state belongs to it.
 
-use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result};
+use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
 use crate::NpyDataset;
@@ -137,8 +137,8 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let mut hash = FNV_START;
     column.check()?;
     // Of a large file, only these rows are needed.
-    column.advise(true);
-    column.announce(&rows);
+    internal::advise(column, true);
+    internal::readahead(column, &rows);
     for row in rows {
         // One at a time: a row may be large.
         row_bytes.set_len(column.row_bytes());
@@ -152,7 +152,7 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
         }
         hash = fnv(hash, middle(row_bytes.as_slice(), MAX_HASHED / count));
     }
-    column.advise(false);
+    internal::advise(column, false);
     Ok(hash)
 }
 

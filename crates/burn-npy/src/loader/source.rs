@@ -14,7 +14,7 @@ use super::error::{Cause, Failure, SharedError, guarded};
 use super::report::Counters;
 use super::rows::{BatchInfo, RowScratch};
 use crate::batcher::NpyBatcher;
-use crate::bound::{Advice, Bound, Gathered, RowKind};
+use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
@@ -23,7 +23,7 @@ use crate::{NpyDataset, Result};
 pub(crate) enum BatchData<O> {
     /// Memory of the host. One thread makes tensors of it, the consumer or the uploader, since a
     /// CubeCL stream with its memory pool belongs to a thread.
-    Host(Gathered),
+    Host(HostBatch),
     /// A whole batch. It is boxed because tensors are large and this is moved several times.
     Done(Box<O>),
 }
@@ -99,7 +99,7 @@ pub(crate) trait Source<O>: Send + Sync {
 /// Makes tensors of host memory, with the batcher that gathered it.
 fn upload<O>(
     batcher: &NpyBatcher<O>,
-    data: Gathered,
+    data: HostBatch,
     device: &Device,
     counters: &Counters,
 ) -> Result<O, Failure> {
@@ -117,7 +117,7 @@ fn name_row<R>(
     failure: Failure,
     batch: &BatchInfo,
     rows: &[R],
-    gather: impl Fn(&[R]) -> Result<Gathered, Failure>,
+    gather: impl Fn(&[R]) -> Result<HostBatch, Failure>,
 ) -> Failure {
     if failure.cause.may_be_of_a_row() {
         for (number, row) in batch.rows().iter().zip(rows) {
@@ -133,15 +133,15 @@ fn name_row<R>(
 pub(crate) struct NpySource<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
-    layout: Arc<Bound>,
+    layout: Arc<BatchLayout>,
     device: Device,
 }
 
 impl<O: 'static> NpySource<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
-        let fit = batcher.gather.bind(dataset.shared_columns(), &device)?;
+        let layouts = batcher.gather.bind(dataset.shared_columns(), &device)?;
         Ok(Self {
-            layout: fit.alone,
+            layout: layouts.single,
             dataset,
             batcher,
             device,
@@ -159,9 +159,9 @@ impl<O: 'static> NpySource<O> {
         memory
     }
 
-    fn gather(&self, rows: &[usize]) -> Result<Gathered, Failure> {
+    fn gather(&self, rows: &[usize]) -> Result<HostBatch, Failure> {
         let pool = self.batcher.gather.pool();
-        Ok(guarded("gather", || self.layout.gather(pool, rows, &[]))??)
+        Ok(guarded("gather", || self.layout.gather(pool, rows))??)
     }
 }
 
@@ -171,7 +171,7 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn work(&self) -> Work {
-        if self.layout.rows_ahead() > 0 {
+        if self.layout.readahead_rows() > 0 {
             Work::Files
         } else {
             Work::Memory
@@ -179,9 +179,7 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn scattered(&self) -> Vec<String> {
-        let columns = self.layout.columns.iter();
-        let scattered = columns.filter(|column| column.column.is_scattered());
-        scattered.map(|column| column.name.clone()).collect()
+        self.layout.scattered()
     }
 
     fn advise(&self, random: bool) {
@@ -189,11 +187,11 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn readahead_rows(&self) -> usize {
-        self.layout.rows_ahead()
+        self.layout.readahead_rows()
     }
 
     fn readahead(&self, rows: &[u64]) {
-        self.layout.announce(self.file_rows(rows, &mut Vec::new()));
+        self.layout.readahead(self.file_rows(rows, &mut Vec::new()));
     }
 
     fn uploads(&self) -> bool {
@@ -206,7 +204,6 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         scratch: &mut RowScratch,
         _: &Counters,
     ) -> Result<BatchData<O>, Failure> {
-        self.layout.check()?;
         let rows = self.file_rows(batch.rows(), &mut scratch.file_rows);
         match self.gather(rows) {
             Ok(data) => Ok(BatchData::Host(data)),
@@ -219,11 +216,10 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         batches: &[BatchInfo],
         scratch: &mut RowScratch,
     ) -> Option<Vec<BatchData<O>>> {
-        if batches.len() > 1 && !self.layout.has_runs() {
+        if batches.len() > 1 && !self.layout.supports_runs() {
             return None;
         }
         let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows);
-        self.layout.check().ok()?;
         let all = self.gather(rows).ok()?;
         let mut start = 0;
         let part = |batch: &BatchInfo| {
@@ -310,7 +306,7 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
     }
 
     /// Gathers rows with our batcher.
-    fn gather(&self, npy: &NpyBatcher<O>, rows: &[Row]) -> Result<Gathered, Failure> {
+    fn gather(&self, npy: &NpyBatcher<O>, rows: &[Row]) -> Result<HostBatch, Failure> {
         let advice = Some(Advice {
             pass: self.pass.load(Ordering::Relaxed),
             random: self.random.load(Ordering::Relaxed),
@@ -364,7 +360,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
         let rows = as_rows(items).unwrap_or_default();
         match self.gather(npy, &rows) {
             Ok(data) => {
-                let layout = data.bound();
+                let layout = data.layout();
                 layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
                 Ok(BatchData::Host(data))
             }

@@ -1,20 +1,32 @@
-//! Copies that go past the caches.
+//! Stores that bypass the caches.
 //!
-//! This is one of the four files with unsafe code: the instructions that do it. A large batch is
-//! written once and read much later, if by this processor at all. Ordinary stores fetch each line of it from
-//! memory first, only to overwrite it, and drive out of the cache what is still needed; streaming stores do
-//! neither, and make a gather of large batches up to twice as fast.
+//! This is one of the four files with unsafe code: the instructions for such stores. A large batch
+//! does not stay in the caches until it is read. Ordinary stores fetch each of its lines from
+//! memory only to overwrite it, and evict what is still needed; non-temporal stores do neither.
 #![allow(unsafe_code)]
 
+/// From this size on, a batch is stored past the caches. It is above what the last cache keeps of
+/// a batch until the model reads it; glibc's `memcpy` has a threshold for the same reason.
+const MIN_BYTES: usize = 24 << 20;
+
+/// Whether a batch of so many bytes is to be stored past the caches.
+pub(crate) fn is_better(bytes: usize) -> bool {
+    #[cfg(test)]
+    if let Some(forced) = tests::FORCED.get() {
+        return forced && is_possible();
+    }
+    bytes >= MIN_BYTES && is_possible()
+}
+
 /// Whether this machine has such instructions.
-pub(crate) fn is_possible() -> bool {
+fn is_possible() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
 
-/// A line of the cache.
+/// A cache line.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [u8; 64]);
@@ -26,7 +38,8 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 pub(crate) fn store_avx2(line: Line, to: &mut Line) {
     use std::arch::x86_64::{_mm256_load_si256, _mm256_stream_si256};
     for at in [0, 32] {
-        // SAFETY: both are twice as long as the instructions want, and aligned as they want.
+        // SAFETY: both lines are 64 bytes long, so 32 bytes at 0 and at 32 are inside, and both are
+        // aligned to 64, so each half is to 32, as the instructions require.
         unsafe {
             let half = _mm256_load_si256(line.0.as_ptr().add(at).cast());
             _mm256_stream_si256(to.0.as_mut_ptr().add(at).cast(), half);
@@ -35,6 +48,10 @@ pub(crate) fn store_avx2(line: Line, to: &mut Line) {
 }
 
 /// Copies bytes. Other threads see them after a [`fence`].
+///
+/// # Panics
+///
+/// Panics if the lengths differ.
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_possible() {
@@ -45,15 +62,10 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     to.copy_from_slice(from);
 }
 
-/// Copies bytes. Other threads see them after a [`fence`].
-///
-/// # Panics
-///
-/// Panics if the lengths differ.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(crate) fn copy_avx2(from: &[u8], to: &mut [u8]) {
+fn copy_avx2(from: &[u8], to: &mut [u8]) {
     use std::arch::x86_64::{__m256i, _mm256_loadu_si256, _mm256_stream_si256};
     assert_eq!(from.len(), to.len());
     const WIDTH: usize = size_of::<__m256i>();
@@ -61,9 +73,9 @@ pub(crate) fn copy_avx2(from: &[u8], to: &mut [u8]) {
     let whole = (to.len() - head) / WIDTH * WIDTH;
     to[..head].copy_from_slice(&from[..head]);
     for at in (head..head + whole).step_by(WIDTH) {
-        // SAFETY: `at + WIDTH` is at most `head + whole`, which is at most the length of both; the load
-        // needs no alignment, and the store has it, since `head` bytes on `to` is aligned and each step
-        // keeps it so.
+        // SAFETY: `at + WIDTH` is at most `head + whole`, which is at most the length of both. The
+        // load needs no alignment. The store has it: `to` is aligned at `head`, and each step is
+        // a multiple of the alignment.
         unsafe {
             let chunk = _mm256_loadu_si256(from.as_ptr().add(at).cast());
             _mm256_stream_si256(to.as_mut_ptr().add(at).cast(), chunk);
@@ -72,18 +84,39 @@ pub(crate) fn copy_avx2(from: &[u8], to: &mut [u8]) {
     to[head + whole..].copy_from_slice(&from[head + whole..]);
 }
 
-/// Orders what was streamed before what is written after, as the hand-over to another thread is.
+/// Orders non-temporal stores before later ones, such as those that hand a batch to another thread.
 pub(crate) fn fence() {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction is part of SSE, which is part of x86_64, and orders memory, no more.
+    // SAFETY: the instruction is part of SSE, which every x86_64 has, and only orders memory.
     unsafe {
         std::arch::x86_64::_mm_sfence();
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// What [`is_better`] says on this thread, if the machine can do it.
+        pub(super) static FORCED: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    /// Runs something with all batches stored past the caches, or none.
+    pub(crate) fn with_forced<T>(forced: bool, f: impl FnOnce() -> T) -> T {
+        FORCED.set(Some(forced));
+        let result = f();
+        FORCED.set(None);
+        result
+    }
+
+    #[test]
+    fn large_batches_alone_bypass_the_caches() {
+        assert!(!is_better(MIN_BYTES - 1));
+        assert_eq!(is_better(MIN_BYTES), is_possible());
+    }
 
     #[test]
     fn every_length_and_alignment_is_copied() {

@@ -1,0 +1,105 @@
+//! One gather over the columns of a batch.
+//!
+//! A shuffled gather waits for memory more than for anything else. So the rows of the batch are
+//! prefetched in all columns at once, and so are the first rows of the next batch, for which nothing
+//! could be prefetched otherwise.
+
+use super::Column;
+use crate::Error;
+use crate::gather::{Rows, Schedule};
+
+/// How many columns are prefetched together with the first.
+const MAX_OTHERS: usize = 4;
+/// Up to this size in bytes a row is short.
+const SHORT_ROW: usize = 512;
+/// How many short rows a column gathers before it is the turn of the next: what the first column
+/// prefetched for the others is still in a near cache then.
+const ROWS_PER_TURN: usize = 1024;
+
+/// Copies the same rows of several columns, each as [`Column::gather`] does, into the memory that is
+/// given with it.
+///
+/// `next_rows` are the first rows of the batch that will be gathered next; some 30 are enough. They
+/// are prefetched and change no result. Rows that do not exist are ignored among them.
+///
+/// # Errors
+///
+/// The index of the column that failed, and one of the errors of [`Column::gather`].
+///
+/// # Panics
+///
+/// As [`Column::gather`], if the memory of a column has the wrong length or alignment.
+///
+/// # Example
+///
+/// ```
+/// use burn_npy_core::{Buffer, Column, gather_columns};
+///
+/// # fn main() -> burn_npy_core::Result<()> {
+/// let features = Column::new(vec![0.5_f32, 1.5, 2.5].into())?;
+/// let labels = Column::new(vec![7_i64, 8, 9].into())?;
+/// let mut batch = [Buffer::zeroed(2 * 4)?, Buffer::zeroed(2 * 8)?];
+/// let [a, b] = &mut batch;
+/// let mut columns = [(&features, a.as_mut_slice()), (&labels, b.as_mut_slice())];
+/// gather_columns(&mut columns, &[2, 0], &[]).map_err(|(_, error)| error)?;
+/// assert_eq!(bytemuck::cast_slice::<u8, i64>(batch[1].as_slice()), [9, 7]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn gather_columns(
+    columns: &mut [(&Column, &mut [u8])],
+    rows: &[usize],
+    next_rows: &[usize],
+) -> Result<(), (usize, Error)> {
+    for (index, (column, out)) in columns.iter().enumerate() {
+        column.expect_memory(rows.len(), out);
+        let mut before = columns[..index].iter();
+        let is_checked = before.any(|(earlier, _)| earlier.shares_file_with(column));
+        let checked = if is_checked { Ok(()) } else { column.check() };
+        checked
+            .and_then(|()| column.expect_rows(rows))
+            .map_err(|error| (index, error))?;
+    }
+    let Some((&(first, _), others)) = columns.split_first() else {
+        return Ok(());
+    };
+    let count = others.len().min(MAX_OTHERS);
+    let per_turn = if count > 0 && first.row_bytes() <= SHORT_ROW {
+        ROWS_PER_TURN
+    } else {
+        rows.len().max(1)
+    };
+    let others = others[..count].iter();
+    let others: Vec<Rows<'_>> = others
+        .filter_map(|&(other, _)| rows_to_prefetch(first, other))
+        .collect();
+    for (start, turn) in (0..).step_by(per_turn).zip(rows.chunks(per_turn)) {
+        let rest = &rows[start + turn.len()..];
+        for (index, (column, out)) in columns.iter_mut().enumerate() {
+            let schedule = Schedule {
+                rows: turn,
+                next: if rest.is_empty() { next_rows } else { rest },
+                others: if index == 0 { &others } else { &[] },
+                prefetched: (1..=count).contains(&index),
+                non_temporal: false,
+            };
+            let row_bytes = column.row_bytes();
+            let out = &mut out[start * row_bytes..][..turn.len() * row_bytes];
+            column
+                .gather_turn(schedule, out)
+                .map_err(|error| (index, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of another column, if it is worth it to prefetch them with those of the first.
+fn rows_to_prefetch<'a>(first: &Column, other: &'a Column) -> Option<Rows<'a>> {
+    // Rows that lie within those of the first come along with them.
+    let come_along = first.shares_file_with(other)
+        && first.array.data_offset() == other.array.data_offset()
+        && first.row_stride == other.row_stride
+        && first.row_stride <= SHORT_ROW;
+    let rows = other.rows_of_pieces()?;
+    (!come_along && (1..=SHORT_ROW).contains(&rows.row_bytes)).then_some(rows)
+}

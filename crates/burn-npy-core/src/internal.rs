@@ -1,0 +1,44 @@
+//! What `burn-npy` alone needs of a column. No part of the public API: it may change in any version.
+
+use std::ops::Range;
+
+pub use crate::column::{ByteTable, SharedRows};
+use crate::{Column, Result};
+
+/// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
+/// in a large file, or in the order of the file, so that it does.
+pub fn advise(column: &Column, random: bool) {
+    column.advise(random);
+}
+
+/// Rows that lie one after the other in memory, without a copy; `None` if they do not, if they are
+/// converted, or if they are in a file that nobody
+/// [vouches for](Column::assume_unchanged).
+pub fn borrow(column: &Column, rows: Range<usize>) -> Option<SharedRows> {
+    column.borrow(rows)
+}
+
+/// The conversion of a column as a table, for rows that are stored in bytes; `None` if a table
+/// cannot hold it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the allocator refuses.
+pub fn byte_table(column: &Column) -> Result<Option<ByteTable>> {
+    column.byte_table()
+}
+
+/// Asks the system to read rows that will be gathered soon. Returns at once.
+pub fn readahead(column: &Column, rows: &[usize]) {
+    column.readahead(rows);
+}
+
+/// How many rows ahead of the gather [`readahead`] should be called; 0 if it does nothing.
+pub fn readahead_rows(column: &Column) -> usize {
+    column.readahead_rows()
+}
+
+/// Whether two columns are in the same open file.
+pub fn share_file(a: &Column, b: &Column) -> bool {
+    a.shares_file_with(b)
+}

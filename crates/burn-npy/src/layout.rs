@@ -1,0 +1,325 @@
+//! The columns of a batch as they become tensors, and their rows in host memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
+use burn_npy_core::{Column, DType, Error, ErrorKind, Result, gather_columns, internal};
+
+use crate::pool::{Pool, PooledBuffer};
+use crate::upload::{DeviceLut, Upload};
+
+/// The columns of a batch, in the order of its tensors, which they are known to fit.
+#[derive(Debug)]
+pub(crate) struct BatchLayout {
+    pub(crate) columns: Vec<BatchColumn>,
+    /// The last pass that advised the system.
+    advised: AtomicU64,
+}
+
+/// In what order a pass gathers rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advice {
+    /// The pass, as a number that no other pass has.
+    pub(crate) pass: u64,
+    pub(crate) random: bool,
+}
+
+/// A column of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchColumn {
+    pub(crate) name: String,
+    /// The column as it is gathered.
+    pub(crate) column: Column,
+    /// The dtype of the tensor.
+    pub(crate) dtype: TensorDType,
+    /// The dtype of the device, if the batcher casts to it.
+    pub(crate) cast_to: Option<DType>,
+    /// The conversion, if the device does it.
+    pub(crate) lut: Option<Arc<DeviceLut>>,
+    /// Whether no column before this one is in the same file.
+    pub(crate) new_file: bool,
+}
+
+impl BatchColumn {
+    /// Copies rows into `out`.
+    pub(crate) fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
+        self.column
+            .gather(rows, out)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Names the column in an error of its gather, and says what else a user can do about a value
+    /// that the integers of the device do not have.
+    fn explain(&self, error: Error) -> Error {
+        let error = match self.cast_to {
+            Some(dtype) if error.kind() == ErrorKind::Value => {
+                let message = format!(
+                    "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its place \
+                     keeps the column's)",
+                    error.message()
+                );
+                let new = Error::new(error.kind(), message);
+                match error.file() {
+                    Some(file) => new.in_file(file),
+                    None => new,
+                }
+            }
+            _ => error,
+        };
+        error.in_column(&self.name)
+    }
+
+    /// Checks that the file is still the one that was opened.
+    fn check(&self) -> Result<()> {
+        self.column
+            .check()
+            .map_err(|error| error.in_column(&self.name))
+    }
+
+    /// Memory for `rows` rows.
+    pub(crate) fn buffer(&self, pool: &Arc<Pool>, rows: usize) -> Result<PooledBuffer> {
+        let too_large = || Error::new(ErrorKind::Overflow, "a batch beyond all memory");
+        pool.take(self.buffer_len(rows).ok_or_else(too_large)?)
+            .map_err(|error| error.in_column(&self.name))
+    }
+
+    fn buffer_len(&self, rows: usize) -> Option<usize> {
+        let bytes = rows.checked_mul(self.column.row_bytes())?;
+        Some(self.lut.as_ref().map_or(bytes, |lut| lut.buffer_len(bytes)))
+    }
+
+    /// Rows where they lie in memory, if they can be uploaded from there.
+    fn borrow(&self, rows: Range<usize>) -> Result<Option<bytes::Bytes>> {
+        let takes = |bytes: &[u8]| self.lut.as_ref().is_none_or(|lut| lut.takes(bytes));
+        let shared = internal::borrow(&self.column, rows);
+        let Some(shared) = shared.filter(|shared| takes(shared.as_ref())) else {
+            return Ok(None);
+        };
+        self.check()?;
+        Ok(Some(bytes::Bytes::from_owner(shared)))
+    }
+
+    fn upload(&self, bytes: bytes::Bytes, rows: usize) -> Upload {
+        let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
+        let shape = std::iter::once(rows).chain(self.column.row_shape().iter().copied());
+        let shape: Shape = shape.collect();
+        match &self.lut {
+            Some(lut) => lut.upload(bytes, shape),
+            None => TensorData::from_bytes(bytes, shape, self.dtype).into(),
+        }
+    }
+}
+
+impl BatchLayout {
+    pub(crate) fn new(columns: Vec<BatchColumn>) -> Self {
+        Self {
+            columns,
+            advised: AtomicU64::new(0),
+        }
+    }
+
+    /// The size of a row in bytes as it is uploaded, over all columns.
+    pub(crate) fn row_bytes(&self) -> usize {
+        let columns = self.columns.iter();
+        columns.map(|column| column.column.row_bytes()).sum()
+    }
+
+    /// Gathers rows into memory of a pool, or borrows them where they lie one after the other in
+    /// memory. The files are checked first.
+    pub(crate) fn gather(self: &Arc<Self>, pool: &Arc<Pool>, rows: &[usize]) -> Result<HostBatch> {
+        let columns = self.columns.iter();
+        let borrowed: Vec<Option<bytes::Bytes>> = match range_of(rows) {
+            Some(range) => columns
+                .map(|column| column.borrow(range.clone()))
+                .collect::<Result<_>>()?,
+            None => vec![None; columns.len()],
+        };
+        let columns = self.columns.iter().zip(&borrowed);
+        let copied: Vec<&BatchColumn> = columns
+            .filter_map(|(column, borrowed)| borrowed.is_none().then_some(column))
+            .collect();
+        let buffers = copied.iter().map(|column| column.buffer(pool, rows.len()));
+        let mut buffers = buffers.collect::<Result<Vec<PooledBuffer>>>()?;
+        let pairs = copied.iter().zip(&mut buffers);
+        let mut pairs: Vec<_> = pairs
+            .map(|(column, buffer)| {
+                // A buffer may be longer than its rows.
+                let len = rows.len() * column.column.row_bytes();
+                (&column.column, &mut buffer.as_mut_slice()[..len])
+            })
+            .collect();
+        gather_columns(&mut pairs, rows, &[])
+            .map_err(|(index, error)| copied[index].explain(error))?;
+        let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
+        let memory = borrowed.into_iter();
+        let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
+        Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()))
+    }
+
+    /// Whether several batches can be gathered into one buffer, of which each takes a part.
+    pub(crate) fn supports_runs(&self) -> bool {
+        let mut columns = self.columns.iter();
+        columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
+    }
+
+    /// Tells the system in what order rows will be gathered.
+    pub(crate) fn advise(&self, random: bool) {
+        self.files()
+            .for_each(|column| internal::advise(&column.column, random));
+    }
+
+    /// As [`advise`](Self::advise), once for each pass.
+    pub(crate) fn advise_once(&self, advice: Advice) {
+        if self.advised.load(Ordering::Relaxed) != advice.pass {
+            self.advised.store(advice.pass, Ordering::Relaxed);
+            self.advise(advice.random);
+        }
+    }
+
+    /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called; 0 if it
+    /// does nothing for any column.
+    pub(crate) fn readahead_rows(&self) -> usize {
+        let columns = self.columns.iter();
+        let rows = columns.map(|column| internal::readahead_rows(&column.column));
+        rows.max().unwrap_or(0)
+    }
+
+    /// Asks the system to read rows that will be gathered soon.
+    pub(crate) fn readahead(&self, rows: &[usize]) {
+        for column in &self.columns {
+            internal::readahead(&column.column, rows);
+        }
+    }
+
+    /// The first column of each file.
+    fn files(&self) -> impl Iterator<Item = &BatchColumn> {
+        self.columns.iter().filter(|column| column.new_file)
+    }
+
+    /// The names of the columns whose rows lie scattered in their files.
+    pub(crate) fn scattered(&self) -> Vec<String> {
+        let columns = self.columns.iter();
+        let scattered = columns.filter(|column| column.column.is_scattered());
+        scattered.map(|column| column.name.clone()).collect()
+    }
+
+    /// The dtype and shape of the rows of each column.
+    pub(crate) fn kinds(&self) -> Vec<RowKind> {
+        let kind = |column: &BatchColumn| RowKind {
+            dtype: column.dtype,
+            shape: column.column.row_shape().to_vec(),
+        };
+        self.columns.iter().map(kind).collect()
+    }
+
+    /// An error if the rows are not of these kinds: rows of several datasets share a tensor, and
+    /// the batches of a loader, only if they are.
+    pub(crate) fn expect_kinds(&self, expected: &[RowKind]) -> Result<()> {
+        for (column, expected) in self.columns.iter().zip(expected) {
+            let (dtype, shape) = (column.dtype, column.column.row_shape());
+            if (dtype, shape) == (expected.dtype, &*expected.shape) {
+                continue;
+            }
+            let error = Error::new(
+                ErrorKind::Shape,
+                format!(
+                    "rows of {dtype:?} {shape:?} after rows of {:?} {:?}, of another dataset: \
+                     convert and reshape them alike; device_dtypes() of the batcher gives them one \
+                     dtype",
+                    expected.dtype, expected.shape
+                ),
+            );
+            let error = error.in_column(&column.name);
+            return Err(match column.column.array().file() {
+                Some(file) => error.in_file(file),
+                None => error,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What the rows of a column are in a tensor.
+#[derive(Debug)]
+pub(crate) struct RowKind {
+    dtype: TensorDType,
+    shape: Vec<usize>,
+}
+
+/// The rows of a batch in host memory: all of what was gathered, or a part of it where several
+/// batches were gathered together.
+///
+/// It becomes uploads only where tensors are made: what is made on one thread and dropped on
+/// another costs more.
+#[derive(Clone, Debug)]
+pub(crate) struct HostBatch {
+    layout: Arc<BatchLayout>,
+    /// The memory of each column, which parts share.
+    columns: Arc<[bytes::Bytes]>,
+    /// How many rows were gathered.
+    gathered: usize,
+    /// The rows of the batch among them.
+    rows: Range<usize>,
+}
+
+impl HostBatch {
+    /// All of `rows` rows, in memory for each column of a layout.
+    pub(crate) fn new(layout: Arc<BatchLayout>, columns: Arc<[bytes::Bytes]>, rows: usize) -> Self {
+        Self {
+            layout,
+            columns,
+            gathered: rows,
+            rows: 0..rows,
+        }
+    }
+
+    /// Some of the rows that were gathered.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        Self {
+            rows,
+            ..self.clone()
+        }
+    }
+
+    /// The columns that were gathered.
+    pub(crate) fn layout(&self) -> &BatchLayout {
+        &self.layout
+    }
+
+    /// How many bytes go to the device.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ranges().map(|(_, _, range)| range.len()).sum()
+    }
+
+    /// What is uploaded of each column.
+    pub(crate) fn uploads(&self) -> impl Iterator<Item = Upload> {
+        self.ranges()
+            .map(|(column, memory, range)| column.upload(memory.slice(range), self.rows.len()))
+    }
+
+    /// Each column with its memory, and where the rows are in it.
+    fn ranges(&self) -> impl Iterator<Item = (&BatchColumn, &bytes::Bytes, Range<usize>)> {
+        let columns = self.layout.columns.iter().zip(&*self.columns);
+        columns.map(|(column, memory)| {
+            let row_bytes = column.column.row_bytes();
+            let range = if self.rows == (0..self.gathered) {
+                // It may be longer than its rows, and is uploaded whole.
+                0..memory.len()
+            } else {
+                self.rows.start * row_bytes..self.rows.end * row_bytes
+            };
+            (column, memory, range)
+        })
+    }
+}
+
+/// The rows as a range, if each follows the one before it.
+fn range_of(rows: &[usize]) -> Option<Range<usize>> {
+    let (first, last) = (*rows.first()?, *rows.last()?);
+    // The ends tell for most shuffled batches.
+    let may_be = last.checked_sub(first) == Some(rows.len() - 1);
+    let follow = || rows.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    (may_be && follow()).then(|| first..last + 1)
+}
