@@ -34,6 +34,9 @@ mod rows;
 mod source;
 mod state;
 mod window;
+#[cfg(test)]
+#[path = "window/tests.rs"]
+mod window_tests;
 mod workers;
 
 /// What the window synchronizes with. A model checker replaces it.

@@ -4,14 +4,16 @@
 //! consumer takes them in order. One mutex guards [`WindowState`]:
 //!
 //! ```text
-//!      taken             next                end
-//!        │                 │                  │
-//!  ──────┼─────────────────┼──────────────────┼
-//!  taken │ claimed; a slot │ not claimed yet  │ none
-//!        │ for each claim  │                  │
-//!        └──── ≤ limit ────┘
+//!             first slot             next                end
+//!                  │                   │                  │
+//!  ────────────────┼───────────────────┼──────────────────┼
+//!  taken by the    │ claimed, a slot   │ not claimed yet  │ none
+//!  consumer        │ for each claim    │                  │
+//!                  └───── ≤ limit ─────┘
 //! ```
 //!
+//! * The limit counts batches ahead of the consumer. While it asks for a batch, that batch is not
+//!   ahead of it, so one more may be claimed.
 //! * A claim is up to `run` neighbouring batches, since to pass a small batch between threads costs
 //!   more than to load it. At the start of a pass claims are shorter, so that the first batch comes
 //!   soon.
@@ -59,13 +61,13 @@ pub(crate) struct Window<T> {
 struct WindowState<T> {
     /// The first batch that is not claimed.
     next: u64,
-    /// The first batch that the consumer has not taken.
-    taken: u64,
     /// The end of the batches that may be claimed.
     end: u64,
     /// A slot for each claim that is not taken, in order.
     slots: VecDeque<Slot<T>>,
     limit: u64,
+    /// Whether the consumer is waiting for the first slot.
+    asking: bool,
     /// Whether the window was full since the limit last changed.
     was_full: bool,
     stopped: bool,
@@ -83,7 +85,8 @@ impl<T> WindowState<T> {
         let so_far = (self.next - start).max(1);
         let left = self.end.saturating_sub(self.next);
         let len = limits.run.min(so_far).min(left);
-        if len == 0 || self.room() < len {
+        let limit = self.limit + u64::from(self.asking);
+        if len == 0 || limit.saturating_sub(self.claimed()) < len {
             return None;
         }
         let batches = self.next..self.next + len;
@@ -95,13 +98,14 @@ impl<T> WindowState<T> {
         Some(batches)
     }
 
-    /// How many more batches may be claimed.
-    fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.next - self.taken)
+    /// How many batches are claimed and not taken.
+    fn claimed(&self) -> u64 {
+        let first = self.slots.front();
+        first.map_or(0, |slot| self.next - slot.batches.start)
     }
 
     fn is_half_free(&self) -> bool {
-        2 * self.room() >= self.limit
+        2 * self.claimed() <= self.limit
     }
 
     fn is_filled(&self) -> bool {
@@ -116,10 +120,10 @@ impl<T> Window<T> {
         Self {
             state: Mutex::new(WindowState {
                 next: batches.start,
-                taken: batches.start,
                 end: batches.end,
                 slots: VecDeque::new(),
                 limit: limits.limit,
+                asking: false,
                 was_full: false,
                 stopped: false,
             }),
@@ -175,10 +179,11 @@ impl<T> Window<T> {
         }
     }
 
-    /// The value of the first claim that is not taken, if it is filled.
+    /// The value of the first slot, if it is filled.
     pub(crate) fn pop(&self) -> Option<T> {
         let mut state = self.lock();
-        if !state.is_filled() {
+        state.asking = !state.is_filled();
+        if state.asking {
             let grows = self.limits.limit < self.limits.max_limit;
             if std::mem::take(&mut state.was_full) && grows {
                 state.limit = (2 * state.limit).min(self.limits.max_limit);
@@ -189,7 +194,6 @@ impl<T> Window<T> {
         }
         let was_half_free = state.is_half_free();
         let slot = state.slots.pop_front()?;
-        state.taken = slot.batches.end;
         let wakes = !was_half_free && state.is_half_free();
         drop(state);
         if wakes {
@@ -198,7 +202,7 @@ impl<T> Window<T> {
         slot.value
     }
 
-    /// Sleeps until the first claim that is not taken is filled.
+    /// Sleeps until the first slot is filled.
     pub(crate) fn wait_filled(&self) {
         let mut state = self.lock();
         while !state.is_filled() && !state.stopped {
@@ -220,6 +224,13 @@ impl<T> Window<T> {
         self.lock().limit
     }
 
+    /// How many batches are claimed ahead of the consumer.
+    #[cfg(test)]
+    pub(crate) fn ahead(&self) -> u64 {
+        let state = self.lock();
+        state.claimed().saturating_sub(u64::from(state.asking))
+    }
+
     /// Gives nobody another claim, and wakes those who sleep.
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
@@ -229,106 +240,5 @@ impl<T> Window<T> {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.lock().stopped
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn window(run: u64, limit: u64, max_limit: u64) -> Window<u64> {
-        let limits = Limits {
-            run,
-            limit,
-            max_limit,
-        };
-        Window::new(0..100, limits)
-    }
-
-    /// Fills a claim with its first batch.
-    fn fill(window: &Window<u64>, claim: &Range<u64>) {
-        window.fill(claim, claim.start, None);
-    }
-
-    #[test]
-    fn claims_are_taken_in_order_whoever_is_first() {
-        let window = window(1, 3, 3);
-        let claims = [(); 3].map(|()| window.try_claim().unwrap());
-        assert_eq!(claims, [0..1, 1..2, 2..3]);
-        assert_eq!(window.try_claim(), None);
-        fill(&window, &claims[2]);
-        fill(&window, &claims[1]);
-        assert_eq!(window.pop(), None);
-        fill(&window, &claims[0]);
-        assert_eq!(
-            [(); 4].map(|()| window.pop()),
-            [Some(0), Some(1), Some(2), None]
-        );
-        assert_eq!(window.try_claim(), Some(3..4));
-    }
-
-    #[test]
-    fn claims_become_longer_and_end_with_the_pass() {
-        let window = window(8, 16, 16);
-        let mut claims = Vec::new();
-        while let Some(claim) = window.try_claim() {
-            fill(&window, &claim);
-            window.pop();
-            claims.push(claim);
-        }
-        let lens: Vec<_> = claims.iter().map(|claim| claim.end - claim.start).collect();
-        assert_eq!(lens[..6], [1, 1, 2, 4, 8, 8]);
-        assert_eq!(lens.iter().sum::<u64>(), 100);
-        assert!(claims.windows(2).all(|pair| pair[0].end == pair[1].start));
-        assert_eq!(window.claim_or_wait(), None);
-    }
-
-    #[test]
-    fn nothing_is_claimed_behind_a_failure() {
-        let window = window(1, 4, 4);
-        let claims = [(); 3].map(|()| window.try_claim().unwrap());
-        window.fill(&claims[1], 1, Some(2));
-        assert_eq!(window.try_claim(), None);
-        assert_eq!(window.claim_or_wait(), None);
-        // Batches that were claimed before are still filled in.
-        fill(&window, &claims[2]);
-        fill(&window, &claims[0]);
-        assert_eq!([(); 3].map(|()| window.pop()), [Some(0), Some(1), Some(2)]);
-    }
-
-    #[test]
-    fn a_stopped_window_gives_no_claim() {
-        let window = window(1, 4, 4);
-        window.stop();
-        assert_eq!(window.claim_or_wait(), None);
-        window.wait_filled();
-        assert!(window.is_stopped());
-    }
-
-    #[test]
-    fn the_limit_grows_only_after_the_window_was_full() {
-        let fill_up = |window: &Window<u64>| {
-            while let Some(claim) = window.try_claim() {
-                fill(window, &claim);
-            }
-        };
-        let grown = |run, limit, max_limit, was_full| {
-            let window = window(run, limit, max_limit);
-            fill_up(&window);
-            window.lock().was_full = was_full;
-            while window.pop().is_some() {}
-            assert_eq!(window.pop(), None);
-            window.limit()
-        };
-        assert_eq!(grown(1, 4, 100, true), 8);
-        assert_eq!(grown(1, 4, 6, true), 6);
-        assert_eq!(grown(1, 4, 100, false), 4);
-        assert_eq!(grown(1, 4, 4, true), 4);
-        let window = window(1, 4, 4);
-        window.restrict(2);
-        window.restrict(3);
-        assert_eq!(window.limit(), 2);
-        window.restrict(0);
-        assert_eq!(window.limit(), 1);
     }
 }

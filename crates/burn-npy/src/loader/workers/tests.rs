@@ -1,7 +1,7 @@
 //! Who loads which batch, with a source that keeps a list.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicIsize;
 use std::time::Duration;
 
 use burn::tensor::Device;
@@ -88,9 +88,9 @@ struct Slow {
     row_bytes: Option<usize>,
     fails: Option<u64>,
     by: Mutex<Vec<(u64, String)>>,
-    /// How many batches were loaded and not taken, at most.
-    ahead: AtomicUsize,
-    max_ahead: AtomicUsize,
+    /// How many more batches were loaded, or are being loaded, than the consumer asked for.
+    ahead: AtomicIsize,
+    max_ahead: AtomicIsize,
 }
 
 impl Slow {
@@ -102,8 +102,8 @@ impl Slow {
             row_bytes: Some(MIB),
             fails: None,
             by: Mutex::default(),
-            ahead: AtomicUsize::new(0),
-            max_ahead: AtomicUsize::new(0),
+            ahead: AtomicIsize::new(0),
+            max_ahead: AtomicIsize::new(0),
         }
     }
 
@@ -197,8 +197,8 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
 }
 
 fn take(workers: &mut Workers<u64>, source: &Slow) -> Result<u64, Failure> {
-    let batch = workers.take()?;
     source.ahead.fetch_sub(1, Ordering::SeqCst);
+    let batch = workers.take()?;
     match batch.data {
         Some(BatchData::Done(batch)) => Ok(*batch),
         _ => panic!("a batch"),
@@ -278,7 +278,7 @@ fn no_more_is_loaded_ahead_than_asked_for() {
                 }
                 let ahead = source.max_ahead.load(Ordering::SeqCst);
                 assert!(
-                    ahead <= prefetch,
+                    ahead <= prefetch as isize,
                     "{ahead} of {prefetch}, {workers} {work:?}"
                 );
             }
