@@ -11,7 +11,7 @@ mod sync {
     pub(crate) use std::sync::PoisonError;
 }
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
@@ -103,12 +103,22 @@ fn explore(pass: Pass) -> usize {
     model.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         let window = Arc::new(Numbers::new(0..pass.batches, pass.limits));
+        // Of std, since it only watches.
+        let failed = std::sync::Arc::new(AtomicBool::new(false));
         let work = |window: Arc<Numbers>| {
+            let failed = failed.clone();
             move || {
-                while let Some(claim) = window.claim_or_wait() {
+                loop {
+                    let ended = failed.load(Ordering::SeqCst);
+                    let Some(claim) = window.claim_or_wait() else {
+                        return;
+                    };
+                    assert!(!ended, "{claim:?} is claimed behind a failure");
                     let ahead = window.ahead();
                     assert!(ahead <= pass.limits.max_limit, "{ahead} ahead");
+                    let fails = pass.fails.is_some_and(|batch| claim.contains(&batch));
                     load(&window, claim, pass.fails);
+                    failed.fetch_or(fails, Ordering::SeqCst);
                 }
             }
         };
