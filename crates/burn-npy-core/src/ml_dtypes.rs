@@ -24,8 +24,7 @@ macro_rules! small_types {
             /// 4 bits of exponent, 3 of mantissa; no infinities; at most 448. E4M3 of the
             /// [OCP 8-bit specification][OFP8].
             ///
-            /// [OFP8]:
-            /// https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
+            /// [OFP8]: https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
             F8E4M3FN "float8_e4m3fn" f32 Format::float(4, 3, 7, Special::Fn);
             /// 4 bits of exponent with a bias of 8, 3 of mantissa; no infinities, one NaN.
             F8E4M3FNUZ "float8_e4m3fnuz" f32 Format::float(4, 3, 8, Special::Fnuz);
