@@ -76,7 +76,7 @@ fn run(inputs: &[PathBuf], out_dir: &Path) -> Result<()> {
         let name = output_name(file);
         let (dtype, shape) = convert(file, &out_dir.join(&name)).map_err(at(file))?;
         let (source, shape) = (file_name(file), python_tuple(&shape));
-        // Whoever closes the pipe has read enough, but wants the files.
+        // The reader of a pipe may close it, but still wants the files.
         let _ = writeln!(io::stdout(), "{source} -> {name} {dtype} {shape}");
     }
     Ok(())

@@ -11,7 +11,7 @@ use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match run(&mut std::io::stdout().lock()) {
-        // Whoever closes the pipe has read enough.
+        // The reader of a pipe has closed it, as `head` does.
         Err(error) if is_closed_pipe(&*error) => Ok(()),
         done => done,
     }
@@ -26,13 +26,13 @@ fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     burn_npy::write_npy(&images, &Array3::from_shape_fn((1000, 28, 28), pixel))?;
     burn_npy::write_npy(&labels, &Array1::from_shape_fn(1000, |i| (i % 10) as u8))?;
 
-    // Opening reads the headers; pages of the files come in when they are needed.
+    // Opening reads the headers only. The rest of the files is read on demand.
     let dataset = NpyDataset::from_files([("images", images), ("labels", labels)])?
         .convert("images", &Convert::to(DType::F32).divide(255.0))?;
     writeln!(out, "{dataset:?}")?;
     writeln!(out, "label of row 7: {}", dataset.row(7).value("labels")?)?;
 
-    // Which columns become which tensors, in which order, on how many threads.
+    // The columns of the tensors, the order, and the number of threads.
     let batcher = NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::all().device_dtypes();
     let loader = DataLoaderBuilder::new(batcher)
         .batch_size(128)

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match run(&mut std::io::stdout().lock()) {
-        // Whoever closes the pipe has read enough.
+        // The reader of a pipe has closed it, as `head` does.
         Err(error) if is_closed_pipe(&*error) => Ok(()),
         done => done,
     }

@@ -1,4 +1,5 @@
-//! Burn's way: a dataset of items in memory, and a batcher that makes tensors of them.
+//! Batches as Burn makes them: a dataset of items in memory, and a batcher that makes tensors of
+//! them.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -12,7 +13,7 @@ pub(crate) struct Item<T> {
     pub(crate) label: i64,
 }
 
-/// A tensor an item, then `cat`: what Burn's examples do.
+/// Makes a tensor of each item and joins them by `cat`, as Burn's examples do.
 #[derive(Clone)]
 pub(crate) struct Usual;
 
@@ -33,7 +34,7 @@ impl<T: Feature> Batcher<Item<T>, Batch> for Usual {
     }
 }
 
-/// One `Vec` a batch: the best that can be done with items.
+/// Makes one `Vec` for each batch, which is the fastest way with items.
 #[derive(Clone)]
 pub(crate) struct Best;
 

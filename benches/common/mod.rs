@@ -1,5 +1,4 @@
-//! What the benches share: the device, Burn's own way to make batches, and the check that all
-//! agree.
+//! Shared by the benches: the device, batches as Burn makes them, and a check of all values.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 pub(crate) mod items;

@@ -1,7 +1,7 @@
 """The files that every contender reads, made once and always the same.
 
-data.py FOLDER WORKLOAD... writes `<workload>-features.npy` and `<workload>-labels.npy`. The label of
-a row is its index as an int64, so a batch can be checked against it.
+data.py FOLDER WORKLOAD... writes `<workload>-features.npy` and `<workload>-labels.npy`. The label
+of a row is its index as an int64, so a batch can be checked against it.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-//! Where the batches come from: NumPy files, through burn-npy.
+//! The batches, which burn-npy makes of NumPy files.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ impl Lines {
             line += &format!("; {name}: {value}");
         }
         if let Err(error) = writeln!(std::io::stdout(), "{line}") {
-            // Burn cannot be told here. Whoever closes the pipe has read enough.
+            // Burn takes no error here. A reader that closes the pipe, as `head` does, has enough.
             let has_enough = error.kind() == ErrorKind::BrokenPipe;
             std::process::exit(if has_enough { 0 } else { 1 });
         }

@@ -28,7 +28,7 @@ const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/
 
 struct Args {
     data: PathBuf,
-    /// How many of the training images are used.
+    /// The number of training images that are used.
     train_images: usize,
     epochs: usize,
     batch_size: usize,
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     };
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever closes the pipe has read enough.
+        // The reader of a pipe has closed it, as `head` does.
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -15,7 +15,7 @@ use burn_npy::State;
 
 use crate::Result;
 
-/// What comes before the bytes of the model and those of the optimizer: a line of JSON.
+/// A line of JSON in front of the bytes of the model and the optimizer.
 type Head = (usize, State, [usize; 2]);
 
 /// A moment of a training run.
@@ -42,7 +42,7 @@ impl<M: Module> Checkpoint<M> {
         file.write_all(b"\n")?;
         file.write_all(&model)?;
         file.write_all(&optimizer)?;
-        // On the disk before it has its name, and the name before training goes on.
+        // The file is on the disk before it is renamed, and the name before training continues.
         file.sync_all()?;
         fs::rename(new, path(folder))?;
         File::open(folder)?.sync_all()?;

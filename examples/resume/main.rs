@@ -1,5 +1,5 @@
-//! A training run that is killed and goes on: its losses are those of a run that nobody disturbed,
-//! bit for bit.
+//! A training run that is killed and resumed. Its losses are those of an undisturbed run, bit for
+//! bit.
 //!
 //! `cargo run --release --example resume` needs no arguments. It trains a small network on the
 //! bundled MNIST images twice, in processes of their own: once from start to end, and once killed
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever closes the pipe has read enough.
+        // The reader of a pipe has closed it, as `head` does.
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -69,7 +69,7 @@ fn number(text: &str) -> Result<usize> {
         .map_err(|_| format!("{text:?} is not a number of steps").into())
 }
 
-/// A process that trains, or goes on with training, in a folder.
+/// A process that trains in a folder, from the last checkpoint if there is one.
 fn start(folder: &Path, steps: usize, workers: usize) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("train").arg(folder);

@@ -19,7 +19,7 @@ use crate::checkpoint::Checkpoint;
 const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
 const SEED: u64 = 42;
 const LEARNING_RATE: f64 = 1e-3;
-/// A checkpoint after each so many steps.
+/// The number of steps between checkpoints.
 const EVERY: usize = 10;
 
 #[derive(Module, Debug)]
@@ -130,7 +130,7 @@ pub(crate) fn losses(folder: &Path) -> Result<Vec<(usize, f32)>> {
     losses.ok_or_else(|| format!("{}: a line that is no loss", log(folder).display()).into())
 }
 
-/// After which step a run is, whatever it has saved.
+/// The number of steps that a run has done, saved or not.
 pub(crate) fn steps_done(folder: &Path) -> usize {
     let losses = losses(folder).unwrap_or_default();
     losses.last().map_or(0, |(step, _)| step + 1)

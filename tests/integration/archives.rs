@@ -1,4 +1,4 @@
-//! Archives as people have them: parts of several lengths, damage, items of unknown types.
+//! Archives as users have them: arrays of different lengths, damage, opaque items.
 
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,7 @@ fn a_batcher_of_opaque_items_says_what_to_do() {
         error.message().contains("reinterpret(\"x\", DType::BF16)"),
         "{error}"
     );
-    // A batcher that does not want them is as good as ever.
+    // A batcher that does not use the opaque column works.
     DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new(["y"]))
         .set_device(crate::cpu())
         .try_build(dataset.clone())

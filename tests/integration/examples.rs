@@ -103,7 +103,7 @@ fn a_reader_that_leaves_is_no_trouble() {
         let run = command.args(args).stdout(write).stderr(Stdio::piped());
         let output = run.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        // What a graphics driver has to say is no matter.
+        // Messages of a graphics driver are ignored.
         let complains = errors.contains("panicked") || errors.contains("Broken pipe");
         assert!(output.status.success() && !complains, "{name}: {errors}");
     }

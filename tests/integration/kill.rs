@@ -1,4 +1,4 @@
-//! A process that is killed at any moment, and goes on from the state it saved last.
+//! A process that is killed at random moments, and resumes from the state it saved last.
 //!
 //! The reader is this test binary again. It appends each row number to a log and then saves its
 //! state, together with the length of the log, to a file in one step. What the log has behind that

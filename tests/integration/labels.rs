@@ -13,7 +13,7 @@ use burn_npy::{
 use crate::numpy::{python, run};
 use crate::skip;
 
-/// A row of a column as text, whatever integer it is.
+/// A row of a column of any integer dtype, as text.
 fn integer(column: &Column, row: usize) -> Result<String, Error> {
     macro_rules! read {
         ($($dtype:ident $int:ty),*) => {

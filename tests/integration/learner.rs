@@ -75,7 +75,7 @@ fn loader(workers: usize, start_epoch: u64) -> Arc<Loader<Batch>> {
         .build(NpyDataset::from_tensor_slices(values).unwrap())
 }
 
-/// Trains up to an epoch, from a checkpoint if there is one to go on from.
+/// Trains up to an epoch, and resumes from a checkpoint if there is one.
 fn train(folder: &Path, epochs: usize, checkpoint: Option<usize>) -> Vec<(u64, Vec<u64>)> {
     // After `n` epochs of Burn's comes our epoch `n`.
     let start = checkpoint.unwrap_or(0) as u64;

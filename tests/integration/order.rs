@@ -114,7 +114,7 @@ fn slices_are_disjoint_and_each_epoch_anew() {
         let mut all = parts.concat();
         all.sort();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
-        // Sorted labels are no trouble: each half has a fair share of the first rows.
+        // Sorted labels are mixed: each half has a fair share of the first rows.
         let low = parts[0].iter().filter(|row| **row < 500).count();
         assert!((200..300).contains(&low), "{low}");
         before = parts[0].clone();

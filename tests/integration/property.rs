@@ -1,5 +1,5 @@
-//! Random loaders, stopped at random places and gone on with in another way, against a twin of
-//! plain vectors.
+//! Random loaders that are stopped at random batches and resumed with other settings, compared with
+//! a naive reference on vectors.
 
 use burn_npy::{DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
 use rand::rngs::StdRng;
@@ -10,7 +10,7 @@ use crate::{Indices, builder, numbered, numbers, plain};
 
 const CASES: u64 = 3000;
 
-/// How an epoch is cut, and who does it.
+/// How an epoch is divided, and the number of workers.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     batch_size: usize,
@@ -95,7 +95,7 @@ fn case(rng: &mut StdRng) -> Case {
     };
     Case {
         len,
-        // Nothing can be drawn from no weights, and nothing balanced without labels.
+        // Without rows there are no weights to draw by and no labels to balance.
         sampler: sampler.unwrap_or_else(|_| Sampler::shuffled(seed)),
         name,
         epoch: rng.random_range(0..4),
@@ -163,7 +163,7 @@ fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
     shards
 }
 
-/// What a loader of a shard gives: batches with their padding, whatever they are made of.
+/// A loader of a shard, which gives rows and the number of padding rows, whatever its dataset is.
 trait Ranks {
     fn loader(
         &self,
@@ -261,7 +261,7 @@ fn check(case: &Case, rng: &mut StdRng) {
     }
     locate(case, &whole, &expected, rng);
 
-    // The rest, in another way.
+    // The rest, with other settings.
     let state: State = serde_json::from_str(&saved.unwrap()).unwrap();
     let at = state.position() as usize;
     let (epoch, rest) = if state.epoch() == case.epoch {
@@ -271,7 +271,7 @@ fn check(case: &Case, rng: &mut StdRng) {
         assert!(stop >= expected[0].len());
         (case.epoch + 1, rows(case.epoch + 1))
     };
-    // At the start of a step, what fills up the tail is what it would have been.
+    // If the state is at the start of a step, the padding is the same as without the stop.
     let step = after.batch_size * after.shards as usize;
     let aligned = at.is_multiple_of(step);
     let fill = if aligned && epoch == case.epoch {
@@ -298,7 +298,7 @@ fn check(case: &Case, rng: &mut StdRng) {
         assert_eq!(&found, next);
     }
 
-    // Each row once, but for what the tail leaves out.
+    // Each row once, except those that the remainder drops.
     if epoch == case.epoch {
         let most = match (after.tail, after.drop_last) {
             (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
@@ -319,7 +319,7 @@ fn check(case: &Case, rng: &mut StdRng) {
 
 fn locate(case: &Case, whole: &[u64], batches: &[Vec<Batch>], rng: &mut StdRng) {
     let row = rng.random_range(0..case.len as u64 + 2);
-    // Of a row that comes more than once, the first place in the epoch counts, or none.
+    // If a row comes more than once, its first position counts.
     let first = whole.iter().position(|found| *found == row);
     let loader = case.loader(&case.before, 0, Err(0));
     match (first, loader.locate(case.epoch, row)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::{Dataset, DatasetError};
-use burn_npy::burn_npy_core::rand_core::Rng;
+use burn_npy::rand_core::Rng;
 use burn_npy::{
     BatchInfo, DataLoaderBuilder, Loader, OnError, PositionRng, Remainder, Row, Sampler, Shard,
 };
@@ -19,7 +19,7 @@ use crate::{Indices, builder, numbered, numbers, plain};
 const ROWS: usize = 100;
 const SEED: u64 = 9;
 
-/// A row, its position, and what its generator gives.
+/// A row, its position, and a number of its generator.
 type Drawn = (u64, u64, u64);
 
 /// The rows of a batch, of which the last are padding.

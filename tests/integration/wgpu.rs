@@ -1,4 +1,4 @@
-//! The same batches on wgpu, with whatever Vulkan driver there is; Mesa's works without a GPU.
+//! The same batches on wgpu, with any Vulkan driver. Mesa's works without a GPU.
 
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! One array: what its header says, and where its bytes are.
+//! An array: its header, and the storage that has its bytes.
 
 mod memory;
 mod read;
@@ -87,42 +87,44 @@ impl OpenOptions {
     }
 }
 
-/// An array of a file or in memory. Opening one reads its header, and its data only with
-/// [`Access::Memory`].
+/// An array in a file or in memory. Opening an array reads its header only, unless
+/// [`Access::Memory`] is set.
 ///
-/// The items of an array are numbers, or made of numbers: a complex number is two floats,
-/// fixed-width bytes and text are bytes and code points, a time is an `i64`. Those stand along a
-/// last axis that NumPy does not count, see [`number_axis`](Self::number_axis). The fields of a
-/// structure are arrays of their own, which share its bytes: [`field`](Self::field). Opaque items
-/// become numbers when the user says which: [`reinterpret`](Self::reinterpret).
+/// The items of an array are numbers, or consist of numbers. A complex number is two floats,
+/// fixed-width bytes and text are bytes and code points, and a time is an `i64`. An item of several
+/// numbers has them along a last axis that NumPy does not count, see
+/// [`number_axis`](Self::number_axis). [`field`](Self::field) gives a field of a structured array
+/// as an array that shares its bytes. [`reinterpret`](Self::reinterpret) sets the dtype of opaque
+/// items.
 ///
 /// Clones share the data.
 #[derive(Clone, Debug)]
 pub struct Array {
     item: ItemType,
-    /// The numbers of an item, unless it is opaque or a structure.
+    /// The numbers that an item consists of; `None` for opaque items and structures.
     numbers: Option<Numbers>,
     layout: Layout,
     shape: Vec<usize>,
-    /// For each axis, how many bytes its items are apart.
+    /// The distance in bytes between neighbouring items along each axis.
     strides: Vec<usize>,
-    /// Where the first item begins, from the start of the data: fields begin inside an item.
+    /// The offset of the first item, in bytes from the start of the data. It is above zero for a
+    /// field, which starts inside an item.
     first: usize,
     storage: Storage,
-    /// Where the data begins in the storage.
+    /// The offset of the data in the storage.
     offset: u64,
-    /// The size of the data, whichever part of it the array is.
+    /// The size of the data in bytes. A field is only a part of it.
     stored_bytes: usize,
     version: Option<(u8, u8)>,
     source: Arc<Source>,
 }
 
-/// Where the array comes from.
+/// The file and the archive member that an array comes from, for messages.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     file: Option<PathBuf>,
     member: Option<String>,
-    /// Where the array is in its archive, if it is stored there as it is.
+    /// The location of the array in its archive, if it is stored there uncompressed.
     stored: Option<Stored>,
 }
 
@@ -148,8 +150,8 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// What the file system says, and whatever [`Header::parse`] refuses; also
-    /// [`ErrorKind::TruncatedData`] when the file is shorter than its header announces.
+    /// [`ErrorKind::Io`] from the file system; those of [`Header::parse`]; and
+    /// [`ErrorKind::TruncatedData`] if the file is shorter than its header announces.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -165,23 +167,23 @@ impl Array {
         Self::of_file(storage, options.limits.header_bytes).map_err(|error| error.in_file(path))
     }
 
-    /// The array of a `.npy` file that is in memory, such as one of `include_bytes!`.
+    /// Opens a `.npy` file whose bytes are in memory, such as those of `include_bytes!`.
     ///
     /// # Errors
     ///
-    /// Those of [`Array::open`], but for the file system's.
+    /// Those of [`Array::open`], except those of the file system.
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
         Self::of_file(Storage::memory(bytes), Limits::default().header_bytes)
     }
 
-    /// The array of a storage that is a `.npy` file. The caller adds the file to errors.
+    /// Opens a storage that is a `.npy` file. The caller adds the file to errors.
     pub(crate) fn of_file(storage: Storage, max_header_len: usize) -> Result<Self> {
         let (len, source) = (storage.len(), Source::file(&storage));
         Self::in_storage(storage, 0, len, max_header_len, source)
     }
 
-    /// The array whose `.npy` bytes are the `len` bytes at `start` of a storage. The caller adds
-    /// the file to errors.
+    /// Opens the `.npy` file that is the `len` bytes at `start` of a storage. The caller adds the
+    /// file to errors.
     pub(crate) fn in_storage(
         storage: Storage,
         start: u64,
@@ -206,40 +208,40 @@ impl Array {
         })
     }
 
-    /// What an item of the array is, as its file says.
+    /// The type of an item, as the file declares it.
     pub fn item(&self) -> &ItemType {
         &self.item
     }
 
-    /// The type of the numbers that the items are made of; `None` for opaque items and structures.
+    /// The dtype of the numbers that the items consist of; `None` for opaque items and structures.
     pub fn dtype(&self) -> Option<DType> {
         self.numbers.map(|numbers| numbers.dtype)
     }
 
-    /// The order of the bytes of a number; of no meaning where a number is one byte.
+    /// The byte order of a number. It has no meaning for numbers of one byte.
     pub fn byte_order(&self) -> ByteOrder {
         self.numbers
             .map_or(ByteOrder::NATIVE, |numbers| numbers.byte_order)
     }
 
-    /// How the axes lie in memory, as the header says.
+    /// The memory layout of the axes, as the header declares it.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The length of each axis, as NumPy counts them.
+    /// The length of each axis that NumPy counts.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// How many numbers an item is made of, if it is not one plain number: 2 for complex numbers,
-    /// the length of fixed-width bytes and text. They stand along a last axis of what
-    /// [`read`](Self::read) and a [`Column`](crate::Column) give.
+    /// The number of numbers in an item: 2 for complex numbers, the length for fixed-width bytes
+    /// and text, and `None` for a plain number. They are the last axis of what [`read`](Self::read)
+    /// and a [`Column`](crate::Column) give.
     pub fn number_axis(&self) -> Option<usize> {
         self.numbers.and_then(|numbers| numbers.axis)
     }
 
-    /// The numbers, or an error that says how to come by some.
+    /// The numbers that the items consist of, or an error that says how to get numbers.
     pub(crate) fn numbers(&self) -> Result<Numbers> {
         self.numbers.ok_or_else(|| {
             let message = match self.item.kind() {
@@ -267,7 +269,8 @@ impl Array {
         })
     }
 
-    /// Length and stride in bytes of each axis, that of the numbers of an item among them.
+    /// The length of each axis and its stride in bytes, including the axis of the numbers of an
+    /// item.
     pub(crate) fn axes(&self) -> Vec<(usize, usize)> {
         let axes = self.shape.iter().copied().zip(self.strides.iter().copied());
         let last = self
@@ -276,7 +279,7 @@ impl Array {
         axes.chain(last).collect()
     }
 
-    /// Where the first item begins, in bytes from the start of the data.
+    /// The offset of the first item, in bytes from the start of the data.
     pub(crate) fn first(&self) -> usize {
         self.first
     }
@@ -318,8 +321,8 @@ impl Array {
         new
     }
 
-    /// All fields that are no structures themselves, with their names; those of a nested structure
-    /// are named `outer.inner`. Empty if the items are not structures.
+    /// All fields with their names. A field that is itself a structure is replaced by its own
+    /// fields, which are named `outer.inner`. It is empty if the items are not structures.
     pub fn fields(&self) -> Vec<(String, Self)> {
         let mut found = Vec::new();
         for field in self.item.fields() {
@@ -335,19 +338,22 @@ impl Array {
         found
     }
 
-    /// Says what opaque items (`V`) are. NumPy writes `bfloat16` of `ml_dtypes` as `<V2` and its
-    /// types of one byte, such as `int4` and `float8_e4m3fn`, as `<V1`, so that only the user can
-    /// know. (`float8_e5m2` alone is written as `<f1` and known.) Items of several such numbers get
-    /// an axis for them, and [`DType::U8`] gives the bytes. `complex32` and `bcomplex32` are pairs
-    /// of [`DType::F16`] and [`DType::BF16`].
+    /// Sets the dtype of opaque items (`V`).
     ///
-    /// Items that are of the dtype already stay as they are.
+    /// NumPy writes `bfloat16` of `ml_dtypes` as `<V2`, and its types of one byte, such as `int4`
+    /// and `float8_e4m3fn`, as `<V1`. The file does not say which type it is, so the caller must.
+    /// (The exception is `float8_e5m2`, which is written as `<f1`.) `complex32` and `bcomplex32`
+    /// are pairs of [`DType::F16`] and [`DType::BF16`]. An item of several numbers gets an axis for
+    /// them. [`DType::U8`] gives the bytes of any item.
+    ///
+    /// If the items already have the dtype, the array is returned as it is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Dtype`] if the items are not opaque and of another dtype, or of a size that
-    /// does not fit; also for [`DType::I8`] and [`DType::Bool`] of one byte, which NumPy does not
-    /// write as opaque items: such an item is of another type, and would have another value.
+    /// [`ErrorKind::Dtype`] if the items are not opaque and have another dtype, or if their size
+    /// does not fit. It is also returned for opaque items of one byte as [`DType::I8`] or
+    /// [`DType::Bool`]: NumPy does not write these as opaque items, so they must be of another
+    /// type.
     ///
     /// # Example
     ///
@@ -388,55 +394,55 @@ impl Array {
         }
     }
 
-    /// The file that the array is in.
+    /// The file that has the array.
     pub fn file(&self) -> Option<&Path> {
         self.source.file.as_deref()
     }
 
-    /// The archive member that the array is.
+    /// The name of the archive member that is the array.
     pub fn member(&self) -> Option<&str> {
         self.source.member.as_deref()
     }
 
-    /// Looks whether the file is still the one that was opened. Of an array that is stored in an
-    /// archive, also reads the member from its start to its end and compares the checksum with what
-    /// the archive says, which takes time, but no memory.
+    /// Checks that the file has not changed since it was opened, and that a stored array of an
+    /// archive has the checksum that the archive has for it. The latter reads the whole member; it
+    /// takes time but no memory.
     ///
-    /// The checksum of an array that was compressed was compared when it was decoded; an array in a
-    /// file of its own or in memory has none.
+    /// A compressed array was checked when it was decoded. An array in a `.npy` file or in memory
+    /// has no checksum.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Crc`] if the checksum is not that of the data, [`ErrorKind::Changed`] if the
-    /// file is no longer what was opened, and what the file system says.
+    /// [`ErrorKind::Crc`] if the checksum is wrong, [`ErrorKind::Changed`] if the file has changed,
+    /// and [`ErrorKind::Io`] from the file system.
     pub fn verify(&self) -> Result<()> {
         let verified = match &self.source.stored {
             Some(stored) => stored.verify(&self.storage),
             None => Ok(()),
         };
-        // What was read of a file that changes while it is read is wrong in any way.
+        // A change of the file comes first, since it may be the cause of a wrong checksum.
         let verified = self.storage.check().and(verified);
         verified.map_err(|error| self.locate(error))
     }
 
-    /// Whether two arrays come from the same bytes, as the fields of a structured array do, so that
-    /// [`verify`](Self::verify) of one is enough.
+    /// Whether two arrays share their bytes, as the fields of a structured array do. Then it is
+    /// enough to [`verify`](Self::verify) one of them.
     pub fn shares_bytes_with(&self, other: &Self) -> bool {
         self.storage.same(&other.storage) && self.offset == other.offset
     }
 
-    /// The version of the format of the array's header, if it has one.
+    /// The format version of the header; `None` for an array without one.
     pub fn version(&self) -> Option<(u8, u8)> {
         self.version
     }
 
-    /// Where the data begins, in bytes from the start of the file, of the archive if its member is
-    /// stored, or of the decoded member.
+    /// The offset of the data in bytes, from the start of the `.npy` file, of the archive if the
+    /// array is stored there, or of the decoded member.
     pub fn data_offset(&self) -> u64 {
         self.offset
     }
 
-    /// The size of the items in bytes; for a field, that of its part of them.
+    /// The size of all items in bytes. For a field it is the size of that field in all items.
     pub fn nbytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.item.size()
     }
@@ -445,7 +451,7 @@ impl Array {
         &self.storage
     }
 
-    /// Names the array in an error.
+    /// Adds the file and the member to an error.
     pub(crate) fn locate(&self, mut error: Error) -> Error {
         if let Some(member) = &self.source.member {
             error = error.in_array(member);
@@ -457,7 +463,7 @@ impl Array {
     }
 }
 
-/// The header of the `.npy` bytes that are the `len` bytes at `start` of a storage.
+/// Reads the header of the `.npy` file that is the `len` bytes at `start` of a storage.
 pub(crate) fn read_header(
     storage: &Storage,
     start: u64,
@@ -480,13 +486,13 @@ pub(crate) fn read_header(
     Ok(header)
 }
 
-/// How many bytes the items along each axis are apart when there are no gaps.
+/// The distance in bytes between neighbouring items along each axis, for items without gaps.
 fn strides(shape: &[usize], layout: Layout, size: usize) -> Vec<usize> {
     let mut strides = vec![0; shape.len()];
     let mut stride = size;
     let mut step = |axis: usize| {
         strides[axis] = stride;
-        // Without items nothing is apart, and the product with the lengths left may overflow.
+        // Without items the strides have no meaning, and their product may overflow.
         stride = stride.saturating_mul(shape[axis]);
     };
     match layout {

@@ -1,4 +1,4 @@
-//! Deflated arrays, decoded within limits.
+//! Decodes deflated arrays within limits.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,14 +10,15 @@ use crate::storage::Storage;
 use crate::zip::{Contents, Member};
 use crate::{Buffer, Error, ErrorKind, Limits, OpenOptions, Result};
 
-/// How much of a member that goes to a file is in memory at a time.
+/// The size of the buffer in memory through which a member is decoded into a file.
 const CHUNK: usize = 1 << 20;
 
-/// How many bytes were decoded from an archive so far.
+/// The number of bytes that were decoded from an archive so far.
 #[derive(Debug, Default)]
 pub(crate) struct Total(AtomicU64);
 
-/// A part of the total that is given back unless it is kept.
+/// A part of the total that is reserved for one array. It is returned when dropped, unless it is
+/// kept.
 #[derive(Debug)]
 struct Share<'a> {
     total: &'a AtomicU64,
@@ -58,7 +59,7 @@ impl Drop for Share<'_> {
     }
 }
 
-/// The header of a deflated `.npy` member, and the bytes that were decoded to read it.
+/// Decodes the header of a deflated `.npy` member. Returns it with the bytes that were decoded.
 pub(crate) fn read_header(
     contents: &mut Contents<'_>,
     member: &Member,
@@ -77,7 +78,7 @@ pub(crate) fn read_header(
         }
         prefix => prefix?,
     };
-    // An empty dictionary would end before the longest prefix does.
+    // With an empty dictionary, the header ends before the longest prefix does.
     head.resize(prefix.data_offset.max(start), 0);
     contents.read_exact(&mut head[start..])?;
     let header = Header::parse_after(&prefix, &head)?;
@@ -85,8 +86,8 @@ pub(crate) fn read_header(
     Ok((header, head))
 }
 
-/// Decodes the array of a deflated `.npy` member. Bytes after it are decoded to compare the
-/// checksum, and not kept.
+/// Decodes the array of a deflated `.npy` member. Bytes after the array are decoded for the
+/// checksum and dropped.
 pub(crate) fn decode(
     mut contents: Contents<'_>,
     member: &Member,
@@ -118,7 +119,7 @@ pub(crate) fn decode(
     Ok(storage)
 }
 
-/// Whether a deflated member may have so many bytes.
+/// Checks that a deflated member may have `len` bytes.
 pub(crate) fn check_size(len: u64, limits: &Limits) -> Result<()> {
     if len <= limits.member_bytes {
         return Ok(());

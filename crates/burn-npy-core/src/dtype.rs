@@ -1,4 +1,4 @@
-//! What an element is, how its bytes are ordered, and how the axes lie in memory.
+//! Dtypes, byte order and memory layout.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ macro_rules! dtypes {
     ($($(#[$doc:meta])* $small:ident $text:literal $value:ident $format:expr;)*) => {
         /// The type of the elements of an array or a column.
         ///
-        /// The last ones, from [`BF16`](Self::BF16) on, are those of
-        /// [`ml_dtypes`](https://github.com/jax-ml/ml_dtypes). What `np.save` writes of them seldom
-        /// says which it is, but only how many bytes an element has. So they are mostly asked for
-        /// by [`Array::reinterpret`](crate::Array::reinterpret), and only found in a header that
-        /// names them: `bfloat16`, or `<f1`, which is what `np.save` makes of `float8_e5m2`. Those
-        /// of one byte can be cast from, not to.
+        /// The dtypes from [`BF16`](Self::BF16) on are those of
+        /// [`ml_dtypes`](https://github.com/jax-ml/ml_dtypes). For most of them, `np.save` writes
+        /// only the size of an element into the header, so you have to name the dtype with
+        /// [`Array::reinterpret`](crate::Array::reinterpret). Two headers do name it: `bfloat16`,
+        /// and `<f1`, which `np.save` writes for `float8_e5m2`. The one-byte dtypes can be cast
+        /// from, but not to.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DType {
@@ -91,7 +91,7 @@ macro_rules! dtypes {
                 }
             }
 
-            /// How a byte of the dtype is read, if it is one of those of `ml_dtypes` of one byte.
+            /// The format of a one-byte dtype of `ml_dtypes`; `None` for others.
             pub(crate) const fn small(self) -> Option<Format> {
                 match self {
                     $(Self::$small => Some($format),)*
@@ -110,7 +110,7 @@ impl DType {
             Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
             Self::I64 | Self::U64 | Self::F64 => 8,
-            // Bool, I8, U8, and the small ones.
+            // Bool, I8, U8, and the one-byte types of `ml_dtypes`.
             _ => 1,
         }
     }
@@ -128,7 +128,7 @@ impl DType {
         !self.is_float() && !matches!(self, Self::Bool)
     }
 
-    /// The least and the greatest value of an integer.
+    /// The smallest and the largest value of an integer dtype; `None` for others.
     pub(crate) const fn int_range(self) -> Option<(i128, i128)> {
         Some(match self {
             Self::I8 => (i8::MIN as i128, i8::MAX as i128),
@@ -146,7 +146,7 @@ impl DType {
         })
     }
 
-    /// Whether there is arithmetic in the dtype.
+    /// Whether conversions can do arithmetic in the dtype.
     pub(crate) const fn computes(self) -> bool {
         matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
     }
@@ -156,20 +156,20 @@ impl DType {
         self.small().is_none()
     }
 
-    /// Whether it is a dtype of `ml_dtypes`, which NumPy alone has no name for.
+    /// Whether it is a dtype of `ml_dtypes`, for which NumPy itself has no name.
     pub(crate) const fn is_of_ml_dtypes(self) -> bool {
         matches!(self, Self::BF16) || self.small().is_some()
     }
 
-    /// The spelling in a header that NumPy reads, such as `<f4` or `|u1`. The dtypes of
-    /// `ml_dtypes` are opaque to NumPy, so they are `<V2` and `<V1`.
+    /// The dtype as the `descr` of a header, such as `<f4` or `|u1`. The dtypes of `ml_dtypes` are
+    /// opaque to NumPy, so they are `<V2` and `<V1`.
     pub fn descr(self, byte_order: ByteOrder) -> String {
         let (code, marked) = match self {
             Self::F16 | Self::F32 | Self::F64 => ('f', true),
             Self::U8 | Self::U16 | Self::U32 | Self::U64 => ('u', self.size() > 1),
             Self::I8 | Self::I16 | Self::I32 | Self::I64 => ('i', self.size() > 1),
             Self::Bool => ('b', self.size() > 1),
-            // Those of `ml_dtypes`.
+            // The dtypes of `ml_dtypes`.
             _ => ('V', true),
         };
         let order = if marked { byte_order.mark() } else { '|' };
@@ -188,7 +188,7 @@ impl DType {
             ('u', 2) => Self::U16,
             ('u', 4) => Self::U32,
             ('u', 8) => Self::U64,
-            // NumPy has none; `np.save` writes `float8_e5m2` so.
+            // Not a code of NumPy, but `np.save` writes it for `float8_e5m2`.
             ('f', 1) => Self::F8E5M2,
             ('f', 2) => Self::F16,
             ('f', 4) => Self::F32,
@@ -243,7 +243,7 @@ impl ByteOrder {
         Self::Little
     };
 
-    /// How a `descr` marks the order.
+    /// The mark for the order in a `descr`.
     pub(crate) const fn mark(self) -> char {
         match self {
             Self::Little => '<',
@@ -252,7 +252,7 @@ impl ByteOrder {
     }
 }
 
-/// How the axes of an array lie in memory.
+/// The memory layout of the axes of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// The last axis varies fastest: a row is contiguous.
@@ -261,7 +261,7 @@ pub enum Layout {
     Fortran,
 }
 
-/// The start of a text that came from a file, short enough for a message.
+/// The start of a text from a file, short enough for a message.
 pub(crate) fn abbreviated(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -1,4 +1,4 @@
-//! The Rust types that an element can be.
+//! The Rust types of elements.
 
 use bytemuck::{CheckedBitPattern, NoUninit, Pod, Zeroable};
 use half::{bf16, f16};
@@ -10,10 +10,9 @@ mod sealed {
 }
 
 /// A Rust type of an element: `bool`, `i8` to `i64`, `u8` to `u64`, [`struct@f16`], `f32`, `f64`,
-/// and those of `ml_dtypes`: [`struct@bf16`] and the types of one byte in
-/// [`ml_dtypes`](crate::ml_dtypes).
+/// [`struct@bf16`], or one of the one-byte types in [`ml_dtypes`](crate::ml_dtypes).
 ///
-/// The trait is sealed: the kernels are written for these types.
+/// The trait is sealed, since the kernels are written for these types.
 pub trait Element:
     sealed::Sealed
     + NoUninit
@@ -28,23 +27,22 @@ pub trait Element:
     /// The dtype of the type.
     const DTYPE: DType;
 
-    /// How the kernels see the bytes of the type; a `bool` is any byte.
+    /// The type that the kernels use for the bytes. It differs for `bool`, which may be any byte.
     #[doc(hidden)]
     type Stored: Scalar + Into<Self>;
 }
 
-/// What the kernels read and write: a type of which every bit pattern is a value.
+/// A type that the kernels read and write. Every bit pattern is a value of it.
 #[doc(hidden)]
 pub trait Scalar: Pod + PartialEq + Send + Sync {
-    /// Whether it is an `f16`, for which processors have instructions that make eight at a time
-    /// wider.
+    /// Whether it is `f16`. Processors have an instruction that widens eight of these at a time.
     const IS_HALF: bool;
 
-    /// The value from bytes in the machine's order.
+    /// Reads a value from bytes in the byte order of the machine.
     fn load(bytes: &[u8]) -> Self;
 }
 
-/// A `bool` as NumPy stores it: zero is false, every other byte is true.
+/// A `bool` as NumPy stores it: zero is false, and every other byte is true.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Zeroable, Pod)]
 #[repr(transparent)]
@@ -109,8 +107,8 @@ macro_rules! small_elements {
 }
 small_types!(small_elements);
 
-/// Runs `$body` with `$stored` as the stored type of the dtype `$dtype`, if that can be cast to;
-/// `$other` for the rest, of which each byte is looked up in a table.
+/// Runs `$body` with `$stored` as the stored type of `$dtype`, if other dtypes can be cast to it.
+/// Otherwise it runs `$other`: the one-byte types are converted by a table of all bytes.
 macro_rules! with_made {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
@@ -128,8 +126,8 @@ macro_rules! with_made {
     };
 }
 
-/// As [`with_made`], for the dtypes whose numbers are measurements, with which batches are computed
-/// (`i64` is what NumPy makes of integers if it is not told otherwise); `$other` for the rest.
+/// As [`with_made`], but only for the dtypes that measurements come in, on which batches are
+/// computed. `i64` is one of them, since it is NumPy's default for integers.
 macro_rules! with_measured {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,
@@ -138,7 +136,7 @@ macro_rules! with_measured {
     };
 }
 
-/// As [`with_made`], for the numbers whose casts to integers are guarded; `$other` for the rest.
+/// As [`with_made`], but only for the numbers whose casts to integers are guarded.
 macro_rules! with_guarded {
     ($dtype:expr, $stored:ident => $body:expr, $other:expr) => {
         $crate::element::with_made!(@each $dtype, $stored, $body, $other,

@@ -1,25 +1,25 @@
-//! The one error of this crate: what kind of thing went wrong, where, and why.
+//! The error type of this crate.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A result whose error is [`Error`], unless another is named.
+/// A result whose error is [`Error`] by default.
 ///
-/// It has two parameters as [`std::result::Result`] has, so that code which imports everything of
-/// this crate with `*` can name other errors too.
+/// It has two parameters like [`std::result::Result`], so code that imports this crate with `*` can
+/// still name another error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of thing went wrong; [`Error::kind`] gives it.
+/// The kind of an [`Error`], which [`Error::kind`] gives.
 ///
-/// The name that [`ErrorKind::name`] gives is stable and meant for programs.
+/// [`ErrorKind::name`] gives a stable name for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The operating system refused: not found, no permission, a read that failed.
+    /// The operating system reported an error, such as a file that does not exist.
     Io,
-    /// The first bytes are not those of the format.
+    /// The file does not start with the magic bytes of the format.
     Magic,
     /// The `.npy` format version is not 1.0, 2.0 or 3.0.
     Version,
@@ -27,20 +27,20 @@ pub enum ErrorKind {
     TruncatedHeader,
     /// The header is longer than the limit.
     HeaderTooLarge,
-    /// The header is not the dictionary that the format describes.
+    /// The header is not a dictionary as the format requires it.
     Header,
     /// The dtype is unknown, malformed, or not supported.
     Dtype,
-    /// The shape is malformed, or does not fit what was asked of the array.
+    /// The shape is malformed, or does not fit the operation.
     Shape,
-    /// Sizes that do not fit into the address space.
+    /// A size does not fit into the address space.
     Overflow,
     /// The array holds pickled Python objects, which are never loaded.
     Object,
     /// The file ends before the data that its header announces.
     TruncatedData,
-    /// A compressed member goes on after the size that the archive says, or has more bytes after
-    /// its array than [`Limits::member_bytes`](crate::Limits::member_bytes) lets be read.
+    /// A compressed member is longer than the archive declares, or has more bytes after its array
+    /// than [`Limits::member_bytes`](crate::Limits::member_bytes) allows.
     Trailing,
     /// The archive is malformed, or contradicts itself.
     Zip,
@@ -50,19 +50,19 @@ pub enum ErrorKind {
     Method,
     /// The archive is encrypted.
     Encrypted,
-    /// Two members of an archive, or two columns, have one name.
+    /// Two members of an archive, or two columns, have the same name.
     Duplicate,
-    /// A name that does not exist.
+    /// There is no array, field or column of this name.
     Name,
-    /// A size is above the limit that was set.
+    /// A size is above a limit.
     Limit,
     /// The file was truncated, overwritten or replaced while it was in use.
     Changed,
-    /// A row number outside the array.
+    /// A row does not exist.
     Row,
-    /// A row has a value that the dtype that was asked for does not have.
+    /// A row has a value that the requested dtype cannot represent.
     Value,
-    /// Arguments that contradict each other, or the data.
+    /// An argument is wrong, or arguments contradict each other or the data.
     Usage,
 }
 
@@ -105,11 +105,10 @@ impl fmt::Display for ErrorKind {
 
 /// Why a file could not be opened, read or used.
 ///
-/// Its message names the file, the array or column, and the place, with what was found and what was
-/// expected, and ends with what the operating system said, if it said anything. So
-/// [`source`](StdError::source) does not give that error again, but what is behind it, and a chain
-/// of errors prints each text once. [`kind`](Error::kind) and [`io_error`](Error::io_error) are
-/// for programs.
+/// The message names the file, the array or column, and the row or byte, and says what was found
+/// and what was expected. It ends with the error of the operating system, if there was one. So
+/// [`source`](StdError::source) skips that error and gives its source, and a chain of errors prints
+/// each text once. [`kind`](Error::kind) and [`io_error`](Error::io_error) are for programs.
 pub struct Error(Box<Repr>);
 
 struct Repr {
@@ -122,7 +121,7 @@ struct Repr {
 }
 
 impl Error {
-    /// An error of a kind, with a message that says what was found and what was expected.
+    /// An error of a kind. The message should say what was found and what was expected.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Repr {
             kind,
@@ -134,12 +133,12 @@ impl Error {
         }))
     }
 
-    /// What the operating system said.
+    /// An error of the operating system.
     pub(crate) fn io(what: &str, source: std::io::Error) -> Self {
         Self::new(ErrorKind::Io, what).with_source(source)
     }
 
-    /// Names the file, unless the error already names one.
+    /// Adds the file, unless the error already has one.
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
         self.0
             .file
@@ -147,20 +146,20 @@ impl Error {
         self
     }
 
-    /// Names the archive member or the column, unless the error already names one.
+    /// Adds the archive member or the column, unless the error already has one.
     pub fn in_array(mut self, array: impl Into<String>) -> Self {
         self.0.array.get_or_insert_with(|| array.into());
         self
     }
 
-    /// Names the column, in the place of the archive member that it is of: a column has the name
-    /// that the user gave it.
+    /// Adds the column. It replaces the archive member, since the user knows the column by the name
+    /// that they gave it.
     pub fn in_column(mut self, column: impl Into<String>) -> Self {
         self.0.array = Some(column.into());
         self
     }
 
-    /// Names the byte at which the trouble begins, counted from the start of the file or member.
+    /// Adds the byte where the problem starts, counted from the start of the file or member.
     pub(crate) fn at(mut self, offset: u64) -> Self {
         self.0.offset.get_or_insert(offset);
         self
@@ -189,12 +188,12 @@ impl Error {
         self.0.array.as_deref()
     }
 
-    /// The byte at which the trouble begins, counted from the start of the file or member.
+    /// The byte where the problem starts, counted from the start of the file or member.
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
     }
 
-    /// What the operating system said, if it was that which failed.
+    /// The error of the operating system, if there was one.
     ///
     /// # Example
     ///
@@ -208,7 +207,7 @@ impl Error {
         self.0.source.as_ref()?.downcast_ref()
     }
 
-    /// The message alone, without the place.
+    /// The message without the file, the array and the byte.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -233,7 +232,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// A name from a file, without characters that a terminal acts on.
+/// A name from a file with its control characters escaped, since a terminal would act on them.
 pub(crate) fn printable(name: &str) -> Cow<'_, str> {
     if !name.contains(char::is_control) {
         return name.into();
@@ -256,7 +255,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The source itself is a part of the message.
+        // The message contains the source itself.
         self.0.source.as_ref()?.source()
     }
 }

@@ -1,18 +1,18 @@
-//! NumPy files to rows, in an order that can be proven.
+//! Reads rows of NumPy files in a reproducible order.
 //!
-//! This crate is the part of `burn-npy` that knows nothing of Burn and starts no threads. Data
-//! flows through it in this order:
+//! This is the part of `burn-npy` that does not depend on Burn and starts no threads. Data flows
+//! through it in this order:
 //!
-//! 1. A [`Header`] is what the first bytes of a `.npy` file say, parsed once and checked.
-//! 2. An [`Array`] is a header and the place of its data: a mapped file, a file that is read by
-//!    position, a member of an [`Npz`] archive, or memory. Its items are numbers, or made of
-//!    numbers, or structures, whose fields are arrays of their own.
-//! 3. A [`Column`] is an array seen as rows, with a [`Convert`] for what happens to a row on its
-//!    way. [`Column::gather`] copies any rows into a [`Buffer`], converting as it copies.
-//! 4. A [`Sampler`] gives the [`Order`] of an epoch, and a [`Plan`] cuts the order into batches,
-//!    for one [`Shard`] or several. The order is a pure function of (length, seed, epoch,
-//!    position), see [`Permutation`]. [`Partition`] hold rows out; a [`PositionRng`] gives each
-//!    position random numbers of its own.
+//! 1. A [`Header`] is the header of a `.npy` file, parsed once and validated.
+//! 2. An [`Array`] is a header and the location of its data: a mapped file, a file that is read by
+//!    position, a member of an [`Npz`] archive, or memory. Its items are numbers, consist of
+//!    numbers, or are structures, whose fields are arrays too.
+//! 3. A [`Column`] is an array seen as rows, with a [`Convert`] that is applied to each row.
+//!    [`Column::gather`] copies any rows into a [`Buffer`] and converts them on the way.
+//! 4. A [`Sampler`] gives the [`Order`] of an epoch. A [`Plan`] divides the order into batches, for
+//!    one [`Shard`] or several. The order is a pure function of (length, seed, epoch, position),
+//!    see [`Permutation`]. A [`Partition`] holds rows out, for validation. A [`PositionRng`] gives
+//!    random numbers for a position.
 //!
 //! ```
 //! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Plan, Sampler};
@@ -35,24 +35,27 @@
 //! # }
 //! ```
 //!
-//! Files are written by [`write_npy`], [`append_npy`] and [`NpzWriter`].
+//! [`write_npy`], [`append_npy`] and [`NpzWriter`] write files.
 //!
 //! # Hostile files
 //!
-//! Whatever the bytes are, reading them gives the right values or an [`Error`] whose [`ErrorKind`]
-//! says what is wrong, and takes no more time and memory than the file is large, within [`Limits`].
-//! Python objects are never loaded. Nothing panics on data.
+//! Whatever the bytes of a file are, reading them gives the right values or an [`Error`] whose
+//! [`ErrorKind`] says what is wrong. The time and memory it takes are proportional to the size of
+//! the file, within [`Limits`]. Python objects are never loaded. No data causes a panic.
 //!
 //! # Files that change
 //!
-//! A mapped file is as fast as memory, but it stays a file: a program that truncates it while it is
-//! in use makes the next access fail by SIGBUS, which kills the process. `np.save` truncates the
-//! file that it overwrites. [`Column::check`] is meant to be called before each gather and finds a
-//! file that was truncated, overwritten or replaced; what remains is the moment between the check
-//! and the copy. [`Access::Positioned`] closes it, at a price in speed: what was read is checked
-//! once more after the read. A change is seen by the file's length, time of change and identity, so
-//! one by a process that has the file mapped for writing is seen only from its first write to each
-//! page on.
+//! A mapped file is as fast as memory, but it is still a file. If another program truncates it, the
+//! next access raises SIGBUS, which kills the process. `np.save` truncates the file that it
+//! overwrites.
+//!
+//! [`Column::check`] detects a file that was truncated, overwritten or replaced. Call it before
+//! each gather. The file can still change between the check and the copy. [`Access::Positioned`]
+//! closes that gap by a second check after the read, but it is slower.
+//!
+//! A change is detected by the length, the time of change and the identity of the file. If a
+//! process writes through a mapping of the file, the time changes only with its first write to each
+//! page.
 
 mod array;
 mod buffer;

@@ -1,15 +1,15 @@
-//! The types of one byte that [`ml_dtypes`](https://github.com/jax-ml/ml_dtypes) brings to NumPy.
+//! The one-byte types that [`ml_dtypes`](https://github.com/jax-ml/ml_dtypes) adds to NumPy.
 //!
-//! They are read and cast from, never cast to: nothing here rounds to them. Each value is one byte,
-//! also of the types that need less of it, and all 256 bytes have a value, the same as in
-//! `ml_dtypes`. `bfloat16` has two bytes; it is [`half::bf16`](struct@half::bf16).
+//! They can be read and cast from, but not cast to. Each value takes one byte, even if the type has
+//! fewer bits. All 256 bytes have a value, the same as in `ml_dtypes`. `bfloat16` takes two bytes;
+//! it is [`half::bf16`](struct@half::bf16).
 
 use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-/// Gives the macro `$with` the types: docs, Rust's name, the name in `ml_dtypes`, the type in Rust
-/// that has all its values, and the format.
+/// Calls the macro `$with` with the types. Each has its docs, its name in Rust, its name in
+/// `ml_dtypes`, the Rust type that can represent all its values, and its format.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! small_types {
@@ -24,8 +24,7 @@ macro_rules! small_types {
             /// 4 bits of exponent, 3 of mantissa; no infinities; at most 448. E4M3 of the
             /// [OCP 8-bit specification][OFP8].
             ///
-            /// [OFP8]:
-            /// https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
+            /// [OFP8]: https://www.opencompute.org/documents/ocp-8-bit-floating-point-specification-ofp8-revision-1-0-2023-12-01-pdf-1
             F8E4M3FN "float8_e4m3fn" f32 Format::float(4, 3, 7, Special::Fn);
             /// 4 bits of exponent with a bias of 8, 3 of mantissa; no infinities, one NaN.
             F8E4M3FNUZ "float8_e4m3fnuz" f32 Format::float(4, 3, 8, Special::Fnuz);
@@ -57,7 +56,7 @@ macro_rules! small_types {
     };
 }
 
-/// How a byte of a type is read.
+/// How the byte of a type encodes a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Format {
     /// A float: sign, exponent, mantissa.
@@ -67,22 +66,22 @@ pub(crate) enum Format {
         bias: i32,
         special: Special,
     },
-    /// 2 to the power of the byte less 127; 255 is NaN.
+    /// 2 to the power of the byte minus 127; 255 is NaN.
     Power,
-    /// An integer with a sign, in so many of the lower bits.
+    /// A signed integer in this number of the lower bits.
     Int(u32),
-    /// An integer without a sign, in so many of the lower bits.
+    /// An unsigned integer in this number of the lower bits.
     Uint(u32),
 }
 
-/// Which bytes of a float are no numbers.
+/// Which bytes of a float are infinities or NaN.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Special {
     /// Those with the highest exponent are infinities and NaN, as in IEEE 754.
     Ieee,
     /// Those with the highest exponent and mantissa are NaN.
     Fn,
-    /// What would be -0 is NaN.
+    /// The byte that would be -0 is NaN.
     Fnuz,
     /// None.
     Finite,
@@ -102,7 +101,7 @@ impl Format {
         matches!(self, Self::Float { .. } | Self::Power)
     }
 
-    /// The least and the greatest value of an integer.
+    /// The smallest and the largest value of an integer type; `None` for others.
     pub(crate) const fn int_range(self) -> Option<(i128, i128)> {
         match self {
             Self::Int(bits) => Some((-1 << (bits - 1), (1 << (bits - 1)) - 1)),
@@ -111,17 +110,16 @@ impl Format {
         }
     }
 
-    /// The value of a byte; an `f32` holds those of all types exactly.
+    /// The value of a byte. An `f32` represents the values of all types exactly.
     pub(crate) fn value(self, byte: u8) -> f32 {
         match self {
             Self::Power => match byte {
                 255 => f32::NAN,
-                // Subnormal as an f32.
+                // It is subnormal as an f32.
                 0 => f32::from_bits(1 << (f32::MANTISSA_DIGITS - 2)),
                 _ => power(i32::from(byte) - 127),
             },
-            // Shifts to the upper end and back: what the type does not use is gone, and the sign in
-            // all upper bits.
+            // Shifting up and back clears the unused bits and extends the sign.
             Self::Int(bits) => f32::from((byte << (8 - bits)) as i8 >> (8 - bits)),
             Self::Uint(bits) => f32::from(byte & (u8::MAX >> (8 - bits))),
             Self::Float {
@@ -132,12 +130,12 @@ impl Format {
             } => {
                 let below_sign = (1 << (exponent + mantissa)) - 1;
                 let magnitude = u32::from(byte) & below_sign;
-                // Any bit beyond the magnitude is a sign to `ml_dtypes`.
+                // In `ml_dtypes`, any bit above the magnitude makes the value negative.
                 let negative = u32::from(byte) > below_sign;
                 let highest = magnitude >> mantissa == (1 << exponent) - 1;
                 let fraction = magnitude & ((1 << mantissa) - 1);
                 let magnitude = match special {
-                    // NaN keeps its bits and becomes quiet, as the hardware makes an f32 of an f16.
+                    // A NaN keeps its bits and becomes quiet, as when hardware casts f16 to f32.
                     Special::Ieee if highest && fraction != 0 => {
                         let shifted = fraction << (f32::MANTISSA_DIGITS - 1 - mantissa);
                         f32::from_bits(f32::NAN.to_bits() | shifted)
@@ -147,7 +145,7 @@ impl Format {
                     Special::Fnuz if magnitude == 0 && negative => return f32::NAN,
                     _ => {
                         let exponent = (magnitude >> mantissa) as i32;
-                        // Without the bit that is not stored, a number is subnormal.
+                        // A normal number has one more bit, which is not stored.
                         let unstored = u32::from(exponent > 0) << mantissa;
                         let scale = power(exponent.max(1) - bias - mantissa as i32);
                         (fraction + unstored) as f32 * scale
@@ -159,7 +157,7 @@ impl Format {
     }
 }
 
-/// 2 to a power that is normal as an `f32`.
+/// 2 to the power of `exponent`, which must give a normal `f32`.
 fn power(exponent: i32) -> f32 {
     f32::from_bits(((exponent + 127) as u32) << (f32::MANTISSA_DIGITS - 1))
 }
@@ -170,23 +168,23 @@ macro_rules! define {
         ///
         $(#[$doc])*
         ///
-        /// Two of them are equal if their values are, whatever bits the type does not use.
+        /// Two of them are equal if their values are. Unused bits do not matter.
         #[derive(Clone, Copy, Default, Zeroable, Pod)]
         #[repr(transparent)]
         pub struct $name(u8);
 
         impl $name {
-            /// The value that is stored as this byte.
+            /// The value that this byte encodes.
             pub const fn from_bits(bits: u8) -> Self {
                 Self(bits)
             }
 
-            /// The byte that the value is stored as.
+            /// The byte that encodes the value.
             pub const fn to_bits(self) -> u8 {
                 self.0
             }
 
-            /// The same value as an `f32`, which holds it exactly.
+            /// The value as an `f32`, which represents it exactly.
             #[inline]
             pub fn to_f32(self) -> f32 {
                 $format.value(self.0)
@@ -226,7 +224,7 @@ mod tests {
     use crate::format::header;
     use crate::{Array, Column, Convert, DType, Layout};
 
-    /// What `tests/small_values.py` printed: for each type its name, and the value of each byte.
+    /// The output of `tests/small_values.py`: the name of each type and the value of each byte.
     const VALUES: &str = include_str!("../tests/small_values.txt");
 
     #[test]
@@ -291,7 +289,7 @@ mod tests {
         let named = array("float4_e2m1fn", &[0, 1, 2, 0x0c]);
         assert_eq!(named.dtype(), Some(DType::F4E2M1FN));
         assert_eq!(read(named, DType::F4E2M1FN), halves);
-        // `np.save` does not say of which of two types the parts of a complex number are.
+        // The file of `np.save` does not tell the two types of complex numbers apart.
         let mut file = header::encode("'<W4'", Layout::C, &[1]);
         file.extend([0, 0x38, 0, 0xc0]);
         let complex = Array::from_bytes(file).unwrap();

@@ -1,4 +1,4 @@
-//! Archives: `.npz` files, which are ZIP archives of `.npy` files.
+//! `.npz` files, which are ZIP archives of `.npy` files.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,16 @@ use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
 ///
-/// Opening one reads its directory. Arrays that are stored (`np.savez`,
-/// [`NpzWriter`](crate::NpzWriter)) are used where they lie in the file; arrays that are deflated
-/// (`np.savez_compressed`) are decoded when they are asked for, into memory or, if they are large,
+/// Opening an archive reads its directory. Stored arrays (`np.savez`,
+/// [`NpzWriter`](crate::NpzWriter)) are read from the archive itself. Deflated arrays
+/// (`np.savez_compressed`) are decoded when they are opened, into memory or, if they are large,
 /// into a temporary file.
 ///
-/// Archives are read strictly: one that contradicts itself, or of which other readers would see
-/// different arrays, is refused. Checksums are compared: that of a deflated array whenever it is
-/// decoded, that of a stored one when it is opened for the first time, which reads all of it once.
-/// Who trusts the file turns the latter off by [`OpenOptions::skip_checksums`].
+/// Archives are read strictly. An archive that contradicts itself, or that other readers would read
+/// differently, is refused. The checksum of a deflated array is checked whenever it is decoded. The
+/// checksum of a stored array is checked when it is opened for the first time, which reads all of
+/// it once; [`OpenOptions::skip_checksums`](OpenOptions#structfield.skip_checksums) skips that for
+/// a trusted file.
 pub struct Npz {
     path: PathBuf,
     options: OpenOptions,
@@ -29,7 +30,7 @@ pub struct Npz {
     directory: Directory,
     names: Vec<String>,
     decoded: Total,
-    /// For each member of the directory, whether its checksum was compared where it is stored.
+    /// For each member, whether its checksum has been checked. It is used for stored ones only.
     verified: Vec<AtomicBool>,
 }
 
@@ -38,10 +39,10 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// What the file system says; [`ErrorKind::Magic`] for a file that is no archive;
-    /// [`ErrorKind::Zip`] for an archive that is malformed or contradicts itself;
-    /// [`ErrorKind::Duplicate`] if two members have one name, or one has the name of another's
-    /// array.
+    /// [`ErrorKind::Io`] from the file system; [`ErrorKind::Magic`] for a file that is not an
+    /// archive; [`ErrorKind::Zip`] for an archive that is malformed or contradicts itself;
+    /// [`ErrorKind::Duplicate`] if two members have the same name, or if one has the name of
+    /// another's array.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -57,11 +58,11 @@ impl Npz {
         Self::in_storage(path, storage, options)
     }
 
-    /// The archive whose bytes are in memory.
+    /// Opens an archive whose bytes are in memory.
     ///
     /// # Errors
     ///
-    /// Those of [`Npz::open`], but for the file system's.
+    /// Those of [`Npz::open`], except those of the file system.
     pub fn from_bytes(
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         options: OpenOptions,
@@ -74,12 +75,12 @@ impl Npz {
         let mut names = Vec::with_capacity(directory.members.len());
         for member in &directory.members {
             let Some(name) = array_name(&member.name) else {
-                // A damaged name may be that of an array, which would be gone without a word.
+                // A damaged name may be the name of an array, which would silently be missing. The
+                // header of the member repeats the name.
                 expect_header(&storage, member).map_err(|error| error.in_file(path))?;
                 continue;
             };
-            // `x` and `x.npy` are two members, but NumPy has one name for both, and gives the other
-            // one.
+            // NumPy has one name for the members `x` and `x.npy`, and reads `x`.
             if name != member.name && directory.index(name).is_some() {
                 return Err(duplicate(name).in_file(path));
             }
@@ -102,30 +103,30 @@ impl Npz {
         })
     }
 
-    /// The path that it was opened by; `memory` for an archive in memory.
+    /// The path of the archive; `memory` for an archive in memory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The names of the arrays, without `.npy`, in the order of the archive.
     ///
-    /// Members whose names do not end in `.npy` are no arrays. Nor are those that a Mac adds when
-    /// it makes an archive: whatever is in the folder `__MACOSX`, and files whose names begin with
-    /// `._`. An array that is called like that all the same is found by its name alone.
+    /// Members whose names do not end in `.npy` are left out. So are those that macOS adds to the
+    /// archives it makes: the folder `__MACOSX`, and files whose names start with `._`. If an array
+    /// has such a name, [`array`](Self::array) still finds it.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The names of all members as they are in the archive, whether they are arrays or not.
+    /// The names of all members as they are in the archive, including those that are not arrays.
     pub fn members(&self) -> impl ExactSizeIterator<Item = &str> {
         self.directory.members.iter().map(|member| &*member.name)
     }
 
-    /// The header of an array: its dtype and shape. No data is decoded, and no checksum compared.
+    /// The header of an array, with its dtype and shape. It decodes no data and checks no checksum.
     ///
     /// # Errors
     ///
-    /// Those of [`array`](Self::array), but for [`ErrorKind::Crc`] and [`ErrorKind::Limit`].
+    /// Those of [`array`](Self::array), except [`ErrorKind::Crc`] and [`ErrorKind::Limit`].
     ///
     /// # Example
     ///
@@ -159,14 +160,15 @@ impl Npz {
         })
     }
 
-    /// An array of the archive. Bytes after its data are ignored, as NumPy does.
+    /// Opens an array of the archive. Bytes after its data are ignored, as in NumPy.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is none of that name; [`ErrorKind::Crc`] if the checksum is
-    /// not that of the data; [`ErrorKind::Limit`] if decoding it would exceed the
-    /// [`Limits`](crate::Limits); what [`Array::open`] refuses; and by their kinds an archive
-    /// that is damaged, encrypted, or compressed in another way than NumPy does.
+    /// [`ErrorKind::Name`] if there is no such array; [`ErrorKind::Crc`] if the checksum is wrong;
+    /// [`ErrorKind::Limit`] if decoding would exceed the [`Limits`](crate::Limits);
+    /// [`ErrorKind::Zip`], [`ErrorKind::Encrypted`] or [`ErrorKind::Method`] for a member that is
+    /// damaged, encrypted, or compressed by a method that NumPy does not use; and those of
+    /// [`Array::open`].
     pub fn array(&self, name: &str) -> Result<Array> {
         self.with_member(name, |member, contents, verified| {
             let header_bytes = self.options.limits.header_bytes;
@@ -187,15 +189,16 @@ impl Npz {
         })
     }
 
-    /// Reads a member from its start to its end and compares its size and its checksum with what
-    /// the archive says, whether that was done before or not. Whether it is an array is not looked
-    /// at. Takes no more memory for a large member, but time, so one that is compressed must be
-    /// within [`Limits::member_bytes`](crate::Limits::member_bytes).
+    /// Reads a whole member and checks its size and its checksum, even if it was checked before.
+    ///
+    /// It does not check that the member is an array. The memory it takes does not depend on the
+    /// size of the member, but the time does, so a compressed member must be within
+    /// [`Limits::member_bytes`](crate::Limits::member_bytes).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Crc`] if the checksum is not that of the data, and otherwise those of
-    /// [`array`](Self::array) that are about the archive.
+    /// [`ErrorKind::Crc`] if the checksum is wrong, and those of [`array`](Self::array) that are
+    /// about the archive.
     pub fn verify(&self, name: &str) -> Result<()> {
         self.with_member(name, |member, contents, verified| match contents.stored() {
             Some(stored) => {
@@ -214,7 +217,7 @@ impl Npz {
     ///
     /// # Errors
     ///
-    /// Those of [`verify`](Self::verify), for the first member that is not whole.
+    /// Those of [`verify`](Self::verify), for the first member that has one.
     pub fn verify_all(&self) -> Result<()> {
         self.names.iter().try_for_each(|name| self.verify(name))
     }
@@ -226,7 +229,7 @@ impl Npz {
     ) -> Result<T> {
         let find = || {
             let index = self.directory.index(&member_name(name));
-            // As it is, if that is a name of an array.
+            // An array whose member ends in `.NPY` has the whole name of the member.
             let as_it_is = || {
                 let index = self.directory.index(name);
                 index.filter(|_| array_name(name) == Some(name))
@@ -241,13 +244,13 @@ impl Npz {
             then(member, contents, &self.verified[index])
         };
         find().map_err(|error| {
-            // What was read of a file that changes while it is read is wrong in any way.
+            // A change of the file comes first, since it may be the cause of the error.
             let error = self.storage.check().err().unwrap_or(error);
             error.in_array(name).in_file(&self.path)
         })
     }
 
-    /// A name with the dtype and shape of its array, if that can be read.
+    /// A name, followed by the dtype and shape of its array if the header can be read.
     fn described(&self, name: &str) -> String {
         let short = abbreviated(name);
         match self.header(name) {
@@ -257,14 +260,14 @@ impl Npz {
     }
 }
 
-/// Whether a name is one that macOS gives to what it knows of a file besides its contents.
+/// Whether macOS uses such a name for the metadata of another file.
 fn is_apple_double(member: &str) -> bool {
     let file = member.rsplit('/').next().unwrap_or(member);
     member.starts_with("__MACOSX/") || file.starts_with("._")
 }
 
-/// Refuses an archive whose directory contradicts the header of a member. Members that cannot be
-/// read are no matter until somebody asks for them.
+/// Checks that the header of a member agrees with the directory. A member that cannot be read for
+/// another reason is not an error until it is opened.
 fn expect_header(storage: &Storage, member: &Member) -> Result<()> {
     match Contents::open(storage, member) {
         Err(error) if error.kind() == ErrorKind::Zip => Err(error.in_array(&member.name)),
@@ -272,12 +275,12 @@ fn expect_header(storage: &Storage, member: &Member) -> Result<()> {
     }
 }
 
-/// The member of an array, unless its name ends in another case.
+/// The member of an array, if its name ends in lower-case `.npy`.
 fn member_name(array: &str) -> String {
     format!("{array}.npy")
 }
 
-/// What NumPy calls the array of a member: only a lower-case `.npy` is taken off.
+/// The name that NumPy gives to the array of a member. It removes a lower-case `.npy` only.
 fn array_name(member: &str) -> Option<&str> {
     let stem = member.len().checked_sub(4)?;
     if member.as_bytes()[stem..].eq_ignore_ascii_case(b".npy") {
@@ -296,7 +299,7 @@ impl std::fmt::Debug for Npz {
     }
 }
 
-/// The names that would have been right, each short enough for a message.
+/// The names that exist, for a message; long ones are abbreviated.
 pub(crate) fn known_names(mut names: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 20;
     let shown = names.by_ref().take(SHOWN);
@@ -438,7 +441,7 @@ mod tests {
         npz.array("stored").unwrap();
         let npz = limited(Limits::new().total_bytes(2 * len));
         npz.array("x").unwrap();
-        // What fails takes nothing of the total.
+        // An array that fails does not count towards the total.
         for _ in 0..3 {
             assert_eq!(kind(npz.array("bad")), ErrorKind::Crc);
         }
@@ -505,7 +508,7 @@ mod tests {
     fn a_damaged_stored_array_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.npz");
-        // Of several pieces, the last of them damaged.
+        // The second array is read in several pieces, and the last of them is damaged.
         for values in [&[1, 2, 3][..], &[7; 200_000]] {
             let bytes = Archive::of([damaged("x.npy", values), Entry::stored("y.npy", &npy(&[1]))]);
             let bytes = bytes.bytes();
@@ -528,7 +531,7 @@ mod tests {
                 };
                 let npz = open(false);
                 let file = access.map_or("memory".into(), |_| path.display().to_string());
-                // However often it is tried.
+                // It fails again when it is opened again.
                 for error in [npz.array("x").unwrap_err(), npz.array("x").unwrap_err()] {
                     assert_eq!(error.kind(), ErrorKind::Crc);
                     let start = format!("{file}: `x`: the checksum is 0x");
@@ -593,7 +596,7 @@ mod tests {
             (ErrorKind::Magic, Some("text"))
         );
         assert_eq!(kind(npz.header("empty")), ErrorKind::Magic);
-        // A wrong name is told what is there.
+        // The error for a wrong name lists the names that exist.
         let said = "no such array; there are deflated: int32 [1000], stored: int32 [1000], \
                     cut: int32 [1000], text, empty";
         for error in [npz.header("z").unwrap_err(), npz.array("z").unwrap_err()] {
@@ -614,7 +617,7 @@ mod tests {
         let npz = open(names.map(|name| Entry::stored(name, &bytes))).unwrap();
         assert_eq!(npz.names(), ["x", "__MACOSX"]);
         assert!(npz.members().eq(names));
-        // One that NumPy wrote under such a name is not lost.
+        // An array with such a name can still be opened.
         assert_eq!(npz.array("._z").unwrap().shape(), [2]);
     }
 
@@ -643,7 +646,7 @@ mod tests {
                 .len(),
             2
         );
-        // In the directory alone, each bit of the name of an array.
+        // Damage each bit of the name of an array, in the directory only.
         let at = archive
             .windows(5)
             .rposition(|bytes| bytes == b"x.npy")
@@ -653,8 +656,8 @@ mod tests {
                 let mut damaged = archive.clone();
                 damaged[at + byte] ^= 1 << bit;
                 match open_with(damaged, OpenOptions::default()) {
-                    // Of another case it is an array still, whose header is looked at when it is
-                    // opened.
+                    // A letter of another case still ends in `.npy`, so the header is read when the
+                    // array is opened.
                     Ok(npz) => assert_eq!(kind(npz.array(&npz.names()[0])), ErrorKind::Zip),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::Zip),
                 }
@@ -681,7 +684,7 @@ mod tests {
         }
     }
 
-    /// Whatever the bytes are, an array that opens is the array that was written.
+    /// Asserts that an array, if it can be opened, equals the one that was written.
     fn read_all(bytes: Vec<u8>, expected: &ArrayD<i32>) {
         let Ok(npz) = open_with(bytes, OpenOptions::default()) else {
             return;

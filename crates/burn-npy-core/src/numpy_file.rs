@@ -1,4 +1,4 @@
-//! A file of NumPy, an array or an archive, as its first bytes say.
+//! A `.npy` file or a `.npz` archive, as its first bytes tell.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::format::magic;
 use crate::storage::Storage;
 use crate::{Array, Npz, OpenOptions, Result};
 
-/// An open file of NumPy, of either kind.
+/// An open `.npy` file or `.npz` archive.
 #[derive(Debug)]
 pub enum NumpyFile {
     /// A `.npy` file.
@@ -22,8 +22,8 @@ impl NumpyFile {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Magic`](crate::ErrorKind::Magic) for a file that is neither, with what it
-    /// seems to be instead; and those of [`Array::open`] and [`Npz::open`].
+    /// [`ErrorKind::Magic`](crate::ErrorKind::Magic) for a file that is neither; the message says
+    /// what it seems to be. Also those of [`Array::open`] and [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
         let storage = Storage::open(path, options.access)?;

@@ -1,6 +1,6 @@
 //! A file that is truncated, overwritten or replaced while another process reads it.
 //!
-//! Each time the reader is a process of its own, so that a signal that kills it is seen.
+//! The reader is a process of its own, so the test sees if a signal kills it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -59,7 +59,7 @@ fn reader() {
         match gathered {
             Err(error) => return println!("ended {} {error}", error.kind()),
             Ok(()) => {
-                // A batch that is not refused is the one of the file that was opened.
+                // A batch without an error has the rows of the file that was opened.
                 let expected = rows.iter().flat_map(|row| (0..8).map(move |i| row * 8 + i));
                 assert!(expected.eq(found.iter().map(|x| *x as usize)), "other rows");
             }
@@ -102,7 +102,7 @@ impl Reader {
         assert!(found, "{}", self.end());
     }
 
-    /// The line with which it ended, or how.
+    /// The last line of the output, or the status if there is none.
     fn end(&mut self) -> String {
         let ended = self
             .lines
@@ -124,7 +124,7 @@ impl Reader {
     }
 }
 
-/// The change happens between two batches, where neither storage may miss it.
+/// The change happens between two batches. Mapped and positioned access must both detect it.
 #[test]
 fn a_change_between_batches_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,8 +147,8 @@ fn a_change_between_batches_is_an_error() {
     }
 }
 
-/// The change happens at any moment. Positioned reads are never killed by it, and never give rows
-/// of another file for those of the one that was opened.
+/// The change happens at any moment. A process with positioned reads is never killed by it, and
+/// never gets rows of another file.
 #[test]
 fn a_change_at_any_moment_is_an_error_of_positioned_reads() {
     let dir = tempfile::tempdir().unwrap();

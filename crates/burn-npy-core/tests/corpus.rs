@@ -1,11 +1,10 @@
-//! Every file of two collections, each in a process of its own: the right values, or the right
-//! kind of error.
+//! Every file of two collections gives the right values or the right kind of error.
 //!
 //! `tests/corpus` has files that are hard to read. `tests/writers` has files as programs other than
-//! NumPy write them, made by its `make.py`. The `expectations.json` of each says what a strict
-//! reader must make of each file, and what NumPy itself made of it. A case fails if its process
-//! panics, is killed, takes more than a few seconds or more memory than the file and a constant, or
-//! says something else.
+//! NumPy write them, made by its `make.py`. The `expectations.json` of each collection has the
+//! expected result of a strict reader for each file, and the result of NumPy. Each file is read in
+//! a process of its own. A case fails if the process panics, is killed, takes more than a few
+//! seconds, takes more memory than the file and a constant, or gives another result.
 
 #[path = "../examples/inspect/report.rs"]
 mod report;
@@ -17,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A process that takes longer hangs. What it should take is a tenth of a second.
+/// A process that takes longer hangs. It should take a tenth of a second.
 const HANGS: Duration = Duration::from_secs(20);
-/// What a process may take in memory beyond the size of its file: the program itself, the libraries
-/// that it maps, and what `inspect` decodes in between.
+/// The memory that a process may take besides the size of its file: the program, its libraries, and
+/// what `inspect` decodes.
 const MEMORY: u64 = 96 << 20;
 
 /// Each has `expectations.json` and `files`.
@@ -90,13 +89,13 @@ fn check(name: &str) -> bool {
     failures.is_empty() && !cases.is_empty()
 }
 
-/// Prints what is in a file, and then the most memory that the process took.
+/// Prints the contents of a file, and then the peak memory of the process.
 fn child(file: &Path) {
     report::inspect(file, report::limits(), &mut |line| {
         println!("{line}");
         true
     });
-    // Also what a user's program does first with an array.
+    // Also make a column, as a user's program does first.
     if let Ok(array) = burn_npy_core::Array::open(file) {
         let _ = array.view::<f32>();
         let _ = array.read::<f32>();
@@ -109,7 +108,7 @@ fn child(file: &Path) {
     println!("{}", peak.unwrap_or(0) << 10);
 }
 
-/// The lines that a process says about a file.
+/// The lines that a process prints about a file.
 fn run(file: &Path) -> Result<Vec<Value>, String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .arg("--case")
@@ -119,7 +118,7 @@ fn run(file: &Path) -> Result<Vec<Value>, String> {
         .spawn()
         .map_err(|error| error.to_string())?;
     let start = Instant::now();
-    // A thread reads meanwhile: a case may say more than a pipe holds.
+    // A thread reads the output, since it may be longer than a pipe holds.
     let mut stdout = child.stdout.take().unwrap();
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
@@ -199,7 +198,7 @@ fn compare_one(expected: &Value, line: &Value) -> Result<(), String> {
         _ if refused => return Err(format!("{} expected: {line}", expected["err"])),
         _ => {}
     }
-    // The members of archives that are decoded have no place in the file.
+    // Decoded members of archives have no offset in the file.
     let stored = expected["method"].is_null() || expected["method"] == 0;
     for key in [
         "dtype",

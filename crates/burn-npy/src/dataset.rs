@@ -1,4 +1,4 @@
-//! A dataset: named columns with one row count.
+//! Datasets: named columns with the same number of rows.
 
 mod archive;
 mod columns;
@@ -26,12 +26,13 @@ pub(crate) use named::{AnyColumn, Columns, listed};
 pub use npz::{NpzColumn, NpzSource};
 pub(crate) use row_map::RowMap;
 
-/// Named columns of NumPy arrays with one row count; an item is a [`Row`].
+/// Named columns of NumPy arrays with the same number of rows. It is a Burn `Dataset` whose items
+/// are [`Row`]s.
 ///
-/// Opening a dataset of `.npy` files reads headers, not data. Of archives the data is read once: to
-/// decode compressed arrays, and to compare the checksums of stored ones, unless
-/// [`OpenOptions::skip_checksums`] is set. The methods that change it are cheap: they describe what
-/// happens to a row when it is gathered. Clones share the data.
+/// Opening `.npy` files reads their headers only. Opening an archive reads its data once, to decode
+/// compressed arrays and to check the checksums of stored ones; the latter can be
+/// [skipped](OpenOptions#structfield.skip_checksums). The methods that change a dataset are cheap:
+/// they only describe what happens to a row when it is gathered. Clones share the data.
 ///
 /// # Example
 ///
@@ -64,31 +65,32 @@ impl NpyDataset {
     /// Opens a `.npz` archive with all its arrays as columns, or a `.npy` file as one column that
     /// is named after the file. The first bytes of the file decide, not its name.
     ///
-    /// The fields of a structured array become columns of their own, which are read where they lie:
-    /// `x` of a `.npy` file, `events.x` of an array `events` in an archive.
+    /// Each field of a structured array becomes a column, which is read in place. The column of
+    /// field `x` is named `x` if the array is a `.npy` file, and `events.x` if it is the array
+    /// `events` of an archive.
     ///
-    /// All arrays of an archive must be columns of one table. If they are not, nothing is decoded,
-    /// and the error lists them, with the call of [`from_npz`](Self::from_npz) that opens those
-    /// that go together. These are not one table:
+    /// All arrays of an archive must be columns of one table. If they are not, nothing is decoded.
+    /// The error lists the arrays and gives the call of [`from_npz`](Self::from_npz) that opens
+    /// those that belong together. These are not columns of one table:
     ///
-    /// * arrays of several lengths, such as parts for training and for tests, and arrays without
+    /// * arrays of different lengths, such as those for training and for tests, and arrays without
     ///   axes, such as settings;
-    /// * a one-dimensional integer array named `shape`, `dense_shape`, `x_shape` or the like beside
-    ///   others: so scipy, TensorFlow and pypianoroll save the parts of a sparse array, which have
-    ///   no rows;
+    /// * a one-dimensional integer array named `shape`, `dense_shape`, `x_shape` or similar next to
+    ///   others, since scipy, TensorFlow and pypianoroll save the parts of a sparse array like
+    ///   this;
     /// * arrays that cannot be read, such as pickled objects.
     ///
     /// # Errors
     ///
-    /// What [`Npz::open`](crate::Npz::open), [`Npz::array`](crate::Npz::array) and [`Array::open`]
-    /// refuse; [`ErrorKind::Magic`] for a file that is neither; [`ErrorKind::Shape`] if the
-    /// arrays are not the columns of one table; [`ErrorKind::Dtype`] for opaque items, see
+    /// Those of [`Npz::open`](crate::Npz::open), [`Npz::array`](crate::Npz::array) and
+    /// [`Array::open`]; [`ErrorKind::Magic`] for a file that is neither; [`ErrorKind::Shape`] if
+    /// the arrays are not the columns of one table; [`ErrorKind::Dtype`] for opaque items, see
     /// [`reinterpret`](Self::reinterpret); [`ErrorKind::Usage`] for an archive without arrays.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
 
-    /// As [`open`](Self::open), with options.
+    /// Like [`open`](Self::open), with options.
     ///
     /// # Errors
     ///
@@ -119,17 +121,17 @@ impl NpyDataset {
         Self::from_arrays(fields)
     }
 
-    /// Some arrays of an archive as columns; the others are not looked at. The archive is a path,
-    /// or an [`Npz`](crate::Npz) that is open. An array is named as in the archive, or by a pair of
-    /// the name of the column and the name of the array.
+    /// Opens some arrays of an archive as columns, and ignores the others. The archive is a path or
+    /// an open [`Npz`](crate::Npz). An array is given by its name, or by a pair of the name of the
+    /// column and the name of the array.
     ///
-    /// Opaque items are taken as they are, see [`reinterpret`](Self::reinterpret).
+    /// Opaque items are accepted, see [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// What [`Npz::open`](crate::Npz::open) and [`Npz::array`](crate::Npz::array) refuse;
-    /// [`ErrorKind::Name`] for an array that is not there, with those that are; those of
-    /// [`from_arrays`](Self::from_arrays), before anything is decoded if the lengths differ.
+    /// Those of [`Npz::open`](crate::Npz::open) and [`Npz::array`](crate::Npz::array);
+    /// [`ErrorKind::Name`] if there is no such array, with a list of those that exist; those of
+    /// [`from_arrays`](Self::from_arrays). If the lengths differ, nothing is decoded.
     ///
     /// # Example
     ///
@@ -163,7 +165,7 @@ impl NpyDataset {
         npz.with(|npz| {
             let headers = names.iter().map(|(_, array)| npz.header(array));
             let headers = headers.collect::<Result<Vec<_>>>()?;
-            // What has no rows is refused as an array below.
+            // An array without axes has no rows. `from_arrays` refuses it below.
             let counts = || {
                 let counts = names.iter().zip(&headers);
                 counts.filter_map(|((column, _), header)| {
@@ -182,12 +184,12 @@ impl NpyDataset {
         })
     }
 
-    /// Opens several `.npy` files, each as a column with a name. Opaque items are taken as they
-    /// are, see [`reinterpret`](Self::reinterpret).
+    /// Opens several `.npy` files, each as a column with the given name. Opaque items are accepted,
+    /// see [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// What [`Array::open`] refuses, and those of [`from_arrays`](Self::from_arrays).
+    /// Those of [`Array::open`] and of [`from_arrays`](Self::from_arrays).
     pub fn from_files<N: Into<String>>(
         files: impl IntoIterator<Item = (N, impl AsRef<Path>)>,
     ) -> Result<Self> {
@@ -198,15 +200,15 @@ impl NpyDataset {
         Self::from_arrays(arrays)
     }
 
-    /// Arrays from anywhere, each as a column with a name. A structured array becomes a column for
-    /// each field, named `array.field`. Opaque items are taken as they are, see
+    /// Makes a dataset of arrays, each as a column with the given name. A structured array becomes
+    /// one column for each field, named `array.field`. Opaque items are accepted, see
     /// [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shape`] if an array has no axes, or if the arrays have not all the same number
-    /// of rows; [`ErrorKind::Duplicate`] if two have one name; [`ErrorKind::Usage`] if there are
-    /// none.
+    /// [`ErrorKind::Shape`] if an array has no axes, or if the arrays have different numbers of
+    /// rows; [`ErrorKind::Duplicate`] if two columns have the same name; [`ErrorKind::Usage`] if
+    /// there are no arrays.
     pub fn from_arrays<N: Into<String>, A: Into<Array>>(
         arrays: impl IntoIterator<Item = (N, A)>,
     ) -> Result<Self> {
@@ -227,8 +229,9 @@ impl NpyDataset {
         Self::from_columns(columns)
     }
 
-    /// An array in memory, or a tuple of arrays, cut along axis 0: TensorFlow's
-    /// `tf.data.Dataset.from_tensor_slices`. The columns are named `0`, `1` and so on.
+    /// Makes a dataset of an array in memory, or of a tuple of arrays, whose rows are slices along
+    /// axis 0, like TensorFlow's `tf.data.Dataset.from_tensor_slices`. The columns are named `0`,
+    /// `1` and so on.
     ///
     /// # Errors
     ///
@@ -263,7 +266,7 @@ impl NpyDataset {
         })
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len
     }
@@ -273,8 +276,8 @@ impl NpyDataset {
         self.len() == 0
     }
 
-    /// The columns with their names, in order. A column of opaque items is left out until somebody
-    /// says what they are, see [`reinterpret`](Self::reinterpret).
+    /// The columns with their names, in order. A column of opaque items is left out until
+    /// [`reinterpret`](Self::reinterpret) sets their dtype.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
         self.columns
             .iter()
@@ -284,7 +287,7 @@ impl NpyDataset {
             })
     }
 
-    /// A row.
+    /// The row at an index.
     ///
     /// # Panics
     ///
@@ -296,9 +299,9 @@ impl NpyDataset {
         }
     }
 
-    /// All rows of a column as one array in memory, converted, in the order of the dataset: labels
-    /// to count, to weigh or to [balance](burn_npy_core::Sampler::balanced) by. Its shape is `[len,
-    /// ...row_shape]`.
+    /// Reads all rows of a column into one array, converted and in the order of the dataset. Its
+    /// shape is `[len, ...row_shape]`. It is meant for labels that are counted or
+    /// [balanced](crate::Sampler::balanced).
     ///
     /// # Errors
     ///
@@ -338,8 +341,9 @@ impl NpyDataset {
         new
     }
 
-    /// Splits the rows at random: the first part gets `fraction` of them, rounded to the nearest
-    /// number, and the second part the rest. The same seed gives the same parts, everywhere.
+    /// Splits the rows at random into two parts. The first part has `fraction` of the rows, rounded
+    /// to the nearest number, and the second part has the rest. A seed gives the same parts on
+    /// every machine.
     ///
     /// # Errors
     ///
@@ -358,7 +362,7 @@ impl NpyDataset {
     }
 }
 
-/// Items are handles; their data is copied when it is asked for, or gathered by a batcher.
+/// The items are handles. Their data is copied on request, or gathered by a batcher.
 impl Dataset<Row> for NpyDataset {
     fn get(&self, index: usize) -> std::result::Result<Row, DatasetError> {
         Ok(self.row(index))
@@ -434,7 +438,7 @@ mod tests {
         assert_eq!((train.len(), valid.len()), (7, 3));
         let mut all = [values(&train), values(&valid)].concat();
         assert_ne!(all, values(&dataset));
-        // What is done to a part stays inside the part.
+        // Taking, skipping and splitting a part gives rows of that part.
         let (inner, _) = valid.skip(1).split(0.5, 2).unwrap();
         assert!(
             values(&inner)

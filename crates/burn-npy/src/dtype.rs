@@ -1,10 +1,10 @@
-//! Between NumPy's dtypes and Burn's, and what a device can hold.
+//! Maps NumPy's dtypes to Burn's, and checks which of them a device supports.
 
 use burn::tensor::kind::Kind;
 use burn::tensor::{BoolStore, DType as TensorDType, Device};
 use burn_npy_core::{DType, Error, ErrorKind, Result};
 
-/// Burn's name for a dtype.
+/// Burn's dtype for a dtype of NumPy.
 pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
     Ok(match dtype {
         DType::Bool => TensorDType::Bool(BoolStore::Native),
@@ -36,13 +36,13 @@ pub(crate) fn tensor_dtype(dtype: DType) -> Result<TensorDType> {
     })
 }
 
-/// The dtype that a device uses for a kind of tensor unless told otherwise.
+/// The default dtype of a device for a kind of tensor.
 pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
     let settings = device.settings();
     let dtype: TensorDType = match kind {
         Kind::Float => settings.float_dtype.into(),
         Kind::Int => settings.int_dtype.into(),
-        // Burn itself turns bools into what the device stores.
+        // Burn converts bools into the type that the device stores.
         Kind::Bool => return Ok(DType::Bool),
     };
     DType::ALL
@@ -60,7 +60,7 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         })
 }
 
-/// Checks that a column of floats is one in which the device computes.
+/// Checks that a column of floats has the dtype in which the device computes.
 pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<()> {
     let expected = device_dtype(Kind::Float, device)?;
     if dtype == expected {
@@ -93,7 +93,7 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
             ),
         ));
     }
-    // Bools are stored as the device likes, so there is nothing to ask for.
+    // Every device has a type for bools.
     if kind != Kind::Bool && !device.supports_dtype(tensor_dtype(dtype)?) {
         return Err(Error::new(
             ErrorKind::Dtype,

@@ -1,6 +1,6 @@
-//! The way from NumPy files to Burn tensors: memory-mapped `.npy` and `.npz` files as datasets,
-//! whole batches gathered at memory speed, and a data loader whose order is a pure function of its
-//! seed.
+//! Train Burn models straight from NumPy files. `.npy` and `.npz` files are memory-mapped datasets.
+//! Background workers build batches at the speed of memory. The shuffle depends only on the seed
+//! and the epoch.
 //!
 //! # A loader in five steps
 //!
@@ -9,7 +9,7 @@
 //! use burn::tensor::{Device, Int, Tensor};
 //! use burn_npy::{Batch, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
 //!
-//! // 1. What the model wants of a batch.
+//! // 1. The batch your model takes.
 //! struct MnistBatch {
 //!     images: Tensor<3>,
 //!     targets: Tensor<1, Int>,
@@ -28,15 +28,15 @@
 //! # let (images, labels) = (dir.path().join("images.npy"), dir.path().join("labels.npy"));
 //! # burn_npy::write_npy(&images, &burn_npy::ndarray::Array3::from_elem((100, 28, 28), 255_u8))?;
 //! # burn_npy::write_npy(&labels, &burn_npy::ndarray::Array1::from_elem(100, 7_u8))?;
-//! // 2. What NumPy wrote. Only the headers are read.
+//! // 2. The files of NumPy. Only their headers are read.
 //! let dataset = NpyDataset::from_files([("images", images), ("labels", labels)])?
-//!     // 3. What should happen to a row on its way.
+//!     // 3. The conversion of each row, on its way into a batch.
 //!     .convert("images", &Convert::to(DType::F32).divide(255.0))?;
 //!
-//! // 4. Which columns become which tensors, with labels as the device's integers.
+//! // 4. The column of each tensor. Labels become integers of the device.
 //! let batcher = NpyBatcher::<MnistBatch>::new(["images", "labels"]).device_dtypes();
 //!
-//! // 5. Order, batches, threads.
+//! // 5. The order, the batches, the threads.
 //! let loader = DataLoaderBuilder::new(batcher)
 //!     .batch_size(64)
 //!     .shuffle(42)
@@ -53,22 +53,23 @@
 //! # }
 //! ```
 //!
-//! # What goes where
+//! # The types
 //!
-//! * [`NpyDataset`] is columns with names; a [`Row`] is a handle to a row of it. It is a Burn
-//!   `Dataset<Row>`, so Burn's transforms and its own loader work on it.
-//! * [`NpyBatcher`] gathers rows into a [`Batch`]; it is a Burn `Batcher<Row, B>`.
-//! * [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any dataset
-//!   and any batcher, with the method names of Burn's own builder. [`Sampler`], [`Shard`] and
-//!   [`OnError`] say which rows come and in what order; a [`State`] is how far it has come, to go
-//!   on from after a crash.
-//! * Files, arrays, conversions and the order are in [`burn_npy_core`], re-exported here.
+//! * An [`NpyDataset`] has named columns; a [`Row`] is a handle to one of its rows. It is a Burn
+//!   `Dataset<Row>`, so Burn's transforms and Burn's loader work with it.
+//! * An [`NpyBatcher`] gathers rows into a [`Batch`]. It is a Burn `Batcher<Row, B>`.
+//! * A [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any
+//!   dataset and any batcher, and has the method names of Burn's builder. A [`Sampler`] chooses and
+//!   orders the rows, a [`Shard`] divides them among processes, and [`OnError`] sets what happens
+//!   to a row that cannot be loaded. A [`State`] lets a run resume after a crash.
+//! * [`Array`], [`Npz`], [`Convert`], [`Order`] and the other types for files, conversions and
+//!   orders come from the crate `burn-npy-core`, which does not depend on Burn.
 //!
 //! # Cargo features
 //!
-//! No backend is on by default: batches are made on the `Device` that you give. The features
-//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` enable the one of that
-//! name in Burn, as the same features of your own `burn` dependency do.
+//! No backend is enabled by default. Batches are made on the `Device` that you pass. The features
+//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` enable the backend of
+//! that name in Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
 mod dataset;
@@ -95,13 +96,8 @@ pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::ml_dtypes::*;
 pub use burn_npy_core::{
-    self, Access, Array, BatchPosition, Column, Convert, DType, Element, Error, ErrorKind, Limits,
-    Npz, NpzWriter, OpenOptions, Order, Partition, Permutation, Plan, PositionRng, Remainder,
-    Result, Sampler, Shard, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core,
-    read_index, write_npy,
+    self, Access, Array, BatchPosition, Buffer, ByteOrder, Column, Convert, DType, Element, Error,
+    ErrorKind, Field, Header, ItemKind, ItemType, Layout, Limits, Npz, NpzWriter, NumpyFile,
+    OpenOptions, Order, Partition, Permutation, Plan, PositionRng, Remainder, Result, Sampler,
+    Shard, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
 };
-
-/// Its snippets are compiled and run with the doctests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

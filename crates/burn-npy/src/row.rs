@@ -1,4 +1,4 @@
-//! One row of a dataset: a handle, until someone asks for its values.
+//! A row of a dataset, which is a handle: values are copied on request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,20 +10,21 @@ use burn_npy_core::{Column, DType, Element, Error, ErrorKind, Result, ml_dtypes,
 use crate::dataset::AnyColumn;
 pub(crate) use crate::dataset::Columns;
 
-/// A row of an [`NpyDataset`](crate::NpyDataset): what `Dataset::get` gives.
+/// A row of an [`NpyDataset`](crate::NpyDataset), which `Dataset::get` returns.
 ///
-/// It is an index and a shared pointer, so Burn's own transforms and loaders pass it around at no
-/// cost. An [`NpyBatcher`](crate::NpyBatcher) gathers many rows at once; [`get`](Self::get) and
-/// [`value`](Self::value) are for looking at one.
+/// It consists of an index and a shared pointer, so Burn's transforms and loaders can pass it
+/// around cheaply. An [`NpyBatcher`](crate::NpyBatcher) gathers the values of many rows at once.
+/// [`get`](Self::get) and [`value`](Self::value) are for a look at a single one.
 #[derive(Clone)]
 pub struct Row {
     pub(crate) columns: Arc<Columns>,
+    /// The file row.
     pub(crate) index: usize,
 }
 
 impl Row {
-    /// The number of the row in its files, whatever was skipped or split off; after
-    /// [`windows`](crate::NpyDataset::windows), that of the window.
+    /// The index of the row in its files, whatever was skipped or split off. After
+    /// [`windows`](crate::NpyDataset::windows) it is the index of the window.
     pub fn index(&self) -> usize {
         self.index
     }
@@ -33,12 +34,14 @@ impl Row {
         self.columns.names()
     }
 
-    /// A value of a known type, converted as the dataset says; its shape is that of one row.
+    /// The value of a column as an array of `T`, after the conversions of the dataset. Its shape is
+    /// that of one row.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Dtype`] if it is not of type
-    /// `T`, [`ErrorKind::Changed`] if the file changed, and what the file system says.
+    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Dtype`] if its dtype is not
+    /// that of `T`, [`ErrorKind::Changed`] if the file has changed, and [`ErrorKind::Io`] from the
+    /// file system.
     pub fn get<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
         self.columns
             .get(column)?
@@ -46,7 +49,7 @@ impl Row {
             .map_err(|error| error.in_column(column))
     }
 
-    /// A value of whatever type the column has.
+    /// The value of a column, whatever its dtype is.
     ///
     /// # Errors
     ///
@@ -74,7 +77,7 @@ impl fmt::Debug for Row {
 
 macro_rules! values {
     ($($dtype:ident($element:ty),)*) => {
-        /// A value of a row, in the type of its column.
+        /// The value of a column in one row.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum Value {
@@ -92,14 +95,14 @@ macro_rules! values {
                 }
             }
 
-            /// The type of the elements.
+            /// The dtype of the elements.
             pub fn dtype(&self) -> DType {
                 match self {
                     $(Self::$dtype(_) => DType::$dtype,)*
                 }
             }
 
-            /// The shape; empty for a single number.
+            /// The shape of the array; empty for a single number.
             pub fn shape(&self) -> &[usize] {
                 match self {
                     $(Self::$dtype(array) => array.shape(),)*

@@ -1,10 +1,10 @@
-//! Arrays in memory as the columns of a dataset.
+//! The arguments of `NpyDataset::from_tensor_slices`: arrays in memory.
 
 use burn_npy_core::ndarray::{self, Dimension};
 use burn_npy_core::{Array, Element};
 
-/// What [`NpyDataset::from_tensor_slices`](crate::NpyDataset::from_tensor_slices) takes: an array,
-/// or a tuple of up to four.
+/// An array, or a tuple of up to four arrays, for
+/// [`NpyDataset::from_tensor_slices`](crate::NpyDataset::from_tensor_slices).
 pub trait TensorSlices {
     /// The arrays, in order.
     fn into_arrays(self) -> Vec<Array>;

@@ -1,20 +1,20 @@
-//! What a batch is made of: one tensor a column, and the user's type around them.
+//! Batches: one tensor for each column, and the user's type around the tensors.
 
 use burn::tensor::kind::{Basic, Kind, TensorKind};
 use burn::tensor::{Device, Tensor};
 
 use crate::upload::Upload;
 
-/// What a tensor of a batch must be.
+/// The requirements on one tensor of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// The number of its dimensions, of which the first counts the rows.
+    /// The number of dimensions. The first one is that of the rows.
     pub(crate) rank: usize,
-    /// Whether it is a tensor of floats, integers or bools.
+    /// The kind of the elements: floats, integers or bools.
     pub(crate) kind: Kind,
 }
 
-/// One tensor.
+/// A single tensor.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tensor: the tuple of a batch is of single tensors",
     label = "expected a `Tensor<D, K>`",
@@ -22,36 +22,36 @@ pub struct TensorSpec {
     note = "to give a batch a structure of its own, write a struct and `impl Batch` for it"
 )]
 pub trait SingleTensor: Send + Sized + 'static {
-    /// What the tensor must be.
+    /// The requirements on the tensor.
     const SPEC: TensorSpec;
 
-    /// The tensor from what was gathered of its column.
+    /// Makes the tensor from the gathered rows of its column.
     fn from_upload(upload: Upload, device: &Device) -> Self;
 }
 
-/// What the batcher does with [`Tensors`], which nobody else implements.
+/// The private part of [`Tensors`], which the batcher uses.
 #[diagnostic::on_unimplemented(
     message = "`Tensors` is implemented for tensors and tuples of tensors, and not by others",
     label = "not a tensor or a tuple of tensors",
     note = "a type of your own is a batch: write `impl Batch` for it"
 )]
 pub trait Assembled: Send + Sized + 'static {
-    /// What the tensors must be, in order.
+    /// The requirements on the tensors, in order.
     const SPECS: &'static [TensorSpec];
 
-    /// The tensors from what was gathered of the columns, in order.
+    /// Makes the tensors from the gathered rows of the columns, in order.
     ///
     /// # Panics
     ///
-    /// Panics if there are fewer uploads than specs, or some of another rank or kind; the batcher
-    /// has checked them.
+    /// Panics if there are fewer uploads than specs, or if the rank or kind of one is wrong. The
+    /// batcher has checked that.
     fn from_uploads(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> Self;
 }
 
-/// A tensor, or a tuple of up to twelve tensors: one for each column.
+/// A tensor, or a tuple of up to twelve tensors, one for each column.
 ///
-/// Tuples are of single tensors, and no other type implements the trait: a type of your own is a
-/// [`Batch`].
+/// A tuple cannot contain tuples, and no other type can implement the trait. Implement [`Batch`]
+/// for a type of your own.
 ///
 /// ```compile_fail,E0277
 /// use burn::tensor::Tensor;
@@ -92,7 +92,7 @@ where
     }
 }
 
-/// The next of the uploads as a tensor.
+/// Makes a tensor from the next upload.
 fn next<T: SingleTensor>(uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> T {
     let upload = uploads.next();
     T::from_upload(
@@ -141,7 +141,7 @@ tuples! { A B C E F G H I J K }
 tuples! { A B C E F G H I J K L }
 tuples! { A B C E F G H I J K L M }
 
-/// A batch: tensors, or a type of yours around them.
+/// A batch: tensors, or a type of your own that contains them.
 ///
 /// # Example
 ///
@@ -171,13 +171,13 @@ tuples! { A B C E F G H I J K L M }
             axis more: they become one tensor"
 )]
 pub trait Batch: Send + Sized + 'static {
-    /// The tensors that the batch is made of, each of the shape `[rows, ...row_shape]`; the last
-    /// batch of an epoch may have fewer rows. Their ranks and kinds are checked against the columns
-    /// when a loader is built, or, where the rows come from a dataset of yours, in each batch.
+    /// The tensors of the batch. Each has the shape `[rows, ...row_shape]`. The last batch of an
+    /// epoch may have fewer rows. Their ranks and kinds are checked against the columns when a
+    /// loader is built, or in each batch if the rows come from a dataset of your own.
     type Tensors: Tensors;
 
-    /// The batch from its tensors. With a [`Loader`](crate::Loader), a panic in it is an error of
-    /// the batch.
+    /// Makes the batch from its tensors. In a [`Loader`](crate::Loader), a panic in this method is
+    /// an error of the batch.
     fn from_tensors(tensors: Self::Tensors) -> Self;
 }
 

@@ -1,9 +1,8 @@
-//! Says what is in NumPy files: one JSON object a line for each array, or for each thing that is
-//! wrong.
+//! Prints what is in NumPy files: one JSON object a line for each array or error.
 //!
 //! `cargo run -q --release -p burn-npy-core --example inspect -- FILE...`
 //!
-//! The exit status is 0 whatever the files are; it is 2 for arguments that are none.
+//! The exit status is 0 even if files have errors. It is 2 for wrong arguments.
 
 mod report;
 
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    // Whoever closes the pipe has read enough.
+    // The reader of a pipe has closed it, as `head` does.
     let mut print = |line: serde_json::Value| writeln!(out, "{line}").is_ok();
     for file in files {
         if !report::inspect(file.as_ref(), limits, &mut print) {

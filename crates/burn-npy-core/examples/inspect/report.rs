@@ -1,4 +1,4 @@
-//! What there is to say of a file.
+//! Describes a file as JSON objects.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use burn_npy_core::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How many bytes of an array are in memory at a time, unless a row is larger.
+/// The number of bytes of an array that are in memory at a time, unless a row is larger.
 const CHUNK: usize = 1 << 20;
 
-/// For files that nobody vouches for.
+/// Limits for untrusted files.
 pub(crate) fn limits() -> Limits {
     Limits::new().member_bytes(64 << 20).total_bytes(256 << 20)
 }
 
-/// Gives `print` an object for each array and each error, until it returns false; gives the last
-/// answer.
+/// Calls `print` with an object for each array and each error, until it returns `false`. Returns
+/// what it returned last.
 pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) -> bool) -> bool {
     let options = OpenOptions::new().limits(limits);
     let failed = |member: Option<&str>, error: Error| {
@@ -56,7 +56,7 @@ fn describe(array: &Array) -> Result<Value> {
     let item = array.item();
     let descr = item.to_string();
     let long_axes = array.shape().iter().filter(|len| **len > 1).count();
-    // As NumPy's flags: what lies in both layouts is C.
+    // As in NumPy, an array in both layouts counts as C.
     let fortran = array.layout() == Layout::Fortran && long_axes > 1 && array.nbytes() > 0;
     let mut object = json!({
         "dtype": descr,
@@ -99,7 +99,7 @@ impl Elements {
     }
 }
 
-/// The elements in C order as little-endian bytes, whatever they are in the file.
+/// The elements in C order as little-endian bytes.
 fn elements(array: &Array) -> Result<Elements> {
     let column = match array.shape() {
         [] => Column::whole(array)?,

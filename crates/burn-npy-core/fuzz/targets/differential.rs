@@ -1,5 +1,6 @@
-//! Any bytes, to this crate and to NumPy: what both accept must be the same, what NumPy refuses
-//! must be refused here, and what NumPy itself would have written must be accepted.
+//! Gives any bytes to this crate and to NumPy. If both accept them, the values must be equal. If
+//! NumPy refuses them, this crate must too. If NumPy could have written them, this crate must
+//! accept them.
 #![no_main]
 
 use std::io::{Read, Write};
@@ -99,7 +100,7 @@ fn describe(name: &str, array: &Array) -> Result<Value> {
     Ok(json!([name, array.item().size(), array.shape(), sums]))
 }
 
-/// What NumPy says, in a process that lives as long as this one.
+/// The result of NumPy, in a process that lives as long as this one.
 fn verdict(data: &[u8]) -> Value {
     static NUMPY: OnceLock<Mutex<Child>> = OnceLock::new();
     let start = || {

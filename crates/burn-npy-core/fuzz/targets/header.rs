@@ -1,4 +1,4 @@
-//! Any bytes as a header: an error, or a header that holds what it promises.
+//! Any bytes as a header give an error, or a header that is consistent.
 #![no_main]
 
 use burn_npy_core::Header;
@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(header.data_offset() <= data.len());
     let items = header.shape().iter().product::<usize>();
     assert_eq!(header.nbytes(), items * header.item().size());
-    // What is displayed is the dtype that was read.
+    // The displayed dtype parses to the same dtype.
     let descr = header.item().to_string();
     let descr = if descr.starts_with('[') {
         descr

@@ -1,4 +1,4 @@
-//! Any bytes as a `.npy` file: an error, or arrays whose rows are those of the whole.
+//! Any bytes as a `.npy` file give an error, or arrays whose rows equal those of the whole array.
 #![no_main]
 
 use burn_npy_core::{Array, Buffer, Column, Convert, DType, ErrorKind};
@@ -45,7 +45,7 @@ fn check(array: &Array, data: &[u8]) {
     if let Ok(values) = array.read::<u8>() {
         assert_eq!(values.shape()[..array.shape().len()], *array.shape());
     }
-    // The rows by their numbers are the rows of the whole.
+    // The gathered rows equal those of the whole array.
     let whole = gather(&whole.unconverted(), &[0]);
     let raw = column.clone().unconverted();
     if column.rows() == 0 || column.rows() > 1 << 16 {

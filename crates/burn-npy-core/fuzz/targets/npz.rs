@@ -1,4 +1,4 @@
-//! Any bytes as a `.npz` archive: errors, or members that are what their checksums say.
+//! Any bytes as a `.npz` archive give errors, or members with the right checksums.
 #![no_main]
 
 use burn_npy_core::{Limits, Npz, OpenOptions};
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         let Ok(array) = npz.array(name) else {
             continue;
         };
-        // What opens has been verified on the way, and its header is that of the array.
+        // An array that opens has been verified, and its header equals that of `Npz::header`.
         assert!(verified && array.verify().is_ok(), "{name}");
         assert_eq!(header.unwrap().shape(), array.shape());
         let mut bytes = vec![0; array.nbytes()];

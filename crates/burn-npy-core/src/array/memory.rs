@@ -1,4 +1,4 @@
-//! Arrays in memory, made of those of `ndarray`.
+//! Arrays in memory, made from those of `ndarray`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl<T: Element> AsRef<[u8]> for Elements<T> {
     }
 }
 
-/// An array in memory; its data is not copied if it lies in C or Fortran layout.
+/// An array in memory. Its data is not copied if it has C or Fortran layout.
 impl<T: Element + Clone, D: Dimension> From<ndarray::Array<T, D>> for Array {
     fn from(array: ndarray::Array<T, D>) -> Self {
         let mut array = array.into_dyn();

@@ -1,4 +1,4 @@
-//! The items of an array, copied or borrowed.
+//! Copies or borrows the items of an array.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 
@@ -8,12 +8,12 @@ use crate::format::item::Numbers;
 use crate::{ByteOrder, Column, Element, Error, ErrorKind, Layout, Result};
 
 impl Array {
-    /// The layout in which the items follow each other without gaps, if they do.
+    /// The layout in which the items are contiguous; `None` if they are not.
     fn dense_layout(&self) -> Option<Layout> {
         let dense = |layout| {
             let expected = strides(&self.shape, layout, self.item.size());
             let axes = self.shape.iter().zip(self.strides.iter().zip(expected));
-            // Along an axis of one item there is nothing to step over.
+            // The stride of an axis of length one has no meaning.
             axes.into_iter()
                 .all(|(len, (found, expected))| *len == 1 || *found == expected)
         };
@@ -23,17 +23,17 @@ impl Array {
             .find(|layout| whole && dense(*layout))
     }
 
-    /// Copies the array into memory, in the byte order of the machine; a plain array keeps its
+    /// Copies the array into memory, in the byte order of the machine. A plain array keeps its
     /// layout.
     ///
-    /// The copy is all that it takes in memory, or twice that for a field of a structure, or where
-    /// a Fortran array has items of more than one number.
+    /// This takes the memory of the copy. It takes twice as much for a field of a structure, and
+    /// for a Fortran array whose items have more than one number.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Dtype`] if `T` is not the type of the numbers, [`ErrorKind::Changed`] if the
-    /// file is no longer what was opened, [`ErrorKind::Limit`] if there is no memory for it, and
-    /// what the file system says.
+    /// file has changed since it was opened, [`ErrorKind::Limit`] if there is not enough memory,
+    /// and [`ErrorKind::Io`] from the file system.
     pub fn read<T: Element>(&self) -> Result<ArrayD<T>> {
         let numbers = self.expect_dtype::<T>()?;
         let layout = match (self.dense_layout(), numbers.axis) {
@@ -48,7 +48,7 @@ impl Array {
         self.storage.check().map_err(locate)?;
         let size = numbers.dtype.size();
         let mut elements = with_capacity(self.stored_bytes / size).map_err(locate)?;
-        // A chunk at a time, so that the peak is the result and little else.
+        // In chunks, so that the peak memory is little more than the result.
         let mut chunk = vec![0; self.stored_bytes.min(1 << 20)];
         let mut at = 0;
         while at < self.stored_bytes {
@@ -67,7 +67,7 @@ impl Array {
             );
             at += len;
         }
-        // It took a while, in which a file may have changed.
+        // The file may have changed during the copy.
         self.storage.check().map_err(locate)?;
         let shape: Vec<_> = self.shape.iter().copied().chain(numbers.axis).collect();
         let shape = IxDyn(&shape).set_f(layout == Layout::Fortran);
@@ -75,13 +75,14 @@ impl Array {
             .map_err(|error| self.locate(Error::new(ErrorKind::Shape, error.to_string())))
     }
 
-    /// Copies bytes of the data as they are stored, whatever the items are; for a field, those of
-    /// the whole structures. `start` counts from the [beginning of the data](Self::data_offset).
+    /// Copies bytes of the data as they are stored, whatever the items are. For a field these are
+    /// the bytes of the whole structures. `start` counts from the [start of the
+    /// data](Self::data_offset).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TruncatedData`] beyond the end of the data, [`ErrorKind::Changed`] if the
-    /// file is no longer what was opened, and what the file system says.
+    /// [`ErrorKind::TruncatedData`] beyond the end of the data, [`ErrorKind::Changed`] if the file
+    /// has changed since it was opened, and [`ErrorKind::Io`] from the file system.
     pub fn read_bytes(&self, start: usize, out: &mut [u8]) -> Result<()> {
         let mut read = || {
             let end = start.checked_add(out.len());
@@ -100,11 +101,11 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the array is in a file, which another process could change under
-    /// the view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory),
-    /// or vouch for the file with [`view_file`](Self::view_file). [`ErrorKind::Dtype`] if `T` is
-    /// not the type of the items, or their bytes are in the other order, not aligned, or not values
-    /// of `T`.
+    /// [`ErrorKind::Usage`] if the array is in a file, which another process could change under the
+    /// view: [`read`](Self::read) it, open it with [`Access::Memory`](crate::Access::Memory), or
+    /// promise with [`view_file`](Self::view_file) that it does not change. [`ErrorKind::Dtype`] if
+    /// `T` is not the type of the items, or if the bytes are in the other byte order, not aligned,
+    /// or not values of `T`.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         match self.storage.owned_bytes() {
             Some(bytes) => self.view_bytes(bytes),
@@ -123,7 +124,7 @@ impl Array {
     ///
     /// # Safety
     ///
-    /// Nobody may change the file, and nobody may truncate it, for as long as the view lives.
+    /// The file must not be changed or truncated by anyone while the view is in use.
     #[allow(unsafe_code)]
     pub unsafe fn view_file<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         self.storage.check()?;
@@ -174,7 +175,7 @@ impl Array {
 pub(crate) fn swap_bytes(bytes: &mut [u8], itemsize: usize) {
     match itemsize {
         1 => {}
-        // Constant sizes become one instruction each.
+        // With a constant size, the reversal is one instruction.
         2 => bytes
             .as_chunks_mut::<2>()
             .0
@@ -227,7 +228,7 @@ mod tests {
         let path = dir.path().join("x.npy");
         write_npy(&path, &array![1.5_f64, 2.5]).unwrap();
         let array = Array::open(&path).unwrap();
-        // SAFETY: nobody else knows the file.
+        // SAFETY: the file is in a temporary folder of this test, so nobody else changes it.
         let view = unsafe { array.view_file::<f64>() }.unwrap();
         assert_eq!(view, array![1.5, 2.5].into_dyn());
         let error = array.view::<f64>().unwrap_err();

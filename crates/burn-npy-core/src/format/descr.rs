@@ -1,17 +1,17 @@
-//! A dtype as one string: a code such as `<f4`, one of NumPy's letters, or a name.
+//! Dtypes that are one string: a code such as `<f4`, one of NumPy's letters, or a name.
 //!
-//! NumPy writes codes alone, but reads whatever `np.dtype` takes, and other programs write names
-//! such as `float32`. `tests/dtype_names.txt` lists what NumPy makes of many such strings.
+//! NumPy writes codes only. But it reads any string that `np.dtype` accepts, and other programs
+//! write names such as `float32`. `tests/dtype_names.txt` lists how NumPy reads many such strings.
 
 use super::item::{ItemKind, ItemType, MAX_SIZE, refused, too_large};
 use crate::dtype::abbreviated;
 use crate::{ByteOrder, DType, Result};
 
-/// Codes, and the names that NumPy has for them beside those of [`DType::name`]. A name has no byte
-/// order before it.
+/// Codes, and NumPy's names for them besides those of [`DType::name`]. A name has no byte order in
+/// front of it.
 ///
-/// A `long` and a pointer of C have 64 bits here, as in NumPy 2 on every 64-bit system but Windows,
-/// where a `long` has 32. NumPy's and Python's `int` have 64 bits everywhere.
+/// A `long` and a pointer of C have 64 bits here, as in NumPy 2 on every 64-bit system except
+/// Windows, where a `long` has 32. NumPy's and Python's `int` have 64 bits everywhere.
 const NAMES: [(&str, &str); 20] = [
     ("b1", "bool_"),
     ("i1", "byte"),
@@ -35,7 +35,7 @@ const NAMES: [(&str, &str); 20] = [
     ("O", "object object_"),
 ];
 
-/// Codes, and NumPy's letters for them. A letter may have a byte order before it.
+/// Codes, and NumPy's letters for them. A letter may have a byte order in front of it.
 const LETTERS: [(&str, &str); 21] = [
     ("b1", "?"),
     ("i1", "b"),
@@ -67,7 +67,7 @@ fn find(table: &[(&'static str, &str)], wanted: &str) -> Option<&'static str> {
     Some(row.0)
 }
 
-/// The mark of the byte order, if there is one, and a code.
+/// Splits off the mark of the byte order, if there is one, from the code.
 fn split(descr: &str) -> (Option<char>, &str) {
     let marks = ['<', '>', '=', '|'];
     let mark = descr.chars().next().filter(|mark| marks.contains(mark));
@@ -76,8 +76,8 @@ fn split(descr: &str) -> (Option<char>, &str) {
     (mark, name.or_else(|| find(&LETTERS, text)).unwrap_or(text))
 }
 
-/// Whether a dtype is one of Python objects, or of NumPy's strings of any length, which are
-/// written as such.
+/// Whether the items are Python objects. NumPy's strings of variable length are written as objects
+/// too.
 pub(super) fn is_object(descr: &str) -> bool {
     match split(descr).1.strip_prefix('O') {
         Some("") => true,
@@ -86,9 +86,9 @@ pub(super) fn is_object(descr: &str) -> bool {
     }
 }
 
-/// The dtype of one of NumPy's integers, such as `int64`.
+/// The dtype of a NumPy integer class, such as `int64`.
 pub(super) fn integer(name: &str) -> Option<DType> {
-    // `int` is Python's.
+    // `int` is a class of Python, not of NumPy.
     let code = find(&NAMES, name).filter(|_| name != "int");
     let dtype = match code {
         Some(code) => sized_number(code)?,
@@ -103,7 +103,7 @@ fn sized_number(code: &str) -> Option<DType> {
     DType::from_code(letter, count(&code[letter.len_utf8()..])?)
 }
 
-/// Reads a string; objects are for the caller.
+/// Parses a string. The caller has dealt with objects.
 pub(super) fn parse(descr: &str) -> Result<ItemType> {
     let unknown = || {
         refused(format!(
@@ -121,7 +121,7 @@ pub(super) fn parse(descr: &str) -> Result<ItemType> {
     };
     let named = DType::from_name(descr);
     if let Some(dtype) = named.or_else(|| sized_number(code)) {
-        // One byte has no order.
+        // A single byte has no byte order.
         let byte_order = match dtype.size() {
             1 => ByteOrder::NATIVE,
             _ => byte_order,
@@ -147,7 +147,7 @@ pub(super) fn parse(descr: &str) -> Result<ItemType> {
     }
     let letter = code.chars().next().ok_or_else(unknown)?;
     let count = count(&code[letter.len_utf8()..]).ok_or_else(unknown)?;
-    // Of opaque items only the marks that a machine does not choose are kept.
+    // Opaque items keep a mark only if it does not depend on the machine that wrote the file.
     let marked = matches!(mark, Some('<' | '>')).then_some(byte_order);
     let generic = || "generic".to_owned();
     let (kind, unit) = match (letter, count) {
@@ -158,7 +158,7 @@ pub(super) fn parse(descr: &str) -> Result<ItemType> {
         ('c', 16) => (ItemKind::Complex(DType::F64, byte_order), 1),
         ('M', 8) => (ItemKind::DateTime(byte_order, generic()), 1),
         ('m', 8) => (ItemKind::TimeDelta(byte_order, generic()), 1),
-        // `complex32` and `bcomplex32` of `ml_dtypes`, which `np.save` writes alike.
+        // `complex32` or `bcomplex32` of `ml_dtypes`. `np.save` writes both like this.
         ('W', 4) => (ItemKind::Opaque(marked), 1),
         ('f', 12 | 16) | ('c', 24 | 32) => {
             let instead = if letter == 'f' {
@@ -181,16 +181,16 @@ pub(super) fn parse(descr: &str) -> Result<ItemType> {
     }
 }
 
-/// A number as C reads it: after white space and a sign. What has no digits or goes on behind them
-/// is none.
+/// Parses a number as C does, with white space and a sign in front of it. `None` if there are no
+/// digits, or something after them.
 fn count(text: &str) -> Option<usize> {
     let (_, digits) = signed(text);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    // What does not fit is too large, which is for the caller to say.
+    // The caller refuses a number that is too large.
     plain.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
-/// What stands before the digits of a number, and the rest.
+/// Splits a text into what is in front of the digits of a number, and the rest.
 fn signed(text: &str) -> (&str, &str) {
     let blank = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
     let rest = text.trim_start_matches(blank);
@@ -198,9 +198,9 @@ fn signed(text: &str) -> (&str, &str) {
     text.split_at(text.len() - rest.len())
 }
 
-/// The unit of a time in brackets, such as `[25us]`, as NumPy would write it; no brackets mean that
-/// there is none. NumPy also reads a fraction of a unit, which it turns into another unit and so
-/// never writes.
+/// Parses the unit of a time in brackets, such as `[25us]`, and returns it as NumPy writes it.
+/// Without brackets the unit is generic. NumPy also reads fractions of a unit, but never writes
+/// them, so they are refused here.
 fn time_unit(rest: &str) -> Option<String> {
     const UNITS: [&str; 14] = [
         "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic",
@@ -216,7 +216,7 @@ fn time_unit(rest: &str) -> Option<String> {
         "" if before.is_empty() => 1,
         _ => number.parse::<i32>().ok().filter(|number| *number > 0)?,
     };
-    // A Greek letter, for micro.
+    // The Greek letter stands for micro.
     let name = if name == "\u{3bc}s" { "us" } else { name };
     let name = UNITS.iter().find(|unit| **unit == name)?;
     Some(match (number, *name) {
@@ -231,18 +231,18 @@ mod tests {
     use crate::ErrorKind;
     use crate::format::literal::Literal;
 
-    /// What `tests/dtype_names.py` printed: a string in JSON, and what NumPy makes of it.
+    /// The output of `tests/dtype_names.py`: a string in JSON, and how NumPy reads it.
     const NAMES: &str = include_str!("../../tests/dtype_names.txt");
 
-    /// Whether NumPy reads the dtype and this crate does not.
+    /// Whether NumPy reads the dtype, but this crate does not.
     fn is_left_out(descr: &str, numpy: &str) -> bool {
         // Fields or a sub-array in a string.
         numpy.starts_with(['[', '('])
-            // Nothing to read.
+            // Items of no bytes.
             || ["S0", "U0", "V0"].contains(&&numpy[1..])
             // Long doubles.
             || ["f16", "c32"].contains(&&numpy[1..])
-            // No time, and fractions of a unit.
+            // Units of zero, and fractions of a unit.
             || numpy.contains("8[0")
             || descr.contains("/")
     }
@@ -258,7 +258,7 @@ mod tests {
                 .map(|item| item.to_string())
                 .map_err(|error| error.kind());
             let (kind, expected) = match numpy {
-                // What `np.save` writes; see the test below.
+                // NumPy refuses these, but `np.save` writes them; see the test below.
                 "refused" if ["f1", "W4"].contains(&split(&descr).1) => continue,
                 "refused" => (0, Err(ErrorKind::Dtype)),
                 "objects" => (1, Err(ErrorKind::Object)),

@@ -1,8 +1,8 @@
 //! The header of a `.npy` file, parsed once into a validated type.
 //!
-//! The format is NumPy's own description, [`numpy.lib.format`]: magic bytes, a version, the length
-//! of the header, and a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
-//! Nothing here reads a file or allocates more than the header itself.
+//! [`numpy.lib.format`] describes the format: magic bytes, a version, the length of the header, and
+//! a Python dictionary with the keys `descr`, `fortran_order` and `shape`. Nothing here reads a
+//! file or allocates more than the size of the header.
 //!
 //! [`numpy.lib.format`]: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
@@ -19,7 +19,7 @@ pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy's own limit on the length of a header.
 pub(crate) const MAX_HEADER_LEN: usize = 10_000;
 
-/// What the header of a `.npy` file says, checked.
+/// The header of a `.npy` file, parsed and validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     item: ItemType,
@@ -30,12 +30,12 @@ pub struct Header {
     nbytes: usize,
 }
 
-/// The bytes before the dictionary.
+/// The bytes in front of the dictionary.
 pub(crate) struct Prefix {
     version: (u8, u8),
-    /// Where the dictionary begins.
+    /// The offset at which the dictionary starts.
     start: usize,
-    /// Where it ends and the data begins.
+    /// The offset at which the dictionary ends and the data starts.
     pub(crate) data_offset: usize,
 }
 
@@ -43,8 +43,8 @@ impl Prefix {
     /// The longest prefix in bytes.
     pub(crate) const MAX_LEN: usize = 12;
 
-    /// Reads the prefix of a file of `file_len` bytes that starts with `bytes`, which need not
-    /// be more than [`MAX_LEN`](Self::MAX_LEN).
+    /// Parses the prefix of a file of `file_len` bytes. `bytes` is the start of the file;
+    /// [`MAX_LEN`](Self::MAX_LEN) bytes are enough.
     pub(crate) fn parse(bytes: &[u8], file_len: u64, max_header_len: usize) -> Result<Self> {
         if bytes.len() < 8 || !bytes.starts_with(MAGIC) {
             return Err(Error::new(
@@ -81,8 +81,8 @@ impl Prefix {
         let header_len = header_len.ok_or_else(|| truncated(start as u64))?;
         let end = start as u64 + u64::from(header_len);
         let too_large = header_len as usize > max_header_len;
-        // The length of version 1.0 is small enough to be believed; those of the others are
-        // refused before anything is done with them.
+        // A length in version 1.0 has 16 bits, so it is plausible and the file was cut off. A
+        // length above the limit in another version is refused as such.
         if end > file_len && (version == (1, 0) || !too_large) {
             return Err(truncated(end));
         }
@@ -105,19 +105,20 @@ impl Prefix {
 }
 
 impl Header {
-    /// Parses the header at the start of `bytes`, which may go on with the data.
+    /// Parses the header at the start of `bytes`. The data may follow it.
     ///
     /// # Errors
     ///
-    /// Whatever the format does not allow or this crate does not support, by its kind; sizes
-    /// whose product does not fit into the address space are [`ErrorKind::Overflow`], and a header
-    /// of more than 10,000 bytes, NumPy's own limit, is [`ErrorKind::HeaderTooLarge`].
+    /// An error of the fitting kind for a header that the format does not allow or that this crate
+    /// does not support. Among them are [`ErrorKind::Overflow`] for a size that does not fit into
+    /// the address space, and [`ErrorKind::HeaderTooLarge`] for a header of more than 10,000 bytes,
+    /// which is NumPy's limit.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let prefix = Prefix::parse(bytes, bytes.len() as u64, MAX_HEADER_LEN)?;
         Self::parse_after(&prefix, bytes)
     }
 
-    /// Parses the header at the start of `bytes`, whose prefix is known.
+    /// Parses the header at the start of `bytes`, whose prefix is already parsed.
     pub(crate) fn parse_after(prefix: &Prefix, bytes: &[u8]) -> Result<Self> {
         let &Prefix {
             version,
@@ -140,7 +141,7 @@ impl Header {
                 )
                 .at(at));
             }
-            // Versions 1.0 and 2.0 are in Latin-1.
+            // Versions 1.0 and 2.0 are encoded in Latin-1.
             _ => text.iter().copied().map(char::from).collect(),
         };
         let fields = Fields::parse(&text, version != (3, 0)).map_err(|error| {
@@ -176,12 +177,12 @@ impl Header {
         })
     }
 
-    /// What an item of the array is.
+    /// The type of an item of the array.
     pub fn item(&self) -> &ItemType {
         &self.item
     }
 
-    /// How the axes lie in memory, as the header says.
+    /// The memory layout of the axes.
     pub fn layout(&self) -> Layout {
         self.layout
     }
@@ -196,7 +197,7 @@ impl Header {
         self.version
     }
 
-    /// Where the data begins, in bytes from the start of the file.
+    /// The offset of the data, in bytes from the start of the file.
     pub fn data_offset(&self) -> usize {
         self.data_offset
     }
@@ -206,8 +207,8 @@ impl Header {
         self.nbytes
     }
 
-    /// Checks that a file or member of `len` bytes holds all the data; bytes after it are ignored,
-    /// as NumPy does.
+    /// Checks that a file or member of `len` bytes has all the data. Bytes after the data are
+    /// ignored, as in NumPy.
     pub(crate) fn check_len(&self, len: u64) -> Result<()> {
         let expected = self.data_offset as u64 + self.nbytes as u64;
         if len < expected {
@@ -225,7 +226,7 @@ impl Header {
     }
 }
 
-/// The dtype as Rust or NumPy calls it, and the shape: `uint8 [60, 28, 28]`, `opaque <V2 [60]`.
+/// The dtype and the shape, such as `uint8 [60, 28, 28]` or `opaque <V2 [60]`.
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.item.kind() {
@@ -237,8 +238,8 @@ impl fmt::Display for Header {
     }
 }
 
-/// The bytes of a header of version 1.0, or 2.0 if it is long, padded with spaces so that the data
-/// begins at a multiple of 64, as NumPy does.
+/// The bytes of a header of version 1.0, or 2.0 if it is too long for that. As in NumPy, it is
+/// padded with spaces so that the data starts at a multiple of 64 bytes.
 pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
     let dictionary = dictionary(descr, layout, shape);
     let padded = |prefix: usize| (prefix + dictionary.len() + 1).next_multiple_of(64) - prefix;
@@ -263,8 +264,8 @@ pub(crate) fn encode(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// The same header with another shape, in C layout, of the same length; `None` if it has not the
-/// room.
+/// The same header with another shape, in C layout and of the same length. `None` if the shape does
+/// not fit into that length.
 pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
     let prefix = Prefix::parse(header, header.len() as u64, usize::MAX).ok()?;
     let old = Header::parse_after(&prefix, header).ok()?;
@@ -279,14 +280,14 @@ pub(crate) fn with_shape(header: &[u8], shape: &[usize]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The dictionary as NumPy writes it; `descr` comes with its quotes or brackets.
+/// The dictionary as NumPy writes it. `descr` includes its quotes or brackets.
 fn dictionary(descr: &str, layout: Layout, shape: &[usize]) -> String {
     let fortran_order = match layout {
         Layout::Fortran => "True",
         Layout::C => "False",
     };
     let axes: Vec<_> = shape.iter().map(usize::to_string).collect();
-    // A tuple of one has a comma behind it.
+    // A tuple of one element has a comma after it.
     let comma = if shape.len() == 1 { "," } else { "" };
     let axes = axes.join(", ");
     format!("{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': ({axes}{comma}), }}")
@@ -299,8 +300,8 @@ fn too_large() -> Error {
     )
 }
 
-/// The size of an array in bytes. Axes of length zero do not hide an overflow of the others, as in
-/// NumPy.
+/// The size of an array in bytes. As in NumPy, an axis of length zero does not hide an overflow of
+/// the others.
 pub(crate) fn checked_nbytes(shape: &[usize], itemsize: usize) -> Result<usize> {
     let mut nbytes = itemsize;
     for &len in shape {
@@ -454,7 +455,7 @@ mod tests {
         ] {
             assert_eq!(item(name), item(code));
         }
-        // NumPy alone has no codes for these.
+        // NumPy itself has no codes for these.
         let small = item("[('x', 'bfloat16'), ('y', 'int4')]");
         assert_eq!(small.to_string(), "[('x', 'bfloat16'), ('y', 'int4')]");
         assert_eq!((small.size(), item("'complex32'").size()), (3, 4));
@@ -514,7 +515,7 @@ mod tests {
         assert_eq!(kind("[('a', '<f3')]", "False", "(3,)"), Dtype);
         assert_eq!(kind("[('a', [('b', '|O')])]", "False", "(3,)"), Object);
         assert_eq!(kind("'<f4'", "0", "(3,)"), Header);
-        // Python takes no NUL, not even behind a comment's mark.
+        // Python refuses NUL, even in a comment.
         assert_eq!(kind("'<f4'", "False, # \0\n", "(3,)"), Header);
         assert_eq!(kind("'<f4'", "False", "3"), Shape);
         assert_eq!(kind("'<f4'", "False", "(3)"), Shape);
@@ -533,7 +534,7 @@ mod tests {
         bytes[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = Header::parse(&bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::HeaderTooLarge);
-        // In version 1.0 a length above the limit can be a file that was cut.
+        // In version 1.0, a length above the limit means a file that was cut off.
         let mut bytes = npy(1, "");
         bytes[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
         let kind = Header::parse(&bytes).unwrap_err().kind();
@@ -562,7 +563,7 @@ mod tests {
             ),
             size in proptest::prop_oneof![1..17_usize, 1..i32::MAX as usize],
         ) {
-            // Five lengths and a size of 64 bits each: saturating keeps too large what is too
+            // The product of six numbers of 64 bits may overflow. A saturated product is still too
             // large.
             let wide = |len: &usize| *len as u128;
             let nonzero = shape.iter().map(|len| wide(len).max(1));

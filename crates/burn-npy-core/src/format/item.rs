@@ -1,8 +1,8 @@
-//! What one item of an array is: the `descr` of a header, parsed once.
+//! The type of the items of an array: the `descr` of a header, parsed once.
 //!
-//! NumPy writes a string for a plain dtype and a list of fields for a structured one. The rules
-//! are those of NumPy's own [`descr_to_dtype`]; what has a name here but no number, such as opaque
-//! bytes, can be opened and described, and only fails where numbers are asked for.
+//! NumPy writes a string for a plain dtype and a list of fields for a structured one. The rules are
+//! those of NumPy's [`descr_to_dtype`]. An array of items that are not numbers, such as opaque
+//! bytes, can be opened and described. Only operations that need numbers fail.
 //!
 //! [`descr_to_dtype`]:
 //! https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
@@ -14,14 +14,14 @@ use crate::format::descr;
 use crate::format::literal::Literal;
 use crate::{ByteOrder, DType, Error, ErrorKind, Result};
 
-/// NumPy's own limit on the size of an item in bytes.
+/// NumPy's limit on the size of an item in bytes.
 pub(super) const MAX_SIZE: usize = i32::MAX as usize;
-/// How deep structures may nest; the headers of NumPy's users need 2 or 3.
+/// The maximum depth of nested structures. Real files need 2 or 3.
 const MAX_DEPTH: usize = 32;
-/// NumPy's own limit on the number of axes.
+/// NumPy's limit on the number of axes.
 pub(crate) const MAX_NDIM: usize = 64;
 
-/// What one item of an array is, as the `descr` of its header says.
+/// The type of an item of an array, as the `descr` of its header declares it.
 ///
 /// It is displayed as NumPy spells it: `<f4`, `[('x', '<f4'), ('y', '<i8')]`, or `bfloat16`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ pub enum ItemKind {
     Bytes,
     /// Text of a fixed length (`U`): code points of four bytes, padded with zeros.
     Text(ByteOrder),
-    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970; the
-    /// smallest number is no time at all.
+    /// A point in time (`M8`): an `int64` that counts a unit, such as `ns`, since 1970. The
+    /// smallest number is "not a time".
     DateTime(ByteOrder, String),
     /// A span of time (`m8`): an `int64` that counts a unit.
     TimeDelta(ByteOrder, String),
-    /// Bytes of which nothing is known (`V`). So NumPy writes the dtypes of `ml_dtypes`, but for
-    /// `float8_e5m2`, which is a [`Number`](Self::Number), as are those that a header names.
+    /// Opaque bytes (`V`). NumPy writes the dtypes of `ml_dtypes` like this, except `float8_e5m2`.
+    /// That one is a [`Number`](Self::Number), and so is any dtype that the header gives by name.
     Opaque(Option<ByteOrder>),
     /// A structure of named fields.
     Struct(Vec<Field>),
@@ -65,7 +65,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The name.
+    /// The name of the field.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -75,28 +75,28 @@ impl Field {
         self.title.as_deref()
     }
 
-    /// Where the field begins, in bytes from the start of the item.
+    /// The offset of the field, in bytes from the start of the item.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// What an item of the field is.
+    /// The type of the items of the field.
     pub fn item(&self) -> &ItemType {
         &self.item
     }
 
-    /// The shape of the sub-array that the field is; empty for a single item.
+    /// The shape, if the field is a sub-array; empty for a single item.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 }
 
-/// The numbers that an item is made of.
+/// The numbers that an item consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) dtype: DType,
     pub(crate) byte_order: ByteOrder,
-    /// How many there are along an axis of their own; no axis for a single number.
+    /// The length of the axis of the numbers; `None` for a single number, which has no such axis.
     pub(crate) axis: Option<usize>,
 }
 
@@ -105,7 +105,7 @@ impl ItemType {
         Self { kind, size }
     }
 
-    /// A plain number in the order of the machine.
+    /// A plain number in the byte order of the machine.
     pub(crate) fn number(dtype: DType) -> Self {
         Self {
             kind: ItemKind::Number(dtype, ByteOrder::NATIVE),
@@ -113,17 +113,17 @@ impl ItemType {
         }
     }
 
-    /// What kind of item it is.
+    /// The kind of the item.
     pub fn kind(&self) -> &ItemKind {
         &self.kind
     }
 
-    /// The size of an item in bytes, the padding of a structure included.
+    /// The size of an item in bytes, including the padding of a structure.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The fields of a structure; empty for all else.
+    /// The fields of a structure; empty for other kinds.
     pub fn fields(&self) -> &[Field] {
         match &self.kind {
             ItemKind::Struct(fields) => fields,
@@ -131,17 +131,18 @@ impl ItemType {
         }
     }
 
-    /// Whether opaque items are surely not of a dtype: of one byte, those of NumPy's own dtypes are
-    /// never opaque, and `int4` read as `int8` would have the wrong sign. Plain bytes are `uint8`.
+    /// Whether opaque items cannot be of a dtype. NumPy does not write items of its own one-byte
+    /// dtypes as opaque, and `int4` read as `int8` would have the wrong sign. `uint8` is allowed,
+    /// for the plain bytes.
     pub(crate) fn is_no(&self, dtype: DType) -> bool {
         let one_byte = matches!(self.kind, ItemKind::Opaque(_)) && self.size == 1;
         one_byte && matches!(dtype, DType::I8 | DType::Bool)
     }
 
-    /// The same bytes as numbers of a dtype.
+    /// The numbers of an opaque item, taken as `dtype`; `None` if that is not possible.
     pub(crate) fn reinterpret(&self, dtype: DType) -> Option<Numbers> {
         let ItemKind::Opaque(byte_order) = self.kind else {
-            // What the file says itself may be said once more.
+            // The dtype that the item has anyway is accepted.
             let is_it = |numbers: &Numbers| numbers.dtype == dtype && numbers.axis.is_none();
             return self.numbers().filter(is_it);
         };
@@ -156,7 +157,7 @@ impl ItemType {
         })
     }
 
-    /// The numbers of an item, if it is made of any.
+    /// The numbers of an item; `None` for opaque items and structures.
     pub(crate) fn numbers(&self) -> Option<Numbers> {
         let (dtype, byte_order, axis) = match self.kind {
             ItemKind::Number(dtype, order) => (dtype, order, None),
@@ -175,9 +176,9 @@ impl ItemType {
         })
     }
 
-    /// Reads the `descr` of a header.
+    /// Parses the `descr` of a header.
     pub(crate) fn from_literal(descr: &Literal) -> Result<Self> {
-        // Objects are named as what they are wherever they hide.
+        // Objects at any depth get this error, even if the `descr` has another defect.
         if holds_objects(descr) {
             return Err(Error::new(
                 ErrorKind::Object,
@@ -204,7 +205,7 @@ pub(super) fn too_large() -> Error {
 
 fn holds_objects(descr: &Literal) -> bool {
     match descr {
-        // A field has a name, which may be any, then a dtype.
+        // The first part of a field is its name, which may be any text. Its dtype follows.
         Literal::List(fields) => fields.iter().any(|field| match field {
             Literal::Tuple(parts) => parts.iter().skip(1).any(holds_objects),
             _ => false,
@@ -216,7 +217,7 @@ fn holds_objects(descr: &Literal) -> bool {
     }
 }
 
-/// An item and the shape of the sub-array that it stands in.
+/// The type of an item, and its shape if it is a sub-array.
 fn resolve(descr: &Literal, depth: usize) -> Result<(ItemType, Vec<usize>)> {
     if depth > MAX_DEPTH {
         return Err(refused(format!(
@@ -280,7 +281,7 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
             .and_then(|bytes| bytes.checked_add(size))
             .filter(|size| *size <= MAX_SIZE)
             .ok_or_else(too_large)?;
-        // What NumPy writes for the gaps between the fields of a structure of C.
+        // NumPy writes such a field for the padding between the fields of a C structure.
         if name.is_empty() && matches!(item.kind, ItemKind::Opaque(_)) {
             continue;
         }
@@ -302,7 +303,7 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
     if size == 0 {
         return Err(refused("a structure of no bytes"));
     }
-    // Nothing but a gap is what NumPy writes for a structure without fields.
+    // NumPy writes a structure without fields as padding only.
     let kind = if fields.is_empty() {
         ItemKind::Opaque(None)
     } else {
@@ -311,7 +312,7 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
     Ok(ItemType { kind, size })
 }
 
-/// The shape of a sub-array: a tuple of lengths, or one length.
+/// Parses the shape of a sub-array: a tuple of lengths, or one length.
 fn sub_shape(shape: &Literal) -> Result<Vec<usize>> {
     let axes = match shape {
         Literal::Tuple(axes) => &axes[..],
@@ -339,7 +340,7 @@ impl fmt::Display for ItemType {
             }
         };
         match &self.kind {
-            // A name: the codes of these do not say which they are.
+            // Written by name, since these share their codes.
             ItemKind::Number(dtype, _) if dtype.is_of_ml_dtypes() => f.write_str(dtype.name()),
             ItemKind::Complex(DType::F16, _) => f.write_str("complex32"),
             ItemKind::Complex(DType::BF16, _) => f.write_str("bcomplex32"),

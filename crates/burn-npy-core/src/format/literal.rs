@@ -1,9 +1,9 @@
-//! The Python literals that a header is made of: one pass, bounded depth, no evaluation.
+//! Parses the Python literals of a header in one pass, with bounded depth and no evaluation.
 //!
-//! The grammar is the part of Python's that `ast.literal_eval` accepts and that NumPy or its
-//! users write: dictionaries, lists, tuples, sets, strings, decimal numbers, `True`, `False`,
-//! `None`. Beyond that, an integer of NumPy's such as `np.int64(2)` is the integer in it, which
-//! NumPy itself does not read. The rest is an error.
+//! The grammar is the part of `ast.literal_eval` that NumPy or its users write: dictionaries,
+//! lists, tuples, sets, strings, decimal numbers, `True`, `False` and `None`. In addition, a NumPy
+//! integer such as `np.int64(2)` is read as the integer in it, which NumPy itself does not do.
+//! Anything else is an error.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -12,7 +12,8 @@ use crate::dtype::abbreviated;
 use crate::format::descr;
 use crate::{Error, ErrorKind, Result};
 
-/// How deep brackets may nest. NumPy's own headers need 2, nested structures two more a level.
+/// The maximum depth of nested brackets. A plain header needs 2, and each level of nested
+/// structures needs two more.
 const MAX_DEPTH: usize = 128;
 
 /// A Python literal.
@@ -25,21 +26,21 @@ pub(crate) enum Literal {
     Str(String),
     Bytes,
     Int(i64),
-    /// An integer that does not fit; the flag says whether it is negative.
+    /// An integer that does not fit into an `i64`. The flag says whether it is negative.
     BigInt(bool),
     Float,
     Bool(bool),
     None,
 }
 
-/// Parses one dictionary with nothing but white space around it, and gives its entries one by one.
-/// Python 2 wrote integers with an `L` behind; `python2` allows it.
+/// Parses one dictionary with nothing but white space around it, and passes on its entries one by
+/// one. Python 2 wrote integers with an `L` at the end, which `python2` allows.
 pub(crate) fn entries(
     text: &str,
     python2: bool,
     mut entry: impl FnMut(Literal, Literal) -> Result<()>,
 ) -> Result<()> {
-    // Not even in a comment does Python take one.
+    // Python refuses NUL, even in a comment.
     if let Some(at) = text.find('\0') {
         return Err(error(at, "a NUL character"));
     }
@@ -63,9 +64,9 @@ pub(crate) fn parse(text: &str, python2: bool) -> Result<Literal> {
     Ok(literal)
 }
 
-/// What braces turned out to be.
+/// The content of braces.
 enum Braces {
-    /// The entries have been given away.
+    /// A dictionary, whose entries have been passed on.
     Dict,
     Set(Vec<Literal>),
 }
@@ -89,7 +90,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Nothing but white space may be left.
+    /// Checks that only white space is left.
     fn end(&mut self) -> Result<()> {
         self.skip_blank();
         match self.chars.next() {
@@ -167,7 +168,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Items up to the closing bracket, and whether a comma stood before it.
+    /// Parses items up to the closing bracket. Also returns whether there was a comma in front of
+    /// it.
     fn items(&mut self, close: char, depth: usize) -> Result<(Vec<Literal>, bool)> {
         let mut items = Vec::new();
         let mut comma = false;
@@ -319,8 +321,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An integer of NumPy's, such as `np.int64(2)`: so its `repr` has been since NumPy 2, and
-    /// programs that format a shape themselves write it.
+    /// Parses a NumPy integer such as `np.int64(2)`. That is its `repr` since NumPy 2, and programs
+    /// that format a shape themselves write it.
     fn scalar(&mut self, start: usize) -> Result<Literal> {
         while self
             .chars
@@ -355,7 +357,7 @@ impl<'a> Parser<'a> {
         let (min, max) = dtype.int_range().unwrap_or((0, 0));
         let fits = match number {
             Literal::Int(value) => (min..=max).contains(&i128::from(value)),
-            // What does not fit is too large for an array too, which is for the caller to say.
+            // The caller refuses an integer that is too large.
             Literal::BigInt(_) => true,
             _ => false,
         };

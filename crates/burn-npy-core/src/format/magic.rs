@@ -1,4 +1,4 @@
-//! What a file is that is not what was expected, told by its first bytes.
+//! Guesses from its first bytes what an unexpected file is, for error messages.
 
 use std::fmt::Write;
 
@@ -6,13 +6,13 @@ use crate::format::header::MAGIC;
 use crate::storage::Storage;
 use crate::{Error, ErrorKind};
 
-/// How many of the first bytes are looked at: those of a `tar` file name it at byte 257.
+/// The number of first bytes that are examined. The magic bytes of a `tar` file are at byte 257.
 pub(crate) const LOOKED_AT: usize = 264;
-/// How many of them a message shows.
+/// The number of bytes that a message shows.
 const SHOWN: usize = 16;
 
-/// The kinds of files that somebody may take for a NumPy file: what they begin with, what they are,
-/// and what to do.
+/// Kinds of files that may be mistaken for a NumPy file: their magic bytes, what they are, and what
+/// to do about it.
 const KINDS: &[(&[u8], &str, &str)] = &[
     (
         MAGIC,
@@ -101,8 +101,7 @@ const KINDS: &[(&[u8], &str, &str)] = &[
 const IMAGE: &str = "save its pixels: np.save(\"x.npy\", np.asarray(PIL.Image.open(path)))";
 const NO_ARRAYS: &str = "save its numbers with np.save";
 
-/// The error for a storage, or a part of it, that does not begin as `expected`, such as `.npy
-/// file`.
+/// The error for a part of a storage that does not start like `expected`, such as ".npy file".
 pub(crate) fn not_a(expected: &str, storage: &Storage, start: u64, len: u64) -> Error {
     let mut bytes = vec![0; len.min(LOOKED_AT as u64) as usize];
     match storage.read_at(start, &mut bytes) {
@@ -111,7 +110,7 @@ pub(crate) fn not_a(expected: &str, storage: &Storage, start: u64, len: u64) -> 
     }
 }
 
-/// The same for `len` bytes that begin with `start`.
+/// The same for a file of `len` bytes that starts with `start`.
 pub(crate) fn begins_otherwise(expected: &str, start: &[u8], len: u64) -> Error {
     let message = match start {
         [] => format!("not a {expected}: the file is empty"),
@@ -124,7 +123,7 @@ pub(crate) fn begins_otherwise(expected: &str, start: &[u8], len: u64) -> Error 
     Error::new(ErrorKind::Magic, message)
 }
 
-/// What such bytes may be, and what to do about it.
+/// What the file may be, and what to do about it.
 fn describe(start: &[u8], len: u64) -> (String, &'static str) {
     let kind = KINDS.iter().find(|(magic, ..)| start.starts_with(magic));
     if let Some((_, what, advice)) = kind {
@@ -184,14 +183,14 @@ fn describe(start: &[u8], len: u64) -> (String, &'static str) {
     )
 }
 
-/// The length of a header that fits into the file, and its first brace.
+/// A safetensors file starts with the length of its header, and the header with a brace.
 fn is_safetensors(start: &[u8], len: u64) -> bool {
     let header = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     header.is_some_and(|header| header < len) && start.get(8..10) == Some(b"{\"")
 }
 
 fn is_text(start: &[u8]) -> bool {
-    // A character may be cut off at the end.
+    // The last character may be incomplete.
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {

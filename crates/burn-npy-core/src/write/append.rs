@@ -1,4 +1,4 @@
-//! Rows that are added to a file.
+//! Appends rows to a file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -13,20 +13,20 @@ use crate::format::magic;
 use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
-/// Adds the rows of an array to those of a `.npy` file, which is made if there is none.
+/// Appends the rows of an array to a `.npy` file. The file is created if it does not exist.
 ///
-/// The rows are written behind the data and are on the disk before the header counts them, so a
-/// crash leaves the old rows or all of them, and nothing that is there is copied. Only if the
-/// number of rows outgrows the header is the whole written anew, to a temporary file that replaces
-/// the old one. Whoever has the file open finds it [changed](ErrorKind::Changed). Two writers at a
-/// time are not kept apart.
+/// The rows are written after the data, and they are on the disk before the header counts them. So
+/// a crash leaves either the old rows or all rows, and the old rows are not copied. Only if the new
+/// number of rows does not fit into the header, the whole file is written anew, to a temporary file
+/// that replaces the old one. A program that has the file open gets [`ErrorKind::Changed`]. There
+/// is no lock: two programs must not append at the same time.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows
-/// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows have no end to
-/// add to, or if another array follows in it, which would be lost; what
-/// [`Array::open`](crate::Array::open) refuses, and what the file system says.
+/// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows cannot be
+/// appended, or if another array follows in the file, which would be lost; those of
+/// [`Array::open`](crate::Array::open).
 ///
 /// # Example
 ///
@@ -50,7 +50,7 @@ where
     D: Dimension,
 {
     let path = path.as_ref();
-    // Looked at before it is opened, since a pipe would be read for ever.
+    // Checked before it is opened, since a read from a pipe may never end.
     let open = || {
         if std::fs::metadata(path)?.is_file() {
             File::options().read(true).write(true).open(path)
@@ -98,7 +98,7 @@ where
     append().map_err(|error| error.in_file(path))
 }
 
-/// A file in C layout, so that more can follow.
+/// Creates the file in C layout, so that rows can be appended later.
 fn create<T, S, D>(path: &Path, rows: &ArrayBase<S, D>) -> Result<()>
 where
     T: WriteElement,
@@ -114,7 +114,7 @@ where
     write_npy(path, &rows)
 }
 
-/// Whether an array begins here, as `np.save` writes several to one file.
+/// Whether another array starts at this offset. `np.save` can write several to one file.
 fn is_array_at(file: &mut File, at: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(at))?;
     let mut magic = Vec::new();
@@ -129,7 +129,7 @@ fn no_rows() -> Error {
     )
 }
 
-/// The bytes of a header, and what they say.
+/// Reads the bytes of the header, and parses them.
 fn read_header(file: &mut File) -> Result<(Vec<u8>, Header)> {
     let io = |error| Error::io("cannot read the file", error);
     let len = file.metadata().map_err(io)?.len();
@@ -156,7 +156,7 @@ fn read_header(file: &mut File) -> Result<(Vec<u8>, Header)> {
 fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
     let found = header.item();
     let plain = matches!(found.kind(), ItemKind::Number(dtype, _) if *dtype == T::DTYPE);
-    // The types that NumPy does not know are opaque in the file.
+    // Types that NumPy does not know are opaque in the file.
     let opaque = found.to_string() == T::DTYPE.descr(ByteOrder::NATIVE);
     if !plain && !opaque {
         return Err(Error::new(
@@ -210,8 +210,8 @@ fn anew(
     data: std::ops::Range<u64>,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut atomic = AtomicFile::new(path)?;
-    let mut out = BufWriter::new(atomic.file.as_file_mut());
+    let mut anew = AtomicFile::new(path)?;
+    let mut out = BufWriter::new(anew.temporary.as_file_mut());
     out.write_all(head)?;
     file.seek(SeekFrom::Start(data.start))?;
     let len = data.end - data.start;
@@ -221,10 +221,10 @@ fn anew(
     rows(&mut out)?;
     out.flush()?;
     drop(out);
-    atomic.commit()
+    anew.commit()
 }
 
-/// The elements in C order, in the byte order of the file.
+/// Writes the elements in C order and in the byte order of the file.
 fn write_rows<T, S, D>(
     rows: &ArrayBase<S, D>,
     swap: bool,

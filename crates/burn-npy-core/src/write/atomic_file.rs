@@ -1,41 +1,45 @@
-//! Files that appear whole or not at all.
+//! Files that are written atomically.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file that is being written beside the one that it will replace; gone when it is dropped before
-/// that. Whoever has the old file open keeps it, and a crash leaves either the old file or the new
-/// one.
+/// A temporary file that replaces another one when it is complete. If it is dropped before
+/// [`commit`](Self::commit), it is deleted. A program that has the old file open keeps it, and a
+/// crash leaves either the old file or the new one.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
-    pub(crate) file: NamedTempFile,
+    pub(crate) temporary: NamedTempFile,
     path: PathBuf,
 }
 
 impl AtomicFile {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        // A link to a file stays one, to what is new.
+        // A symbolic link is kept, and its target is replaced.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let mut builder = tempfile::Builder::new();
-        // As any new file, not only for the user as temporary files are.
+        // A temporary file would be private to the user. This one gets the mode of any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder(&path))?;
-        // It may be more private than new files are.
+        // The old file may be more private than that.
         #[cfg(unix)]
         if let Ok(old) = std::fs::metadata(&path) {
             file.as_file().set_permissions(old.permissions())?;
         }
-        Ok(Self { file, path })
+        Ok(Self {
+            temporary: file,
+            path,
+        })
     }
 
-    /// Puts the file, which is on the disk by then, in its place.
+    /// Writes the file to the disk and then renames it to its path.
     pub(crate) fn commit(self) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
-        self.file.persist(&self.path).map_err(|error| error.error)?;
-        // The name is on the disk when the folder is.
+        self.temporary.as_file().sync_all()?;
+        let renamed = self.temporary.persist(&self.path);
+        renamed.map_err(|error| error.error)?;
+        // The new name is on the disk once the folder is.
         #[cfg(unix)]
         std::fs::File::open(folder(&self.path))?.sync_all()?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Files that NumPy reads.
+//! Writes files that NumPy can read.
 
 mod append;
 pub(crate) mod atomic_file;
@@ -18,11 +18,12 @@ use crate::format::header;
 use crate::write::atomic_file::AtomicFile;
 use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
 
-/// An element of which arrays can be written: every [`Element`].
+/// The type of the elements of an array that is written. Every [`Element`] is one.
 ///
-/// `bf16` and the types of one byte of `ml_dtypes` are written as opaque items, `<V2` and `<V1`,
-/// which NumPy reads and [`Array::reinterpret`](crate::Array::reinterpret) gives a type. `np.save`
-/// does the same, but for `float8_e5m2`, which it writes as `<f1` and `np.load` then refuses.
+/// `bf16` and the one-byte types of `ml_dtypes` are written as opaque items, `<V2` and `<V1`. NumPy
+/// can read these, and [`Array::reinterpret`](crate::Array::reinterpret) sets their dtype.
+/// `np.save` does the same, except for `float8_e5m2`: it writes `<f1`, which `np.load` then
+/// refuses.
 pub trait WriteElement: Element {
     /// Writes the bytes of a `.npy` file.
     #[doc(hidden)]
@@ -78,19 +79,20 @@ macro_rules! small_written_here {
 written_here!(f16 bf16);
 small_types!(small_written_here);
 
-/// Whether the elements lie in one of the two layouts of a file.
+/// Whether the elements are contiguous in one of the two layouts of a file.
 fn is_dense<T, D: Dimension>(array: &ArrayView<'_, T, D>) -> bool {
     array.is_standard_layout() || array.t().is_standard_layout()
 }
 
 /// Writes an array to a `.npy` file, in the layout that it has in memory.
 ///
-/// The bytes go to a temporary file in the same folder, which replaces `path` when it is complete:
-/// whoever has the old file open keeps it, and a crash leaves either the old file or the new one.
+/// The file is written atomically: to a temporary file in the same folder, which is then renamed to
+/// `path`. A program that has the old file open keeps it, and a crash leaves either the old file or
+/// the new one.
 ///
 /// # Errors
 ///
-/// What the file system says.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) from the file system.
 ///
 /// # Example
 ///
@@ -111,12 +113,12 @@ where
 {
     let path = path.as_ref();
     let write = || {
-        let mut atomic = AtomicFile::new(path)?;
-        let mut file = BufWriter::new(atomic.file.as_file_mut());
-        T::write_array(array.view(), &mut file)?;
-        file.flush()?;
-        drop(file);
-        atomic.commit()
+        let mut file = AtomicFile::new(path)?;
+        let mut out = BufWriter::new(file.temporary.as_file_mut());
+        T::write_array(array.view(), &mut out)?;
+        out.flush()?;
+        drop(out);
+        file.commit()
     };
     write().map_err(|error| Error::io("cannot write the array", error).in_file(path))
 }

@@ -1,4 +1,4 @@
-//! Archives that NumPy reads.
+//! Writes archives that NumPy can read.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,12 +13,12 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 
 /// Writes arrays to a `.npz` archive, one after the other, as `np.savez` does.
 ///
-/// The arrays are stored, not compressed, and their data starts at multiples of 64 bytes in the
-/// file. So they can be mapped, and be borrowed where they lie, which those of `np.savez` mostly
-/// cannot. No more than the array is held in memory. The same arrays make the same bytes.
+/// The arrays are stored without compression, and their data starts at multiples of 64 bytes in the
+/// file. So they can be mapped and borrowed in place, which is rarely possible with those of
+/// `np.savez`. The writer needs no memory besides the arrays. The same arrays give the same bytes.
 ///
-/// The archive goes to a temporary file in the same folder, which replaces the file of that name in
-/// [`finish`](Self::finish); without it nothing is left.
+/// The archive is written atomically: to a temporary file in the same folder, which
+/// [`finish`](Self::finish) renames to its path. Without `finish`, no file is left.
 ///
 /// # Example
 ///
@@ -42,46 +42,46 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 #[derive(Debug)]
 pub struct NpzWriter {
     path: PathBuf,
-    atomic: AtomicFile,
+    file: AtomicFile,
     archive: Writer<BufWriter<File>>,
     names: HashSet<String>,
     failed: bool,
 }
 
 impl NpzWriter {
-    /// Begins an archive that will be at `path`.
+    /// Starts an archive that [`finish`](Self::finish) will put at `path`.
     ///
     /// # Errors
     ///
-    /// What the file system says.
+    /// [`ErrorKind::Io`] from the file system.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Self::create_with(path.as_ref(), Zip64From::default())
     }
 
     fn create_with(path: &Path, zip64: Zip64From) -> Result<Self> {
         let create = || {
-            let atomic = AtomicFile::new(path)?;
-            let file = atomic.file.as_file().try_clone()?;
-            Ok((atomic, Writer::new(BufWriter::new(file), zip64)))
+            let file = AtomicFile::new(path)?;
+            let out = BufWriter::new(file.temporary.as_file().try_clone()?);
+            Ok((file, Writer::new(out, zip64)))
         };
-        let (atomic, archive) = create().map_err(|error| cannot_write(error, path))?;
+        let (file, archive) = create().map_err(|error| cannot_write(error, path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            atomic,
+            file,
             archive,
             names: HashSet::new(),
             failed: false,
         })
     }
 
-    /// Writes an array, in the layout that it has in memory; `.npy` is added to its name in the
-    /// archive, as NumPy does.
+    /// Writes an array, in the layout that it has in memory. As in NumPy, the member of the archive
+    /// has `.npy` added to the name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Duplicate`] if there is an array of that name already, with `.npy` or without;
-    /// [`ErrorKind::Usage`] for a name with a NUL character, or of more than 65,531 bytes; what the
-    /// file system says, after which the archive cannot be finished.
+    /// [`ErrorKind::Duplicate`] if there already is an array of this name, with or without `.npy`;
+    /// [`ErrorKind::Usage`] for a name with a NUL character or of more than 65,531 bytes;
+    /// [`ErrorKind::Io`] from the file system, after which the archive cannot be finished.
     pub fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
     where
         T: WriteElement,
@@ -102,7 +102,7 @@ impl NpzWriter {
         if member.len() > usize::from(u16::MAX) {
             return refuse(ErrorKind::Usage, "a name of more than 65,531 bytes");
         }
-        // NumPy looks an array up by the name of its member as well.
+        // NumPy finds an array by the name of its member, too.
         let stem = name.strip_suffix(".npy");
         if self.names.contains(name)
             || self.names.contains(&member)
@@ -111,7 +111,7 @@ impl NpzWriter {
             return refuse(ErrorKind::Duplicate, "two arrays of this name");
         }
         let written = self.archive.member(&member, |out| {
-            // Elements that are not in memory order come one by one.
+            // Elements that are not in memory order are written one by one.
             let mut out = BufWriter::with_capacity(1 << 16, out);
             T::write_array(array.view(), &mut out)?;
             out.flush()
@@ -124,20 +124,21 @@ impl NpzWriter {
         Ok(())
     }
 
-    /// Completes the archive and puts it in its place.
+    /// Completes the archive and renames it to its path.
     ///
     /// # Errors
     ///
-    /// What the file system says; [`ErrorKind::Usage`] if an array could not be written.
+    /// [`ErrorKind::Io`] from the file system; [`ErrorKind::Usage`] if an array could not be
+    /// written.
     pub fn finish(self) -> Result<()> {
         if self.failed {
             let error = Error::new(ErrorKind::Usage, "an array could not be written");
             return Err(error.in_file(self.path));
         }
         let finish = || {
-            let file = self.archive.finish()?;
-            file.into_inner().map_err(|error| error.into_error())?;
-            self.atomic.commit()
+            let out = self.archive.finish()?;
+            out.into_inner().map_err(|error| error.into_error())?;
+            self.file.commit()
         };
         finish().map_err(|error| cannot_write(error, &self.path))
     }

@@ -1,4 +1,4 @@
-//! What a member holds, streamed and checked.
+//! Streams and checks the contents of a member.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::{Member, local, malformed};
 use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result};
 
-/// How much is read at a time. The file is looked at before each, see [`Storage::check`].
+/// The number of bytes that are read at a time. Each read checks the file, see [`Storage::check`].
 const CHUNK: usize = 256 << 10;
 
 /// Reads a member from its start to its end, in constant memory.
@@ -17,20 +17,22 @@ pub(crate) struct Contents<'a> {
     storage: &'a Storage,
     member: &'a Member,
     data_start: u64,
-    /// What is yet to be read of the compressed bytes.
+    /// The offset of the next compressed bytes.
     at: u64,
+    /// The number of compressed bytes that are still to be read.
     left: u64,
-    /// Compressed bytes that were read, and how many of them are used up.
+    /// Compressed bytes that were read.
     chunk: Vec<u8>,
+    /// The number of bytes of `chunk` that are decoded.
     used: usize,
-    /// For a deflated member.
+    /// The decoder of a deflated member; `None` for a stored one.
     inflate: Option<Decompress>,
     ended: bool,
     crc: Hasher,
     decoded: u64,
 }
 
-/// Where a stored member is, and its checksum.
+/// The location of a stored member, and its checksum.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     range: Range<u64>,
@@ -38,14 +40,14 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Reads the bytes and compares their checksum with what the archive says.
+    /// Reads the bytes and compares their checksum with that in the archive.
     pub(crate) fn verify(&self, storage: &Storage) -> Result<()> {
         let mut crc = Hasher::new();
         storage.read_through(self.range.clone(), |piece| crc.update(piece))?;
         expect_checksum(crc, self.crc)
     }
 
-    /// Where the bytes begin in the archive.
+    /// The offset of the bytes in the archive.
     pub(crate) fn start(&self) -> u64 {
         self.range.start
     }
@@ -66,7 +68,7 @@ fn expect_checksum(found: Hasher, expected: u32) -> Result<()> {
 }
 
 impl<'a> Contents<'a> {
-    /// Checks the header of the member; nothing else is read yet.
+    /// Checks the header of the member. It reads nothing else.
     pub(crate) fn open(storage: &'a Storage, member: &'a Member) -> Result<Self> {
         let data_start = local::data_start(storage, member)?;
         if member.is_stored() && member.size != member.compressed {
@@ -76,7 +78,7 @@ impl<'a> Contents<'a> {
             ))
             .at(member.header_at));
         }
-        // Deflate cannot do better than 1032 to 1, so a larger claim is a lie.
+        // Deflate compresses by a factor of 1032 at most, so a larger size must be wrong.
         if member.size / 1032 > member.compressed {
             return Err(Error::new(
                 ErrorKind::TruncatedData,
@@ -101,7 +103,7 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// Where the bytes are, if they are in the archive as they are.
+    /// The location of the bytes, if the member is stored.
     pub(crate) fn stored(&self) -> Option<Stored> {
         self.member.is_stored().then_some(Stored {
             range: self.data_start..self.data_start + self.member.size,
@@ -109,7 +111,8 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// The next bytes; none at the end of the member, or if `out` is empty.
+    /// Reads the next bytes and returns how many. It is zero at the end of the member, or if `out`
+    /// is empty.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> Result<usize> {
         let mut len = 0;
         while len == 0 && !out.is_empty() && !self.ended {
@@ -158,7 +161,7 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    /// Checks that the member ends here, as long as the directory says and with its checksum.
+    /// Checks that the member ends here, and that its size and checksum are those of the directory.
     pub(crate) fn finish(mut self) -> Result<()> {
         let size = self.member.size;
         if self.read(&mut [0])? != 0 || self.decoded > size {
@@ -180,11 +183,11 @@ impl<'a> Contents<'a> {
         expect_checksum(self.crc, self.member.crc)
     }
 
-    /// Reads the rest, to check it.
+    /// Reads and checks the rest of the member.
     pub(crate) fn verify(mut self) -> Result<()> {
         let left = self.member.size.saturating_sub(self.decoded);
         if left > 0 {
-            // One byte more than there should be, so that more is seen.
+            // Allow for one byte more than there should be, so that a longer member is noticed.
             let mut out = vec![0; left.saturating_add(1).min(CHUNK as u64) as usize];
             while self.decoded < self.member.size {
                 if self.read(&mut out)? == 0 {

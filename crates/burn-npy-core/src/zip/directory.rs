@@ -1,4 +1,4 @@
-//! The directory at the end of an archive, read in one piece.
+//! The directory at the end of an archive, which is read in one piece.
 
 use std::collections::HashMap;
 
@@ -7,28 +7,28 @@ use super::{CENTRAL, CENTRAL_LEN, LOCAL_LEN, SENTINEL_16, SENTINEL_32, end, malf
 use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result};
 
-/// Version 6.3 of the format, the newest that Python's reader takes.
+/// Version 6.3 of the format, the newest that Python's reader accepts.
 const NEWEST: u16 = 63;
 
-/// What the directory says of a member.
+/// A member, as the directory describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) crc: u32,
-    /// The size as it is in the archive.
+    /// The size in the archive.
     pub(crate) compressed: u64,
-    /// The size once decoded.
+    /// The size after decoding.
     pub(crate) size: u64,
-    /// Where its own header begins.
+    /// The offset of the header of the member.
     pub(super) header_at: u64,
-    /// Where the next member or the directory begins.
+    /// The offset at which the next member or the directory starts.
     pub(super) limit: u64,
 }
 
 impl Member {
-    /// Whether the bytes are in the archive as they are.
+    /// Whether the bytes are not compressed.
     pub(crate) fn is_stored(&self) -> bool {
         self.method == super::STORED
     }
@@ -42,8 +42,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Reads the directory of the archive that a storage is. Memory is taken in proportion to the
-    /// directory, after it was found to lie within the file.
+    /// Reads the directory of an archive. The memory it takes is proportional to the directory,
+    /// which is checked to be within the file first.
     pub(crate) fn read(storage: &Storage) -> Result<Self> {
         let end = end::find(storage)?;
         let no_memory = |_| {
@@ -63,7 +63,7 @@ impl Directory {
         members
             .try_reserve_exact(end.members as usize)
             .map_err(no_memory)?;
-        // Where each member begins, where it ends at the least, and which it is.
+        // The offset at which each member starts, the smallest at which it can end, and its index.
         let mut spans = Vec::new();
         spans
             .try_reserve_exact(end.members as usize)
@@ -88,13 +88,13 @@ impl Directory {
         Ok(Self { members, by_name })
     }
 
-    /// The index of the member of a name.
+    /// The index of the member with a name.
     pub(crate) fn index(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
 }
 
-/// The next member, and where it ends at the least.
+/// Parses the next member. Also returns the smallest offset at which it can end.
 fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     let record = fields.bytes(CENTRAL_LEN);
     let record = record.filter(|record| record.starts_with(CENTRAL));
@@ -129,7 +129,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
 
     let name = name::decode(raw, flags)?;
     let in_member = |error: Error| error.in_array(&name);
-    // The other byte is not part of the number.
+    // The upper byte is the operating system, not part of the version.
     let needed = needed & 0xff;
     if needed > NEWEST {
         return Err(in_member(Error::new(
@@ -146,7 +146,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
         }),
         narrow => Ok(narrow),
     };
-    // The order of the zip64 field, which holds only what does not fit elsewhere.
+    // The zip64 field has only the values that do not fit elsewhere, in this order.
     let size = widened(size, "size")?;
     let compressed = widened(compressed, "compressed size")?;
     let header_at = widened(header_at, "offset")?;
@@ -174,7 +174,7 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Member, u64)> {
     Ok((member, span_end))
 }
 
-/// The error for a name that two members have.
+/// The error for two members with the same name.
 pub(crate) fn duplicate(name: &str) -> Error {
     Error::new(
         ErrorKind::Duplicate,
@@ -184,7 +184,7 @@ pub(crate) fn duplicate(name: &str) -> Error {
     .in_array(name)
 }
 
-/// The index of each member by its name, which no two may share.
+/// Maps the name of each member to its index. Two members must not share a name.
 fn index_names(members: &[Member]) -> Result<HashMap<String, usize>> {
     let mut by_name = HashMap::with_capacity(members.len());
     for (index, Member { name, .. }) in members.iter().enumerate() {
@@ -195,8 +195,8 @@ fn index_names(members: &[Member]) -> Result<HashMap<String, usize>> {
     Ok(by_name)
 }
 
-/// Gives each member the place at which it must end; archives whose members share bytes unpack to
-/// far more than they are.
+/// Sets the limit of each member, and refuses members that overlap. Overlapping members let a small
+/// archive unpack to a huge size.
 fn set_limits(
     members: &mut [Member],
     mut spans: Vec<(u64, u64, usize)>,
@@ -280,7 +280,7 @@ mod tests {
             kind([named(b"x", 0), named(b"x", utf8)]),
             ErrorKind::Duplicate
         );
-        // One name in two encodings.
+        // The same name in two encodings.
         let twice = [named(&[0x84], 0), named("\u{e4}".as_bytes(), utf8)];
         assert_eq!(kind(twice), ErrorKind::Duplicate);
         assert_eq!(kind([named(&[0xff], utf8)]), ErrorKind::Zip);
@@ -342,7 +342,7 @@ mod tests {
         ) {
             let mut seen = std::collections::HashSet::new();
             entries.retain(|(entry, _)| seen.insert(entry.name.clone()));
-            // A record of zip64 first is no beginning of an archive.
+            // An archive without members must not start with a zip64 record.
             let zip64 = zip64 && !entries.is_empty();
             let members = entries.iter().map(|(entry, _)| entry.clone()).collect();
             let archive = Archive { entries: members, comment, zip64, lies: [0; 3] };

@@ -1,4 +1,4 @@
-//! The end record: where the directory is.
+//! The end record, which locates the directory.
 
 use super::fields::Fields;
 use super::{
@@ -9,7 +9,8 @@ use crate::Result;
 use crate::format::magic;
 use crate::storage::Storage;
 
-/// Where the directory is. It ends within the file, and can hold as many members as it should.
+/// The location of the directory. It is checked to be within the file and large enough for its
+/// members.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) directory_at: u64,
@@ -26,7 +27,7 @@ pub(super) fn find(storage: &Storage) -> Result<End> {
         return Err(magic::not_a(".npz file", storage, 0, storage.len()));
     }
     let (at, plain) = find_plain(storage)?;
-    // An archive without members has nothing before its end.
+    // An archive without members has nothing in front of its end record.
     if start != LOCAL && at != 0 {
         return Err(malformed("the archive does not start with the header of a member").at(0));
     }
@@ -42,7 +43,7 @@ pub(super) fn find(storage: &Storage) -> Result<End> {
         ))
         .at(at));
     }
-    // So that memory is taken for no more than can be there.
+    // This bounds the memory that is reserved for members.
     let shortest = end.members.checked_mul(CENTRAL_LEN as u64);
     if shortest.is_none_or(|shortest| shortest > end.directory_len) {
         return Err(malformed(format!(
@@ -54,7 +55,7 @@ pub(super) fn find(storage: &Storage) -> Result<End> {
     Ok(end)
 }
 
-/// The fields of the end record as they are.
+/// The fields of the end record as they are in the file.
 #[derive(Clone, Copy)]
 struct Plain {
     disk: u16,
@@ -86,13 +87,13 @@ fn one_disk(disks: [u32; 2], members_here: u64, members: u64) -> Result<()> {
     Ok(())
 }
 
-/// The end record whose comment ends with the file, and its place.
+/// Finds the end record, whose comment ends at the end of the file, and its offset.
 fn find_plain(storage: &Storage) -> Result<(u64, Plain)> {
     let len = storage.len();
     let tail_len = len.min((END_LEN + usize::from(u16::MAX)) as u64);
     let mut tail = vec![0; tail_len as usize];
     storage.read_at(len - tail_len, &mut tail)?;
-    let place = |index: usize| len - tail_len + index as u64;
+    let offset = |index: usize| len - tail_len + index as u64;
 
     let mut found: Option<(usize, Plain)> = None;
     let mut last = None;
@@ -112,13 +113,13 @@ fn find_plain(storage: &Storage) -> Result<(u64, Plain)> {
             };
             Some((plain, usize::from(fields.u16()?)))
         })();
-        // Readers that search from the end take this one, others the one before it.
+        // Readers that search backwards find this record, and others the one before it.
         if let Some((first, _)) = found {
             return Err(malformed(format!(
                 "two end records, at {} and within its comment",
-                place(first)
+                offset(first)
             ))
-            .at(place(index)));
+            .at(offset(index)));
         }
         if let Some((plain, comment)) = record {
             if comment == fields.0.len() {
@@ -128,14 +129,14 @@ fn find_plain(storage: &Storage) -> Result<(u64, Plain)> {
         }
     }
     match (found, last) {
-        (Some((index, plain)), _) => Ok((place(index), plain)),
+        (Some((index, plain)), _) => Ok((offset(index), plain)),
         (None, Some((index, comment, rest))) if comment < rest => Err(malformed(format!(
             "{} bytes after the end of the archive",
             rest - comment
         ))
-        .at(place(index + END_LEN + comment))),
+        .at(offset(index + END_LEN + comment))),
         (None, Some((index, ..))) => {
-            Err(malformed("the comment at the end is cut off").at(place(index)))
+            Err(malformed("the comment at the end is cut off").at(offset(index)))
         }
         (None, None) => Err(malformed(
             "the archive has no directory at its end, so it was cut off: write or download it anew",
@@ -143,7 +144,8 @@ fn find_plain(storage: &Storage) -> Result<(u64, Plain)> {
     }
 }
 
-/// The zip64 end record, and its place, if the plain one at `at` has a locator before it.
+/// Finds the zip64 end record and its offset, if there is a locator in front of the plain one at
+/// `at`.
 fn find_zip64(storage: &Storage, at: u64, plain: &Plain) -> Result<Option<(u64, End)>> {
     let Some(locator_at) = at.checked_sub(ZIP64_LOCATOR_LEN as u64) else {
         return Ok(None);
@@ -190,7 +192,7 @@ fn find_zip64(storage: &Storage, at: u64, plain: &Plain) -> Result<Option<(u64, 
     })();
     let (len, disks, members_here, end) =
         parsed.ok_or_else(|| malformed("the zip64 end record is cut off").at(end_at))?;
-    // The length does not count the signature and itself.
+    // The length excludes the signature and the length field, which are 12 bytes.
     if len.checked_add(12) != Some(locator_at - end_at) {
         return Err(malformed(format!(
             "the zip64 end record says {len} bytes, and its locator is {} bytes after it",
@@ -263,7 +265,7 @@ mod tests {
         bytes.pop();
         assert!(refused(bytes).contains("cut off"));
         assert!(refused(b"PK".to_vec()).contains("was cut off"));
-        // A member that begins as an archive without members ends.
+        // An archive with members that starts with an end record.
         let mut bytes = archive().bytes();
         bytes[..4].copy_from_slice(END);
         assert!(refused(bytes).contains("does not start"));
@@ -274,12 +276,12 @@ mod tests {
         let mut archive = archive();
         archive.comment = Archive::default().bytes();
         assert!(refused(archive.bytes()).starts_with("two end records"));
-        // Before the end record it is just data.
+        // In the data of a member, an end record is just data.
         let mut entry = Entry::stored("nested", &Archive::default().bytes());
         archive.comment = Vec::new();
         archive.entries.push(entry.clone());
         find(archive.bytes()).unwrap();
-        // Unless its comment reaches to the end too.
+        // But not if its comment also ends at the end of the file.
         let rest = archive.bytes().len() - archive.entries[0].data.len();
         entry.data.truncate(20);
         entry.data.extend((rest as u16).to_le_bytes());
@@ -321,7 +323,7 @@ mod tests {
         archive.zip64 = true;
         let bytes = archive.bytes();
         let zip64_at = bytes.len() - END_LEN - ZIP64_LOCATOR_LEN - ZIP64_END_LEN;
-        // All but the two versions.
+        // Every byte except those of the two versions.
         let checked = (0..12).chain(16..ZIP64_END_LEN + ZIP64_LOCATOR_LEN + END_LEN);
         for index in checked {
             let mut bytes = bytes.clone();

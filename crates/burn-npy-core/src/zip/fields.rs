@@ -1,9 +1,9 @@
-//! The fields of a record, taken one after the other.
+//! Reads the fields of a record one by one.
 
 use super::{ZIP64_EXTRA, malformed};
 use crate::Result;
 
-/// What is left of a record. Numbers are little-endian; `None` is the end of the bytes.
+/// The rest of a record. Numbers are little-endian. `None` means that there are too few bytes left.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -33,11 +33,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The zip64 record among extra fields, if there is one.
+/// Finds the zip64 record among the extra fields, if there is one.
 pub(super) fn zip64_extra(extra: &[u8]) -> Result<Option<Fields<'_>>> {
     let mut fields = Fields(extra);
     let mut found = None;
-    // Up to three bytes may be left over: some writers align with them.
+    // Up to three bytes may be left over, since some writers use them for alignment.
     while fields.0.len() >= 4 {
         let record = (|| {
             let id = fields.u16()?;

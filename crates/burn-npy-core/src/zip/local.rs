@@ -1,4 +1,4 @@
-//! The header before each member, which must say what the directory says.
+//! The header in front of each member, which must agree with the directory.
 
 use super::fields::{Fields, zip64_extra};
 use super::{
@@ -7,16 +7,17 @@ use super::{
 use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result};
 
-/// Bits that say how the bytes were encrypted or made unlike what the method says.
+/// Flags for encryption, or for data that is not simply compressed by the method.
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_PATCHED: u16 = 1 << 5;
 const FLAG_STRONG: u16 = 1 << 6;
 const FLAG_MASKED: u16 = 1 << 13;
 
-/// The method of members that WinZip encrypts; which one compressed them is encrypted too.
+/// The method of members that WinZip encrypted. The method that compressed them is encrypted too.
 const AES: u16 = 99;
 
-/// Checks the header of a member; where its data begins, which ends before anything else does.
+/// Checks the header of a member and returns the offset of its data. The data ends before the limit
+/// of the member.
 pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
     let at = member.header_at;
     supported(member.method, member.flags)?;
@@ -65,7 +66,7 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
         return Err(differs("compression method", method, member.method).at(at));
     }
     supported(method, flags).map_err(|error| error.at(at))?;
-    // Whoever writes to a pipe knows the sizes only when it is too late for this header.
+    // A writer to a pipe does not know the sizes when it writes this header.
     if flags & FLAG_DESCRIPTOR == 0 {
         let [compressed, size] = widened(sizes, extra).map_err(|error| error.at(at))?;
         if crc != member.crc {
@@ -82,7 +83,7 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
     Ok(start)
 }
 
-/// The compressed size and the size, from the zip64 field where they do not fit elsewhere.
+/// The compressed size and the size. They come from the zip64 field if they do not fit elsewhere.
 fn widened([compressed, size]: [u32; 2], extra: &[u8]) -> Result<[u64; 2]> {
     let [compressed, size] = [compressed, size].map(u64::from);
     let wide = [compressed, size].map(|len| len == SENTINEL_32);
@@ -91,8 +92,8 @@ fn widened([compressed, size]: [u32; 2], extra: &[u8]) -> Result<[u64; 2]> {
     }
     let missing = || malformed("its size is in no zip64 field, as it should be");
     let mut fields = zip64_extra(extra)?.ok_or_else(missing)?;
-    // Here, unlike in the directory, the field should hold both; one that is alone is that of the
-    // sentinel.
+    // Unlike in the directory, the field should have both sizes. If it has one, it is the one whose
+    // place has the sentinel.
     let both = fields.0.len() >= 16;
     let mut next = |wide: bool, narrow: u64| {
         let field = if wide || both {
@@ -191,7 +192,7 @@ mod tests {
             |entry| entry.local_size = u32::MAX.into(),
             "its size is in no zip64",
         );
-        // Unless the sizes follow the data.
+        // This is allowed if the sizes follow the data.
         changed(|entry| *entry = entry.clone().piped()).unwrap();
     }
 

@@ -1,16 +1,16 @@
-//! ZIP archives, as far as `.npz` files need them, read strictly.
+//! Reads and writes ZIP archives, as far as `.npz` files need them. Reading is strict.
 //!
-//! An archive says everything twice, and readers that believe different halves see different files.
-//! Here both halves must agree: the end record with the directory ([`Directory`]), the directory
-//! with the header before each member ([`Contents::open`]). Members may not overlap, and nothing
-//! may come before or after the archive. The format is [APPNOTE.TXT]; where it leaves a choice,
-//! Python's `zipfile` decides, since NumPy writes with it.
+//! An archive has each fact twice, and two readers that rely on different copies see different
+//! files. Here both copies must agree: the end record with the directory ([`Directory`]), and the
+//! directory with the header of each member ([`Contents::open`]). Members must not overlap, and
+//! nothing may come before or after the archive. The format is [APPNOTE.TXT]. Where it leaves a
+//! choice, this does what Python's `zipfile` does, since NumPy writes with it.
 //!
-//! 1. `end` finds the end record, and with it the place of the directory.
+//! 1. `end` finds the end record, which locates the directory.
 //! 2. `directory` reads the directory in one piece.
-//! 3. `local` checks the header of a member when the member is opened, so that an archive of many
-//!    members opens without touching each of them.
-//! 4. `contents` streams what a member holds, and compares its checksum.
+//! 3. `local` checks the header of a member when the member is opened. So an archive with many
+//!    members opens without a read of each.
+//! 4. `contents` streams the contents of a member and checks its checksum.
 //! 5. `writer` writes archives of stored members.
 //!
 //! [APPNOTE.TXT]: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
@@ -37,23 +37,23 @@ const END: &[u8; 4] = b"PK\x05\x06";
 const ZIP64_END: &[u8; 4] = b"PK\x06\x06";
 const ZIP64_LOCATOR: &[u8; 4] = b"PK\x06\x07";
 
-/// The lengths of the records, without what varies.
+/// The lengths of the records without their variable parts.
 const LOCAL_LEN: usize = 30;
 const CENTRAL_LEN: usize = 46;
 const END_LEN: usize = 22;
 const ZIP64_END_LEN: usize = 56;
 const ZIP64_LOCATOR_LEN: usize = 20;
 
-/// The extra field that holds what does not fit into 32 bits.
+/// The extra field for values that do not fit into 32 bits.
 const ZIP64_EXTRA: u16 = 1;
 
-/// Stands for a number that is in a zip64 record instead.
+/// Stand for a number that is in a zip64 record instead.
 const SENTINEL_32: u64 = 0xffff_ffff;
 const SENTINEL_16: u64 = 0xffff;
 
 /// The name is UTF-8.
 const FLAG_UTF8: u16 = 1 << 11;
-/// The header before the member does not know the sizes yet; they follow the data.
+/// The header of the member has no sizes; they follow the data.
 const FLAG_DESCRIPTOR: u16 = 1 << 3;
 
 const STORED: u16 = 0;

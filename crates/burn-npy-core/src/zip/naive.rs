@@ -1,10 +1,10 @@
-//! Builds archives the plain way, and wrong ones on request, for the tests of the reader.
+//! Builds archives in a simple way, and malformed ones on request, for tests of the reader.
 
 use std::io::Write;
 
 use super::{CENTRAL, END, LOCAL, ZIP64_END, ZIP64_LOCATOR};
 
-/// A member, field by field; what the header before it says can differ from the directory.
+/// A member, field by field. Its header can differ from the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: Vec<u8>,
@@ -19,12 +19,12 @@ pub(crate) struct Entry {
     /// The bytes in the archive.
     pub(crate) data: Vec<u8>,
     pub(crate) compressed: u64,
-    /// Of no member, after this one.
+    /// Bytes after this member that belong to no member.
     pub(crate) gap: Vec<u8>,
     pub(crate) zip64: bool,
     pub(crate) extra: Vec<u8>,
     pub(crate) comment: Vec<u8>,
-    /// What is added to the offset of the header in the directory.
+    /// Is added to the offset of the header in the directory.
     pub(crate) shift: u64,
 }
 
@@ -63,7 +63,7 @@ impl Entry {
         entry
     }
 
-    /// As written to a pipe: the sizes come after the data.
+    /// Moves the sizes behind the data, as a writer to a pipe does.
     pub(crate) fn piped(mut self) -> Self {
         self.flags |= 1 << 3;
         (self.local_crc, self.local_size) = (0, 0);
@@ -74,13 +74,13 @@ impl Entry {
     }
 }
 
-/// An archive, whose end record can be made to lie.
+/// An archive. Its end record can be wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Archive {
     pub(crate) entries: Vec<Entry>,
     pub(crate) comment: Vec<u8>,
     pub(crate) zip64: bool,
-    /// What is added to the count, the length and the offset of the directory.
+    /// Are added to the count, the length and the offset of the directory in the end record.
     pub(crate) lies: [u64; 3],
 }
 

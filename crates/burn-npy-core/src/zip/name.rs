@@ -3,8 +3,8 @@
 use super::{FLAG_UTF8, malformed};
 use crate::Result;
 
-/// Decodes a name as Python's `zipfile` does: UTF-8 if its flag says so, else code page 437, of
-/// which ASCII is the lower half. Both are one to one: equal names were equal bytes.
+/// Decodes a name as Python's `zipfile` does: as UTF-8 if the flag is set, otherwise as code page
+/// 437, whose lower half is ASCII. Within each encoding, different bytes give different names.
 pub(super) fn decode(raw: &[u8], flags: u16) -> Result<String> {
     if raw.contains(&0) {
         return Err(malformed("a name with a NUL byte"));
@@ -22,7 +22,7 @@ pub(super) fn decode(raw: &[u8], flags: u16) -> Result<String> {
     Ok(raw.iter().map(decode).collect())
 }
 
-/// What the bytes from 0x80 mean in the code page of the first IBM PC, which the format names.
+/// The characters of the bytes from 0x80 on in code page 437, the default of the format.
 #[rustfmt::skip]
 const CODE_PAGE_437: [char; 128] = [
     'Ç', 'ü', 'é', 'â', 'ä', 'à', 'å', 'ç', 'ê', 'ë', 'è', 'ï', 'î', 'ì', 'Ä', 'Å',

@@ -1,4 +1,4 @@
-//! Writes archives of stored members that start at multiples of 64 bytes.
+//! Writes archives of stored members whose data starts at multiples of 64 bytes.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -12,26 +12,28 @@ use super::{
 /// Data starts at a multiple of this many bytes.
 const ALIGN: u64 = 64;
 
-/// The extra field for padding that Android's zipalign introduced; it holds the alignment, then
+/// The extra field for padding, which Android's zipalign introduced. It has the alignment and then
 /// zeros.
 const PADDING_EXTRA: u16 = 0xd935;
 const PADDING_LEN: u64 = 6;
 
-/// How much is written and summed up at a time.
+/// The number of bytes that are written and added to the checksum at a time.
 const PIECE: usize = 256 << 10;
 
-/// What a zip64 field with both sizes takes. Room for it is kept before each member, since the size
-/// is known only after it.
+/// The length of a zip64 field with both sizes. Each header has room for it, since the size of a
+/// member is known only after its data.
 const ZIP64_LEN: u64 = 20;
 
-/// 1 January 1980, the first day there is: the same arrays make the same file.
+/// 1 January 1980, the first date of the format. It is fixed so that the same arrays make the same
+/// file.
 const DATE: u16 = 1 << 5 | 1;
 
-/// Made on Unix, as Python says of its archives; without it the permissions would mean nothing.
+/// Made on Unix, as in archives of Python. Otherwise readers would ignore the permissions.
 const MADE_BY: u16 = 3 << 8;
 const PERMISSIONS: u32 = 0o100_644 << 16;
 
-/// From which size, offset and number of members on zip64 records are written.
+/// The sizes, offsets and number of members from which on zip64 records are written. Tests set
+/// lower ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Zip64From {
     pub(crate) bytes: u64,
@@ -48,7 +50,7 @@ impl Default for Zip64From {
 }
 
 impl Zip64From {
-    /// The 32-bit field for a number, which says whether the number has to be written in zip64.
+    /// The 32-bit field for a number: the number itself, or the sentinel if it is written in zip64.
     fn narrow(self, number: u64) -> u32 {
         if number < self.bytes.min(SENTINEL_32) {
             number as u32
@@ -58,7 +60,7 @@ impl Zip64From {
     }
 }
 
-/// An archive that is being written. After an error it is of no use.
+/// An archive that is being written. It is not usable after an error.
 #[derive(Debug)]
 pub(crate) struct Writer<W> {
     out: W,
@@ -67,7 +69,7 @@ pub(crate) struct Writer<W> {
     members: Vec<Written>,
 }
 
-/// A member that is complete.
+/// A member that has been written.
 #[derive(Debug)]
 struct Written {
     name: String,
@@ -78,7 +80,7 @@ struct Written {
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// An archive that begins where `out` does.
+    /// Starts an archive at the start of `out`.
     pub(crate) fn new(out: W, zip64: Zip64From) -> Self {
         Self {
             out,
@@ -88,7 +90,7 @@ impl<W: Write + Seek> Writer<W> {
         }
     }
 
-    /// Writes a member; `write` gives its bytes. A name is at most 65,535 bytes long.
+    /// Writes a member, whose bytes `write` writes. The name must not be longer than 65,535 bytes.
     pub(crate) fn member(
         &mut self,
         name: &str,
@@ -98,7 +100,7 @@ impl<W: Write + Seek> Writer<W> {
         let header_at = self.position;
         let extra_at = header_at + LOCAL_LEN as u64 + u64::from(name_len);
         let data_at = (extra_at + ZIP64_LEN + PADDING_LEN).next_multiple_of(ALIGN);
-        // The sizes are not known yet, so the header is written last.
+        // The header is written last, since it has the sizes.
         io::copy(
             &mut io::Read::take(io::repeat(0), data_at - header_at),
             &mut self.out,
@@ -144,7 +146,7 @@ impl<W: Write + Seek> Writer<W> {
         header
     }
 
-    /// Writes the directory. What was written before it is lost without it.
+    /// Writes the directory, without which the members cannot be read.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let directory_at = self.position;
         for member in &self.members {
@@ -222,7 +224,7 @@ impl Written {
     }
 }
 
-/// Counts and sums up the bytes of a member on their way.
+/// Passes the bytes of a member on, and computes their number and checksum.
 struct Data<W> {
     out: W,
     crc: Hasher,
@@ -231,7 +233,7 @@ struct Data<W> {
 
 impl<W: Write> Write for Data<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A piece that is still in the cache when it is summed up.
+        // In pieces that are still in the cache when the checksum is computed.
         let len = self.out.write(&bytes[..bytes.len().min(PIECE)])?;
         self.crc.update(&bytes[..len]);
         self.size += len as u64;

@@ -16,8 +16,8 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
     order.rows(0..order.len().min(count as u64)).collect()
 }
 
-/// `reference.py` wrote the vectors, from the description of the order and not from this code. A
-/// change of any of them is a new version of the order.
+/// `reference.py` computed the vectors. It implements the description of the order, independently
+/// of this crate. If a vector changes, the order needs a new version.
 #[test]
 fn golden_vectors() {
     let mut counts = [0; 3];
@@ -96,7 +96,7 @@ fn the_reference_still_gives_the_golden_vectors() {
     assert!(printed.lines().eq(lines), "the reference differs");
 }
 
-/// What the reference does not know.
+/// Orders that `reference.py` does not compute.
 #[test]
 fn literal_orders() {
     let weights: Vec<f64> = (0..50).map(|row| f64::from(row) * 0.37).collect();

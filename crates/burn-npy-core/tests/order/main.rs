@@ -1,4 +1,4 @@
-//! The order of an epoch, by promise.
+//! The promises about the order of an epoch.
 
 mod command;
 mod golden;
@@ -6,12 +6,12 @@ mod resume;
 
 use std::process::{Command, Output};
 
-/// Whether what is absent is a failure, and not a reason to skip.
+/// Whether a missing program is a failure instead of a reason to skip.
 fn require_all() -> bool {
     std::env::var_os("BURN_NPY_REQUIRE_ALL").is_some()
 }
 
-/// What a command gives, if there is such a command.
+/// The output of a command, or `None` if there is no such command.
 fn output(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),

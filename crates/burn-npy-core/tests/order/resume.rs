@@ -1,11 +1,12 @@
-//! Each row once, over all shards, also where an epoch is stopped and goes on in another way.
+//! Each row comes once over all shards, even if an epoch is stopped and resumed with other
+//! settings.
 
 use std::ops::Range;
 
 use burn_npy_core::{Order, Plan, Remainder, Sampler, Shard};
 use proptest::prelude::*;
 
-/// A sampler under which each entry comes once, and the rows that it should give, in file order.
+/// A sampler that gives each entry once.
 #[derive(Clone, Debug)]
 enum Kind {
     Sequential,
@@ -140,7 +141,7 @@ proptest! {
         to in 0.0..1.0_f64,
     ) {
         let order = kind.sampler(seed, len).order(len, epoch);
-        // One by one, as the naive reference of everything that is faster.
+        // One by one, as a naive reference for the faster ways.
         let naive: Vec<u64> = (0..order.len()).map(|position| order.row(position)).collect();
         let cut = |share: f64| (share * order.len() as f64) as u64;
         let Range { start, end } = cut(from.min(to))..cut(from.max(to));

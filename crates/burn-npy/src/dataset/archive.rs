@@ -1,4 +1,4 @@
-//! Whether all arrays of an archive are the columns of one table, and what to say if they are not.
+//! Checks whether all arrays of an archive are columns of one table, and explains it if not.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -8,11 +8,10 @@ use burn_npy_core::{Array, DType, Error, ErrorKind, Header, ItemKind, ItemType, 
 
 use super::named::{LISTED, list, opaque_as, short};
 
-/// The longest shape that a sparse array is taken to have.
+/// The maximum length of an array that may be the shape of a sparse array.
 const MAX_AXES: usize = 8;
 
-/// Refuses an archive whose arrays are not the columns of one table. Their headers are read, and no
-/// data.
+/// Refuses an archive whose arrays are not the columns of one table. It reads headers only.
 pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
     if npz.names().is_empty() {
         return Err(without_arrays(npz).in_file(path));
@@ -20,7 +19,7 @@ pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
     let mut arrays = Vec::new();
     for name in npz.names() {
         match npz.header(name) {
-            // Nothing can be said of a file that cannot be read.
+            // The file as a whole cannot be read.
             Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Changed) => {
                 return Err(error);
             }
@@ -37,15 +36,14 @@ pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
     if arrays.iter().all(fits) && shape.is_none() && !opaque {
         return Ok(());
     }
-    // Of a single array there is nothing to compare.
+    // A single array has no others to compare with.
     Err(match arrays.len() {
         1 => arrays.remove(0).alone(path),
         _ => explain(path, &arrays, shape).in_file(path),
     })
 }
 
-/// The error for an opaque array of a `.npy` file that is opened without a word of what it is; or
-/// for a field of it, which is a column of its own.
+/// The error for a `.npy` file with an opaque array, or an opaque field, whose dtype is not given.
 pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &Array) -> Error {
     let from = format!("NpyDataset::from_files([({file:?}, {path:?})])?");
     let column = match field {
@@ -69,7 +67,7 @@ fn opaque(item: &str, size: usize, call: &str) -> Error {
     )
 }
 
-/// For which type of items of so many bytes a call is right.
+/// Says for which type of items the suggested call is right. `size` is that of an item in bytes.
 fn guess(size: usize) -> &'static str {
     match size {
         1 => {
@@ -99,11 +97,11 @@ fn without_arrays(npz: &Npz) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
 
-/// An array of the archive, as its header says.
+/// An array of the archive, described by its header.
 struct Entry<'a> {
     name: &'a str,
     header: Result<Header>,
-    /// The columns of opaque items that it would become, and the sizes of those.
+    /// The names of the opaque columns that it would become, and the sizes of their items.
     opaque: Vec<(String, usize)>,
 }
 
@@ -120,13 +118,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// How many rows it has, if it has any.
+    /// The number of rows; `None` for an array without axes or with an unreadable header.
     fn rows(&self) -> Option<usize> {
         self.header.as_ref().ok()?.shape().first().copied()
     }
 
-    /// Whether it seems to say of which shape something is, such as the sparse array that the
-    /// others make up.
+    /// Whether it looks like a shape, such as that of a sparse array whose parts are the other
+    /// arrays.
     fn is_shape(&self) -> bool {
         let Ok(header) = &self.header else {
             return false;
@@ -139,7 +137,7 @@ impl<'a> Entry<'a> {
         last == Some("shape") && is_integer && matches!(header.shape(), [len] if *len <= MAX_AXES)
     }
 
-    /// Why the only array of an archive is no column.
+    /// The error if the only array of an archive cannot be a column.
     fn alone(self, path: &Path) -> Error {
         let call = open(path, &[&self]);
         let error = match self.header {
@@ -160,7 +158,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The columns of opaque items that an array becomes, whose fields are columns.
+/// Collects the opaque columns that an array becomes, including those of its fields.
 fn find_opaque(name: &str, item: &ItemType, found: &mut Vec<(String, usize)>) {
     if matches!(item.kind(), ItemKind::Opaque(_)) {
         found.push((name.to_owned(), item.size()));
@@ -170,7 +168,7 @@ fn find_opaque(name: &str, item: &ItemType, found: &mut Vec<(String, usize)>) {
     }
 }
 
-/// What is in the archive, why that is not one table, and how to open a part.
+/// The error that lists the arrays, says why they are not one table, and how to open some of them.
 fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Error {
     let unreadable = arrays.iter().find_map(|array| array.header.as_ref().err());
     let group = largest_group(arrays);
@@ -225,8 +223,8 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     Error::new(kind, message)
 }
 
-/// The arrays that a message lists: all, or of many some that have another number of rows than the
-/// largest group and some that have the same.
+/// The arrays that a message lists. If there are too many, these are some with the number of rows
+/// `rows`, that of the largest group, and some with another.
 fn listed<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
     if arrays.len() <= LISTED {
         return arrays.iter().collect();
@@ -236,7 +234,8 @@ fn listed<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry
     others.take(LISTED / 2).chain(alike).take(LISTED).collect()
 }
 
-/// The arrays of one length of which there are most; of several such groups the one with most rows.
+/// The largest group of arrays with the same number of rows. If several are equally large, it is
+/// the one with the most rows.
 fn largest_group<'a, 'b>(arrays: &'a [Entry<'b>]) -> Vec<&'a Entry<'b>> {
     let mut counts = HashMap::new();
     for rows in arrays.iter().filter_map(Entry::rows) {
@@ -260,7 +259,8 @@ fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
         .map(|array| format!("{:?}", array.name));
     let mut names = quoted.collect::<Vec<_>>().join(", ");
     if arrays.len() > LISTED {
-        // It does not compile as it is: a call with some of the names would open less than it says.
+        // This does not compile on purpose. A call with only the listed names would silently open
+        // fewer arrays.
         let _ = write!(names, ", and {} more", arrays.len() - LISTED);
     }
     let from = format!("NpyDataset::from_npz({path:?}, [{names}])");
@@ -275,7 +275,7 @@ fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
     }
 }
 
-/// The call that opens something, and then says what its opaque columns are.
+/// Extends a call so that it sets the dtypes of opaque columns.
 fn reinterpreted(mut call: String, opaque: &[(String, usize)]) -> String {
     for (name, size) in opaque.iter().take(LISTED) {
         let _ = write!(call, ".reinterpret({name:?}, {})?", opaque_as(*size));
@@ -283,7 +283,7 @@ fn reinterpreted(mut call: String, opaque: &[(String, usize)]) -> String {
     call
 }
 
-/// The message of an error and its place in the array, without the name of either.
+/// The message of an error and its offset, without the file and the array.
 fn described(error: &Error) -> String {
     match error.offset() {
         Some(offset) => format!("{} (at byte {offset})", error.message()),

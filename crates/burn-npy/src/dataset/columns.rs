@@ -1,4 +1,4 @@
-//! What can be done to the columns of a dataset.
+//! Methods of a dataset that change its columns.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, ItemKind, Result};
 use super::NpyDataset;
 use super::named::{AnyColumn, Columns};
 
-/// What part of a row becomes a column of its own.
+/// A part of each row that becomes a column, for
+/// [`split_column`](crate::NpyDataset::split_column).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// A range along the first axis of a row, which stays an axis.
+    /// A range along the first axis of a row. The axis is kept.
     Range(std::ops::Range<usize>),
-    /// One place along the first axis of a row, which is gone.
+    /// One index along the first axis of a row. The axis is removed.
     Index(usize),
 }
 
@@ -37,12 +38,12 @@ impl NpyDataset {
         }
     }
 
-    /// Keeps these columns, in this order.
+    /// Keeps only these columns, in this order.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] for a column that is not there, [`ErrorKind::Duplicate`] for one that
-    /// is named twice.
+    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Duplicate`] if a name is given
+    /// twice.
     pub fn select(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let mut columns = Columns::default();
         for name in names {
@@ -55,12 +56,12 @@ impl NpyDataset {
         })
     }
 
-    /// Gives a column another name.
+    /// Renames a column.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if the column is not there, [`ErrorKind::Duplicate`] if the new name
-    /// is another column's.
+    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Duplicate`] if another column
+    /// has the new name.
     pub fn rename(&self, from: &str, to: &str) -> Result<Self> {
         self.columns.any(from)?;
         let mut columns = Columns::default();
@@ -74,42 +75,45 @@ impl NpyDataset {
         })
     }
 
-    /// Gives each row of a column another shape of as many elements: `[784]` to `[1, 28, 28]`.
+    /// Gives each row of a column another shape with the same number of elements, such as
+    /// `[1, 28, 28]` for `[784]`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] and [`ErrorKind::Shape`], as in [`Column::reshape`].
+    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::reshape`].
     pub fn reshape(&self, name: &str, row_shape: &[usize]) -> Result<Self> {
         self.replace(name, |column| column.reshape(row_shape))
     }
 
-    /// Converts the elements of a column when they are gathered.
+    /// Converts the elements of a column when its rows are gathered.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`], and those of [`Column::convert`].
+    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::convert`].
     pub fn convert(&self, name: &str, convert: &Convert) -> Result<Self> {
         self.replace(name, |column| column.convert(convert))
     }
 
-    /// Vouches that the files behind the columns stay as they are: batches whose rows lie one after
-    /// the other, as those of an order that is not shuffled do, then borrow the mapped pages on the
-    /// CPU backends instead of copying them, if nothing is converted. Columns in memory are
-    /// borrowed without this word. A tensor that is changed in place becomes a copy; the file never
-    /// changes.
+    /// Promises that the files of the columns will not change, so that batches may borrow mapped
+    /// pages.
+    ///
+    /// A batch then borrows its rows instead of copying them if they are consecutive, as in an
+    /// order that is not shuffled, if they are not converted, and if the backend runs on the CPU.
+    /// Columns in memory are borrowed without this promise. A borrowed tensor that is changed in
+    /// place is copied first; the file never changes.
     ///
     /// # Safety
     ///
-    /// Nobody may change the files, and nobody may truncate them, while the dataset, a loader of
-    /// it, or a tensor of one lives. `np.save` truncates the file that it overwrites, and a tensor
-    /// over a file that was truncated kills the process.
+    /// The files must not be changed or truncated by anyone as long as the dataset, a loader of it,
+    /// or a tensor of one exists. `np.save` truncates the file that it overwrites. An access to a
+    /// tensor over a truncated file kills the process.
     #[allow(unsafe_code)]
     pub unsafe fn assume_unchanged(&self) -> Self {
         let mut columns = Columns::default();
         for (name, column) in self.columns.iter() {
             let column = match column.clone() {
                 AnyColumn::Numbers(column) => {
-                    // SAFETY: the caller promises what the column asks for.
+                    // SAFETY: the caller makes the promise that the column requires.
                     AnyColumn::Numbers(unsafe { column.assume_unchanged() })
                 }
                 opaque => opaque,
@@ -122,14 +126,14 @@ impl NpyDataset {
         }
     }
 
-    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i *
-    /// stride` on, in all columns, along a new first axis. Nothing is copied before a batch is
+    /// Makes each row a window over a time series. Row `i` becomes the `length` file rows from
+    /// `i * stride` on, along a new first axis, in all columns. Nothing is copied until a batch is
     /// gathered.
     ///
     /// # Errors
     ///
-    /// Those of [`Column::windows`], and [`ErrorKind::Usage`] after rows were taken, skipped or
-    /// split: windows come first, since they need neighbours.
+    /// Those of [`Column::windows`], and [`ErrorKind::Usage`] if rows were taken, skipped or split
+    /// before, since a window needs consecutive file rows.
     pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
         let whole = self
             .columns
@@ -150,23 +154,23 @@ impl NpyDataset {
         Self::from_columns(columns)
     }
 
-    /// Says what the opaque items of a column are, which the file does not tell: NumPy writes
-    /// `bfloat16` of `ml_dtypes` as `<V2`, and its one-byte types, such as `int4` and
-    /// `float8_e4m3fn`, as `<V1`; [`DType`] has all of them. Nobody can see whether the type is the
-    /// right one: another of the same size gives other values. Items of several such numbers get an
-    /// axis for them, and [`DType::U8`] gives the bytes.
+    /// Sets the dtype of the opaque items of a column, which the file does not have.
     ///
-    /// [`open`](Self::open) refuses opaque items. Where the columns are named, by
-    /// [`from_npz`](Self::from_npz), [`from_files`](Self::from_files) or
-    /// [`from_arrays`](Self::from_arrays), a column of them can be selected, renamed, and its rows
-    /// be taken, skipped and split. Whatever wants its numbers is [`ErrorKind::Dtype`] until they
-    /// are known.
+    /// NumPy writes `bfloat16` of `ml_dtypes` as `<V2`, and its one-byte types, such as `int4` and
+    /// `float8_e4m3fn`, as `<V1`. [`DType`] has all of them. Whether the dtype is right cannot be
+    /// checked: another one of the same size gives other values. An item of several numbers gets an
+    /// axis for them. [`DType::U8`] gives the bytes.
+    ///
+    /// [`open`](Self::open) refuses opaque items. [`from_npz`](Self::from_npz),
+    /// [`from_files`](Self::from_files) and [`from_arrays`](Self::from_arrays) accept them. Until
+    /// it has a dtype, an opaque column can be selected and renamed, and its rows can be taken,
+    /// skipped and split. Everything that needs its numbers gives [`ErrorKind::Dtype`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if the column is not there; [`ErrorKind::Dtype`] if its items are not
-    /// opaque, or of a size that does not fit; [`ErrorKind::Usage`] if the column was
-    /// reinterpreted before.
+    /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Dtype`] if its items are not
+    /// opaque or their size does not fit; [`ErrorKind::Usage`] if the column was reinterpreted
+    /// before.
     ///
     /// # Example
     ///
@@ -221,12 +225,12 @@ impl NpyDataset {
         self.with_columns(columns)
     }
 
-    /// Replaces a column by parts of its rows: columns 0 to 8 of a table as `features`, column 9
-    /// as `label`.
+    /// Replaces a column by several columns, each a part of its rows. For example, a table of ten
+    /// numbers a row becomes `features`, with the first nine, and `label`, with the last.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if the column is not there, [`ErrorKind::Duplicate`] if a new name is
+    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Duplicate`] if a new name is
     /// taken, and those of [`Column::slice`].
     pub fn split_column<N: Into<String>>(
         &self,

@@ -7,19 +7,19 @@ use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
 
 use crate::layouts::LayoutCache;
 
-/// How many columns or arrays a message lists.
+/// The maximum number of columns or arrays that a message lists.
 pub(super) const LISTED: usize = 20;
 
-/// A column, of which the numbers may not be known yet.
+/// A column, whose items may be opaque.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyColumn {
     Numbers(Column),
-    /// An array of opaque items, with rows.
+    /// An array of opaque items. It has at least one axis.
     Opaque(Array),
 }
 
 impl AnyColumn {
-    /// The rows of an array, whose items may be opaque.
+    /// The column of an array, whose items may be opaque.
     pub(super) fn new(array: Array) -> Result<Self> {
         let is_opaque =
             array.dtype().is_none() && matches!(array.item().kind(), ItemKind::Opaque(_));
@@ -43,7 +43,7 @@ impl AnyColumn {
         }
     }
 
-    /// The column of the name, if its numbers are known.
+    /// The column of numbers, or an error that names the column if its items are opaque.
     fn numbers(&self, name: &str) -> Result<&Column> {
         match self {
             Self::Numbers(column) => Ok(column),
@@ -66,7 +66,7 @@ impl AnyColumn {
     }
 }
 
-/// What the items of a column are, and the shape of a row.
+/// The type of the items, and the shape of a row.
 impl fmt::Display for AnyColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,7 +83,7 @@ impl fmt::Display for AnyColumn {
     }
 }
 
-/// What opaque items of so many bytes most likely are.
+/// The most likely dtype of opaque items of `size` bytes, as code.
 pub(super) fn opaque_as(size: usize) -> &'static str {
     match size {
         1 => "DType::F8E4M3FN",
@@ -97,9 +97,9 @@ pub(super) fn opaque_as(size: usize) -> &'static str {
 pub(crate) struct Columns {
     names: Vec<String>,
     columns: Vec<AnyColumn>,
-    /// The first column of each name.
+    /// The index of the first column of each name.
     by_name: HashMap<String, usize>,
-    /// What batchers have made of them.
+    /// A cache for batchers.
     pub(crate) layouts: LayoutCache,
 }
 
@@ -119,7 +119,7 @@ impl Columns {
         &self.names
     }
 
-    /// A column whose numbers may not be known.
+    /// A column, whose items may be opaque.
     pub(super) fn any(&self, name: &str) -> Result<&AnyColumn> {
         let index = self.by_name.get(name).ok_or_else(|| {
             let known = listed(&self.names);
@@ -134,7 +134,8 @@ impl Columns {
         self.any(name)?.numbers(name)
     }
 
-    /// The number of rows, which all columns must have; their names must differ.
+    /// The number of rows. It is an error if the columns have different numbers of rows, or if two
+    /// have the same name.
     pub(super) fn expect_table(&self) -> Result<usize> {
         if self.by_name.len() < self.names.len() {
             let mut seen = HashSet::new();
@@ -155,14 +156,15 @@ impl Columns {
     }
 }
 
-/// How many rows a column has.
+/// The number of rows of a column.
 pub(super) struct Count<'a> {
     pub(super) name: &'a str,
     pub(super) file: Option<&'a std::path::Path>,
     pub(super) rows: usize,
 }
 
-/// The number of rows, which all columns must have. There must be some.
+/// The number of rows. It is an error if the columns have different numbers of rows, or if there
+/// are no columns.
 pub(super) fn expect_one_length<'a, I>(counts: impl Fn() -> I) -> Result<usize>
 where
     I: Iterator<Item = Count<'a>>,
@@ -181,7 +183,7 @@ where
             _ => format!("{name} has {rows}"),
         }
     };
-    // Of many, those that the first has company in say nothing.
+    // If there are many, leave out those that agree with the first.
     let many = counts().nth(LISTED).is_some();
     let differs = counts()
         .skip(1)
@@ -197,7 +199,7 @@ where
     })
 }
 
-/// The first of some words, and how many more there are.
+/// Joins the first few words, and says how many more there are.
 pub(super) fn list(words: impl Iterator<Item = String>) -> String {
     let mut shown = Vec::new();
     let mut more = 0;
@@ -214,14 +216,14 @@ pub(super) fn list(words: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Names, as few and as short as a message can take.
+/// The first few names, each short enough for a message.
 pub(crate) fn listed(names: &[String]) -> String {
     list(names.iter().map(|name| short(name)))
 }
 
 /// A name, short enough for a message.
 pub(super) fn short(name: &str) -> String {
-    // Nor does it reach a terminal as it is.
+    // A terminal would act on control characters.
     let printable = |c: char| {
         if c.is_control() {
             c.escape_default().to_string()

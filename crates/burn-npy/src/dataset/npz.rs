@@ -1,34 +1,34 @@
-//! What names an archive, and what names its arrays.
+//! The arguments of `NpyDataset::from_npz`: an archive, and names of arrays.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn_npy_core::{Npz, Result};
 
-/// The archive of [`NpyDataset::from_npz`](crate::NpyDataset::from_npz): its path, or an [`Npz`]
-/// that is open, such as one that was opened with other [`OpenOptions`](crate::OpenOptions).
+/// An archive for [`NpyDataset::from_npz`](crate::NpyDataset::from_npz): a path, or an open
+/// [`Npz`]. The latter can be opened with other [`OpenOptions`](crate::OpenOptions).
 ///
 /// It is implemented for `&str`, `String`, `&String`, `&Path`, `PathBuf`, `&PathBuf` and `&Npz`,
 /// and cannot be implemented elsewhere.
 pub trait NpzSource: sealed::Source {}
 
-/// An array of an archive as a column: the name of both, or a pair of the name of the column and
-/// the name of the array.
+/// The name of an array in an archive, which is also the name of its column, or a pair of the name
+/// of the column and the name of the array.
 ///
-/// It is implemented for `&str`, `String`, `&String`, `&&str`, `Cow<str>`, and pairs of what can be
-/// taken for a `&str`, by value and by reference. It cannot be implemented elsewhere.
+/// It is implemented for `&str`, `String`, `&String`, `&&str`, `Cow<str>`, and for pairs of types
+/// that are `AsRef<str>`, by value and by reference. It cannot be implemented elsewhere.
 pub trait NpzColumn: sealed::Names {}
 
 pub(super) mod sealed {
     use super::{Npz, Result};
 
     pub trait Source {
-        /// Calls `f` with the archive, which is opened for it if need be.
+        /// Calls `f` with the archive. A path is opened for the call.
         fn with<T>(self, f: impl FnOnce(&Npz) -> Result<T>) -> Result<T>;
     }
 
     pub trait Names {
-        /// The name of the column and that of the array.
+        /// The name of the column and the name of the array.
         fn into_names(self) -> (String, String);
     }
 }

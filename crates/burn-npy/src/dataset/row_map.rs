@@ -1,13 +1,12 @@
-//! Which rows of the files a dataset has.
+//! Maps the rows of a dataset to rows of its files.
 
 use burn_npy_core::Permutation;
 
-/// Which rows of the files the dataset has, in which order. It takes no memory, however many
-/// rows there are.
+/// Maps each row of a dataset to a file row. Its memory does not depend on the number of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct RowMap {
     pub(super) len: usize,
-    /// What happened to the rows, the last first.
+    /// What was done to the dataset, the last step first.
     steps: Vec<RowStep>,
 }
 
@@ -35,23 +34,23 @@ impl RowMap {
     }
 
     pub(super) fn shuffle(&mut self, seed: u64) {
-        // An epoch that no loader reaches, so that a split is not the order of an epoch.
+        // No loader reaches this epoch, so a split is never equal to the order of an epoch.
         let permutation = Permutation::new(self.len as u64, seed, u64::MAX);
         self.steps.insert(0, RowStep::Shuffle(permutation));
     }
 
-    /// Whether indices of the dataset are rows of the files.
+    /// Whether each row of the dataset is the file row with the same index.
     pub(crate) fn is_identity(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// The row of the files at an index of the dataset.
-    pub(crate) fn map(&self, index: usize) -> usize {
-        assert!(index < self.len, "row {index} of {}", self.len);
-        let step = |index, step: &RowStep| match step {
-            RowStep::Skip(count) => index + count,
-            RowStep::Shuffle(permutation) => permutation.row(index as u64) as usize,
+    /// The file row of a row of the dataset.
+    pub(crate) fn map(&self, row: usize) -> usize {
+        assert!(row < self.len, "row {row} of {}", self.len);
+        let step = |row, step: &RowStep| match step {
+            RowStep::Skip(count) => row + count,
+            RowStep::Shuffle(permutation) => permutation.row(row as u64) as usize,
         };
-        self.steps.iter().fold(index, step)
+        self.steps.iter().fold(row, step)
     }
 }

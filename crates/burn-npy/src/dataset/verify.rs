@@ -1,33 +1,34 @@
-//! A look at all data before it is used.
+//! Checks all data of a dataset before it is used.
 
 use burn_npy_core::{Buffer, Column, Result};
 
 use super::NpyDataset;
 use super::named::AnyColumn;
 
-/// How many bytes of rows are converted at a time.
+/// The number of bytes of rows that are converted at a time.
 const BLOCK_BYTES: usize = 1 << 20;
-/// How many rows that is at most.
-const BLOCK_ROWS: usize = 1 << 14;
+/// The maximum number of rows that are converted at a time.
+const MAX_BLOCK_ROWS: usize = 1 << 14;
 
 impl NpyDataset {
-    /// Reads all data once, to find before a training what would end it: compares the checksums of
-    /// the archive members behind the columns, looks whether the files are still those that were
-    /// opened, and converts each row of the dataset, column by column. The first row that cannot be
-    /// converted is the error. What a batcher converts, as with
-    /// [`device_dtypes`](crate::NpyBatcher::device_dtypes), is not looked at.
+    /// Reads all data once, to find errors before a training run does.
     ///
-    /// It takes about as long as an epoch without a model on one thread, and for arrays that are
-    /// stored in archives the time to read their members once more: memory or the disk is the
-    /// limit. No more than some MiB are taken, or one row if that is larger. After a random split
-    /// the rows are read in the order of the split, which is slow on a file that is not in memory:
-    /// verify before the split. A column of opaque items has nothing to convert.
+    /// It checks that the files have not changed since they were opened, checks the checksums of
+    /// archive members, and converts each row of the dataset, column by column. It does not check
+    /// the conversions of a batcher, such as [`device_dtypes`](crate::NpyBatcher::device_dtypes). A
+    /// column of opaque items is not converted.
+    ///
+    /// It runs on one thread and takes about as long as an epoch without a model. Members that are
+    /// stored in an archive are read once more for their checksums. It needs a few MiB of memory,
+    /// or that of one row if it is larger. After a random split, the rows are read in the order of
+    /// the split, which is slow for a file that is not in memory, so verify before you split.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Crc`](crate::ErrorKind::Crc) and
-    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) for the file; what the conversions of a
-    /// column refuse, for the first row that they do; and what the file system says.
+    /// [`ErrorKind::Crc`](crate::ErrorKind::Crc) for a wrong checksum;
+    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) for a file that has changed; the error of
+    /// a conversion, for the first row that has one; and [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// from the file system.
     ///
     /// # Example
     ///
@@ -63,7 +64,7 @@ impl NpyDataset {
     fn convert_all(&self, column: &Column) -> Result<()> {
         let row_bytes = column.row_bytes();
         let per_block = (BLOCK_BYTES / row_bytes.max(1))
-            .clamp(1, BLOCK_ROWS)
+            .clamp(1, MAX_BLOCK_ROWS)
             .min(self.len().max(1));
         let mut block = Buffer::zeroed(per_block * row_bytes)?;
         let mut rows = Vec::with_capacity(per_block);

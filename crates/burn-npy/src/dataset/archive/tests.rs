@@ -36,7 +36,7 @@ fn zip_of(members: &[(&str, &[u8], u16, u32)]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, data, method, crc) in members {
         let at = out.len() as u32;
-        // A block of deflated data that is stored as it is.
+        // A deflate block without compression.
         let len = data.len() as u16;
         let block = [&[1][..], &len.to_le_bytes(), &(!len).to_le_bytes(), data].concat();
         let packed = if *method == 8 { &block[..] } else { data };
@@ -192,7 +192,7 @@ fn nothing_is_decoded_before_the_arrays_are_known_to_go_together() {
         npy("'|u1'", "(3,)", &[1, 2, 3]),
     );
     for method in [0, 8] {
-        // Checksums that would be found to be wrong.
+        // Wrong checksums, which are not checked here.
         let path = folder.file(
             "wrong.npz",
             zip_of(&[
@@ -323,11 +323,11 @@ fn the_parts_of_a_sparse_array_are_no_rows() {
                 .starts_with(&format!("`{named}` seems to be the shape of a sparse")),
             "{error}"
         );
-        // Arrays of one length may be columns after all.
+        // Arrays with the same number of rows may be columns after all.
         let has_call = error.message().contains("NpyDataset::from_npz(");
         assert_eq!(has_call, alike, "{error}");
     }
-    // Who means it, and what only looks like it.
+    // A caller may name such an array, and other arrays only look like a shape.
     let path = folder.file(
         "meant.npz",
         zip(&[
@@ -377,7 +377,7 @@ fn what_cannot_be_a_column_is_named_by_its_kind() {
     let folder = Folder::new();
     let x = || ("x.npy", npy("'|u1'", "(2,)", &[1, 2]));
     let object = || ("o.npy", npy("'|O'", "()", b"pickle"));
-    // Alone it is the error of the array.
+    // A single array has its own error.
     let error = refused(&folder.file("object.npz", zip(&[object()])));
     assert_eq!(
         (error.kind(), error.array()),
@@ -417,7 +417,7 @@ fn what_is_said_of_many_arrays_is_short() {
         .collect();
     let error = refused(&folder.file("many.npz", zip(&members)));
     assert_eq!(error.message().lines().count(), 23);
-    // The one that differs comes first.
+    // The array that differs is listed first.
     let second = error.message().lines().nth(1).unwrap();
     assert!(
         second.starts_with("  7xxx") && second.ends_with("uint8 [2]"),
@@ -506,7 +506,7 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
         ["z"]
     );
     dataset.verify().unwrap();
-    // The other column is as usable as ever.
+    // The other column can still be used.
     assert_eq!(dataset.read::<u8>("z").unwrap().len(), 6);
 
     let row = dataset.get(0).unwrap();
@@ -559,7 +559,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
     for dataset in [&good, &train, &good.take(0), &good.windows(5, 3).unwrap()] {
         dataset.verify().unwrap();
     }
-    // A byte of `s`, which is not looked at when it is opened.
+    // A byte of `s`, which is not checked when it is opened.
     let at = bytes.windows(5).rposition(|bytes| bytes == [1; 5]).unwrap();
     bytes[at] ^= 4;
     let damaged = folder.file("damaged.npz", bytes);
@@ -575,7 +575,7 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
         assert_eq!((error.kind(), error.array()), (ErrorKind::Crc, Some("s")));
         assert_eq!(error.file(), Some(&*damaged));
     }
-    // A file that is another one now, also behind a column of opaque items.
+    // A file that was replaced, also that of an opaque column.
     let lone = folder.file("lone.npy", opaque(4));
     let lone = NpyDataset::from_files([("x", lone)]).unwrap();
     for (dataset, file) in [(&good, path), (&lone, folder.path("lone.npy"))] {
@@ -607,7 +607,7 @@ fn lengths_that_differ_are_named_with_their_files() {
     assert!(error.message().ends_with("one.npy), m has 3"), "{error}");
 }
 
-/// A column has the name that the user gave it, also where its array has another.
+/// Errors name a column as the user did, even if its array has another name.
 #[test]
 fn errors_name_the_column_and_not_the_member_that_it_is_of() {
     let folder = Folder::new();
@@ -637,7 +637,7 @@ fn errors_name_the_column_and_not_the_member_that_it_is_of() {
         npy("'|u1'", "(3,)", &[1, 2, 3]),
     );
     let path = folder.file("long.npz", zip(&[(&*member, three), ("b.npy", two)]));
-    // What can be pasted has whole names.
+    // The suggested call has whole names.
     assert!(refused(&path).message().contains(&format!("[{long:?}]")));
 }
 
