@@ -26,8 +26,8 @@ use crate::upload::{DeviceLut, Upload};
 /// ([`device_dtypes`](Self::device_dtypes)). Columns of floats must be of the dtype in which the
 /// device computes, unless [`keep_dtypes`](Self::keep_dtypes) says that they are meant as they are:
 /// `float64`, which NumPy makes of everything, is not. Ranks, dtypes and kinds are checked when a
-/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come from
-/// another dataset, such as one of Burn's transforms, in each batch.
+/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come
+/// from another dataset, such as one of Burn's transforms, in each batch.
 ///
 /// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
 ///

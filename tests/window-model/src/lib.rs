@@ -93,8 +93,9 @@ fn consume(window: &Numbers, pass: Pass) {
 
 /// Explores a pass; returns how many interleavings there were.
 ///
-/// Loom fails if all threads sleep. Asserted are the order of the batches, that each comes once, that
-/// a failure ends the pass once, and that no more batches are claimed ahead than the limit allows.
+/// Loom fails if all threads sleep. Asserted are the order of the batches, that each comes once,
+/// that a failure ends the pass once, and that no more batches are claimed ahead than the limit
+/// allows.
 fn explore(pass: Pass) -> usize {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = count.clone();

@@ -227,8 +227,8 @@ impl LoadError {
         matches!(self.0.cause, Cause::Panic(..))
     }
 
-    /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of yours
-    /// returned, whose source is your error. `None` if something panicked.
+    /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of
+    /// yours returned, whose source is your error. `None` if something panicked.
     pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         match &self.0.cause {
             Cause::Error(error) => Some(&**error),

@@ -170,7 +170,8 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, add)
 }
 
-/// 64-bit hashes as 16 hexadecimal digits, since many readers of JSON keep only 53 bits of a number.
+/// 64-bit hashes as 16 hexadecimal digits, since many readers of JSON keep only 53 bits of a
+/// number.
 pub(crate) mod hex {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

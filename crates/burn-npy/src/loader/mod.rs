@@ -327,10 +327,10 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
         self.with(source, self.batching.clone(), workers)
     }
 
-    /// The rows from `start` to `end` of each epoch, in its order; of a shard, counted among its own
-    /// rows. Slices that do not overlap never see the same row in an epoch, unless the sampler
-    /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a resumed
-    /// epoch, a slice is the same share of the rest. Slices are not padded.
+    /// The rows from `start` to `end` of each epoch, in its order; of a shard, counted among its
+    /// own rows. Slices that do not overlap never see the same row in an epoch, unless the sampler
+    /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a
+    /// resumed epoch, a slice is the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         let workers = WorkerConfig {
             counters: Arc::default(),

@@ -167,8 +167,8 @@ impl Report {
         Duration::from_nanos(self.snapshot.wall)
     }
 
-    /// How long the consumer waited for batches, or loaded them itself: all of them without workers,
-    /// some with workers, in place of waiting.
+    /// How long the consumer waited for batches, or loaded them itself: all of them without
+    /// workers, some with workers, in place of waiting.
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.snapshot.waited)
     }
@@ -249,8 +249,8 @@ impl Report {
         self.prefetch
     }
 
-    /// The columns whose rows lie scattered in their files, as those of a table in Fortran order do:
-    /// each row costs a cache line for each of its elements. `np.save(path,
+    /// The columns whose rows lie scattered in their files, as those of a table in Fortran order
+    /// do: each row costs a cache line for each of its elements. `np.save(path,
     /// np.ascontiguousarray(array))` writes them in one piece.
     pub fn scattered(&self) -> &[String] {
         &self.scattered

@@ -132,8 +132,8 @@ impl Identity {
         if state.order != Order::VERSION {
             return refuse(format!(
                 "the state has version {} of the order, but this is version {}: the rest of the \
-                 epoch, or the random numbers of its rows, would be others; resume with the version \
-                 of burn-npy that saved the state, or start anew",
+                 epoch, or the random numbers of its rows, would be others; resume with the \
+                 version of burn-npy that saved the state, or start anew",
                 state.order,
                 Order::VERSION
             ));

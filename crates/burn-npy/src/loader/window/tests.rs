@@ -23,16 +23,21 @@ fn claims_are_taken_in_order_whoever_is_first() {
     let window = window(1, 3, 3);
     let claims = [(); 3].map(|()| window.try_claim().unwrap());
     assert_eq!(claims, [0..1, 1..2, 2..3]);
+    assert_eq!(window.ahead(), 3);
     assert_eq!(window.try_claim(), None);
     fill(&window, &claims[2]);
     fill(&window, &claims[1]);
     assert_eq!(window.pop(), None);
+    // The batch that the consumer asks for is not ahead of it, so there is room for another one.
+    assert_eq!(window.ahead(), 2);
+    assert_eq!(window.try_claim(), Some(3..4));
+    assert_eq!(window.try_claim(), None);
     fill(&window, &claims[0]);
     assert_eq!(
         [(); 4].map(|()| window.pop()),
         [Some(0), Some(1), Some(2), None]
     );
-    assert_eq!(window.try_claim(), Some(3..4));
+    assert_eq!(window.try_claim(), Some(4..5));
 }
 
 #[test]
