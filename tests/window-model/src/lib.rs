@@ -43,6 +43,7 @@ const PASS: Pass = Pass {
         run: 1,
         limit: 1,
         max_limit: 1,
+        wake_at_half: true,
     },
     fails: None,
     takes: 3,
@@ -91,12 +92,23 @@ fn consume(window: &Numbers, pass: Pass) {
     }
 }
 
-/// Explores a pass; returns how many interleavings there were.
+/// Explores a pass with both rules of waking; returns how many interleavings the smaller one has.
 ///
 /// Loom fails if all threads sleep. Asserted are the order of the batches, that each comes once,
 /// that a failure ends the pass once, and that no more batches are claimed ahead than the limit
 /// allows.
 fn explore(pass: Pass) -> usize {
+    let both = [true, false].map(|wake_at_half| {
+        let limits = Limits {
+            wake_at_half,
+            ..pass.limits
+        };
+        explore_one(Pass { limits, ..pass })
+    });
+    both[0].min(both[1])
+}
+
+fn explore_one(pass: Pass) -> usize {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
     let mut model = loom::model::Builder::new();
@@ -143,6 +155,7 @@ fn limits(run: u64, limit: u64, max_limit: u64) -> Limits {
         run,
         limit,
         max_limit,
+        wake_at_half: true,
     }
 }
 

@@ -17,8 +17,9 @@
 //! * A claim is up to `run` neighbouring batches, since to pass a small batch between threads costs
 //!   more than to load it. At the start of a pass claims are shorter, so that the first batch comes
 //!   soon.
-//! * A worker sleeps on `room` while the window has no room for a claim. The consumer wakes all
-//!   workers when half of the window is free, so that it does not wake one for every batch.
+//! * A worker sleeps on `room` while the window has no room for a claim. The consumer wakes one for
+//!   each claim that it takes; if batches take no longer than waking a thread, it wakes all when
+//!   half of the window is free.
 //! * The consumer sleeps on `filled` while the first slot is empty. The worker that fills that slot
 //!   wakes it.
 //! * The limit doubles, up to `max_limit`, when the consumer finds its batch missing after the
@@ -28,8 +29,9 @@
 //! * `stop` wakes everybody, and no thread gets another claim.
 //!
 //! Nobody sleeps for ever. A worker sleeps only if less than a claim is free, so less than half of
-//! the window, and the consumer passes that half on its way. The consumer sleeps only if the first
-//! slot is claimed, and the worker that claimed it is awake until it has filled it.
+//! the window, and the consumer makes half of it free when it takes what is there. The consumer
+//! sleeps only if the first slot is claimed, and the worker that claimed it is awake until it has
+//! filled it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -45,6 +47,8 @@ pub(crate) struct Limits {
     pub(crate) limit: u64,
     /// What the limit may grow to; it stays as it is if it is no less at first.
     pub(crate) max_limit: u64,
+    /// Whether workers are woken when half of the window is free, not for each claim.
+    pub(crate) wake_at_half: bool,
 }
 
 /// A value `T` for each claim.
@@ -182,24 +186,31 @@ impl<T> Window<T> {
     /// The value of the first slot, if it is filled.
     pub(crate) fn pop(&self) -> Option<T> {
         let mut state = self.lock();
-        state.asking = !state.is_filled();
-        if state.asking {
-            let grows = self.limits.limit < self.limits.max_limit;
-            if std::mem::take(&mut state.was_full) && grows {
-                state.limit = (2 * state.limit).min(self.limits.max_limit);
-                drop(state);
-                self.room.notify_all();
-            }
-            return None;
-        }
+        let Limits {
+            limit,
+            max_limit,
+            wake_at_half,
+            ..
+        } = self.limits;
         let was_half_free = state.is_half_free();
-        let slot = state.slots.pop_front()?;
-        let wakes = !was_half_free && state.is_half_free();
-        drop(state);
-        if wakes {
-            self.room.notify_all();
+        state.asking = !state.is_filled();
+        let slot = if state.asking {
+            None
+        } else {
+            state.slots.pop_front()
+        };
+        let grows = state.asking && std::mem::take(&mut state.was_full) && limit < max_limit;
+        if grows {
+            state.limit = (2 * state.limit).min(max_limit);
         }
-        slot.value
+        let is_half_free = !was_half_free && state.is_half_free();
+        drop(state);
+        if grows || (wake_at_half && is_half_free) {
+            self.room.notify_all();
+        } else if !wake_at_half {
+            self.room.notify_one();
+        }
+        slot?.value
     }
 
     /// Sleeps until the first slot is filled.

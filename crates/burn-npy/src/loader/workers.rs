@@ -121,6 +121,7 @@ impl PrefetchOptions {
                 run: run as u64,
                 limit: (limit - at_hand) as u64,
                 max_limit: (max_limit - at_hand) as u64,
+                wake_at_half: work == Work::Memory,
             },
         }
     }

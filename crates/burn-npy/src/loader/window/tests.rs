@@ -9,6 +9,7 @@ fn window(run: u64, limit: u64, max_limit: u64) -> Window<u64> {
         run,
         limit,
         max_limit,
+        wake_at_half: true,
     };
     Window::new(0..100, limits)
 }
