@@ -48,10 +48,13 @@ fn reader() {
         .truncate(false)
         .open(log)
         .unwrap();
+    // Without a state the log must be empty, too: a process may be killed in its first batch.
+    let mut saved_len = 0;
     if let Some((state, len)) = saved(dir) {
         builder = builder.resume(state);
-        log.set_len(len).unwrap();
+        saved_len = len;
     }
+    log.set_len(saved_len).unwrap();
     log.seek(std::io::SeekFrom::End(0)).unwrap();
     let loader = builder.build(Indices(ROWS as usize));
     println!("ready");
