@@ -1,4 +1,5 @@
-//! What `burn-npy` alone needs of a column. No part of the public API: it may change in any version.
+//! What `burn-npy` alone needs of a column. No part of the public API: it may change in any
+//! version.
 
 use std::ops::Range;
 

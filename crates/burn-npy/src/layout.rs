@@ -56,8 +56,8 @@ impl BatchColumn {
         let error = match self.cast_to {
             Some(dtype) if error.kind() == ErrorKind::Value => {
                 let message = format!(
-                    "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its place \
-                     keeps the column's)",
+                    "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its \
+                     place keeps the column's)",
                     error.message()
                 );
                 let new = Error::new(error.kind(), message);
