@@ -31,7 +31,7 @@ use crate::{DType, Error, ErrorKind, Result};
 ///
 /// The result for a value that is cast to `int32`, and NumPy's with `astype` on x86-64:
 ///
-/// | value | `cast` | `saturating_cast` | `round`, `cast` | `trunc`, `cast` | `wrapping_cast` | NumPy |
+/// | value | cast | saturating_cast | round, cast | trunc, cast | wrapping_cast | NumPy |
 /// |---|---|---|---|---|---|---|
 /// | 7.0 | 7 | 7 | 7 | 7 | | 7 |
 /// | NaN | error | error | error | error | | -2147483648 |
