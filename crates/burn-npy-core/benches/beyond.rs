@@ -2,11 +2,11 @@
 //!
 //! `cargo bench -p burn-npy-core --bench beyond [-- --quick]`
 //!
-//! The ids are `beyond/<row>/<way>`. Each way is a process of its own, in a group of processes
-//! (cgroup) that may have a quarter of what the file has, the page cache included. Where no group
-//! can be made, the file is larger than what is free on the machine. A rate is printed for each
-//! tenth of the epoch, so that a way that collapses once the memory is full is seen; so is the most
-//! memory of its own that the process had.
+//! The ids are `beyond/<row>/<way>`. Each way runs in a process of its own, in a cgroup whose
+//! memory, page cache included, is limited to a quarter of the file. Where no cgroup can be made,
+//! the file is larger than the free memory of the machine. A rate is printed for each tenth of the
+//! epoch, which shows a way that collapses once the memory is full, and so is the peak memory of
+//! the process.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -128,8 +128,7 @@ fn kib(file: &str, line: &str) -> Option<usize> {
     Some(line.split_whitespace().next()?.parse::<usize>().ok()? << 10)
 }
 
-/// The size of a file that does not fit into the memory of the machine, if the disk has room for
-/// it.
+/// The size of a file that does not fit into the memory of the machine, if the disk has room.
 fn beyond_the_machine(dir: &Path) -> Option<usize> {
     let size = kib("/proc/meminfo", "MemAvailable:")? / 4 * 5;
     let disk = rustix::fs::statvfs(dir).ok()?;
@@ -138,12 +137,12 @@ fn beyond_the_machine(dir: &Path) -> Option<usize> {
     (size + (8 << 30) < room).then_some(size / PIECE * PIECE)
 }
 
-/// A group of processes with a limit of memory, as long as it lives.
+/// A cgroup with limited memory, removed on drop.
 struct Group(PathBuf);
 
 impl Group {
-    /// Inside of the group of this process in version 1, and beside it in version 2, where a group
-    /// has either processes or groups.
+    /// Inside the cgroup of this process in version 1, and beside it in version 2, where a cgroup
+    /// has either processes or cgroups.
     fn new(limit: usize) -> io::Result<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup")?;
         let own = |kind: &str| groups.lines().find_map(|line| line.split_once(kind));

@@ -2,17 +2,16 @@
 //!
 //! `cargo bench -p burn-npy-core --bench cold [-- --quick]`
 //!
-//! The ids are `cold/<file>/<row>/<way>`: of a file of 512 MiB every row is read, so that later
-//! rows share pages with those that came before; of one of 3 GiB the first of an epoch. In each
-//! round every way in turn reads the same batches in the same order, and the file is dropped from
-//! the page cache before. A disk that is shared, or that gives a burst after each pause, is twice
-//! as fast in one second as in the next: the turns are short and many, and drawn anew in each
-//! round, so that no way always follows the same other one. The naive way comes after all rounds
-//! and stops after some time: it reads megabytes around each row, which the next turn would have to
-//! wait for, and of a file that fits into memory it would soon have everything.
+//! The ids are `cold/<file>/<row>/<way>`. Of a file of 512 MiB every row is read, so that later
+//! rows share pages with earlier ones; of one of 3 GiB, the first rows of an epoch. In each round
+//! every way reads the same batches in the same order, and the file is dropped from the page cache
+//! before. A shared disk may be twice as fast in one second as in the next, so turns are short and
+//! many, and the order of the ways is drawn anew in each round. The naive way runs after all
+//! rounds, for a limited time: it reads megabytes around each row, which would soon bring a small
+//! file into memory.
 //!
-//! `warm/<file>/<row>/<way>`: the same file in memory, to see what readahead costs where it gains
-//! nothing.
+//! `warm/<file>/<row>/<way>` reads the same file from memory, to see what readahead costs where it
+//! gains nothing.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each bench uses its part")]

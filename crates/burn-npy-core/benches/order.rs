@@ -1,8 +1,7 @@
-//! The order of an epoch: its speed beside that of a shuffled vector, and a billion rows in no
-//! memory.
+//! The order of an epoch: its speed beside a shuffled vector, and a billion rows in no memory.
 //!
-//! `cargo bench -p burn-npy-core --bench order`, or with `-- --quick` for a glance. A figure is the
-//! least of several runs: the one that other programs disturbed the least.
+//! `cargo bench -p burn-npy-core --bench order [-- --quick]`. A figure is the minimum of several
+//! runs, which other programs disturbed least.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -150,8 +149,7 @@ fn billion(runs: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The most memory that the process had so far, mapped files included; 0 where the system does not
-/// say.
+/// The peak memory of the process, mapped files included; 0 where the system does not tell.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -9,11 +9,11 @@ use crate::{Error, ErrorKind, Result};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// From this size on, pages of 2 MiB are asked for: to touch 38 MB of small pages for the first time takes longer than to
-/// copy the batch into them.
+/// From this size on, huge pages are asked for. To touch small pages for the first time takes
+/// longer than to copy a batch into them.
 #[cfg(target_os = "linux")]
 const HUGE_BYTES: usize = 4 << 20;
-/// The size of such a page.
+/// The size of a huge page.
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -25,7 +25,7 @@ pub struct Buffer {
 
 enum Memory {
     Lines(Box<[Line]>),
-    /// Pages of our own.
+    /// Pages that are mapped for this buffer.
     #[cfg(target_os = "linux")]
     Pages(memmap2::MmapMut),
 }
@@ -34,8 +34,7 @@ impl Buffer {
     /// The alignment of the first byte.
     pub const ALIGN: usize = align_of::<Line>();
 
-    /// `len` zero bytes. Their pages are untouched, so a large buffer takes no memory until it is
-    /// written.
+    /// `len` zero bytes. A large buffer takes no memory until it is written.
     ///
     /// # Errors
     ///
@@ -46,11 +45,13 @@ impl Buffer {
             && let Some(whole) = len.checked_next_multiple_of(HUGE_PAGE)
             && let Ok(pages) = memmap2::MmapMut::map_anon(whole)
         {
-            // Only hints: a system without large pages takes small ones. Of a length of whole large pages, it also begins at
-            // one. The rest behind the last of them takes another, unless that would take an eighth more memory.
-            let large = match pages.len() - len <= len / 8 {
-                true => pages.len(),
-                false => len / HUGE_PAGE * HUGE_PAGE,
+            // Only a hint: a system without huge pages uses small ones. The system aligns a map
+            // whose length is a multiple of a huge page. The last page is a huge one too, unless
+            // that would take an eighth more memory.
+            let large = if pages.len() - len <= len / 8 {
+                pages.len()
+            } else {
+                len / HUGE_PAGE * HUGE_PAGE
             };
             let _ = pages.advise_range(memmap2::Advice::HugePage, 0, large);
             let memory = Memory::Pages(pages);
@@ -62,7 +63,7 @@ impl Buffer {
         Ok(Self { memory, len })
     }
 
-    /// How many bytes the buffer could hold.
+    /// How many bytes the buffer can hold.
     pub fn capacity(&self) -> usize {
         match &self.memory {
             Memory::Lines(lines) => size_of_val(&**lines),
@@ -71,7 +72,7 @@ impl Buffer {
         }
     }
 
-    /// Makes the buffer `len` bytes long; what they hold is left as it was.
+    /// Makes the buffer `len` bytes long and leaves what they hold.
     ///
     /// # Panics
     ///
@@ -91,7 +92,7 @@ impl Buffer {
         &all[..self.len]
     }
 
-    /// The bytes, to be written.
+    /// The bytes, for writing.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         let all = match &mut self.memory {
             Memory::Lines(lines) => bytemuck::cast_slice_mut(lines),
@@ -106,7 +107,7 @@ fn no_memory(len: usize) -> Error {
     Error::new(ErrorKind::Limit, format!("no memory for {len} bytes"))
 }
 
-/// An empty list with room for so many elements.
+/// An empty list with room for `len` elements.
 pub(crate) fn with_capacity<T>(len: usize) -> Result<Vec<T>> {
     let mut list = Vec::new();
     list.try_reserve_exact(len)

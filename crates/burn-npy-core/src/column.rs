@@ -1,4 +1,4 @@
-//! A column: an array seen as rows, with what happens to a row on its way out.
+//! A column: an array seen as rows, with the conversion of a row.
 
 mod batch;
 mod bytes;
@@ -20,11 +20,11 @@ pub use bytes::ByteTable;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
-/// Numbers that an item is made of, such as the two of a complex number, are a last axis of the rows.
-/// A row that lies in one piece, of an array in C layout or of a field of a one-dimensional structured array,
-/// costs one copy. A row of an array in Fortran layout lies scattered: it costs a cache line, or a read under
-/// [`Access::Positioned`](crate::Access::Positioned), for each of its elements, but neither time nor memory for a
-/// transposed copy of the array.
+/// Items of several numbers, such as complex ones, give the rows a last axis. A row of an array in
+/// C layout, or of a field of a one-dimensional structured array, lies in one piece and costs one
+/// copy. A row of an array in Fortran layout lies scattered: each of its elements costs a cache
+/// line, or a read under [`Access::Positioned`](crate::Access::Positioned). The array is never
+/// transposed as a whole.
 ///
 /// Clones share the data.
 #[derive(Clone, Debug)]
@@ -32,20 +32,20 @@ pub struct Column {
     array: Array,
     numbers: Numbers,
     rows: usize,
-    /// How many bytes the rows are apart.
+    /// The distance between rows, in bytes.
     row_stride: usize,
-    /// Length and stride in bytes of the axes of a row, as it is stored.
+    /// Length, and stride in bytes, of the axes of a row as it is stored.
     axes: Vec<(usize, usize)>,
     /// Where row 0 begins in the data.
     first: usize,
-    /// The shape of a row as it leaves.
+    /// The shape of a gathered row.
     row_shape: Vec<usize>,
     stages: Stages,
-    /// Whether the user vouches that the file stays as it is.
+    /// Whether the user vouches that nobody changes the file.
     unchanging: bool,
 }
 
-/// Rows that were borrowed, and keep alive what they are in: an owner of bytes.
+/// Rows that were borrowed; they keep the memory or the map alive that they are in.
 #[derive(Clone, Debug)]
 pub struct SharedRows {
     storage: Storage,
@@ -64,8 +64,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shape`] if the array has no axes, and so no rows; [`ErrorKind::Dtype`] if its items
-    /// are opaque, or structures.
+    /// [`ErrorKind::Shape`] if the array has no axes, and so no rows; [`ErrorKind::Dtype`] if its
+    /// items are opaque bytes or structures.
     pub fn new(array: Array) -> Result<Self> {
         let Some(&rows) = array.shape().first() else {
             return Err(array.locate(Error::new(
@@ -78,11 +78,11 @@ impl Column {
         Self::of_axes(array, rows, row_stride, axes)
     }
 
-    /// A whole array, of whatever shape, as one row.
+    /// A whole array of any shape as one row.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Dtype`] if the items are opaque, or structures.
+    /// [`ErrorKind::Dtype`] if the items are opaque bytes or structures.
     pub fn whole(array: &Array) -> Result<Self> {
         Self::of_axes(array.clone(), 1, 0, array.axes())
     }
@@ -107,8 +107,8 @@ impl Column {
         })
     }
 
-    /// The column without its conversions: numbers as the file has them, in the byte order of the
-    /// machine, bools of whatever byte.
+    /// The column without its conversions: the stored numbers in the byte order of the machine.
+    /// Bools keep whatever byte the file has.
     pub fn unconverted(mut self) -> Self {
         self.stages = Stages::none(self.numbers.dtype);
         self
@@ -129,17 +129,17 @@ impl Column {
         &self.row_shape
     }
 
-    /// The dtype of the elements, after the conversion.
+    /// The dtype of the elements after the conversion.
     pub fn dtype(&self) -> DType {
         self.stages.to()
     }
 
-    /// The size of a row in bytes, after the conversion.
+    /// The size of a row in bytes after the conversion.
     pub fn row_bytes(&self) -> usize {
         self.row_len() * self.dtype().size()
     }
 
-    /// A row may be larger as it is converted than as it is stored.
+    /// An error if a row is too large at any point of its conversion.
     fn check_row_bytes(&self) -> Result<()> {
         let sizes = self.stages.stages.iter().map(|stage| stage.to.size());
         let widest = sizes.fold(self.numbers.dtype.size(), usize::max);
@@ -153,11 +153,11 @@ impl Column {
         self.row_shape.iter().product()
     }
 
-    /// Gives each row another shape of as many elements, read in C order.
+    /// Gives each row another shape with the same number of elements, in C order.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shape`] if the number of elements is another.
+    /// [`ErrorKind::Shape`] if the numbers of elements differ.
     pub fn reshape(mut self, row_shape: &[usize]) -> Result<Self> {
         let wanted = row_shape
             .iter()
@@ -176,11 +176,11 @@ impl Column {
         Ok(self)
     }
 
-    /// Keeps a part of the first axis of each row: columns `0..9` of a table of ten.
+    /// Keeps a part of the first axis of each row, such as `0..9` of a table with ten columns.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shape`] if the rows have no axis, or the range is not inside it;
+    /// [`ErrorKind::Shape`] if the rows have no axis or the range is not inside it;
     /// [`ErrorKind::Usage`] if the rows were reshaped or normalized before.
     pub fn slice(mut self, part: Range<usize>) -> Result<Self> {
         let refuse = |class, message| Err(self.array.locate(Error::new(class, message)));
@@ -210,15 +210,15 @@ impl Column {
         Ok(self)
     }
 
-    /// Makes each row a window over a time series: row `i` becomes the `length` rows from `i * stride` on, along a
-    /// new first axis. Windows overlap where the stride is less than the length, and nothing is copied before
-    /// they are gathered.
+    /// Makes each row a window over a time series: row `i` becomes the `length` rows from
+    /// `i * stride` on, along a new first axis. Windows overlap where the stride is less than the
+    /// length. Nothing is copied until they are gathered.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the length or the stride is zero, or if the rows were reshaped or normalized
-    /// before; [`ErrorKind::Shape`] if there are fewer rows than one window has; [`ErrorKind::Overflow`] for windows that are
-    /// too large.
+    /// [`ErrorKind::Usage`] if the length or the stride is zero, or if the rows were reshaped or
+    /// normalized before; [`ErrorKind::Shape`] if there are fewer rows than a window has;
+    /// [`ErrorKind::Overflow`] if a window is too large.
     ///
     /// # Example
     ///
@@ -262,21 +262,23 @@ impl Column {
         Ok(self)
     }
 
-    /// Makes rows of one element into plain numbers: the shape `[n, 1]` becomes `[n]`.
+    /// Makes rows of one element plain numbers: an array of the shape `[n, 1]` becomes one of
+    /// `[n]`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shape`] if a row has more elements than one, or none.
+    /// [`ErrorKind::Shape`] if a row does not have exactly one element.
     pub fn squeeze(self) -> Result<Self> {
         self.reshape(&[])
     }
 
-    /// Converts the elements of each row, after what was asked for before.
+    /// Converts the elements of each row, after the conversions that were added before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Dtype`] for arithmetic on integers and casts to 8-bit floats, [`ErrorKind::Usage`] for numbers that
-    /// do not fit the rows, are not finite, or cannot divide, [`ErrorKind::Overflow`] for rows that are too large then.
+    /// [`ErrorKind::Dtype`] for arithmetic on integers and casts to 8-bit floats;
+    /// [`ErrorKind::Usage`] for numbers that do not fit the rows, are not finite, or cannot divide;
+    /// [`ErrorKind::Overflow`] if the rows become too large.
     pub fn convert(mut self, convert: &Convert) -> Result<Self> {
         self.stages
             .extend(convert, &self.row_shape)
@@ -285,21 +287,23 @@ impl Column {
         Ok(self)
     }
 
-    /// Vouches that the file behind the column stays as it is, so that its rows can be borrowed.
+    /// Vouches that nobody changes the file behind the column, so that its rows can be borrowed.
     ///
     /// # Safety
     ///
-    /// Nobody may change the file, and nobody may truncate it, while this column, a clone of it, or rows that were
-    /// borrowed of them live: the bytes are given to safe code, and a truncated map kills the process.
+    /// Nobody may change or truncate the file while this column, a clone of it, or rows borrowed
+    /// from them live: safe code gets references to the bytes, and a truncated map kills the
+    /// process.
     #[allow(unsafe_code)]
     pub unsafe fn assume_unchanged(mut self) -> Self {
         self.unchanging = true;
         self
     }
 
-    /// Rows that lie one after the other in memory, without a copy: if the array is in memory, or in a mapped file that
-    /// somebody [vouches for](Self::assume_unchanged), its numbers are in the byte order of the machine and aligned, and
-    /// nothing is to happen to them. None otherwise, and for rows that are not there.
+    /// Rows without a copy: if the array is in memory or in a mapped file that somebody
+    /// [vouches for](Self::assume_unchanged), the rows lie one after the other, and the numbers are
+    /// aligned, in the byte order of the machine and not converted. `None` otherwise, and for rows
+    /// that do not exist.
     pub(crate) fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
         let storage = self.array.storage();
         let stays = storage.owned_bytes().is_some() || self.unchanging;
@@ -318,7 +322,8 @@ impl Column {
         (start.align_offset(self.dtype().size()) == 0).then_some(shared)
     }
 
-    /// Checks that the file behind the column is still the one that was opened.
+    /// Checks that the file behind the column is still the one that was opened, as each gather
+    /// does.
     ///
     /// # Errors
     ///
@@ -330,13 +335,13 @@ impl Column {
             .map_err(|error| self.array.locate(error))
     }
 
-    /// Whether [`check`](Self::check) of two columns looks at the same open file.
+    /// Whether two columns are in the same open file.
     pub(crate) fn shares_file_with(&self, other: &Self) -> bool {
         self.array.storage().same(other.array.storage())
     }
 
-    /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
-    /// in a large file, or in the order of the file, so that it does.
+    /// Tells the system whether rows will be gathered in a random order, so that it does not read
+    /// ahead in a large file, or in the order of the file, so that it does.
     pub(crate) fn advise(&self, random: bool) {
         self.array.storage().advise(random);
     }
@@ -345,19 +350,20 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, and those of
-    /// [`gather`](Self::gather).
+    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, and those
+    /// of [`gather`](Self::gather).
     pub fn row<T: Element>(&self, row: usize) -> Result<ArrayD<T>> {
         let rows = self.read(&[row])?;
         Ok(rows.index_axis_move(Axis(0), 0))
     }
 
-    /// Rows as one array in memory, of the shape `[rows.len(), ...row_shape]`: labels, or some rows to look at.
+    /// Rows as one array in memory, of the shape `[rows.len(), ...row_shape]`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, [`ErrorKind::Overflow`] and
-    /// [`ErrorKind::Limit`] if they do not fit into memory, and those of [`gather`](Self::gather).
+    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion,
+    /// [`ErrorKind::Overflow`] and [`ErrorKind::Limit`] if the rows do not fit into memory, and
+    /// those of [`gather`](Self::gather).
     pub fn read<T: Element>(&self, rows: &[usize]) -> Result<ArrayD<T>> {
         if self.dtype() != T::DTYPE {
             return Err(self.array.locate(Error::new(

@@ -1,8 +1,8 @@
-//! What happens to the elements of a row on its way into a batch.
+//! Conversions of the elements of a row.
 //!
-//! A [`Convert`] is a list of steps, and its result is that of doing the steps one after the other
-//! over the whole array, as one would in NumPy: each step rounds to the dtype of the column at that
-//! point. The kernels fuse a cast with the step after it, which does not change the result.
+//! A [`Convert`] is a list of steps. Its result is the same as running the steps over the whole
+//! array one after the other, as in NumPy: each step rounds to the dtype of the column at that
+//! point. The loops fuse a cast with the step after it, which does not change the result.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::element::{BoolByte, with_measured};
 use crate::table::Table;
 use crate::{DType, Error, ErrorKind, Result};
 
-/// Steps to convert the elements of a column: a cast, a scale, an offset, a normalisation.
+/// Steps that convert the elements of a column: casts, scales, offsets, normalisations.
 ///
 /// # Example
 ///
@@ -29,9 +29,9 @@ use crate::{DType, Error, ErrorKind, Result};
 ///
 /// # Casts to integers
 ///
-/// What becomes of a value on its way to an `int32`, beside NumPy's `astype` on x86-64:
+/// The result for a value that is cast to `int32`, and NumPy's with `astype` on x86-64:
 ///
-/// | value | [`cast`](Self::cast) | [`saturating_cast`](Self::saturating_cast) | [`round`](Self::round), `cast` | [`trunc`](Self::trunc), `cast` | [`wrapping_cast`](Self::wrapping_cast) | NumPy |
+/// | value | cast | saturating_cast | round, cast | trunc, cast | wrapping_cast | NumPy |
 /// |---|---|---|---|---|---|---|
 /// | 7.0 | 7 | 7 | 7 | 7 | | 7 |
 /// | NaN | error | error | error | error | | -2147483648 |
@@ -43,9 +43,9 @@ use crate::{DType, Error, ErrorKind, Result};
 /// | 2<sup>31</sup>, an integer | error | 2147483647 | | | -2147483648 | -2147483648 |
 /// | 2<sup>40</sup> + 3, an integer | error | 2147483647 | | | 3 | 3 |
 ///
-/// An error is one of the row, [`ErrorKind::Value`], when it is gathered. NumPy gives a value
-/// without a word where there is none. Empty places are errors when the column is
-/// [converted](crate::Column::convert): floats cannot be wrapped, integers have no fraction.
+/// An error is [`ErrorKind::Value`] when the row is gathered; NumPy gives a wrong value there.
+/// Empty places are errors when the column is [converted](crate::Column::convert): floats cannot be
+/// wrapped, and integers have no fractions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Convert {
     steps: Vec<Step>,
@@ -67,7 +67,7 @@ enum Step {
 }
 
 impl Convert {
-    /// No steps: the elements stay what they are.
+    /// No steps: the elements are not converted.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,15 +79,15 @@ impl Convert {
 
     /// Casts to another dtype.
     ///
-    /// A cast to an integer keeps the value, or it is an error of its row: NaN, an infinity, a
-    /// fraction, and a number outside of the integer's range are [`ErrorKind::Value`], with the
-    /// row and the value. [`round`](Self::round) and [`trunc`](Self::trunc) before the cast take
-    /// fractions away; [`saturating_cast`](Self::saturating_cast) and
-    /// [`wrapping_cast`](Self::wrapping_cast) say what becomes of numbers out of range.
+    /// A cast to an integer keeps the value or is an error of its row: NaN, an infinity, a fraction
+    /// and a number outside the range of the integer are [`ErrorKind::Value`], whose message has
+    /// the row and the value. Use [`round`](Self::round) or [`trunc`](Self::trunc) before the cast
+    /// for fractions, and [`saturating_cast`](Self::saturating_cast) or
+    /// [`wrapping_cast`](Self::wrapping_cast) for numbers out of range.
     ///
-    /// A cast to a float gives the nearest value, as in NumPy; beyond the largest one that is
-    /// infinity. Towards `bool`, all but 0 is true. The small types of `ml_dtypes` can be cast
-    /// from, not to.
+    /// A cast to a float gives the nearest value, as in NumPy, or infinity beyond the largest
+    /// value. A cast to `bool` makes everything but 0 true. The small types of `ml_dtypes` can be
+    /// cast from, not to.
     ///
     /// # Example
     ///
@@ -108,16 +108,16 @@ impl Convert {
         self.then(Step::Cast(dtype, Range::Check))
     }
 
-    /// Casts to another dtype; a number outside of an integer's range becomes the nearest end of
-    /// it, as with [`i32::saturating_add`] and NumPy's `clip`. So do infinities. NaN and fractions
-    /// remain errors of their rows; towards floats and `bool` it is [`cast`](Self::cast).
+    /// Casts to another dtype; numbers outside the range of an integer, and infinities, become the
+    /// nearest end of the range, as with [`i32::saturating_add`] and NumPy's `clip`. NaN and
+    /// fractions remain errors of their rows. To floats and `bool` it is [`cast`](Self::cast).
     pub fn saturating_cast(self, dtype: DType) -> Self {
         self.then(Step::Cast(dtype, Range::Saturate))
     }
 
-    /// Casts integers to another dtype; a number outside of an integer's range loses its upper
+    /// Casts integers to another dtype; a number outside the range of an integer loses its upper
     /// bits, as with [`i32::wrapping_add`] and NumPy's `astype` between integers. Floats cannot be
-    /// wrapped: cast them to `int64` before. Towards floats and `bool` it is [`cast`](Self::cast).
+    /// wrapped: cast them to `int64` first. To floats and `bool` it is [`cast`](Self::cast).
     pub fn wrapping_cast(self, dtype: DType) -> Self {
         self.then(Step::Cast(dtype, Range::Wrap))
     }
@@ -128,7 +128,7 @@ impl Convert {
         self.then(Step::Round)
     }
 
-    /// Takes the fraction of each element away, as NumPy's `astype` does on the way to an integer.
+    /// Removes the fraction of each element, as NumPy's `astype` does in a cast to an integer.
     /// The column must be of a float dtype by then.
     pub fn trunc(self) -> Self {
         self.then(Step::Trunc)
@@ -144,18 +144,18 @@ impl Convert {
         self.then(Step::Add(summand))
     }
 
-    /// Divides each element by a number: `divide(255.0)` takes bytes into [0, 1] exactly. The
-    /// column must be of a float dtype by then.
+    /// Divides each element by a number: `divide(255.0)` maps bytes to [0, 1] exactly. The column
+    /// must be of a float dtype by then.
     pub fn divide(self, divisor: f64) -> Self {
         self.then(Step::Divide(divisor))
     }
 
-    /// Subtracts the mean and divides by the standard deviation, for each channel its own, both in
-    /// the units that the elements have by then: after `divide(255.0)`, those of [0, 1]. The
-    /// channels are axis 0 of a row, as in images of the shape `[channels, height, width]`.
+    /// Subtracts the mean of each channel and divides by its standard deviation. Both are in the
+    /// units that the elements have by then: in [0, 1] after `divide(255.0)`. The channels are axis
+    /// 0 of a row, as in images of the shape `[channels, height, width]`.
     ///
-    /// The column must be of a float dtype by then; that the lengths fit the row is checked when the
-    /// steps are given to a column.
+    /// The column must be of a float dtype by then. [`Column::convert`](crate::Column::convert)
+    /// checks that the lengths fit the row.
     pub fn normalize(self, mean: &[f64], std: &[f64]) -> Self {
         self.normalize_axis(0, mean, std)
     }
@@ -176,7 +176,7 @@ impl Convert {
     }
 }
 
-/// What a cast does with a number outside of the range of an integer.
+/// What a cast does with a number outside the range of an integer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Range {
     /// It is an error of its row.
@@ -187,7 +187,7 @@ enum Range {
     Wrap,
 }
 
-/// What is done about values that the integers of a stage do not have.
+/// How a stage handles values that its integers do not have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Guard {
     /// Nothing: there are none, or the user wants them wrapped.
@@ -196,7 +196,7 @@ pub(crate) enum Guard {
     Exact,
     /// An element must be a whole number or an infinity; the cast of a float saturates.
     Whole,
-    /// Integers are brought into the range before the cast.
+    /// Integers are clamped to the range before the cast.
     Clamp,
 }
 
@@ -236,22 +236,21 @@ pub(crate) enum Arith {
 pub(crate) struct Stage {
     pub(crate) from: DType,
     pub(crate) to: DType,
-    /// What is done about values that `to` does not have.
+    /// How values are handled that `to` does not have.
     pub(crate) guard: Guard,
     pub(crate) arith: Vec<Arith>,
-    /// Whether the first step is a division that [`divides_by_reciprocal`] holds for.
+    /// Whether the first step is a division for which [`divides_by_reciprocal`] holds.
     pub(crate) reciprocal: bool,
-    /// What each byte becomes, if the elements are of a small type of `ml_dtypes`: one loop for
-    /// all of them is less to compile than one for each.
+    /// The cast, if it is from a small type of `ml_dtypes`: one loop for all of them compiles
+    /// faster than one for each.
     pub(crate) table: Option<Table>,
 }
 
 impl Stage {
-    /// Whether the kernels do the first step together with the cast. Each dtype costs time to compile, so it is left out
-    /// for those that are seldom computed with.
+    /// Whether the first steps run in the same loop as the cast. Only for casts that are common in
+    /// training, since each of these loops takes time to compile.
     pub(crate) fn is_fused(&self) -> bool {
-        matches!(self.to, DType::F32 | DType::F64)
-            && with_measured!(self.from, _From => true, false)
+        self.to == DType::F32 && with_measured!(self.from, _From => true, false)
     }
 }
 
@@ -266,13 +265,13 @@ impl Stages {
     pub(crate) fn new(from: DType) -> Self {
         let mut stages = Self::none(from);
         if from == DType::Bool {
-            // Files may hold any byte; what leaves here is 0 or 1.
+            // A file may have any byte; gathered bools are 0 or 1.
             stages.push_cast(DType::Bool, Range::Check);
         }
         stages
     }
 
-    /// No stages, not even the first look at bools.
+    /// No stages, not even the one that makes bools 0 or 1.
     pub(crate) fn none(from: DType) -> Self {
         Self {
             from,
@@ -285,7 +284,7 @@ impl Stages {
         self.stages.last().map_or(self.from, |stage| stage.to)
     }
 
-    /// Whether each row is written once and not looked at again.
+    /// Whether each row is written once and not read again.
     pub(crate) fn is_single_pass(&self) -> bool {
         match &*self.stages {
             [] => true,
@@ -312,7 +311,7 @@ impl Stages {
         let from = self.to();
         let guard = Guard::new(from, to, range);
         if from.small().is_some() && Guard::new(from, to, Range::Check) != Guard::None {
-            // A look-up neither checks nor wraps: by way of a dtype that has all values.
+            // A table neither checks nor wraps, so the cast goes through a dtype with all values.
             let exact = if from.is_float() {
                 DType::F32
             } else {
@@ -322,7 +321,7 @@ impl Stages {
             return self.push_cast(to, range);
         }
         match self.stages.last_mut() {
-            // The first look at stored bools is a cast already.
+            // The stage that makes bools 0 or 1 is a cast already.
             Some(stage) if stage.from == DType::Bool && stage.to == DType::Bool => stage.to = to,
             _ => self.stages.push(Stage {
                 from,
@@ -399,41 +398,30 @@ impl Stages {
     }
 }
 
-/// Whether a quotient of every value that the stage may meet comes out right by a multiplication with the inverse and
-/// a correction of the rest (Markstein, *Computation of elementary functions on the IBM RISC System/6000
-/// processor*, 1990), which is a third of the work of a division. Bytes have so few values that all are
-/// tried.
+/// Whether every quotient of the stage comes out right by a multiplication with the inverse and a
+/// correction of the rest (Markstein, *Computation of elementary functions on the IBM RISC
+/// System/6000 processor*, 1990), which is a third of the work of a division. Bytes have so few
+/// values that all are tried.
 fn divides_by_reciprocal(stage: &Stage, divisor: f64) -> bool {
-    let mut bytes = match stage.from {
-        DType::Bool => 0..=1,
-        DType::U8 => 0..=255,
-        DType::I8 => -128..=127,
+    let mut bytes = match (stage.from, stage.to) {
+        (DType::U8, DType::F32) => 0..=255,
+        (DType::I8, DType::F32) => -128..=127,
         _ => return false,
     };
-    match stage.to {
-        DType::F32 => bytes.all(|byte: i16| {
-            let (x, divisor) = (f32::from(byte), divisor as f32);
-            let inverse = 1.0 / divisor;
-            let near = x * inverse;
-            let found = (-near).mul_add(divisor, x).mul_add(inverse, near);
-            found.to_bits() == (x / divisor).to_bits()
-        }),
-        DType::F64 => bytes.all(|byte: i16| {
-            let x = f64::from(byte);
-            let inverse = 1.0 / divisor;
-            let near = x * inverse;
-            let found = (-near).mul_add(divisor, x).mul_add(inverse, near);
-            found.to_bits() == (x / divisor).to_bits()
-        }),
-        _ => false,
-    }
+    bytes.all(|byte: i16| {
+        let (x, divisor) = (f32::from(byte), divisor as f32);
+        let inverse = 1.0 / divisor;
+        let near = x * inverse;
+        let found = (-near).mul_add(divisor, x).mul_add(inverse, near);
+        found.to_bits() == (x / divisor).to_bits()
+    })
 }
 
 fn usage(message: String) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
 
-/// A number as a step computes with it, in the dtype of the column.
+/// A number in the dtype of the column, in which a step computes.
 fn in_dtype(number: f64, dtype: DType) -> f64 {
     match dtype {
         DType::F16 => f16_from_f64(number).into(),
@@ -474,8 +462,8 @@ fn normalize(
     })?;
     if mean.len() != channels || std.len() != channels {
         return Err(usage(format!(
-            "{} means and {} standard deviations for rows of shape {row_shape:?}, whose axis {axis} \
-             has {channels} channels",
+            "{} means and {} standard deviations for rows of shape {row_shape:?}, whose axis \
+             {axis} has {channels} channels",
             mean.len(),
             std.len()
         )));
@@ -494,7 +482,7 @@ pub(crate) trait Cast<T> {
     fn cast(self) -> T;
 }
 
-/// Floats that an `f32` holds exactly.
+/// Casts of floats that an `f32` holds exactly.
 macro_rules! cast_by_f32 {
     ($($from:ty),* => $to:ty) => {$(
         impl Cast<$to> for $from {
@@ -551,8 +539,8 @@ macro_rules! cast_primitives {
     (@pair $value:expr, $from:ident, $to:ident) => { $value as $to };
 }
 
-/// The nearest `f32` of a `u64`, as `as` gives it, without a branch and in steps that are
-/// instructions on vectors.
+/// The nearest `f32` of a `u64`, as with `as`, without a branch and in steps that are vector
+/// instructions.
 #[inline(always)]
 fn u64_to_f32(value: u64) -> f32 {
     /// An `f64` with this exponent counts ones, or units of 2^32, in its last bits.
@@ -567,13 +555,13 @@ fn u64_to_f32(value: u64) -> f32 {
 }
 
 /// The value of an `f16`, which an `f32` holds exactly. A NaN keeps its payload and becomes quiet,
-/// as the instructions of processors make it.
+/// as with the instruction of x86.
 ///
-/// It has no branch, so the compiler makes vectors of it; `f16::to_f32` looks at each element what
-/// the processor can do.
+/// It has no branch, so the compiler can use vectors. `f16::to_f32` checks the processor for each
+/// element.
 #[inline(always)]
 fn f16_to_f32(value: f16) -> f32 {
-    /// By how much the exponents of the two formats differ, in the place of an `f32`'s.
+    /// The difference of the exponents of the two formats, at its place in an `f32`.
     const BIAS: u32 = (127 - 15) << 23;
     /// The magnitudes of the least normal value and of infinity, above which is NaN.
     const NORMAL: u32 = 0x0400 << 13;
@@ -583,8 +571,8 @@ fn f16_to_f32(value: f16) -> f32 {
     let extra = if magnitude >= INFINITY { BIAS } else { 0 };
     let quiet = u32::from(magnitude > INFINITY) << 22;
     let normal = (magnitude + BIAS + extra) | quiet;
-    // A subnormal value counts units of 2^-24: so does the fraction of a float at the least normal
-    // value, which is then one such value too large.
+    // A subnormal value counts units of 2^-24, and so does the fraction of a float from the least
+    // normal value on. The float is then too large by that value.
     let least = f32::from_bits(BIAS + NORMAL);
     let subnormal = f32::from_bits(magnitude + BIAS + NORMAL) - least;
     let unsigned = if magnitude < NORMAL {
@@ -616,9 +604,9 @@ cast_to_half!(bf16, f32::from => i8, i16, u8, u16, f32);
 cast_to_half!(bf16, f32_from_int => i32, i64, u32, u64);
 cast_to_half!(bf16, f32_from_f64 => f64);
 
-// To round a value twice, once to an `f32` and then to a half, can go wrong at a tie. Rounding to odd
-// the first time keeps what the second rounding must know (Boldo and Melquiond, *When double
-// rounding is odd*, 2005).
+// To round a value twice, to an `f32` and then to a half, can go wrong at a tie. Rounding to odd
+// the first time keeps what the second rounding needs (Boldo and Melquiond, *When double rounding
+// is odd*, 2005).
 
 /// An integer as an `f32`, rounded to odd.
 #[inline(always)]

@@ -1,13 +1,16 @@
-//! The loops that take rows from one place to another, and the arithmetic in between.
+//! The loops that copy and convert rows.
 //!
-//! This is one of the four files with unsafe code: the call of a function that was compiled for
-//! instructions that the machine has been seen to have, and the hint to fetch a cache line.
+//! This is one of the four files with unsafe code: calls of functions that are compiled for
+//! instructions which the machine was found to have, and prefetches.
 //!
-//! A shuffled gather waits for memory, so each loop asks for rows that come later than the
-//! one that it copies. That gains 1.4 to 2 times for rows of up to a few KiB.
+//! A shuffled gather waits for memory, so each loop prefetches rows that come later than the one
+//! that it copies.
 #![allow(unsafe_code)]
 
 mod arithmetic;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod cast;
 mod convert;
 mod copy;
 mod guard;
@@ -17,24 +20,25 @@ mod scattered;
 use convert::{Cast, Pod, Scalar};
 use guard::Guarded;
 
-pub(crate) use convert::{convert, copy_swapped};
+pub(crate) use cast::copy_swapped;
+pub(crate) use convert::convert;
 pub(crate) use copy::copy;
 pub(crate) use guard::{Misfit, Why, clamp, first_misfit};
 pub(crate) use scattered::{Pieces, copy_pieces};
 
-/// How many rows ahead of the copy the memory is asked for, at most: into the second cache. A core waits for more lines of
-/// that one than of the nearest, so this gains up to two times over asking for the nearest at once.
+/// How many rows ahead of the copy a row is prefetched, at most: into the second cache, for which a
+/// core can wait for more lines than for the first.
 const FAR: usize = 32;
-/// How many bytes that may be, so that they are still there when their turn comes.
+/// The same in bytes, so that the rows are still there when their turn comes.
 const FAR_BYTES: usize = 16 << 10;
-/// At which part of the way a row is asked for again, into the nearest cache.
+/// A row is prefetched again, into the first cache, this many times closer.
 const NEAR: usize = 4;
 /// The size of a cache line.
 const LINE: usize = 64;
-/// In how many lines a short row is at the most.
+/// How many cache lines a short row takes, at most.
 const SHORT: usize = 3;
-/// How much of a row is asked for before its turn. The hardware sees what follows, unless it is
-/// [read slowly](reads_slowly).
+/// How many bytes of a row are prefetched before its turn. The hardware sees what follows, unless
+/// the row is [read slowly](convert::reads_slowly).
 const ROW_BYTES: usize = 1 << 10;
 
 /// Rows that lie in memory: row `i` is the `row_bytes` bytes at `first + i * stride`.
@@ -58,8 +62,8 @@ impl<'a> Rows<'a> {
         self.bytes.as_ptr().wrapping_add(offset)
     }
 
-    /// Asks for the first cache lines of a row, into a cache of some level. To ask once more for the last of them, which a row
-    /// that is not aligned reaches into, gains a tenth with short rows; to count the lines exactly instead does not.
+    /// Prefetches the first cache lines of a row into a cache of some level. The last of them is
+    /// prefetched by itself, since a row that is not aligned reaches into one more.
     #[inline(always)]
     fn prefetch<const LEVEL: u8>(&self, row: usize) {
         let (start, len) = (self.start(row), self.row_bytes.min(ROW_BYTES));
@@ -69,7 +73,8 @@ impl<'a> Rows<'a> {
         prefetch::<LEVEL>(start.wrapping_add(len.saturating_sub(1)));
     }
 
-    /// As [`prefetch`](Self::prefetch), for a row in so few lines: without a loop, which would cost more than the lines.
+    /// As [`prefetch`](Self::prefetch) for a short row, without the loop, which would cost more
+    /// than the lines.
     #[inline(always)]
     fn prefetch_short<const LEVEL: u8>(&self, row: usize, lines: usize) {
         let start = self.start(row);
@@ -80,9 +85,9 @@ impl<'a> Rows<'a> {
         prefetch::<LEVEL>(start.wrapping_add(self.row_bytes.saturating_sub(1)));
     }
 
-    /// In how many cache lines a row is at the most.
+    /// How many cache lines a row takes, at most.
     fn max_lines(&self) -> usize {
-        // Rows begin at all places of a line that are so far apart.
+        // Rows begin at all places in a line that are this far apart.
         let apart = 1 << self.stride.trailing_zeros().min(LINE.trailing_zeros());
         let last = LINE - apart + self.start(0) as usize % apart;
         (last + self.row_bytes).div_ceil(LINE)
@@ -187,12 +192,12 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// Runs something for short rows and their places, so many elements of `out` each, and asks for the rows that come later;
-/// gives how many rows are done with, from the first on: none if rows are not short.
+/// Runs `$do` for short rows and their places, `$len` elements of `$out` each, and prefetches later
+/// rows. Gives how many rows are done, from the first on: none if the rows are not short.
 ///
-/// A core looks only so many instructions ahead. Of short rows it should find several there, so that it looks up their pages
-/// side by side: hence a loop of its own for those, with nothing in it that can be left out. A macro, since the body of
-/// a closure is not compiled for the instructions that its caller may use.
+/// A core looks a fixed number of instructions ahead. It should find several short rows there, so
+/// that it waits for them side by side: hence a loop without any instruction that can be left out.
+/// It is a macro, since the body of a closure is not compiled for the instructions of its caller.
 macro_rules! for_short_rows {
     ($rows:expr, $schedule:expr, $out:expr, $len:expr, |$row:ident, $place:ident| $do:expr) => {{
         let (rows, schedule): (Rows<'_>, Schedule<'_>) = ($rows, $schedule);
@@ -217,7 +222,7 @@ macro_rules! for_short_rows {
 
 use for_short_rows;
 
-/// Runs something for every row and its place from the one with number `done` on, and asks for the rows that come later.
+/// Runs `f` for each row but the first `done`, and for its place, and prefetches later rows.
 #[inline(always)]
 fn for_other_rows<T>(
     rows: Rows<'_>,
@@ -235,20 +240,20 @@ fn for_other_rows<T>(
     }
 }
 
-/// Whether all of some row numbers are below a length, found without a branch for each. It may be false of a length beyond
-/// `isize::MAX`, which only rows of no bytes can have, when they are.
+/// Whether all row numbers are below a length, found without a branch for each. It may be false for
+/// a length beyond `isize::MAX`, which only rows of no bytes can have.
 pub(crate) fn all_below(rows: &[usize], len: usize) -> bool {
     let Some(last) = len.checked_sub(1) else {
         return rows.is_empty();
     };
-    // The highest bit is set by a row beyond `isize::MAX`, or by one after the last.
+    // A row beyond `isize::MAX` sets the highest bit, and so does one after the last.
     let outside = rows
         .iter()
         .fold(0, |outside, row| outside | row | last.wrapping_sub(*row));
     outside >> (usize::BITS - 1) == 0
 }
 
-/// What a machine can do, as far as the loops are compiled for it.
+/// The instructions that loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     /// AVX2, FMA and F16C.
@@ -274,73 +279,6 @@ impl Level {
     }
 }
 
-/// The loops, compiled for some instructions. Each has a module of its own, since that is what the compiler works on at a time.
-#[cfg(target_arch = "x86_64")]
-macro_rules! compiled_for {
-    ($module:ident, $features:literal, $store:ident) => {
-        mod $module {
-            use super::convert::{self, Cast, Pod, Scalar};
-            use super::guard::{self, Guarded};
-            use super::{Rows, Schedule, widen_f16c};
-            use crate::non_temporal;
-
-            #[target_feature(enable = $features)]
-            pub(super) fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
-                guard::all_fit::<S>(row, bounds)
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn row<S: Scalar + Cast<T>, T: Pod>(
-                row: &[u8],
-                out: &mut [T],
-                f: impl Fn(T) -> T + Copy,
-            ) where
-                f32: Cast<T>,
-            {
-                convert::row::<S, T>(row, out, f, |halves| widen_f16c(halves));
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn stream_row<S: Scalar + Cast<T>, T: Pod>(
-                row: &[u8],
-                out: &mut [T],
-                f: impl Fn(T) -> T + Copy,
-            ) where
-                f32: Cast<T>,
-            {
-                let widen = |halves| widen_f16c(halves);
-                convert::stream_row::<S, T>(row, out, f, widen, |line, to| {
-                    non_temporal::$store(line, to)
-                });
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn short_rows<S: Scalar + Cast<T>, T: Pod>(
-                rows: Rows<'_>,
-                schedule: Schedule<'_>,
-                out: &mut [T],
-                f: impl Fn(T) -> T + Copy,
-            ) -> usize
-            where
-                f32: Cast<T>,
-            {
-                convert::short_rows::<S, T>(rows, schedule, out, f, |halves| widen_f16c(halves))
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-compiled_for!(avx2, "avx2,fma,f16c", store_avx2);
-
-/// Makes eight `f32` of eight `f16`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c")]
-#[inline]
-fn widen_f16c(halves: [u8; 16]) -> [f32; 8] {
-    bytemuck::cast(std::arch::x86_64::_mm256_cvtph_ps(bytemuck::cast(halves)))
-}
-
 /// Whether all elements of a row fit.
 fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
     match Level::of_machine() {
@@ -351,60 +289,60 @@ fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
     }
 }
 
-/// The loops for what training is fed with, compiled for the best instructions that the machine has.
-fn convert_fast<S: Scalar + Cast<T>, T: Pod>(
-    rows: Rows<'_>,
-    schedule: Schedule<'_>,
-    out: &mut [T],
-    f: impl Fn(T) -> T + Copy,
-) where
-    f32: Cast<T>,
-{
-    let row_len = rows.row_bytes / size_of::<S>();
+/// Casts the elements of a row, from bytes to bytes.
+type CastRow = fn(&[u8], &mut [u8]);
+
+/// The cast of a row from one type to another.
+fn cast_row<S: Scalar + Cast<T>, T: Pod>() -> CastRow {
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => {
-            // SAFETY: the machine has just been seen to have these instructions.
-            let done = unsafe { avx2::short_rows::<S, T>(rows, schedule, out, f) };
-            // SAFETY: as above.
-            let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, f) };
-            // SAFETY: as above.
-            let past = |row: &[u8], out: &mut [T]| unsafe { avx2::stream_row::<S, T>(row, out, f) };
-            let row: &dyn Fn(&[u8], &mut [T]) = if schedule.non_temporal { &past } else { &row };
-            convert::other_rows(rows, schedule, done, out, row_len, row);
-        }
+        Level::Avx2 => |row, out| {
+            // SAFETY: this function is only given out where the machine has just been seen to have
+            // these instructions.
+            unsafe { avx2::cast::<S, T>(row, bytemuck::cast_slice_mut(out)) }
+        },
         Level::Portable => {
-            // Where that is all there is.
-            let done = match cfg!(target_arch = "x86_64") {
-                true => 0,
-                false => convert::short_rows::<S, T>(rows, schedule, out, f, convert::widen),
-            };
-            let row = |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, f, convert::widen);
-            convert::other_rows(rows, schedule, done, out, row_len, &row);
+            |row, out| convert::cast_each::<S, T>(row, bytemuck::cast_slice_mut(out), |x| x)
         }
     }
 }
 
-/// The same for casts to what is seldom a batch of many numbers: a call more a row, and less to compile.
-fn convert_small<S: Scalar + Cast<T>, T: Pod>(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [T])
-where
-    f32: Cast<T>,
-{
-    let row_len = rows.row_bytes / size_of::<S>();
+/// Casts rows to `f32` and applies `f`, by loops for each type and function. Rare casts take
+/// [`cast_row`], which compiles to much less.
+fn convert_rows<S: Scalar + Cast<f32>>(
+    rows: Rows<'_>,
+    schedule: Schedule<'_>,
+    out: &mut [f32],
+    f: impl Fn(f32) -> f32 + Copy,
+) {
+    let sizes = [size_of::<S>(), size_of::<f32>()];
     match Level::of_machine() {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
-            // SAFETY: as above.
-            let row = |row: &[u8], out: &mut [T]| unsafe { avx2::row::<S, T>(row, out, |x| x) };
-            match schedule.non_temporal {
-                true => convert::stream_tiles(rows, schedule, out, row_len, &row),
-                false => convert::other_rows(rows, schedule, 0, out, row_len, &row),
-            }
+            // SAFETY: the machine has just been seen to have these instructions.
+            let done = unsafe { avx2::short_rows::<S>(rows, schedule, out, f) };
+            let row = |row: &[u8], out: &mut [u8]| {
+                // SAFETY: as above.
+                unsafe { avx2::row::<S>(row, bytemuck::cast_slice_mut(out), f) }
+            };
+            let stream_row = |row: &[u8], out: &mut [u8]| {
+                // SAFETY: as above.
+                unsafe { avx2::stream_row::<S>(row, bytemuck::cast_slice_mut(out), f) }
+            };
+            let row: &dyn Fn(&[u8], &mut [u8]) = if schedule.non_temporal {
+                &stream_row
+            } else {
+                &row
+            };
+            let out = bytemuck::cast_slice_mut(out);
+            convert::other_rows(rows, schedule, done, out, sizes, row);
         }
         Level::Portable => {
-            let row =
-                |row: &[u8], out: &mut [T]| convert::row::<S, T>(row, out, |x| x, convert::widen);
-            convert::other_rows(rows, schedule, 0, out, row_len, &row);
+            let row = |row: &[u8], out: &mut [u8]| {
+                convert::cast_each::<S, f32>(row, bytemuck::cast_slice_mut(out), f)
+            };
+            let out = bytemuck::cast_slice_mut(out);
+            convert::other_rows(rows, schedule, 0, out, sizes, &row);
         }
     }
 }
@@ -415,7 +353,7 @@ pub(crate) mod tests {
     use std::cell::Cell;
 
     thread_local! {
-        /// The level of the thread, if it is not that of the machine.
+        /// The level of the thread, if it is not the one of the machine.
         pub(super) static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
     }
 
@@ -446,9 +384,10 @@ pub(crate) mod tests {
                     };
                     let parts = schedule.parts(far);
                     let [of, near, later] = [0, 1, 2].map(|i| parts.map(|part| part[i]).concat());
-                    let most = match len < far {
-                        true => 0,
-                        false => len - if behind < far { far } else { 0 },
+                    let most = match (len < far, behind < far) {
+                        (true, _) => 0,
+                        (_, true) => len - far,
+                        _ => len,
                     };
                     assert_eq!(of, all[..most]);
                     assert_eq!(near, all[far / NEAR..][..most]);

@@ -24,8 +24,8 @@ const MAX_BYTES: usize = 16 << 20;
 const PAGE: u64 = 4096;
 
 impl Column {
-    /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called: enough for
-    /// the queue of a disk, within some MiB, but at least 1. 0 if it does nothing.
+    /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called: enough
+    /// for the queue of a disk, within some MiB, but at least 1. 0 if it does nothing.
     pub(crate) fn readahead_rows(&self) -> usize {
         match self.contiguous_rows() {
             Some(source) if self.array().storage().is_large_file() => {
@@ -68,8 +68,8 @@ impl Column {
     }
 }
 
-/// Whether all of `len` rows seem to be in memory, by probing some. `streak` counts the batches in a
-/// row that did, up to [`TRUSTED`]. Threads may overwrite it for each other, which makes a few
+/// Whether all of `len` rows seem to be in memory, by probing some. `streak` counts the batches in
+/// a row that did, up to [`TRUSTED`]. Threads may overwrite it for each other, which makes a few
 /// probes more or less.
 fn are_cached(
     streak: &AtomicU32,

@@ -1,10 +1,10 @@
-//! Where the bytes of arrays are: a mapped file, a file read by position, or memory.
+//! Where the bytes of arrays are: a mapped file, a file that is read by position, or memory.
 //!
 //! This is one of the four files with unsafe code. A mapped file can be changed by anyone at any
-//! time, so no reference into a map leaves this crate: rows are copied out. [`Storage::check`]
-//! finds a file that was truncated, overwritten or replaced, and is called before each gather. What
-//! remains is the race between that check and the copy, in which a file that is truncated kills
-//! the process by SIGBUS; [`Access::Positioned`] has no such race.
+//! time, so rows are copied out of it and no reference into a map leaves this crate.
+//! [`Storage::check`] finds a file that was truncated, overwritten or replaced; each gather calls
+//! it first. A race remains: a file that is truncated between the check and the copy kills the
+//! process by SIGBUS. [`Access::Positioned`] has no such race.
 #![allow(unsafe_code)]
 
 use std::fs::{File, Metadata};
@@ -19,12 +19,12 @@ use memmap2::Mmap;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Of a file of this size or less, whatever is read ahead is soon asked for.
+/// The size of a small file, at most. Whatever the system reads ahead of one is soon needed.
 const SMALL: u64 = 256 << 20;
-/// Of a longer range that is advised, the system may read the begin alone: as much as it reads
-/// ahead of a stream, 128 KiB unless somebody has said otherwise, or as a disk takes at once.
-const ADVISED: u64 = 128 << 10;
-/// How much of a file is read at a time, where all of it is read once: it stays in a near cache.
+/// The longest range that is advised at once. Of a longer one, Linux may read only as much as it
+/// reads ahead by default.
+const MAX_ADVISED: u64 = 128 << 10;
+/// How many bytes are read at a time where a whole file is read once: they stay in a near cache.
 const PIECE: usize = 256 << 10;
 
 /// How the bytes of a file are reached.
@@ -53,7 +53,7 @@ enum Repr {
     Unnamed(Mmap),
 }
 
-/// Bytes in memory, and the file that they were read from, for messages.
+/// Bytes in memory, and the file that they were read from, which messages name.
 struct InMemory {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
     path: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl Storage {
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut &file.file, &mut bytes)
                 .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
-            // What is half old and half new nobody would find later.
+            // A file that changed meanwhile is half old and half new, which no later check finds.
             file.check()?;
             Repr::Memory(InMemory {
                 bytes: Box::new(bytes),
@@ -81,11 +81,11 @@ impl Storage {
         } else if access == Access::Positioned {
             Repr::Positioned(file)
         } else {
-            // SAFETY: the contract of `Mmap::map` is that the file is not changed while the map is
-            // alive, which nobody can promise. What we do instead: the map is read only, its bytes
-            // are plain data of which every value is valid, they are copied out before anything is
-            // decided by them twice, `check` runs before each use, and no reference to them leaves
-            // the crate but through functions that are unsafe themselves.
+            // SAFETY: `Mmap::map` requires that nobody changes the file while the map is alive,
+            // which nobody can promise. Instead: the map is read only; its bytes are plain data, of
+            // which every value is valid; they are copied out before anything is decided by them
+            // twice; `check` runs before each use; and only functions that are unsafe themselves
+            // let references to them leave the crate.
             let map = unsafe { Mmap::map(&file.file) }
                 .map_err(|error| Error::io("cannot map the file", error).in_file(path))?;
             Repr::Mapped(map, file)
@@ -110,7 +110,7 @@ impl Storage {
         Ok(Self(Arc::new(Repr::Unnamed(map))))
     }
 
-    /// The length in bytes, as it was when the file was opened.
+    /// The length in bytes, from when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         match &*self.0 {
             Repr::Mapped(map, _) | Repr::Unnamed(map) => map.len() as u64,
@@ -128,7 +128,7 @@ impl Storage {
         }
     }
 
-    /// The file that the bytes are in, or were read from.
+    /// The file of the bytes.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
@@ -159,7 +159,7 @@ impl Storage {
 
     /// Calls `f` with all bytes of a range, in order and piece by piece.
     ///
-    /// A mapped file is read as well, not accessed by its map: so its pages are not made part of
+    /// A mapped file is read too, not accessed through its map. So its pages do not become part of
     /// the process, and a file that is truncated meanwhile is an error.
     pub(crate) fn read_through(&self, range: Range<u64>, mut f: impl FnMut(&[u8])) -> Result<()> {
         let len = range.end.saturating_sub(range.start);
@@ -178,7 +178,7 @@ impl Storage {
             f(piece);
             at += piece.len() as u64;
         }
-        // It took a while, in which the file may have changed.
+        // The file may have changed meanwhile.
         file.check()
     }
 
@@ -202,9 +202,9 @@ impl Storage {
         }
     }
 
-    /// Checks once more what was read by position: a file that was written to between
-    /// [`check`](Self::check) and the read is found here. A map needs the check before, since it is
-    /// the access that fails.
+    /// Checks a file that is read by position once more, so that one that was written to between
+    /// [`check`](Self::check) and the read is found. A map needs the check before, since there the
+    /// access itself fails.
     pub(crate) fn check_after_read(&self) -> Result<()> {
         match &*self.0 {
             Repr::Positioned(file) => file.check(),
@@ -212,10 +212,10 @@ impl Storage {
         }
     }
 
-    /// Tells the system how a file will be read. Reading ahead of a random row fetches what
-    /// nobody asked for, which for a large file costs far more than the row.
+    /// Tells the system how a file will be read. In a large file, reading ahead of a random row
+    /// costs far more than the row.
     pub(crate) fn advise(&self, random: bool) {
-        // Only hints: a system that does not take them is slower, not wrong.
+        // Only hints: a system that ignores them is slower, not wrong.
         #[cfg(unix)]
         if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
             let advice = if random && map.len() as u64 > SMALL {
@@ -225,8 +225,8 @@ impl Storage {
             };
             let _ = map.advise(advice);
         }
-        // Of a mapped file as well, for `is_cached`: a row whose neighbours are in memory looks
-        // like a reader that goes forward.
+        // For a mapped file too, since `is_cached` reads it: a row whose neighbours are in memory
+        // looks like a sequential read.
         #[cfg(all(unix, not(target_vendor = "apple")))]
         if let Repr::Mapped(_, file) | Repr::Positioned(file) = &*self.0 {
             use rustix::fs::{Advice, fadvise};
@@ -239,12 +239,12 @@ impl Storage {
         }
     }
 
-    /// Whether it is a file of which not all will be read ahead anyway.
+    /// Whether it is a file so large that the system does not soon have all of it in memory.
     pub(crate) fn is_large_file(&self) -> bool {
         matches!(&*self.0, Repr::Mapped(..) | Repr::Positioned(_)) && self.len() > SMALL
     }
 
-    /// Whether a byte of a file is in memory already; `false` if the system does not tell.
+    /// Whether a byte of a file is in memory; `false` if the system cannot tell.
     pub(crate) fn is_cached(&self, offset: u64) -> bool {
         match &*self.0 {
             #[cfg(target_os = "linux")]
@@ -260,8 +260,7 @@ impl Storage {
         }
     }
 
-    /// How many times one after the other [`is_cached`](Self::is_cached) was true of all that were
-    /// asked for; for who asks to count.
+    /// A counter for `readahead`: how many batches in a row were in memory.
     pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
@@ -269,11 +268,11 @@ impl Storage {
         }
     }
 
-    /// Asks the system to read bytes of a file soon, without waiting for them. Only a hint.
+    /// Asks the system to read bytes of a file, without waiting for them. Only a hint.
     pub(crate) fn will_need(&self, range: Range<u64>) {
         for Range { start, end } in pieces(range) {
             match &*self.0 {
-                // The same for a map, but that it does not lock the addresses of the whole process.
+                // For a map too: `madvise` would lock the address space of the process.
                 #[cfg(all(unix, not(target_vendor = "apple")))]
                 Repr::Mapped(_, file) | Repr::Positioned(file) => {
                     use rustix::fs::{Advice, fadvise};
@@ -313,29 +312,29 @@ impl std::fmt::Debug for Storage {
 fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let end = range.end;
     range
-        .step_by(ADVISED as usize)
-        .map(move |start| start..end.min(start.saturating_add(ADVISED)))
+        .step_by(MAX_ADVISED as usize)
+        .map(move |start| start..end.min(start.saturating_add(MAX_ADVISED)))
 }
 
-/// An open file and what it looked like when it was opened.
+/// An open file and its state when it was opened.
 struct OpenFile {
     path: PathBuf,
     file: File,
     state: FileState,
     inode: Option<InodeState>,
-    /// How often it was looked at, about.
-    looks: AtomicU32,
+    /// About how often it was checked.
+    checks: AtomicU32,
     cached_streak: AtomicU32,
 }
 
-/// How often the path of a file is followed. What happens to the file itself shows without that,
-/// but not that a folder of the path is another one now.
-const LOOKS_A_PATH: u32 = 64;
+/// One check in this many follows the path of the file. Changes of the file itself show without
+/// that, but not that a folder of the path was replaced.
+const CHECKS_PER_PATH: u32 = 64;
 
 impl OpenFile {
     fn open(path: &Path) -> Result<Self> {
         let open = || {
-            // Looked at before it is opened, since opening a pipe waits for someone to write.
+            // Before it is opened, since opening a pipe waits for a writer.
             let metadata = std::fs::metadata(path)?;
             if metadata.is_dir() {
                 return Err(io::Error::other("a folder; open the files that are in it"));
@@ -355,7 +354,7 @@ impl OpenFile {
             file,
             state: FileState::new(&metadata),
             inode: inode_state(&metadata),
-            looks: AtomicU32::new(0),
+            checks: AtomicU32::new(0),
             cached_streak: AtomicU32::new(0),
         })
     }
@@ -363,7 +362,7 @@ impl OpenFile {
     /// Reads by position, whether the file is mapped or not.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         read_exact_at(&self.file, out, offset).map_err(|error| {
-            // A file that shrank is named as that, not as a short read.
+            // A file that shrank is reported as changed, not as a short read.
             match self.check() {
                 Err(changed) => changed,
                 Ok(()) => Error::io("cannot read the file", error)
@@ -373,8 +372,8 @@ impl OpenFile {
         })
     }
 
-    /// One system call while nobody touches the file. A file that was deleted is whole
-    /// as long as it is open, so it is no error.
+    /// Takes one system call while nobody touches the file. A deleted file is no error, since it is
+    /// whole as long as it is open.
     fn check(&self) -> Result<()> {
         if self.is_untouched() {
             return Ok(());
@@ -404,13 +403,13 @@ impl OpenFile {
         )
     }
 
-    /// Whether nobody has written to the file, renamed, replaced or deleted it, or changed its
-    /// rights; false if that is not known. To follow the path takes three times as long.
+    /// Whether the open file's size, times and link count are unchanged; `false` if the platform
+    /// cannot tell, and when it is time to follow the path, which takes three times as long.
     fn is_untouched(&self) -> bool {
-        // A count that is lost does no harm.
-        let looks = self.looks.load(Ordering::Relaxed).wrapping_add(1);
-        self.looks.store(looks, Ordering::Relaxed);
-        !looks.is_multiple_of(LOOKS_A_PATH)
+        // Threads may lose a count, which does no harm.
+        let checks = self.checks.load(Ordering::Relaxed).wrapping_add(1);
+        self.checks.store(checks, Ordering::Relaxed);
+        !checks.is_multiple_of(CHECKS_PER_PATH)
             && self.inode.is_some()
             && self.file.metadata().is_ok_and(|now| {
                 FileState::new(&now) == self.state && inode_state(&now) == self.inode
@@ -418,8 +417,8 @@ impl OpenFile {
     }
 }
 
-/// What changes with whatever is done to a file: the time of that, and its number of links, which
-/// tells of what was done in the same tick of the clock.
+/// What changes with everything that is done to a file: the time of the last change, and the link
+/// count, which shows that the file was replaced within the same tick of the clock.
 #[derive(PartialEq)]
 struct InodeState {
     changed: (i64, i64),
@@ -503,14 +502,17 @@ mod tests {
         for (start, len) in [
             (0, 0),
             (5, 1),
-            (5, ADVISED),
-            (7, ADVISED + 1),
-            (0, 10 * ADVISED - 3),
+            (5, MAX_ADVISED),
+            (7, MAX_ADVISED + 1),
+            (0, 10 * MAX_ADVISED - 3),
         ] {
             let all: Vec<_> = pieces(start..start + len).collect();
             let sum: u64 = all.iter().map(|piece| piece.end - piece.start).sum();
             assert_eq!(sum, len);
-            assert!(all.iter().all(|piece| piece.end - piece.start <= ADVISED));
+            assert!(
+                all.iter()
+                    .all(|piece| piece.end - piece.start <= MAX_ADVISED)
+            );
             assert!(all.is_sorted_by(|a, b| a.end == b.start));
             assert_eq!(all.first().map_or(start, |piece| piece.start), start);
         }
@@ -659,7 +661,7 @@ mod tests {
             }),
             (
                 "in another folder of that name",
-                LOOKS_A_PATH,
+                CHECKS_PER_PATH,
                 |new, path| {
                     let folder = path.parent().unwrap();
                     std::fs::rename(folder, folder.with_extension("old")).unwrap();
@@ -693,7 +695,7 @@ mod tests {
     fn what_leaves_a_file_as_it_is_is_no_change() {
         let (_dir, path) = temporary(&[7; 64]);
         let storage = Storage::open(&path, Access::Mapped).unwrap();
-        let checks = || (0..2 * LOOKS_A_PATH).for_each(|_| storage.check().unwrap());
+        let checks = || (0..2 * CHECKS_PER_PATH).for_each(|_| storage.check().unwrap());
         checks();
         let mut rights = std::fs::metadata(&path).unwrap().permissions();
         rights.set_readonly(true);

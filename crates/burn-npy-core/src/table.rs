@@ -1,4 +1,4 @@
-//! Casts from the small types of `ml_dtypes`: what each byte becomes.
+//! Casts from the small types of `ml_dtypes`, as tables.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::DType;
 use crate::convert::Cast;
 use crate::element::with_made;
 
-/// How many values a byte has.
+/// How many values a byte can have.
 pub(crate) const BYTES: usize = 256;
 
 /// What each byte of a small type becomes as another dtype.
@@ -17,8 +17,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The table of a cast to a float, to `bool`, or to an integer that has
-    /// all values; `None` if it is not one from a small type.
+    /// The table of a cast from a small type to a float, to `bool`, or to an integer that has all
+    /// values; `None` for a cast from another type.
     pub(crate) fn new(from: DType, to: DType) -> Option<Self> {
         let format = from.small()?;
         let mut values = Vec::with_capacity(BYTES * to.size());

@@ -1,4 +1,4 @@
-//! From rows to a batch: one gather a column, into one buffer, converting as it copies.
+//! The batcher: gathers rows of the files straight into the memory of a batch.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -21,13 +21,13 @@ use crate::upload::{DeviceLut, Upload};
 
 /// Gathers rows into a [`Batch`]: each named column becomes one tensor.
 ///
-/// Elements keep the dtype of their column unless a conversion was asked for, either of the dataset
-/// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or of the batcher
-/// ([`device_dtypes`](Self::device_dtypes)). Columns of floats must be of the dtype in which the
-/// device computes, unless [`keep_dtypes`](Self::keep_dtypes) says that they are meant as they are:
-/// `float64`, which NumPy makes of everything, is not. Ranks, dtypes and kinds are checked when a
-/// [`Loader`](crate::Loader) of an [`NpyDataset`](crate::NpyDataset) is built; of rows that come
-/// from another dataset, such as one of Burn's transforms, in each batch.
+/// Elements keep the dtype of their column unless the dataset
+/// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or the batcher
+/// ([`device_dtypes`](Self::device_dtypes)) converts them. Float columns must have the float dtype
+/// of the device, unless [`keep_dtypes`](Self::keep_dtypes) is called: `float64`, NumPy's default,
+/// is seldom meant. Ranks, dtypes and kinds are checked when a [`Loader`](crate::Loader) of an
+/// [`NpyDataset`](crate::NpyDataset) is built. Rows of another dataset, such as one of Burn's
+/// transforms, are checked in each batch.
 ///
 /// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
 ///
@@ -75,7 +75,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
     }
 }
 
-// The functions have the bound, not the `impl`: then the compiler says why a type is no batch.
+// The functions have the bound, not the `impl`, so that the compiler says why a type is no batch.
 impl<B> NpyBatcher<B> {
     /// The named columns become the tensors of the batch, in this order, each of the shape
     /// `[rows, ...row_shape]`.
@@ -124,20 +124,19 @@ impl<B> NpyBatcher<B> {
     /// Casts float and integer columns to the default dtypes of the device, as Burn's
     /// `Tensor::from_data` does: labels of bytes become what its loss functions and metrics expect.
     ///
-    /// Where the integers of the device are narrower than those of the column, as `i32` is for the
-    /// `i64` of NumPy, a number that does not fit is an error of its row,
-    /// [`ErrorKind::Value`](crate::ErrorKind::Value). Convert the column with
+    /// Where the integers of the device are narrower than those of the column, as `i32` is for
+    /// NumPy's `i64`, a number that does not fit is an error of its row,
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value). To avoid that, convert the column with
     /// [`saturating_cast`](crate::Convert::saturating_cast) or
-    /// [`wrapping_cast`](crate::Convert::wrapping_cast) to say what else should become of it, or
-    /// keep all columns as they are with [`keep_dtypes`](Self::keep_dtypes). Of the two the last
-    /// one called holds.
+    /// [`wrapping_cast`](crate::Convert::wrapping_cast), or keep all dtypes with
+    /// [`keep_dtypes`](Self::keep_dtypes). The last of the two methods that is called counts.
     pub fn device_dtypes(self) -> Self {
         self.change(|gather| gather.dtypes = Dtypes::Device)
     }
 
-    /// Keeps the dtypes of all columns, also of floats that are not the device's default: the
-    /// tensors of a `float64` column are `f64`. A model whose parameters are `f32` panics over
-    /// them, so a [`Loader`](crate::Loader) is not built unless this is called.
+    /// Keeps the dtypes of all columns, even those of floats that are not the device's default: the
+    /// tensors of a `float64` column are `f64`. A model whose parameters are `f32` panics on them,
+    /// so a [`Loader`](crate::Loader) is only built for them if this is called.
     pub fn keep_dtypes(self) -> Self {
         self.change(|gather| gather.dtypes = Dtypes::Kept)
     }
@@ -145,14 +144,13 @@ impl<B> NpyBatcher<B> {
     /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by
     /// default.
     ///
-    /// A column that is stored in 8 bits and becomes something wider, such as images that become
-    /// `f32`, is then gathered as it is, which takes a quarter of the memory and of the bus. The
-    /// batches are the same, bit for bit: the device does no arithmetic, it looks the results up in
-    /// a table that the host has made. In exchange it needs memory for up to three such tensors
-    /// while it makes one.
+    /// A column of 8-bit elements that become wider, such as images that become `f32`, is then
+    /// uploaded as it is stored, which takes a quarter of the memory and of the bus. The batches
+    /// are the same, bit for bit: the device looks the results up in a table that the host makes.
+    /// It needs memory for up to three such tensors while it makes one.
     ///
-    /// Backends on the CPU, rows of less than 64 bytes, and batches of rows of several datasets are
-    /// not touched by this. For a GPU that is software, and so has no bus, `false` is faster.
+    /// It has no effect for backends on the CPU, rows of less than 64 bytes, and batches with rows
+    /// of several datasets. `false` is faster for a GPU in software, which has no bus.
     ///
     /// # Example
     ///
@@ -166,9 +164,8 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.convert_on_device = narrow)
     }
 
-    /// A batch of rows, which may come from several datasets: their columns must have the names,
-    /// and become the same dtypes and shapes, but each dataset may convert them in a way of its
-    /// own.
+    /// A batch of rows, which may come from several datasets. Each dataset must have the columns,
+    /// and may convert them in its own way, but to the same dtypes and shapes.
     ///
     /// # Errors
     ///
@@ -194,7 +191,7 @@ impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
     }
 }
 
-/// The last step, for a type that only [`NpyBatcher::new`] knows to be a batch.
+/// Makes the batch, of a type that only [`NpyBatcher::new`] knows to be one.
 pub(crate) trait Assemble<B>: Send + Sync {
     fn assemble(&self, uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> B;
 }
@@ -230,7 +227,7 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
-    /// Looks the columns up and checks that they fit, and sees how they are uploaded.
+    /// Looks the columns up, checks that they fit the tensors, and finds how they are uploaded.
     pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Layouts> {
         let mixed = self.bind_converted(columns, device)?;
         let mut single = mixed.clone();
@@ -262,7 +259,7 @@ impl Gather {
                 ),
             ));
         }
-        let mut bound: Vec<BatchColumn> = Vec::new();
+        let mut found: Vec<BatchColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
             let column = columns.get(name)?;
             let column = self.fit(name, column, spec, device).map_err(|error| {
@@ -272,11 +269,11 @@ impl Gather {
                     None => error,
                 }
             })?;
-            let new_file = !bound
+            let new_file = !found
                 .iter()
                 .any(|b| internal::share_file(&b.column, &column));
             let cast_to = self.dtypes == Dtypes::Device;
-            bound.push(BatchColumn {
+            found.push(BatchColumn {
                 cast_to: cast_to.then_some(column.dtype()),
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
@@ -285,7 +282,7 @@ impl Gather {
                 new_file,
             });
         }
-        Ok(bound)
+        Ok(found)
     }
 
     fn fit(
@@ -298,9 +295,10 @@ impl Gather {
         let rank = column.row_shape().len() + 1;
         if rank != spec.rank {
             let one_number = spec.rank == 1 && column.row_shape().iter().all(|len| *len == 1);
-            let reshaped = match one_number {
-                true => format!("dataset.reshape({name:?}, &[]) makes a row one number"),
-                false => format!("dataset.reshape({name:?}, &[..]) gives rows another shape"),
+            let reshaped = if one_number {
+                format!("dataset.reshape({name:?}, &[]) makes a row one number")
+            } else {
+                format!("dataset.reshape({name:?}, &[..]) gives rows another shape")
             };
             return Err(Error::new(
                 ErrorKind::Shape,
@@ -327,7 +325,8 @@ impl Gather {
         Ok(column)
     }
 
-    /// Gathers rows of any datasets that have the columns, and advises the system for a pass.
+    /// Gathers rows of any datasets that have the columns. With `advice`, tells the system in what
+    /// order, once for each pass.
     pub(crate) fn rows(
         self: &Arc<Self>,
         rows: &[Row],
@@ -343,7 +342,7 @@ impl Gather {
             let make = || self.bind(columns, device);
             let layouts = columns.layouts.get(self, &name, make)?;
             if let Some(advice) = advice {
-                // It goes to the files, which are the same for both.
+                // Both layouts have the same files.
                 layouts.mixed.advise_once(advice);
             }
             Ok(layouts)
@@ -372,7 +371,7 @@ pub(crate) fn same_dataset(a: &Row, b: &Row) -> bool {
     Arc::ptr_eq(&a.columns, &b.columns)
 }
 
-/// The batcher, if a batcher of any type is one of ours.
+/// The batcher as an [`NpyBatcher`], if it is one.
 pub(crate) fn as_npy<O: 'static>(batcher: &dyn Any) -> Option<NpyBatcher<O>> {
     batcher.downcast_ref().cloned()
 }

@@ -1,14 +1,14 @@
-//! Batch memory that comes back when the tensor is dropped.
+//! Batch memory that is used again when its tensor is dropped.
 //!
-//! Fresh pages cost more than the copy into them, so a buffer whose tensor is gone is used
-//! again. In the steady state nothing is allocated but the few words that share a buffer.
+//! Fresh pages cost more than the copy into them. In the steady state only the few words that share
+//! a buffer are allocated.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 use burn_npy_core::{Buffer, Result};
 
-/// No more memory is kept once so many bytes of it lie unused.
+/// No more buffers are kept once this many bytes are unused.
 const MAX_IDLE_BYTES: usize = 256 << 20;
 
 /// Buffers that wait for their next batch.
@@ -19,23 +19,23 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
-    /// Each with the thread that filled it last. The last one back is at the end.
+    /// Each with the thread that filled it last, in the order in which they came back.
     buffers: Vec<(ThreadId, Buffer)>,
     bytes: usize,
 }
 
 impl Pool {
-    /// A buffer of `len` bytes, which hold anything.
+    /// A buffer of `len` bytes of any value.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Result<PooledBuffer> {
         let taker = thread::current().id();
         let idle = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            // A much larger one would be wasted on a short last batch's label.
+            // A much larger buffer would be wasted on a small column.
             let fits = |buffer: &Buffer| {
                 (len..=len.saturating_mul(2).saturating_add(4096)).contains(&buffer.capacity())
             };
-            // The last one back is the one that is still in the cache, in that of this core if this
-            // thread has filled it.
+            // The buffer that came back last is still in a cache: in that of this core if this
+            // thread filled it.
             let own = |(owner, buffer): &(_, Buffer)| *owner == taker && fits(buffer);
             let found = idle.buffers.iter().rposition(own);
             let found = found.or_else(|| idle.buffers.iter().position(|(_, b)| fits(b)));
@@ -60,8 +60,8 @@ impl Pool {
 
     fn give_back(&self, owner: ThreadId, buffer: Buffer) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // One buffer may be larger than that: to clear a new one for each batch takes longer than
-        // to fill it.
+        // The last buffer may go beyond the limit: to clear a new one for each batch takes longer
+        // than to fill it.
         if idle.bytes < MAX_IDLE_BYTES {
             idle.bytes += buffer.capacity();
             idle.buffers.push((owner, buffer));
@@ -71,7 +71,7 @@ impl Pool {
 
 /// A buffer that goes back to its pool when it is dropped.
 pub(crate) struct PooledBuffer {
-    /// There until the drop.
+    /// `None` only during the drop.
     buffer: Option<(ThreadId, Buffer)>,
     pool: Arc<Pool>,
 }
@@ -83,8 +83,7 @@ impl PooledBuffer {
             .map_or(&mut [], |(_, buffer)| buffer.as_mut_slice())
     }
 
-    /// The bytes of one tensor or several; the buffer goes back when the last tensor that shares
-    /// them is gone.
+    /// The bytes for one tensor or several. The buffer goes back when the last of them is dropped.
     pub(crate) fn into_shared(self) -> bytes::Bytes {
         bytes::Bytes::from_owner(self)
     }

@@ -1,13 +1,12 @@
-//! The way of a column's bytes to the device.
+//! The upload of a column to the device.
 //!
-//! A device with memory of its own gets rows of bytes as they are stored, a quarter of what they
-//! would be as `f32`, and converts them there. Its arithmetic need not round as ours does, so it
-//! does none: the conversion is run over the 256 values of a byte, on the host, and the device
-//! looks the results up. Where it has no 8-bit type, as with WGSL, four bytes go up as one 32-bit
-//! integer.
+//! A device with memory of its own gets rows of bytes as they are stored, a quarter of their size
+//! as `f32`, and converts them. Its arithmetic may round in another way, so it does none: the host
+//! converts the 256 values of a byte, and the device looks the results up. Where the device has no
+//! 8-bit type, as with WGSL, four bytes are uploaded as one 32-bit integer.
 //!
-//! `Device::staging` is left out: wgpu has none, and answers so only after a wait for its thread;
-//! for CUDA it is one more copy, in the thread that uploads.
+//! `Device::staging` is not used: wgpu has none, and answers that only after a wait for its thread;
+//! for CUDA it is one more copy in the thread that uploads.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +19,7 @@ use burn_npy_core::{Column, Result};
 
 use crate::dtype::tensor_dtype;
 
-/// The smallest stored row that is worth it: labels are so few that an upload costs what it costs.
+/// The smallest stored row, in bytes, that the device converts. For labels it gains nothing.
 const MIN_ROW_BYTES: usize = 64;
 /// How many bytes are packed into one integer.
 const PACKED: usize = 4;
@@ -31,8 +30,7 @@ const BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Upload {
     data: TensorData,
-    /// What becomes of the data on the device, and in which shape; nothing if it is the tensor
-    /// already.
+    /// The conversion on the device and the shape of its result; `None` if the data is the tensor.
     lut: Option<(Arc<DeviceLut>, Shape)>,
 }
 
@@ -69,19 +67,19 @@ impl From<TensorData> for Upload {
     }
 }
 
-/// How the bytes of a column become wider on one device.
+/// The conversion of a column of bytes as a look-up table, for one device.
 #[derive(Debug)]
 pub(crate) struct DeviceLut {
     table: ByteTable,
     dtype: TensorDType,
-    /// Whether four bytes go up as one integer.
+    /// Whether four bytes are uploaded as one integer.
     packed: bool,
-    /// An [`LutCache`], from the first batch on.
+    /// An [`LutCache`], made for the first batch.
     on_device: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl DeviceLut {
-    /// How the rows of a column are best uploaded, if that is otherwise than converted.
+    /// The table of a column, if the device should convert it.
     pub(crate) fn of(column: &Column, device: &Device) -> Result<Option<Self>> {
         let stored = column.clone().unconverted().row_bytes();
         if stored < MIN_ROW_BYTES || stored >= column.row_bytes() || !has_own_memory(device) {
@@ -101,26 +99,28 @@ impl DeviceLut {
         }))
     }
 
-    /// The size of the memory for some bytes.
+    /// The size of the memory that is uploaded for `bytes` bytes.
     pub(crate) fn buffer_len(&self, bytes: usize) -> usize {
-        match self.packed {
-            true => bytes.next_multiple_of(PACKED),
-            false => bytes,
+        if self.packed {
+            bytes.next_multiple_of(PACKED)
+        } else {
+            bytes
         }
     }
 
-    /// Whether some bytes can be uploaded from where they lie.
+    /// Whether bytes can be uploaded from where they lie.
     pub(crate) fn takes(&self, bytes: &[u8]) -> bool {
         let is_aligned = bytes.as_ptr().align_offset(PACKED) == 0;
         !self.packed || is_aligned && bytes.len().is_multiple_of(PACKED)
     }
 
-    /// The upload of rows of bytes, which become a tensor of this shape.
+    /// The upload of rows of bytes that become a tensor of this shape.
     pub(crate) fn upload(self: &Arc<Self>, bytes: Bytes, shape: Shape) -> Upload {
         let len = bytes.len();
-        let (len, dtype) = match self.packed {
-            true => (len / PACKED, TensorDType::I32),
-            false => (len, TensorDType::U8),
+        let (len, dtype) = if self.packed {
+            (len / PACKED, TensorDType::I32)
+        } else {
+            (len, TensorDType::U8)
         };
         Upload {
             data: TensorData::from_bytes(bytes, [len], dtype),
@@ -136,11 +136,11 @@ impl DeviceLut {
     }
 }
 
-/// What lies on the device as long as the batcher is bound to it.
+/// The table as tensors on the device.
 struct LutCache<K: Basic + TensorKind> {
     /// The results for each byte, channel by channel.
     values: Tensor<2, K>,
-    /// By how much a packed integer is shifted for each of its bytes.
+    /// The shift of a packed integer for each of its bytes.
     shifts: Option<Tensor<2, Int>>,
     /// How many neighbours belong to the same channel.
     inner: usize,
@@ -178,9 +178,10 @@ impl<K: Basic + TensorKind> LutCache<K> {
                 let words = uploaded.reshape([words, 1]);
                 let bytes = words.bitwise_right_shift(shifts.clone());
                 let bytes = bytes.bitwise_and_scalar(0xff).flatten(0, 1);
-                match bytes.dims() == [count] {
-                    true => bytes,
-                    false => bytes.narrow(0, 0, count),
+                if bytes.dims() == [count] {
+                    bytes
+                } else {
+                    bytes.narrow(0, 0, count)
                 }
             }
             None => uploaded.cast(IntDType::I32),
@@ -191,7 +192,7 @@ impl<K: Basic + TensorKind> LutCache<K> {
             channels => {
                 let runs = count / (channels * self.inner);
                 let bytes = bytes.reshape([runs, channels, self.inner]);
-                // Nothing is copied: the table is seen once for each run.
+                // `expand` copies nothing.
                 let values = values.unsqueeze::<3>().expand([runs, channels, BYTES]);
                 values.gather(2, bytes).reshape(shape)
             }
@@ -199,10 +200,10 @@ impl<K: Basic + TensorKind> LutCache<K> {
     }
 }
 
-/// Whether what is uploaded to a device goes over a bus: all of CubeCL's, but for its CPU. The
-/// backends on the CPU take the host's memory as it is, and of others too little is known.
+/// Whether uploads to a device go over a bus: true for CubeCL's devices except its CPU. Backends on
+/// the CPU use the host's memory, and too little is known of others.
 ///
-/// The name is what tells whichever backends are compiled in.
+/// It goes by the name, which works whichever backends are compiled in.
 pub(crate) fn has_own_memory(device: &Device) -> bool {
     let name = Dispatch::name(device.as_dispatch());
     name.contains("cubecl<") && !name.contains("cubecl<cpu")
@@ -229,7 +230,7 @@ mod tests {
             .unwrap()
     }
 
-    /// The rows by way of a device of any kind, and as they are gathered.
+    /// The rows converted by a device, and as they are gathered.
     fn both_ways<K: Basic + TensorKind + 'static>(column: &Column, packed: bool) -> [Vec<u8>; 2] {
         let pool = Arc::new(Pool::default());
         let lut = Arc::new(DeviceLut::new(column, packed).unwrap().unwrap());

@@ -16,8 +16,8 @@ use rustix::fs::{Advice, fadvise};
 
 /// Rows of a batch.
 pub(crate) const BATCH: usize = 64;
-/// How many batches behind the one that is read every way asks for: as many as we find best, so
-/// that nobody has a deeper queue than another.
+/// How many batches ahead every way asks for: what is best for ours, so that no way has a deeper
+/// queue than another.
 pub(crate) fn ahead(row_bytes: usize) -> usize {
     ((16 << 20) / row_bytes).min(512).div_ceil(BATCH)
 }

@@ -49,8 +49,8 @@ impl Uring {
                 .build()
                 .user_data(slot as u64);
             // SAFETY: the buffer is not touched, moved or freed before its read has completed:
-            // `read` waits for all reads of a slot before it looks at it, and `drop` for all there
-            // are. The ring has room for all slots.
+            // `read` waits for all reads of a slot before it uses it, and `drop` for all reads. The
+            // ring has room for all slots.
             unsafe { self.ring.submission().push(&read) }.expect("room in the ring");
             self.left[slot] += 1;
         }

@@ -1,8 +1,8 @@
 //! One gather over the columns of a batch.
 //!
 //! A shuffled gather waits for memory more than for anything else. So the rows of the batch are
-//! prefetched in all columns at once, and so are the first rows of the next batch, for which nothing
-//! could be prefetched otherwise.
+//! prefetched in all columns at once, and so are the first rows of the next batch, for which
+//! nothing could be prefetched otherwise.
 
 use super::Column;
 use crate::Error;
@@ -16,8 +16,8 @@ const SHORT_ROW: usize = 512;
 /// prefetched for the others is still in a near cache then.
 const ROWS_PER_TURN: usize = 1024;
 
-/// Copies the same rows of several columns, each as [`Column::gather`] does, into the memory that is
-/// given with it.
+/// Copies the same rows of several columns, each as [`Column::gather`] does, into the memory that
+/// is given with it.
 ///
 /// `next_rows` are the first rows of the batch that will be gathered next; some 30 are enough. They
 /// are prefetched and change no result. Rows that do not exist are ignored among them.

@@ -1,4 +1,4 @@
-//! What a conversion makes of bytes, as a table: a device that has no arithmetic of ours looks it up.
+//! The conversion of bytes as a table, for a device whose arithmetic may round in another way.
 
 use ndarray::Array2;
 
@@ -8,26 +8,28 @@ use crate::{Array, Buffer, Result};
 
 /// How many values a byte has.
 const VALUES: usize = 256;
-/// How many channels a table may have; beyond, it would be as large as a batch.
+/// How many channels a table may have. With more it would be as large as a batch.
 const MAX_CHANNELS: usize = 256;
 
 /// The results of a conversion for all 256 values of a byte, and for each channel.
 ///
-/// Element `i` of a row that stands there as the byte `b` becomes value
-/// `(i / inner % channels) * 256 + b` of the table, bit for bit what [`Column::gather`] would make of it.
+/// The byte `b`, as element `i` of a stored row, becomes value `(i / inner % channels) * 256 + b`
+/// of the table, bit for bit as [`Column::gather`] would convert it.
 #[derive(Debug)]
 pub struct ByteTable {
-    /// The values, of the dtype of the column: those of the first channel, then those of the next.
+    /// The values in the dtype of the column, channel by channel.
     pub values: Buffer,
     /// How many channels there are; 1 if all elements are converted alike.
     pub channels: usize,
-    /// How many neighbours in a row belong to the same channel; 1 if all elements are converted alike.
+    /// How many neighbours in a row belong to the same channel; 1 if all elements are converted
+    /// alike.
     pub inner: usize,
 }
 
 impl Column {
-    /// The conversion of the column as a table, for rows that are stored in bytes and become something else: with
-    /// [`unconverted`](Self::unconverted) rows and the table, the conversion can be done later, and elsewhere.
+    /// The conversion of the column as a table, for rows that are stored in bytes. With
+    /// [`unconverted`](Self::unconverted) rows and the table, the conversion can be done later and
+    /// elsewhere.
     ///
     /// `None` if the rows are stored in wider numbers, are not converted, are normalized along
     /// several axes or for more than 256 channels, or become integers that do not have all values.
@@ -59,7 +61,7 @@ impl Column {
         if channels > MAX_CHANNELS {
             return Ok(None);
         }
-        // One row, which has all values for one channel after the other.
+        // One row, which has all values of a byte, channel by channel.
         let all = Array2::from_shape_fn((1, channels * VALUES), |(_, i)| i as u8);
         let mut table = Self::new(Array::from(all))?;
         table.numbers.dtype = self.numbers.dtype;
@@ -163,7 +165,7 @@ mod tests {
         assert!(column(&few).is_some());
         let twice = few.normalize(&[0.0; 300], &[1.0; 300]);
         assert!(column(&twice).is_none());
-        // A value that does not fit is an error of its row, which a table cannot say.
+        // A value that does not fit is an error of its row, which a table cannot give.
         assert!(column(&Convert::to(DType::I8)).is_none());
         assert!(column(&Convert::to(DType::I16)).is_some());
         let wide = Column::new(vec![1_u16].into()).unwrap();

@@ -1,4 +1,4 @@
-//! How rows leave a column: from memory in one pass, else by way of a block that was read.
+//! The gather of a column: from memory in one pass, or else by way of blocks that are loaded.
 
 use super::Column;
 use super::batch::gather_columns;
@@ -9,13 +9,13 @@ use crate::non_temporal;
 use crate::storage::Storage;
 use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
 
-/// How many bytes of rows are worked on at a time, so that they are still in the cache for the
-/// next step.
+/// How many bytes of rows are worked on at a time, so that they stay in the cache for the next
+/// step.
 const BLOCK_BYTES: usize = 32 << 10;
-/// The same for rows that are read from a file by position.
+/// As [`BLOCK_BYTES`], for rows that are read from a file by position.
 const READ_BYTES: usize = 1 << 20;
-/// How many rows that lie scattered are gathered at a time: so many that those of one piece share
-/// pages of memory, and so few that their places in the block are still in the cache for the next.
+/// How many scattered rows are gathered at a time: enough for rows to share pages of memory in each
+/// piece, and few enough for their places in the block to stay in the cache for the next piece.
 const SCATTERED_ROWS: usize = 512;
 impl Column {
     /// Copies rows, converted, one after the other into `out`, in the byte order of the machine.
@@ -30,8 +30,8 @@ impl Column {
     ///
     /// # Panics
     ///
-    /// Panics if `out` is not `rows.len()` times [`row_bytes`](Self::row_bytes) long, or not aligned
-    /// for the dtype; a [`Buffer`] always is.
+    /// Panics if `out` is not `rows.len()` times [`row_bytes`](Self::row_bytes) long, or not
+    /// aligned for the dtype; a [`Buffer`] always is.
     pub fn gather(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
         gather_columns(&mut [(self, out)], rows, &[]).map_err(|(_, error)| error)
     }
@@ -67,13 +67,13 @@ impl Column {
         self.numbers.byte_order == ByteOrder::NATIVE || self.numbers.dtype.size() == 1
     }
 
-    /// Whether the elements of a row lie apart, as those of an array in Fortran order do. Such rows
-    /// cost a cache line, or a read, for each element.
+    /// Whether the elements of a row lie apart, as in an array in Fortran layout. Such rows cost a
+    /// cache line, or a read, for each element.
     pub fn is_scattered(&self) -> bool {
         self.row_len() > 1 && self.contiguous_rows().is_none()
     }
 
-    /// Whether a row is a window over rows of the array, and not a row of it or all of it.
+    /// Whether a row is a window over rows of the array, rather than a row or the whole array.
     fn is_windows(&self) -> bool {
         self.axes.len() >= self.array.axes().len() && self.row_stride > 0
     }
@@ -89,7 +89,7 @@ impl Column {
         self.rows_of_pieces().filter(|_| self.is_native())
     }
 
-    /// The rows, if each is one piece of memory, in whatever byte order.
+    /// The rows, if each is one piece of memory, in any byte order.
     pub(super) fn rows_of_pieces(&self) -> Option<Rows<'_>> {
         let source = self.contiguous_rows()?;
         let bytes = self.bytes_in_memory()?;
@@ -164,25 +164,23 @@ impl Column {
         })
     }
 
-    /// How many rows are loaded at a time, of so many bytes.
+    /// How many rows of `row_bytes` bytes are loaded at a time.
     fn rows_per_block(&self, row_bytes: usize) -> usize {
-        let (bytes, most) = if self.array.storage().bytes().is_none() {
+        let (bytes, max) = if self.array.storage().bytes().is_none() {
             (READ_BYTES, usize::MAX)
         } else if self.is_scattered() {
             (READ_BYTES, SCATTERED_ROWS)
         } else {
             (BLOCK_BYTES, usize::MAX)
         };
-        (bytes / row_bytes).clamp(1, most)
+        (bytes / row_bytes).clamp(1, max)
     }
 
     /// The error of a row whose value cannot be converted.
     fn misfit(&self, of: &[usize], (stage, misfit): (&Stage, Misfit)) -> Error {
         let (row, value, to) = (of[misfit.row], &misfit.value, stage.to);
-        let mut place = match self.is_windows() {
-            true => format!("window {row}"),
-            false => format!("row {row}"),
-        };
+        let what = if self.is_windows() { "window" } else { "row" };
+        let mut place = format!("{what} {row}");
         if self.array.file().is_some() {
             place += " of the file";
         }
@@ -195,17 +193,19 @@ impl Column {
                  with on_error"
             ),
             Why::Fraction => format!(
-                "{to} has no fractions; round() or trunc() before the cast says what becomes of them"
+                "{to} has no fractions; round() or trunc() before the cast says what becomes of \
+                 them"
             ),
             Why::OutOfRange => {
                 let (min, max) = to.int_range().unwrap_or((0, 0));
-                let ways = match stage.from.is_float() {
-                    true => "saturating_cast",
-                    false => "saturating_cast or wrapping_cast",
+                let ways = if stage.from.is_float() {
+                    "saturating_cast"
+                } else {
+                    "saturating_cast or wrapping_cast"
                 };
                 format!(
-                    "{to} goes from {min} to {max}; cast to a dtype that has it, or say with {ways} \
-                     what becomes of it"
+                    "{to} goes from {min} to {max}; cast to a dtype that has it, or say with \
+                     {ways} what becomes of it"
                 )
             }
         };
@@ -237,8 +237,8 @@ impl Column {
         Ok(())
     }
 
-    /// All stages over some rows; what lies between two stages is in the scratch memory. The error
-    /// is an element, and the stage that cannot convert it.
+    /// Runs all stages over some rows, with scratch memory between two stages. The error is an
+    /// element and the stage that cannot convert it.
     fn run_stages(
         &self,
         source: Rows<'_>,
@@ -257,9 +257,10 @@ impl Column {
         } = scratch;
         let count = schedule.rows.len();
         let len = |dtype: DType| count * self.row_len() * dtype.size();
-        let numbers: Vec<_> = match before.is_empty() {
-            true => Vec::new(),
-            false => (0..count).collect(),
+        let numbers: Vec<_> = if before.is_empty() {
+            Vec::new()
+        } else {
+            (0..count).collect()
         };
         let (mut rows, mut schedule) = (source, schedule);
         let mut made;
@@ -272,7 +273,7 @@ impl Column {
         run_stage(last, rows, schedule, out, clamped)
     }
 
-    /// How many of the last axes of a row follow each other without gaps, and the bytes of such a piece.
+    /// How many of the last axes of a row have no gaps, and the size of such a piece in bytes.
     fn piece(&self) -> (usize, usize) {
         let mut bytes = self.numbers.dtype.size();
         let mut count = 0;
@@ -307,9 +308,7 @@ impl Column {
         }
     }
 
-    /// Rows that lie scattered, of a Fortran array or a field inside of structures: piece by piece.
-    /// That is one cache line, or one read, a piece and row; the array is never transposed as a
-    /// whole.
+    /// Loads scattered rows piece by piece, at a cache line or a read for each piece of a row.
     fn load_pieces(
         &self,
         storage: &Storage,
@@ -339,7 +338,7 @@ impl Column {
         Ok(())
     }
 
-    /// Where the pieces of row 0 begin, in C order; the last `dense` axes are within a piece.
+    /// Where the pieces of row 0 begin, in C order. The last `dense` axes are within a piece.
     fn piece_starts(&self, dense: usize) -> Vec<usize> {
         let mut starts = vec![self.first];
         for &(len, stride) in &self.axes[..self.axes.len() - dense] {
@@ -350,12 +349,12 @@ impl Column {
     }
 }
 
-/// Memory for what lies between two stages.
+/// Memory for rows between two stages.
 #[derive(Default)]
 struct Scratch {
     current: Vec<u64>,
     next: Vec<u64>,
-    /// What a stage clamps before it casts.
+    /// Rows that a stage clamps before it casts them.
     clamped: Vec<u64>,
 }
 

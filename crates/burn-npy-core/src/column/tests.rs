@@ -1,4 +1,5 @@
-//! What a column sees of a file, and that its gather is the same whatever way it takes; against a naive twin in `twin`.
+//! The rows that a column makes of an array, and that every way to gather them gives the same;
+//! against a naive reference in `reference`.
 
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -7,7 +8,7 @@ use crate::gather::tests::at_each_level;
 use crate::non_temporal::tests::with_forced;
 use crate::{Access, Buffer, OpenOptions, write_npy};
 
-mod twin;
+mod reference;
 
 /// The same at each level of instructions.
 fn gather<T: bytemuck::Pod>(column: &Column, rows: &[usize]) -> Vec<T> {
@@ -260,7 +261,8 @@ fn large_batches_are_those_of_small_ones() {
     }
 }
 
-/// Rows of every short length, whose vectors overlap, and every divisor, with which a quotient may be computed in another way.
+/// With rows of every short length, whose vectors overlap, and divisors for which a quotient may be
+/// computed in another way.
 #[test]
 fn bytes_are_divided_as_by_a_division() {
     for len in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 784] {
@@ -292,7 +294,8 @@ fn bytes_are_divided_as_by_a_division() {
     }
 }
 
-/// Short rows go through loops of their own, by the number of cache lines and of bytes; so do the last of many.
+/// Short rows have loops of their own, by the number of cache lines and of bytes; so have the last
+/// of many rows.
 #[test]
 fn short_rows_of_every_length() {
     let rows = 150;
@@ -555,7 +558,7 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
     assert!(message(vec![200.0, 100.0], through).starts_with("row 0 has 200, but int8 goes from"));
 }
 
-/// Whatever way the rows take, and in however many blocks.
+/// However the rows are gathered, and in however many blocks.
 #[test]
 fn the_row_and_the_element_that_do_not_fit_are_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -609,14 +612,15 @@ fn the_row_and_the_element_that_do_not_fit_are_named() {
 #[test]
 fn every_half_becomes_its_float_in_rows_of_any_length() {
     let all: Vec<half::f16> = (0..=u16::MAX).map(half::f16::from_bits).collect();
-    let float = |x: half::f16| match x.is_nan() {
-        // As it is, but quiet.
-        true => {
+    let float = |x: half::f16| {
+        if x.is_nan() {
+            // It stays what it is, but quiet.
             (u32::from(x.to_bits()) << 16 & 1 << 31)
                 | 0x7fc0_0000
                 | u32::from(x.to_bits() & 0x3ff) << 13
+        } else {
+            (x.to_f64_const() as f32).to_bits()
         }
-        false => (x.to_f64_const() as f32).to_bits(),
     };
     for len in [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 64, 1000] {
         let rows = all.len() / len;
@@ -629,7 +633,7 @@ fn every_half_becomes_its_float_in_rows_of_any_length() {
     }
 }
 
-/// As NumPy's `astype` wraps them, whatever way the bytes take.
+/// As with NumPy's `astype`, whichever loop converts them.
 #[test]
 fn small_integers_wrap_as_wide_ones_do() {
     let dir = tempfile::tempdir().unwrap();

@@ -24,29 +24,6 @@ pub(super) trait Float:
     fn trunc(self) -> Self;
 }
 
-/// A float that a cast is fused with.
-pub(super) trait Fused: Float + std::ops::Neg<Output = Self> {
-    const ONE: Self;
-
-    /// `self * a + b`, rounded once.
-    fn mul_add(self, a: Self, b: Self) -> Self;
-}
-
-macro_rules! fused {
-    ($($float:ty),*) => {$(
-        impl Fused for $float {
-            const ONE: Self = 1.0;
-
-            #[inline(always)]
-            fn mul_add(self, a: Self, b: Self) -> Self {
-                <$float>::mul_add(self, a, b)
-            }
-        }
-    )*};
-}
-
-fused!(f32, f64);
-
 macro_rules! floats {
     ($($float:ty, $from_f64:expr, $wide:ty;)*) => {$(
         impl Float for $float {

@@ -14,7 +14,7 @@ pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
         2 => copy_sized::<2>(rows, schedule, out),
         4 => copy_sized::<4>(rows, schedule, out),
         8 => copy_sized::<8>(rows, schedule, out),
-        9..=MOST_IN_PIECES if run_len(rows, of) == 1 => {
+        9..=MAX_IN_PIECES if run_len(rows, of) == 1 => {
             let len = rows.row_bytes;
             let done = for_short_rows!(rows, schedule, out, len, |row, out| copy_row(row, out));
             for_other_rows(rows, schedule, done, out, len, copy_row);
@@ -31,9 +31,10 @@ pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
                 let start = rows.first + of[at] * rows.stride;
                 let from = &rows.bytes[start..][..head.len()];
-                match schedule.non_temporal {
-                    true => non_temporal::copy(from, head),
-                    false => head.copy_from_slice(from),
+                if schedule.non_temporal {
+                    non_temporal::copy(from, head);
+                } else {
+                    head.copy_from_slice(from);
                 }
                 out = rest;
                 at += run;
@@ -65,9 +66,9 @@ fn copy_sized<const N: usize>(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut 
     });
 }
 
-/// The longest row that is copied in pieces of fixed lengths, of which the last overlaps the one before it: less than the
-/// call of a function that finds out the length.
-const MOST_IN_PIECES: usize = 128;
+/// The longest row that is copied in two pieces of a fixed length, which may overlap. That is
+/// faster than to call a function that branches on the length.
+const MAX_IN_PIECES: usize = 128;
 
 #[inline(always)]
 fn copy_row(row: &[u8], out: &mut [u8]) {
@@ -86,7 +87,7 @@ fn copy_row(row: &[u8], out: &mut [u8]) {
         8..16 => pieces::<8>(row, out),
         16..32 => pieces::<16>(row, out),
         32..64 => pieces::<32>(row, out),
-        64..=MOST_IN_PIECES => pieces::<64>(row, out),
+        64..=MAX_IN_PIECES => pieces::<64>(row, out),
         _ => out.copy_from_slice(row),
     }
 }

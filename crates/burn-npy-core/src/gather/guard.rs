@@ -1,4 +1,4 @@
-//! Values that a cast to an integer cannot keep: found, or brought into its range.
+//! Finds values that a cast to an integer cannot keep, or clamps them to its range.
 
 #![deny(unsafe_code)]
 
@@ -12,15 +12,15 @@ use crate::element::{Scalar, with_guarded};
 /// An element that a stage cannot convert.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Misfit {
-    /// Which of the rows has it, counted in the order in which they are converted.
+    /// The index of its row among those that are converted.
     pub(crate) row: usize,
-    /// Which element of the row it is.
+    /// Its index in the row.
     pub(crate) element: usize,
     pub(crate) value: String,
     pub(crate) why: Why,
 }
 
-/// What is wrong with an element.
+/// Why an integer does not have a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Why {
     NotANumber,
@@ -30,13 +30,13 @@ pub(crate) enum Why {
 
 /// A number that is compared with the range of an integer.
 pub(super) trait Guarded: Scalar {
-    /// What the ends of the range are compared in.
+    /// The type in which values are compared with the ends of the range.
     type Bound: Copy;
 
-    /// The least and the greatest value that the guard lets through.
+    /// The least and the greatest value that the guard accepts.
     fn bounds(to: DType, guard: Guard) -> (Self::Bound, Self::Bound);
 
-    /// Whether the value is a whole number within the bounds, which count as inside.
+    /// Whether the value is a whole number from the first to the second bound, both included.
     fn fits(self, bounds: (Self::Bound, Self::Bound)) -> bool;
 
     /// The nearest value within the bounds.
@@ -93,7 +93,7 @@ macro_rules! guarded_floats {
                 if guard == Guard::Whole {
                     return (<$wide>::NEG_INFINITY, <$wide>::INFINITY);
                 }
-                // The ends of the range below 0 are powers of two, so exact.
+                // A lower end is 0 or a power of two, so it is exact.
                 let end = max as $wide;
                 let max = if end as i128 > max { end.next_down() } else { end };
                 (min as $wide, max)
@@ -101,10 +101,10 @@ macro_rules! guarded_floats {
 
             #[inline(always)]
             fn fits(self, (min, max): ($wide, $wide)) -> bool {
-                /// From here on there are no fractions.
+                /// From here on, floats have no fractions.
                 const WHOLE: $wide = (1_u64 << (<$wide>::MANTISSA_DIGITS - 1)) as $wide;
                 let x: $wide = $widen(self);
-                // What is added takes the fraction away, if there is one.
+                // The sum has no fraction, so it differs if there was one.
                 let magnitude = x.abs();
                 let whole = ((magnitude + WHOLE) - WHOLE == magnitude) | (magnitude >= WHOLE);
                 whole & (x >= min) & (x <= max)
@@ -126,7 +126,7 @@ macro_rules! guarded_floats {
             }
 
             fn show(self) -> String {
-                // With an exponent where it would have many digits.
+                // `Debug` writes an exponent where there would be many digits.
                 let x: $wide = $widen(self);
                 format!("{x:?}")
             }
@@ -172,7 +172,7 @@ pub(super) fn all_fit<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> b
     elements.fold(true, |all, element| all & element.fits(bounds))
 }
 
-/// Brings integers, one after the other in memory, into the range of those of a stage.
+/// Clamps integers that lie one after the other to the range of the integers of a stage.
 pub(crate) fn clamp(stage: &Stage, elements: &mut [u8]) {
     with_guarded!(stage.from, Stored => {
         let bounds = Stored::bounds(stage.to, stage.guard);

@@ -18,21 +18,22 @@ pub(super) fn lookup(rows: Rows<'_>, schedule: Schedule<'_>, table: &Table, out:
     }
 }
 
-/// The same for values of the size of `T`.
+/// Looks up values of the size of `T`.
 fn lookup_sized<T: Pod>(rows: Rows<'_>, schedule: Schedule<'_>, table: &Table, out: &mut [u8]) {
-    // A copy that is aligned, and as long as the compiler knows a byte to reach.
+    // A copy that is aligned, and so long that no byte needs a check of its bounds.
     let mut values = [T::zeroed(); BYTES];
     bytemuck::cast_slice_mut(&mut values).copy_from_slice(&table.values);
-    let row = |row: &[u8], out: &mut [T]| {
+    let row = |row: &[u8], out: &mut [u8]| {
+        let out: &mut [T] = bytemuck::cast_slice_mut(out);
         for (out, byte) in out.iter_mut().zip(row) {
             *out = values[usize::from(*byte)];
         }
     };
-    let out = bytemuck::cast_slice_mut(out);
+    let sizes = [1, size_of::<T>()];
     if schedule.non_temporal {
-        stream_tiles(rows, schedule, out, rows.row_bytes, &row);
+        stream_tiles(rows, schedule, out, sizes, &row);
     } else {
-        other_rows(rows, schedule, 0, out, rows.row_bytes, &row);
+        other_rows(rows, schedule, 0, out, sizes, &row);
     }
 }
 

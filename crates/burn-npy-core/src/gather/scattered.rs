@@ -1,25 +1,25 @@
-//! Rows whose parts lie apart, as those of a table in Fortran order do.
+//! Rows whose parts lie apart, as in a table in Fortran layout.
 //!
-//! The columns of such a table are contiguous. So the rows are gathered column by column: the
-//! places of one column that are read lie close together, and the memory is asked for them ahead.
+//! The columns of such a table are contiguous. So the rows are gathered column by column: what is
+//! read of one column lies close together, and is prefetched.
 
 #![deny(unsafe_code)]
 
 use super::prefetch;
 
-/// How many rows ahead of the copy the memory is asked for.
+/// How many rows ahead of the copy memory is prefetched.
 const AHEAD: usize = 24;
 
-/// Where the pieces of rows are: piece `p` of row `i` begins at `start + i * stride`, where `start`
-/// is the place of the piece in row 0.
+/// Where the pieces of rows are: a piece of row `i` begins at `start + i * stride`, where `start`
+/// is its place in row 0.
 #[derive(Clone, Copy)]
 pub(crate) struct Pieces<'a> {
     pub(crate) bytes: &'a [u8],
-    /// How many bytes the rows are apart.
+    /// The distance between rows, in bytes.
     pub(crate) stride: usize,
-    /// How long a piece is, in bytes.
+    /// The length of a piece in bytes.
     pub(crate) len: usize,
-    /// Where the pieces of row 0 begin, in the order in which they stand in a gathered row.
+    /// Where the pieces of row 0 begin, in the order of a gathered row.
     pub(crate) starts: &'a [usize],
 }
 
@@ -43,27 +43,27 @@ fn copy_sized<const N: usize>(pieces: Pieces<'_>, of: &[usize], out: &mut [u8]) 
     });
 }
 
-/// Calls `copy` with the place of each piece, and with the place where it belongs.
+/// Calls `copy` with where each piece begins in memory and where it goes in the gathered rows.
 #[inline(always)]
 fn each_piece(pieces: Pieces<'_>, of: &[usize], mut copy: impl FnMut(usize, usize)) {
     let Pieces { stride, len, .. } = pieces;
     let row_bytes = pieces.starts.len() * len;
     let ahead = AHEAD.min(of.len());
     let near = of.len() - ahead;
-    let ask = |start: usize, row: usize| {
+    let prefetch_row = |start: usize, row: usize| {
         prefetch::<1>(pieces.bytes.as_ptr().wrapping_add(start + row * stride));
     };
     for (piece, &start) in pieces.starts.iter().enumerate() {
         let mut to = piece * len;
         for (&row, &later) in of[..near].iter().zip(&of[ahead..]) {
-            ask(start, later);
+            prefetch_row(start, later);
             copy(start + row * stride, to);
             to += row_bytes;
         }
-        // Behind the last rows come the first ones of the next piece.
+        // The first rows of the next piece come after the last rows.
         let next = pieces.starts.get(piece + 1).copied().unwrap_or(start);
         for (&row, &later) in of[near..].iter().zip(of) {
-            ask(next, later);
+            prefetch_row(next, later);
             copy(start + row * stride, to);
             to += row_bytes;
         }

@@ -161,7 +161,7 @@ where
     ///
     /// ```
     /// use burn::tensor::{Tensor, TensorData};
-    /// use burn_npy::burn_npy_core::rand_core::Rng;
+    /// use burn_npy::rand_core::Rng;
     /// use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

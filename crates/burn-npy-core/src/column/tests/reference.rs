@@ -1,4 +1,4 @@
-//! The gather against a naive twin that converts element by element.
+//! The gather against a naive reference that converts element by element.
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::array::swap_bytes;
 use crate::{Access, Array, Buffer, ByteOrder, Column, Convert, DType, ErrorKind, OpenOptions};
 
-/// An element of the naive twin, exact whatever its dtype is.
+/// An element of the naive reference, exact whatever its dtype is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Number {
     Whole(i128),
@@ -59,7 +59,7 @@ impl Steps {
         }
     }
 
-    /// The naive twin: an element through both steps, or none if the cast cannot keep it.
+    /// The naive reference: an element through both steps, or `None` if the cast cannot keep it.
     fn naive(self, value: Number, from: DType) -> Option<Number> {
         let value = match (self.mode, value) {
             (Mode::Round, Number::Float(value)) => Number::Float(value.round_ties_even()),
@@ -128,9 +128,12 @@ fn nearest(value: f64, infinity: u16, of_bits: impl Fn(u16) -> f64) -> f64 {
     }
     // What rounds to infinity is nearest to the value that would come after the last.
     let last = of_bits(infinity - 1);
-    let magnitude = |bits: u16| match bits == infinity {
-        true => last + (last - of_bits(infinity - 2)),
-        false => of_bits(bits),
+    let magnitude = |bits: u16| {
+        if bits == infinity {
+            last + (last - of_bits(infinity - 2))
+        } else {
+            of_bits(bits)
+        }
     };
     let (mut low, mut high) = (0, infinity);
     while low + 1 < high {
@@ -226,7 +229,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn gather_is_its_naive_twin(
+    fn gather_is_its_naive_reference(
         dtype in prop::sample::select(DType::ALL),
         shape in prop::collection::vec(1..9_usize, 1..4),
         fortran: bool,
@@ -260,7 +263,7 @@ proptest! {
             part = range.start * inner..range.end * inner;
             column = column.slice(range).unwrap();
         }
-        // Arithmetic on integers is refused, so the twin does not see it.
+        // Arithmetic on integers is refused, so the reference does not see it.
         let mut done = Vec::new();
         for (to, mode, factor) in steps {
             let from = column.dtype();
