@@ -158,7 +158,7 @@ fn a_state_of_something_else_is_refused() {
         (
             Sampler::sequential(),
             dataset(sorted()),
-            "the seed 1, but the loader's has no seed",
+            "the seed of the state is 1, but the seed of the loader's sampler is none",
         ),
         (
             Sampler::blocks(2, 3, 1).unwrap(),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod columns;
+pub(crate) mod fingerprint;
 mod named;
 mod npz;
 mod row_map;

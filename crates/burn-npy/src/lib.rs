@@ -74,6 +74,7 @@
 mod batcher;
 mod dataset;
 mod dtype;
+mod epoch_plan;
 mod layout;
 mod layouts;
 mod loader;

@@ -1,7 +1,7 @@
 //! How a loader is described: Burn's builder, and what Burn's does not have.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -10,15 +10,15 @@ use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Error, ErrorKind, Remainder, Result, Sampler, Shard};
 
 use super::Loader;
-use super::epoch::Batching;
 use super::error::OnError;
-use super::fingerprint::Fingerprint;
 use super::rows::BatchInfo;
 use super::source::{AnySource, MappedSource, NpySource, Source};
 use super::state::{Cursor, Identity, SharedCursor, State};
 use super::workers::{AUTOTUNE, PrefetchOptions, WorkerConfig};
 use crate::NpyDataset;
 use crate::batcher::as_npy;
+use crate::dataset::fingerprint::Fingerprint;
+use crate::epoch_plan::Batching;
 
 /// How many bytes of batches may be loaded ahead, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
@@ -91,16 +91,12 @@ struct Options {
     device: Option<Device>,
 }
 
-/// Makes the source of a loader from a dataset.
-type MakeSource<I, O> =
-    Box<dyn FnOnce(Given<I>, Device) -> Result<Arc<dyn Source<O>>> + Send + Sync>;
-
-/// The dataset that a loader is built from.
-struct Given<I> {
-    dataset: Arc<dyn Dataset<I>>,
-    /// The same, if it is ours.
-    npy: Option<NpyDataset>,
-}
+/// Makes the source of a loader from a dataset, which is given once more if it is ours.
+type MakeSource<I, O> = Box<
+    dyn FnOnce(Arc<dyn Dataset<I>>, Option<NpyDataset>, Device) -> Result<Arc<dyn Source<O>>>
+        + Send
+        + Sync,
+>;
 
 /// Where a loader starts.
 #[derive(Debug)]
@@ -119,14 +115,13 @@ where
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
         let npy = as_npy(&batcher);
         let batcher = Arc::new(batcher);
-        let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<O>>> {
-            Ok(match (given.npy, npy) {
-                (Some(dataset), Some(npy)) => Arc::new(NpySource::new(dataset, npy, device)?),
-                (_, npy) => Arc::new(AnySource::new(given.dataset, batcher, npy, device)),
-            })
-        };
         Self {
-            source: Box::new(source),
+            source: Box::new(move |any, ours, device| {
+                Ok(match (ours, npy) {
+                    (Some(ours), Some(npy)) => Arc::new(NpySource::new(ours, npy, device)?),
+                    (_, npy) => Arc::new(AnySource::new(any, batcher, npy, device)),
+                })
+            }),
             options: Options {
                 batch_size: 1,
                 drop_last: false,
@@ -188,14 +183,13 @@ where
         map: impl Fn(O, &BatchInfo) -> P + Send + Sync + 'static,
     ) -> DataLoaderBuilder<I, P> {
         let source = self.source;
-        let source = move |given: Given<I>, device| -> Result<Arc<dyn Source<P>>> {
-            Ok(Arc::new(MappedSource {
-                source: source(given, device)?,
-                map: Arc::new(map),
-            }))
-        };
         DataLoaderBuilder {
-            source: Box::new(source),
+            source: Box::new(move |any, ours, device| {
+                Ok(Arc::new(MappedSource {
+                    source: source(any, ours, device)?,
+                    map: Arc::new(map),
+                }))
+            }),
             options: self.options,
         }
     }
@@ -342,16 +336,17 @@ where
         options.sampler.check(len as u64)?;
         let positions = options.sampler.positions(len as u64);
         let skip_limit = options.on_error.limit(len as u64)?;
-        let given = Given {
-            dataset: Arc::new(dataset),
-            npy: npy.clone(),
+        let device = options.device.unwrap_or_default();
+        let source = (self.source)(Arc::new(dataset), npy.clone(), device)?;
+        let identity = Identity {
+            sampler: options.sampler.clone(),
+            sampler_print: OnceLock::new(),
+            dataset: match npy {
+                Some(dataset) => Fingerprint::of(&dataset)?,
+                None => Fingerprint::of_length(len),
+            },
+            positions,
         };
-        let source = (self.source)(given, options.device.unwrap_or_default())?;
-        let fingerprint = match npy {
-            Some(dataset) => Fingerprint::of(&dataset)?,
-            None => Fingerprint::of_length(len),
-        };
-        let identity = Identity::new(options.sampler.clone(), fingerprint, positions);
         let cursor = match options.start {
             Start::Epoch(epoch) => Cursor {
                 epoch,
@@ -362,6 +357,7 @@ where
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let max_threads = if workers == AUTOTUNE { cores } else { workers };
         Ok(Arc::new(Loader {
+            info: source.info(),
             source,
             sampler: options.sampler,
             rows: len as u64,
@@ -392,8 +388,6 @@ where
 
 impl<I, O> std::fmt::Debug for DataLoaderBuilder<I, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DataLoaderBuilder")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        self.options.fmt(f)
     }
 }

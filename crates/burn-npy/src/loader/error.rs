@@ -4,7 +4,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use burn::data::dataset::DatasetError;
 use burn_npy_core::{Error, ErrorKind, Result};
@@ -48,10 +48,7 @@ pub struct LoadError(Box<Repr>);
 struct Repr {
     epoch: u64,
     batch: u64,
-    row: Option<u64>,
-    /// How many rows may be skipped, if there were more.
-    limit: Option<u64>,
-    cause: Cause,
+    failure: Failure,
 }
 
 /// What went wrong.
@@ -70,56 +67,40 @@ impl Cause {
 
     /// A panic of `who`, with its message if the payload is one.
     pub(crate) fn panic(who: &'static str, payload: Box<dyn Any + Send>) -> Self {
-        let message = match payload.downcast::<String>() {
-            Ok(message) => *message,
-            Err(payload) => match payload.downcast::<&'static str>() {
-                Ok(message) => (*message).to_owned(),
-                Err(_) => "no message".to_owned(),
-            },
-        };
-        Self::Panic(who, message)
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self::Panic(who, text.unwrap_or("no message").to_owned())
     }
 
     /// Whether it may be about a single row, so that the other rows of the batch can be loaded.
     pub(crate) fn may_be_of_a_row(&self) -> bool {
+        use ErrorKind::{Changed, Dtype, Name, Overflow, Shape, Usage};
         let Self::Error(error) = self else {
             return true;
         };
-        if error.is::<SharedError>() {
-            return false;
-        }
+        let is_of = |error: &(dyn StdError + 'static), kinds: &[ErrorKind]| {
+            let error = error.downcast_ref::<Error>();
+            error.is_some_and(|error| kinds.contains(&error.kind()))
+        };
         // A dataset of the user may wrap it.
         let mut link = Some(&**error as &(dyn StdError + 'static));
         while let Some(error) = link {
-            if error
-                .downcast_ref()
-                .is_some_and(|error: &Error| error.kind() == ErrorKind::Changed)
-            {
+            if is_of(error, &[Changed]) {
                 return false;
             }
             link = inner(error);
         }
-        !error.downcast_ref().is_some_and(|error: &Error| {
-            use ErrorKind::{Dtype, Name, Overflow, Shape, Usage};
-            matches!(error.kind(), Dtype | Name | Overflow | Shape | Usage)
-        })
+        // An `Arc` is the error of a source that cannot be used on its device.
+        !error.is::<Arc<Error>>() && !is_of(&**error, &[Dtype, Name, Overflow, Shape, Usage])
     }
 }
 
 /// The error inside of an error. An error that prints its inner error does not return it as its
 /// source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    let printed = if let Some(error) = error.downcast_ref::<LoadError>() {
-        error.get_ref()
-    } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
-        error.get_ref()
-    } else {
-        None
-    };
-    match printed {
-        Some(inner) => Some(inner),
-        None => error.source(),
-    }
+    let of_ours = error.downcast_ref().and_then(LoadError::get_ref);
+    let printed = of_ours.or_else(|| error.downcast_ref::<std::io::Error>()?.get_ref());
+    printed.map_or_else(|| error.source(), |inner| Some(inner))
 }
 
 impl fmt::Display for Cause {
@@ -128,22 +109,6 @@ impl fmt::Display for Cause {
             Self::Error(error) => error.fmt(f),
             Self::Panic(who, message) => write!(f, "the {who} panicked: {message}"),
         }
-    }
-}
-
-/// One error that every batch of a loader fails with.
-#[derive(Debug)]
-pub(crate) struct SharedError(pub(crate) Arc<Error>);
-
-impl fmt::Display for SharedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for SharedError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
     }
 }
 
@@ -156,26 +121,21 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
 }
 
+/// What comes of loading.
+pub(crate) type Loaded<T> = Result<T, Failure>;
+
 impl Failure {
     /// Names the row, unless one is named already.
     pub(crate) fn of_row(mut self, row: u64) -> Self {
         self.row.get_or_insert(row);
         self
     }
-
-    pub(crate) fn beyond(mut self, limit: u64) -> Self {
-        self.limit = Some(limit);
-        self
-    }
 }
 
 impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
-        Self {
-            row: None,
-            limit: None,
-            cause,
-        }
+        let (row, limit) = (None, None);
+        Self { row, limit, cause }
     }
 }
 
@@ -186,7 +146,7 @@ impl From<Error> for Failure {
 }
 
 /// Runs `f`; a panic of it is a failure of `who`.
-pub(crate) fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(crate) fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> Loaded<T> {
     // A panic leaves only the batch half done, and that is given up.
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
 }
@@ -196,9 +156,7 @@ impl LoadError {
         Self(Box::new(Repr {
             epoch,
             batch,
-            row: failure.row,
-            limit: failure.limit,
-            cause: failure.cause,
+            failure,
         }))
     }
 
@@ -214,23 +172,23 @@ impl LoadError {
 
     /// The row of the dataset that failed, if the failure is known to be about one row.
     pub fn row(&self) -> Option<u64> {
-        self.0.row
+        self.0.failure.row
     }
 
     /// How many rows [`OnError`] allows to skip, if the row was one more.
     pub fn skip_limit(&self) -> Option<u64> {
-        self.0.limit
+        self.0.failure.limit
     }
 
     /// Whether something panicked: code of the user, such as a batcher, or of this crate.
     pub fn is_panic(&self) -> bool {
-        matches!(self.0.cause, Cause::Panic(..))
+        matches!(self.0.failure.cause, Cause::Panic(..))
     }
 
     /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of
     /// yours returned, whose source is your error. `None` if something panicked.
     pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
-        match &self.0.cause {
+        match &self.0.failure.cause {
             Cause::Error(error) => Some(&**error),
             Cause::Panic(..) => None,
         }
@@ -240,13 +198,13 @@ impl LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "epoch {}, batch {}", self.0.epoch, self.0.batch)?;
-        if let Some(row) = self.0.row {
+        if let Some(row) = self.0.failure.row {
             write!(f, ", row {row}")?;
         }
-        if let Some(limit) = self.0.limit {
+        if let Some(limit) = self.0.failure.limit {
             write!(f, ", one more than the {limit} rows that may be skipped")?;
         }
-        write!(f, ": {}", self.0.cause)
+        write!(f, ": {}", self.0.failure.cause)
     }
 }
 
@@ -334,14 +292,6 @@ impl SkippedRows {
         &self.0
     }
 
-    pub(crate) fn into_rows(self) -> Vec<SkippedRow> {
-        self.0
-    }
-
-    fn place(&self, row: u64) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&row, |skipped| skipped.row)
-    }
-
     /// The rows of `failed` that are not in the list yet.
     ///
     /// # Errors
@@ -353,12 +303,15 @@ impl SkippedRows {
         limit: u64,
         epoch: u64,
         batch: u64,
-    ) -> Result<Vec<SkippedRow>, Failure> {
+    ) -> Loaded<Vec<SkippedRow>> {
         let mut new = Vec::new();
         for (row, failure) in failed {
-            let known = self.place(row).is_ok();
+            let known = self.0.binary_search_by_key(&row, |skipped| skipped.row);
+            let known = known.is_ok();
             if (self.0.len() + new.len() + usize::from(!known)) as u64 > limit {
-                return Err(failure.of_row(row).beyond(limit));
+                let mut failure = failure.of_row(row);
+                failure.limit = Some(limit);
+                return Err(failure);
             }
             if known {
                 continue;
@@ -388,27 +341,6 @@ impl SkippedRows {
         let rows = std::mem::take(&mut self.0);
         self.add(rows);
         self
-    }
-}
-
-/// The rows that all passes over a loader and its copies have skipped.
-#[derive(Debug, Default)]
-pub(crate) struct SharedSkippedRows(Mutex<SkippedRows>);
-
-impl SharedSkippedRows {
-    pub(crate) fn add(&self, new: &[SkippedRow]) {
-        if !new.is_empty() {
-            self.lock().add(new.iter().cloned());
-        }
-    }
-
-    pub(crate) fn rows(&self) -> Vec<SkippedRow> {
-        self.lock().rows().to_vec()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SkippedRows> {
-        // A panic leaves no change half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -455,7 +387,7 @@ mod tests {
         };
         let message = "epoch 1, batch 2: the file is another";
         assert_eq!(chain(load_error(changed())), [message]);
-        let shared = SharedError(Arc::new(changed()));
+        let shared = Arc::new(changed());
         assert_eq!(chain(load_error(shared)), [message]);
         let of_a_dataset = DatasetError::new(DatasetError::new(changed()));
         assert_eq!(chain(load_error(of_a_dataset)), [message]);

@@ -1,17 +1,18 @@
 //! One pass over a loader.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{Failure, LoadError, SharedSkippedRows, SkippedRow};
+use super::error::{LoadError, Loaded, SkippedRow, SkippedRows};
 use super::report::Counters;
 use super::rows::BatchInfo;
+use super::source::SourceInfo;
 use super::state::{Cursor, Identity, SharedCursor, State, Ticket};
-use super::workers::{Batches, WorkerConfig};
+use super::workers::{self, TakeBatch, WorkerConfig};
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
@@ -20,9 +21,7 @@ use super::workers::{Batches, WorkerConfig};
 pub struct LoaderIter<O> {
     epoch: Arc<Epoch<O>>,
     /// `None` after the last batch.
-    batches: Option<Batches<O>>,
-    /// Why no thread could start.
-    failure: Option<Failure>,
+    take: Option<TakeBatch<O>>,
     /// The next batch.
     next: u64,
     end: u64,
@@ -40,16 +39,20 @@ pub(super) struct Track {
     pub(super) shared: Option<(Arc<SharedCursor>, Ticket)>,
     pub(super) identity: Arc<Identity>,
     /// The rows that all passes over the loader have skipped.
-    pub(super) skipped: Arc<SharedSkippedRows>,
+    pub(super) skipped: Arc<Mutex<SkippedRows>>,
 }
 
 impl<O: Send + 'static> LoaderIter<O> {
-    pub(super) fn new(epoch: Epoch<O>, config: &WorkerConfig, track: Track) -> Self {
+    pub(super) fn new(
+        epoch: Epoch<O>,
+        config: &WorkerConfig,
+        source: &SourceInfo,
+        track: Track,
+    ) -> Self {
         let range = epoch.plan.batches();
         let mut new = Self {
             epoch: Arc::new(epoch),
-            batches: None,
-            failure: None,
+            take: None,
             next: range.start,
             end: range.end,
             info: None,
@@ -61,10 +64,7 @@ impl<O: Send + 'static> LoaderIter<O> {
             new.advance(Vec::new());
         }
         if !range.is_empty() {
-            match Batches::start(new.epoch.clone(), config) {
-                Ok(batches) => new.batches = Some(batches),
-                Err(failure) => new.failure = Some(failure),
-            }
+            new.take = Some(workers::start(new.epoch.clone(), config, source));
         }
         new
     }
@@ -95,12 +95,10 @@ impl<O: Send + 'static> LoaderIter<O> {
     }
 
     /// The next batch; `None` if all of its rows were skipped.
-    fn load(&mut self) -> Result<Option<O>, Failure> {
-        let Some(batches) = &mut self.batches else {
-            let failure = self.failure.take();
-            return Err(failure.unwrap_or_else(|| unreachable!("a batch is left")));
-        };
-        let LoadedBatch { data, info, failed } = batches.take()?;
+    fn load(&mut self) -> Loaded<Option<O>> {
+        let take = self.take.as_mut();
+        let take = take.unwrap_or_else(|| unreachable!("a batch is left"));
+        let LoadedBatch { data, info, failed } = take()?;
         let limit = self.epoch.skip_limit.unwrap_or(0);
         let known = &self.track.cursor.skipped;
         let skipped = known.admit(failed, limit, self.epoch.number, self.next)?;
@@ -115,35 +113,31 @@ impl<O: Send + 'static> LoaderIter<O> {
         Ok(batch)
     }
 
-    /// Counts the time up to now.
-    fn count_time(&mut self) {
+    /// Counts the time up to now, and the last batch if there is one.
+    fn count(&mut self, is_batch: bool) {
         let now = Instant::now();
         let counters = &self.epoch.counters;
         Counters::add(&counters.wall, now.duration_since(self.counted));
         self.counted = now;
-    }
-
-    fn count_batch(&self) {
-        let counters = &self.epoch.counters;
-        Counters::count(&counters.batches, 1);
-        let rows = self.info.as_ref().map_or(0, |info| info.rows().len());
-        Counters::count(&counters.rows, rows as u64);
+        if let Some(info) = self.info.as_ref().filter(|_| is_batch) {
+            Counters::count(&counters.batches, 1);
+            Counters::count(&counters.rows, info.rows().len() as u64);
+        }
     }
 
     /// Moves the cursor behind the batches that are done.
     fn advance(&mut self, skipped: Vec<SkippedRow>) {
-        let Track {
-            cursor,
-            shared,
-            skipped: all,
-            ..
-        } = &mut self.track;
+        let track = &mut self.track;
+        let cursor = &mut track.cursor;
         cursor.epoch = self.epoch.number;
         cursor.position = self.epoch.plan.done(self.next);
-        all.add(&skipped);
-        cursor.skipped.add(skipped.iter().cloned());
         cursor.normalise(self.epoch.order.len());
-        if let Some((shared, ticket)) = shared {
+        if !skipped.is_empty() {
+            cursor.skipped.add(skipped.iter().cloned());
+            let mut all = track.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+            all.add(skipped.iter().cloned());
+        }
+        if let Some((shared, ticket)) = &track.shared {
             shared.advance(*ticket, cursor, skipped);
         }
     }
@@ -156,18 +150,15 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
         while self.next < self.end {
             let batch = self.next;
             let loaded = self.load();
-            self.count_time();
+            self.count(matches!(loaded, Ok(Some(_))));
             if loaded.is_err() {
                 self.end = self.next;
             }
             if self.next == self.end {
-                self.batches = None;
+                self.take = None;
             }
             match loaded {
-                Ok(Some(loaded)) => {
-                    self.count_batch();
-                    return Some(Ok(loaded));
-                }
+                Ok(Some(loaded)) => return Some(Ok(loaded)),
                 Ok(None) => {}
                 Err(failure) => {
                     let error = LoadError::new(self.epoch.number, batch, failure);

@@ -20,14 +20,12 @@
 //! | `epoch` | which positions a batch has, and how it is loaded |
 //! | `source` | rows to host memory or batches |
 //! | `state` | the cursor, and what is saved of it |
-//! | `fingerprint` | tells datasets apart |
 //! | `rows` | the rows of a batch |
 //! | `window`, `report`, `error` | the reorder buffer, counters, failures and skipped rows |
 
 mod builder;
 mod epoch;
 mod error;
-mod fingerprint;
 mod iter;
 mod report;
 mod rows;
@@ -44,7 +42,7 @@ mod sync {
     pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 }
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::Device;
@@ -59,10 +57,11 @@ pub use state::State;
 pub use workers::AUTOTUNE;
 
 use crate::Result;
-use epoch::{Batching, Epoch};
-use error::SharedSkippedRows;
+use crate::epoch_plan::Batching;
+use epoch::Epoch;
+use error::SkippedRows;
 use iter::Track;
-use source::{ErrorSource, Source};
+use source::{ErrorSource, Source, SourceInfo};
 use state::{Cursor, Identity, SharedCursor, Ticket};
 use workers::WorkerConfig;
 
@@ -78,6 +77,7 @@ use workers::WorkerConfig;
 /// Dropping an iterator stops and joins its threads; between passes there are none.
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
+    info: SourceInfo,
     sampler: Sampler,
     /// How many rows the dataset had when the loader was built.
     rows: u64,
@@ -86,7 +86,7 @@ pub struct Loader<O> {
     /// How many rows may be skipped; `None` if a failure ends the pass.
     skip_limit: Option<u64>,
     /// The rows that any pass has skipped, those of copies included.
-    skipped: Arc<SharedSkippedRows>,
+    skipped: Arc<Mutex<SkippedRows>>,
     cursor: Arc<SharedCursor>,
     identity: Arc<Identity>,
 }
@@ -120,13 +120,13 @@ impl<O: Send + 'static> Loader<O> {
             identity: self.identity.clone(),
             skipped: self.skipped.clone(),
         };
-        LoaderIter::new(epoch, &self.workers, track)
+        LoaderIter::new(epoch, &self.workers, &self.info, track)
     }
 
     /// The batches of an epoch, from a position on.
     fn epoch_from(&self, number: u64, from: u64) -> Epoch<O> {
         // The system itself reads ahead in a file that is read in order.
-        let ahead = match self.source.readahead_rows() {
+        let ahead = match self.info.readahead_rows {
             0 => None,
             rows => self.sampler.is_random().then_some(rows),
         };
@@ -161,15 +161,13 @@ impl<O: Send + 'static> Loader<O> {
     /// those of Burn's `Learner` on one device. Slices, which it makes for several devices, count
     /// for themselves.
     pub fn report(&self) -> Report {
-        let schedule = self
-            .workers
-            .schedule(self.source.work(), self.source.row_bytes());
+        let schedule = self.workers.schedule(&self.info);
         let limits = schedule.limits;
         Report {
             snapshot: self.workers.counters.snapshot(),
             workers: schedule.threads,
             prefetch: (limits.limit + limits.run - 1) as usize,
-            scattered: self.source.scattered().into(),
+            scattered: self.info.scattered.clone(),
         }
     }
 
@@ -178,8 +176,9 @@ impl<O: Send + 'static> Loader<O> {
     /// resumed.
     pub fn skipped(&self) -> Vec<SkippedRow> {
         let mut all = self.cursor.get().skipped;
-        all.add(self.skipped.rows());
-        all.into_rows()
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        all.add(skipped.rows().iter().cloned());
+        all.rows().to_vec()
     }
 
     /// One batch of an epoch: the same as in a pass, without those before it. It does not move the
@@ -252,24 +251,20 @@ impl<O: Send + 'static> Loader<O> {
         self.epoch_from(epoch, 0)
     }
 
-    fn with(
-        &self,
-        source: Arc<dyn Source<O>>,
-        batching: Batching,
-        workers: WorkerConfig,
-    ) -> Arc<dyn DataLoader<O>> {
-        Arc::new(Self {
-            source,
+    /// The same loader, which continues on its own.
+    fn fork(&self) -> Self {
+        Self {
+            source: self.source.clone(),
+            info: self.info.clone(),
             sampler: self.sampler.clone(),
             rows: self.rows,
-            batching,
-            workers,
+            batching: self.batching.clone(),
+            workers: self.workers.clone(),
             skip_limit: self.skip_limit,
             skipped: self.skipped.clone(),
-            // A copy continues where the original is.
             cursor: Arc::new(self.cursor.fork()),
             identity: self.identity.clone(),
-        })
+        }
     }
 }
 
@@ -319,12 +314,15 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
         let moved = self.source.to_device(device);
         let source = moved.unwrap_or_else(|error| Arc::new(ErrorSource(Arc::new(error))));
-        let workers = if source.row_bytes() == self.source.row_bytes() {
-            self.workers.clone()
-        } else {
-            self.workers.fork()
+        let mut new = Self {
+            info: source.info(),
+            source,
+            ..self.fork()
         };
-        self.with(source, self.batching.clone(), workers)
+        if new.info.row_bytes != self.info.row_bytes {
+            new.workers = self.workers.fork();
+        }
+        Arc::new(new)
     }
 
     /// The rows from `start` to `end` of each epoch, in its order; of a shard, counted among its
@@ -332,15 +330,14 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a
     /// resumed epoch, a slice is the same share of the rest. Slices are not padded.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        let workers = WorkerConfig {
-            counters: Arc::default(),
-            ..self.workers.fork()
-        };
-        self.with(
-            self.source.clone(),
-            self.batching.slice(start, end),
-            workers,
-        )
+        Arc::new(Self {
+            batching: self.batching.slice(start, end),
+            workers: WorkerConfig {
+                counters: Arc::default(),
+                ..self.workers.fork()
+            },
+            ..self.fork()
+        })
     }
 }
 

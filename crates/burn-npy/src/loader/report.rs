@@ -78,29 +78,19 @@ impl Counters {
     }
 }
 
-/// Times the loading of batches on the current thread.
-pub(crate) struct Stopwatch {
-    start: Instant,
-    cpu: Option<Duration>,
-}
-
-impl Stopwatch {
+impl Counters {
+    /// Runs `load`, which loads batches on this thread, and counts its time.
+    ///
     /// The time in which the thread did not run is a wait for a disk. To ask for it is a system
     /// call, made only where loading may read files.
-    pub(crate) fn start(reads_files: bool) -> Self {
-        Self {
-            cpu: reads_files.then(thread_time).flatten(),
-            start: Instant::now(),
-        }
-    }
-
-    /// Counts the time since the start.
-    pub(crate) fn stop(self, counters: &Counters) {
-        let wall = self.start.elapsed();
-        Counters::add(&counters.busy, wall);
-        if let (Some(before), Some(after)) = (self.cpu, self.cpu.and_then(|_| thread_time())) {
-            let ran = after.saturating_sub(before);
-            Counters::add(&counters.storage, wall.saturating_sub(ran));
+    pub(crate) fn time_load(&self, reads_files: bool, load: impl FnOnce()) {
+        let ran = || reads_files.then(thread_time).flatten();
+        let (before, start) = (ran(), Instant::now());
+        load();
+        let wall = start.elapsed();
+        Self::add(&self.busy, wall);
+        if let (Some(before), Some(after)) = (before, ran()) {
+            Self::add(&self.storage, (wall + before).saturating_sub(after));
         }
     }
 }
@@ -153,7 +143,7 @@ fn thread_time() -> Option<Duration> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub(crate) snapshot: Snapshot,
     pub(crate) workers: usize,
@@ -373,17 +363,6 @@ impl fmt::Display for Report {
             )?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report")
-            .field("snapshot", &self.snapshot)
-            .field("workers", &self.workers)
-            .field("prefetch", &self.prefetch)
-            .field("scattered", &self.scattered)
-            .finish()
     }
 }
 

@@ -5,66 +5,15 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn_npy_core::{Order, PositionRng};
+use burn_npy_core::PositionRng;
 
-/// Rows, and their positions in the order of the epoch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rows {
-    rows: Vec<u64>,
-    /// Where each run of consecutive positions starts: the index of its first row, and its first
-    /// position.
-    runs: Vec<(usize, u64)>,
-}
+use super::report::Counters;
+use crate::epoch_plan::Rows;
 
-impl Rows {
-    pub(crate) fn numbers(&self) -> &[u64] {
-        &self.rows
-    }
-
-    /// The position of the row at an index.
-    pub(crate) fn position(&self, index: usize) -> u64 {
-        let behind = self.runs.partition_point(|(first, _)| *first <= index);
-        let (first, position) = self.runs[behind - 1];
-        position + (index - first) as u64
-    }
-
-    /// Appends the rows at some positions.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is no memory for them; the caller catches it.
-    pub(crate) fn extend(&mut self, order: &Order, positions: Range<u64>) {
-        if positions.is_empty() {
-            return;
-        }
-        let start = self.rows.len();
-        let count = (positions.end - positions.start) as usize;
-        self.rows
-            .try_reserve(count)
-            .unwrap_or_else(|_| panic!("no memory for the numbers of {count} rows"));
-        self.rows.resize(start + count, 0);
-        self.runs.push((start, positions.start));
-        order.fill(positions, &mut self.rows[start..]);
-    }
-
-    /// Appends one row.
-    fn push(&mut self, row: u64, position: u64) {
-        let index = self.rows.len();
-        if index == 0 || self.position(index) != position {
-            self.runs.push((index, position));
-        }
-        self.rows.push(row);
-    }
-
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.runs.clear();
-    }
-}
-
-/// Memory that a thread that loads batches uses again.
+/// What a thread that loads batches works with: memory that it uses again, and counters.
 #[derive(Debug, Default)]
 pub(crate) struct RowScratch {
+    pub(crate) counters: Arc<Counters>,
     /// Lists of earlier claims, the oldest first; batches may still share them.
     lists: VecDeque<Arc<Rows>>,
     /// The rows of a claim as rows of the files.
@@ -75,6 +24,13 @@ pub(crate) struct RowScratch {
 const MAX_LISTS: usize = 64;
 
 impl RowScratch {
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            counters,
+            ..Self::default()
+        }
+    }
+
     /// An empty list that nobody else shares.
     pub(crate) fn take(&mut self) -> Arc<Rows> {
         // It is the oldest, unless somebody keeps a batch.
@@ -106,17 +62,6 @@ pub struct BatchInfo {
     rows: (Arc<Rows>, Range<usize>),
     padding: usize,
 }
-
-impl PartialEq for BatchInfo {
-    fn eq(&self, other: &Self) -> bool {
-        let of = |info: &Self| (info.epoch, info.batch, info.seed, info.padding);
-        of(self) == of(other)
-            && self.rows() == other.rows()
-            && self.positions().eq(other.positions())
-    }
-}
-
-impl Eq for BatchInfo {}
 
 impl BatchInfo {
     pub(crate) fn new(
@@ -157,11 +102,8 @@ impl BatchInfo {
 
     /// The rows of neighbouring batches that were drawn together, in their order.
     pub(crate) fn joined(batches: &[Self]) -> &[u64] {
-        let [first, .., last] = batches else {
-            return batches.first().map_or(&[], Self::rows);
-        };
-        let (all, range) = &first.rows;
-        &all.numbers()[range.start..last.rows.1.end]
+        let [(all, first), (_, last)] = [&batches[0].rows, &batches[batches.len() - 1].rows];
+        &all.numbers()[first.start..last.end]
     }
 
     /// The positions of the [`rows`](Self::rows) in the [order](crate::Order) of the epoch, counted
@@ -192,11 +134,6 @@ impl BatchInfo {
         let (all, range) = &self.rows;
         assert!(index < range.len(), "row {index} of {}", range.len());
         PositionRng::new(self.seed, self.epoch, all.position(range.start + index))
-    }
-
-    /// The batch with only one of its rows.
-    pub(crate) fn only(&self, index: usize) -> Self {
-        self.filtered(|other| other == index)
     }
 
     /// The batch with only the rows at some of the indices.
@@ -257,15 +194,14 @@ mod tests {
             assert_eq!(rest.rng(index), info.rng(old));
         }
         for index in 0..6 {
-            let only = info.only(index);
+            let only = info.filtered(|other| other == index);
             assert_eq!(
                 (only.rows(), only.rng(0)),
                 (&info.rows()[index..][..1], info.rng(index))
             );
             assert_eq!(only.padding(), usize::from(index >= 4));
         }
-        assert_eq!(info, info.filtered(|_| true));
-        assert_ne!(info.only(0), info.only(1));
+        assert_eq!(positions(&info.filtered(|_| true)), positions(&info));
     }
 
     #[test]
@@ -279,26 +215,5 @@ mod tests {
             scratch.keep(list);
             assert!(scratch.lists.len() <= 2);
         }
-    }
-
-    #[test]
-    fn each_row_knows_its_position() {
-        let order = Sampler::shuffled(1).order(100, 0);
-        let mut all = Rows::default();
-        let mut expected = Vec::new();
-        for positions in [7..12, 3..3, 40..41, 41..44, 0..2, 99..100] {
-            all.extend(&order, positions.clone());
-            expected.extend(positions);
-        }
-        for position in [98, 99, 5, 6, 7, 7] {
-            all.push(order.row(position), position);
-            expected.push(position);
-        }
-        let found = (0..all.numbers().len()).map(|index| all.position(index));
-        assert_eq!(Vec::from_iter(found), expected);
-        let rows = expected.iter().map(|position| order.row(*position));
-        assert_eq!(all.numbers(), Vec::from_iter(rows));
-        // Those that follow each other take no memory each.
-        assert_eq!(all.runs.len(), 8);
     }
 }

@@ -1,8 +1,8 @@
 //! Where batches come from: rows become host memory or whole batches, on any thread.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use burn::data::dataloader::batcher::Batcher;
@@ -10,7 +10,7 @@ use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use burn_npy_core::{Error, ErrorKind};
 
-use super::error::{Cause, Failure, SharedError, guarded};
+use super::error::{Cause, Failure, Loaded, guarded};
 use super::report::Counters;
 use super::rows::{BatchInfo, RowScratch};
 use crate::batcher::NpyBatcher;
@@ -39,58 +39,52 @@ pub(crate) enum Work {
     UserCode,
 }
 
+/// What a loader has to know of a source.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceInfo {
+    /// The size of a row in a batch, in bytes, if it is known.
+    pub(crate) row_bytes: Option<usize>,
+    /// What loading a batch means.
+    pub(crate) work: Work,
+    /// How many rows before they are loaded [`Source::readahead`] should be called; 0 if it does
+    /// nothing.
+    pub(crate) readahead_rows: usize,
+    /// Whether [`Source::finish`] copies host memory to a device, which is worth a thread of its
+    /// own.
+    pub(crate) uploads: bool,
+    /// The columns whose rows lie scattered in their files.
+    pub(crate) scattered: Arc<[String]>,
+}
+
+impl SourceInfo {
+    /// A source of which only the work is known.
+    pub(crate) fn unknown(work: Work) -> Self {
+        Self {
+            row_bytes: None,
+            work,
+            readahead_rows: 0,
+            uploads: false,
+            scattered: Arc::default(),
+        }
+    }
+}
+
 /// Loads batches of the rows of a dataset.
 pub(crate) trait Source<O>: Send + Sync {
-    /// The size of a row in a batch, in bytes, if it is known.
-    fn row_bytes(&self) -> Option<usize>;
-
-    /// What [`load`](Self::load) does.
-    fn work(&self) -> Work;
-
-    /// The columns whose rows lie scattered in their files.
-    fn scattered(&self) -> Vec<String> {
-        Vec::new()
-    }
+    fn info(&self) -> SourceInfo;
 
     /// Prepares for a pass, in a random order or in the order of the files.
     fn advise(&self, random: bool);
 
-    /// How many rows before they are loaded [`readahead`](Self::readahead) should be called; 0 if
-    /// it does nothing.
-    fn readahead_rows(&self) -> usize {
-        0
-    }
-
     /// Has the system read some rows that will be loaded soon.
     fn readahead(&self, _rows: &[u64]) {}
 
-    /// Whether [`finish`](Self::finish) copies host memory to a device, which is worth a thread of
-    /// its own.
-    fn uploads(&self) -> bool {
-        false
-    }
-
-    /// Loads a batch, or some of its rows.
-    fn load(
-        &self,
-        batch: &BatchInfo,
-        scratch: &mut RowScratch,
-        counters: &Counters,
-    ) -> Result<BatchData<O>, Failure>;
-
-    /// Loads batches that were drawn together at once. `None` if this source does not do that, or
-    /// if one of them fails; then [`load`](Self::load) finds out what is wrong.
-    fn load_run(&self, _: &[BatchInfo], _: &mut RowScratch) -> Option<Vec<BatchData<O>>> {
-        None
-    }
+    /// Loads batches that were drawn together, or fails as a whole. A failure names the row if
+    /// there is one batch.
+    fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>>;
 
     /// Makes the batch of the user from what was loaded, on the thread that makes tensors.
-    fn finish(
-        &self,
-        data: BatchData<O>,
-        batch: &BatchInfo,
-        counters: &Counters,
-    ) -> Result<O, Failure>;
+    fn finish(&self, data: BatchData<O>, batch: &BatchInfo, counters: &Counters) -> Loaded<O>;
 
     /// The same source for another device.
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
@@ -102,7 +96,7 @@ fn upload<O>(
     data: HostBatch,
     device: &Device,
     counters: &Counters,
-) -> Result<O, Failure> {
+) -> Loaded<O> {
     let start = Instant::now();
     let bytes = data.bytes();
     let assemble = || batcher.assemble.assemble(&mut data.uploads(), device);
@@ -112,21 +106,24 @@ fn upload<O>(
     batch
 }
 
-/// If a gather fails because of one row, the failure names the first such row.
-fn name_row<R>(
-    failure: Failure,
+/// Gathers rows. If that fails because of one row, the failure names the first such row.
+fn gather_or_name<R>(
     batch: &BatchInfo,
     rows: &[R],
-    gather: impl Fn(&[R]) -> Result<HostBatch, Failure>,
-) -> Failure {
+    gather: impl Fn(&[R]) -> Loaded<HostBatch>,
+) -> Loaded<HostBatch> {
+    let failure = match gather(rows) {
+        Ok(data) => return Ok(data),
+        Err(failure) => failure,
+    };
     if failure.cause.may_be_of_a_row() {
         for (number, row) in batch.rows().iter().zip(rows) {
             if let Err(failure) = gather(std::slice::from_ref(row)) {
-                return failure.of_row(*number);
+                return Err(failure.of_row(*number));
             }
         }
     }
-    failure
+    Err(failure)
 }
 
 /// Our dataset with our batcher: row numbers go straight to the gather, and no item is made.
@@ -159,77 +156,56 @@ impl<O: 'static> NpySource<O> {
         memory
     }
 
-    fn gather(&self, rows: &[usize]) -> Result<HostBatch, Failure> {
+    fn gather(&self, rows: &[usize]) -> Loaded<HostBatch> {
         let pool = self.batcher.gather.pool();
         Ok(guarded("gather", || self.layout.gather(pool, rows))??)
     }
 }
 
 impl<O: Send + 'static> Source<O> for NpySource<O> {
-    fn row_bytes(&self) -> Option<usize> {
-        Some(self.layout.row_bytes())
-    }
-
-    fn work(&self) -> Work {
-        if self.layout.readahead_rows() > 0 {
-            Work::Files
-        } else {
-            Work::Memory
+    fn info(&self) -> SourceInfo {
+        let readahead_rows = self.layout.readahead_rows();
+        SourceInfo {
+            row_bytes: Some(self.layout.row_bytes()),
+            work: if readahead_rows > 0 {
+                Work::Files
+            } else {
+                Work::Memory
+            },
+            readahead_rows,
+            uploads: has_own_memory(&self.device),
+            scattered: self.layout.scattered().into(),
         }
-    }
-
-    fn scattered(&self) -> Vec<String> {
-        self.layout.scattered()
     }
 
     fn advise(&self, random: bool) {
         self.layout.advise(random);
     }
 
-    fn readahead_rows(&self) -> usize {
-        self.layout.readahead_rows()
-    }
-
     fn readahead(&self, rows: &[u64]) {
         self.layout.readahead(self.file_rows(rows, &mut Vec::new()));
     }
 
-    fn uploads(&self) -> bool {
-        has_own_memory(&self.device)
-    }
-
-    fn load(
-        &self,
-        batch: &BatchInfo,
-        scratch: &mut RowScratch,
-        _: &Counters,
-    ) -> Result<BatchData<O>, Failure> {
-        let rows = self.file_rows(batch.rows(), &mut scratch.file_rows);
-        match self.gather(rows) {
-            Ok(data) => Ok(BatchData::Host(data)),
-            Err(failure) => Err(name_row(failure, batch, rows, |rows| self.gather(rows))),
-        }
-    }
-
-    fn load_run(
-        &self,
-        batches: &[BatchInfo],
-        scratch: &mut RowScratch,
-    ) -> Option<Vec<BatchData<O>>> {
-        if batches.len() > 1 && !self.layout.supports_runs() {
-            return None;
+    fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
+        if batches.len() == 1 || !self.layout.supports_runs() {
+            let load = |batch: &BatchInfo| {
+                let rows = self.file_rows(batch.rows(), &mut scratch.file_rows);
+                let data = gather_or_name(batch, rows, |rows| self.gather(rows))?;
+                Ok(BatchData::Host(data))
+            };
+            return batches.iter().map(load).collect();
         }
         let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows);
-        let all = self.gather(rows).ok()?;
+        let all = self.gather(rows)?;
         let mut start = 0;
         let part = |batch: &BatchInfo| {
             let end = start + batch.rows().len();
             BatchData::Host(all.part(std::mem::replace(&mut start, end)..end))
         };
-        Some(batches.iter().map(part).collect())
+        Ok(batches.iter().map(part).collect())
     }
 
-    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Result<O, Failure> {
+    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
         match data {
             BatchData::Done(batch) => Ok(*batch),
             BatchData::Host(data) => upload(&self.batcher, data, &self.device, counters),
@@ -250,9 +226,7 @@ pub(crate) struct AnySource<I, O> {
     /// The batcher, if it is ours: then items are rows, and errors need no panic.
     npy: Option<NpyBatcher<O>>,
     /// The pass that started last, for the files of the rows.
-    pass: AtomicU64,
-    /// Whether its order is random.
-    random: AtomicBool,
+    pass: Mutex<Advice>,
     /// The columns of the first batch, if items are rows: they may come from several datasets.
     kinds: OnceLock<Vec<RowKind>>,
     device: Device,
@@ -272,14 +246,16 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
             dataset,
             batcher,
             npy,
-            pass: AtomicU64::new(0),
-            random: AtomicBool::new(false),
+            pass: Mutex::new(Advice {
+                pass: 0,
+                random: false,
+            }),
             kinds: OnceLock::new(),
             device,
         }
     }
 
-    fn items(&self, rows: &[u64]) -> Result<Vec<I>, Failure> {
+    fn items(&self, rows: &[u64]) -> Loaded<Vec<I>> {
         let indices: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
         let items = match guarded("dataset", || self.dataset.get_many(indices))? {
             Ok(items) => items,
@@ -305,73 +281,63 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
         Ok(items)
     }
 
-    /// Gathers rows with our batcher.
-    fn gather(&self, npy: &NpyBatcher<O>, rows: &[Row]) -> Result<HostBatch, Failure> {
-        let advice = Some(Advice {
-            pass: self.pass.load(Ordering::Relaxed),
-            random: self.random.load(Ordering::Relaxed),
-        });
-        let gather = || npy.gather.rows(rows, &self.device, advice);
-        Ok(guarded("gather", gather)??)
+    /// Makes a batch with the batcher of the user.
+    fn batch(&self, items: Vec<I>, counters: &Counters) -> Loaded<BatchData<O>> {
+        let start = Instant::now();
+        let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
+        Counters::add(&counters.user, start.elapsed());
+        Ok(BatchData::Done(Box::new(batch?)))
     }
-}
 
-/// The items as rows, if they are rows.
-fn as_rows<I: 'static>(items: Vec<I>) -> Option<Vec<Row>> {
-    let items: Box<dyn Any> = Box::new(items);
-    items.downcast().ok().map(|rows| *rows)
+    /// Gathers rows with our batcher.
+    fn gather(&self, npy: &NpyBatcher<O>, batch: &BatchInfo, rows: &[Row]) -> Loaded<BatchData<O>> {
+        let advice = Some(*self.pass.lock().unwrap_or_else(PoisonError::into_inner));
+        let gather = |rows: &[Row]| -> Loaded<HostBatch> {
+            let gather = || npy.gather.rows(rows, &self.device, advice);
+            Ok(guarded("gather", gather)??)
+        };
+        let data = gather_or_name(batch, rows, gather)?;
+        let layout = data.layout();
+        layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
+        Ok(BatchData::Host(data))
+    }
 }
 
 impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
-    fn row_bytes(&self) -> Option<usize> {
-        None
-    }
-
-    fn work(&self) -> Work {
-        Work::UserCode
-    }
-
-    fn advise(&self, random: bool) {
-        self.random.store(random, Ordering::Relaxed);
-        let pass = PASSES.fetch_add(1, Ordering::Relaxed);
-        self.pass.store(pass, Ordering::Relaxed);
-    }
-
-    fn uploads(&self) -> bool {
-        self.npy.is_some() && has_own_memory(&self.device)
-    }
-
-    fn load(
-        &self,
-        batch: &BatchInfo,
-        _: &mut RowScratch,
-        counters: &Counters,
-    ) -> Result<BatchData<O>, Failure> {
-        let start = Instant::now();
-        let items = self.items(batch.rows());
-        Counters::add(&counters.user, start.elapsed());
-        let items = items?;
-        let Some(npy) = &self.npy else {
-            let start = Instant::now();
-            let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
-            Counters::add(&counters.user, start.elapsed());
-            return Ok(BatchData::Done(Box::new(batch?)));
-        };
-        let rows = as_rows(items).unwrap_or_default();
-        match self.gather(npy, &rows) {
-            Ok(data) => {
-                let layout = data.layout();
-                layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
-                Ok(BatchData::Host(data))
-            }
-            Err(failure) => {
-                let gather = |rows: &[Row]| self.gather(npy, rows);
-                Err(name_row(failure, batch, &rows, gather))
-            }
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            uploads: self.npy.is_some() && has_own_memory(&self.device),
+            ..SourceInfo::unknown(Work::UserCode)
         }
     }
 
-    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Result<O, Failure> {
+    fn advise(&self, random: bool) {
+        let pass = PASSES.fetch_add(1, Ordering::Relaxed);
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Advice { pass, random };
+    }
+
+    fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
+        let load = |batch: &BatchInfo| {
+            let start = Instant::now();
+            let items = self.items(batch.rows());
+            Counters::add(&scratch.counters.user, start.elapsed());
+            match &self.npy {
+                None => self.batch(items?, &scratch.counters),
+                // The items of our batcher are rows.
+                Some(npy) => {
+                    let items: Box<dyn Any> = Box::new(items?);
+                    self.gather(
+                        npy,
+                        batch,
+                        &*items.downcast::<Vec<Row>>().unwrap_or_default(),
+                    )
+                }
+            }
+        };
+        batches.iter().map(load).collect()
+    }
+
+    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
         match (&self.npy, data) {
             (_, BatchData::Done(batch)) => Ok(*batch),
             (Some(npy), BatchData::Host(data)) => upload(npy, data, &self.device, counters),
@@ -397,86 +363,47 @@ pub(crate) struct MappedSource<O, P> {
 }
 
 impl<O, P> MappedSource<O, P> {
-    fn apply(&self, batch: O, info: &BatchInfo) -> Result<P, Failure> {
-        guarded("map", || (self.map)(batch, info))
+    /// Applies the function, and counts its time.
+    fn apply(&self, batch: O, info: &BatchInfo, counter: &AtomicU64) -> Loaded<P> {
+        let start = Instant::now();
+        let mapped = guarded("map", || (self.map)(batch, info));
+        Counters::add(counter, start.elapsed());
+        mapped
     }
 }
 
 impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
-    fn row_bytes(&self) -> Option<usize> {
-        self.source.row_bytes()
-    }
-
-    fn work(&self) -> Work {
-        self.source.work()
-    }
-
-    fn scattered(&self) -> Vec<String> {
-        self.source.scattered()
+    fn info(&self) -> SourceInfo {
+        self.source.info()
     }
 
     fn advise(&self, random: bool) {
         self.source.advise(random);
     }
 
-    fn readahead_rows(&self) -> usize {
-        self.source.readahead_rows()
-    }
-
     fn readahead(&self, rows: &[u64]) {
         self.source.readahead(rows);
     }
 
-    fn uploads(&self) -> bool {
-        self.source.uploads()
-    }
-
-    fn load(
-        &self,
-        batch: &BatchInfo,
-        scratch: &mut RowScratch,
-        counters: &Counters,
-    ) -> Result<BatchData<P>, Failure> {
-        match self.source.load(batch, scratch, counters)? {
+    fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<P>>> {
+        let loaded = self.source.load(batches, scratch)?;
+        let map = |(data, info): (BatchData<O>, &BatchInfo)| match data {
             BatchData::Host(data) => Ok(BatchData::Host(data)),
-            BatchData::Done(done) => {
-                let start = Instant::now();
-                let mapped = self.apply(*done, batch);
-                Counters::add(&counters.user, start.elapsed());
-                Ok(BatchData::Done(Box::new(mapped?)))
+            BatchData::Done(batch) => {
+                let mapped = self.apply(*batch, info, &scratch.counters.user)?;
+                Ok(BatchData::Done(Box::new(mapped)))
             }
-        }
-    }
-
-    fn load_run(
-        &self,
-        batches: &[BatchInfo],
-        scratch: &mut RowScratch,
-    ) -> Option<Vec<BatchData<P>>> {
-        let host = |data| match data {
-            BatchData::Host(data) => Some(BatchData::Host(data)),
-            // Each goes through the function by itself.
-            BatchData::Done(_) => None,
         };
-        let run = self.source.load_run(batches, scratch)?;
-        run.into_iter().map(host).collect()
+        loaded.into_iter().zip(batches).map(map).collect()
     }
 
-    fn finish(
-        &self,
-        data: BatchData<P>,
-        info: &BatchInfo,
-        counters: &Counters,
-    ) -> Result<P, Failure> {
+    fn finish(&self, data: BatchData<P>, info: &BatchInfo, counters: &Counters) -> Loaded<P> {
         let data = match data {
             BatchData::Done(batch) => return Ok(*batch),
             BatchData::Host(data) => BatchData::Host(data),
         };
         let batch = self.source.finish(data, info, counters)?;
-        let start = Instant::now();
-        let mapped = self.apply(batch, info);
-        Counters::add(&counters.map, start.elapsed());
-        mapped
+        self.apply(batch, info, &counters.map)
     }
 
     fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<P>>> {
@@ -490,34 +417,19 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
 /// A source that cannot be used on its device: every batch fails with the reason.
 pub(crate) struct ErrorSource(pub(crate) Arc<Error>);
 
-impl ErrorSource {
-    fn failure(&self) -> Failure {
-        Cause::error(SharedError(self.0.clone())).into()
-    }
-}
-
 impl<O: Send + 'static> Source<O> for ErrorSource {
-    fn row_bytes(&self) -> Option<usize> {
-        None
-    }
-
-    fn work(&self) -> Work {
-        Work::Memory
+    fn info(&self) -> SourceInfo {
+        SourceInfo::unknown(Work::Memory)
     }
 
     fn advise(&self, _: bool) {}
 
-    fn load(
-        &self,
-        _: &BatchInfo,
-        _: &mut RowScratch,
-        _: &Counters,
-    ) -> Result<BatchData<O>, Failure> {
-        Err(self.failure())
+    fn load(&self, _: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
+        Err(Cause::error(self.0.clone()).into())
     }
 
-    fn finish(&self, _: BatchData<O>, _: &BatchInfo, _: &Counters) -> Result<O, Failure> {
-        Err(self.failure())
+    fn finish(&self, _: BatchData<O>, _: &BatchInfo, _: &Counters) -> Loaded<O> {
+        unreachable!("nothing is loaded")
     }
 
     fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<O>>> {

@@ -6,7 +6,7 @@ use burn_npy_core::{Error, ErrorKind, Order, Result, Sampler};
 use serde::{Deserialize, Serialize};
 
 use super::error::{SkippedRow, SkippedRows};
-use super::fingerprint::{Fingerprint, hex};
+use crate::dataset::fingerprint::{Fingerprint, hex};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -84,23 +84,14 @@ impl State {
 /// What the batches of a loader depend on: a state only fits a loader with the same.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    sampler: Sampler,
+    pub(crate) sampler: Sampler,
     /// Computed when it is needed, since it takes long for samplers with tables.
-    sampler_print: OnceLock<u64>,
-    dataset: Fingerprint,
-    positions: u64,
+    pub(crate) sampler_print: OnceLock<u64>,
+    pub(crate) dataset: Fingerprint,
+    pub(crate) positions: u64,
 }
 
 impl Identity {
-    pub(crate) fn new(sampler: Sampler, dataset: Fingerprint, positions: u64) -> Self {
-        Self {
-            sampler,
-            sampler_print: OnceLock::new(),
-            dataset,
-            positions,
-        }
-    }
-
     fn sampler_print(&self) -> u64 {
         *self
             .sampler_print
@@ -141,14 +132,10 @@ impl Identity {
         self.dataset.expect(&state.dataset)?;
         let seed = self.sampler.seed();
         if state.seed != seed {
-            let describe = |seed: Option<u64>| match seed {
-                Some(seed) => format!("the seed {seed}"),
-                None => "no seed".to_owned(),
-            };
+            let describe = |seed: Option<u64>| seed.map_or("none".to_owned(), |it| it.to_string());
+            let (saved, own) = (describe(state.seed), describe(seed));
             return refuse(format!(
-                "the state is one of a sampler with {}, but the loader's has {}",
-                describe(state.seed),
-                describe(seed)
+                "the seed of the state is {saved}, but the seed of the loader's sampler is {own}"
             ));
         }
         if state.sampler != self.sampler_print() {

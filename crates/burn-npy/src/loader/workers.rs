@@ -28,10 +28,10 @@ use std::time::Instant;
 use burn::tensor::StreamId;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{Cause, Failure};
-use super::report::{Counters, Stopwatch};
+use super::error::{Cause, Loaded};
+use super::report::Counters;
 use super::rows::RowScratch;
-use super::source::{BatchData, Work};
+use super::source::{BatchData, SourceInfo, Work};
 use super::window::{Limits, Window};
 use crate::Result;
 
@@ -69,64 +69,6 @@ pub(crate) struct Schedule {
     pub(crate) limits: Limits,
 }
 
-impl PrefetchOptions {
-    /// How batches are loaded that need this work and have so many rows, and so many bytes if that
-    /// is known.
-    pub(crate) fn schedule(
-        self,
-        work: Work,
-        batch_size: usize,
-        batch_bytes: Option<usize>,
-        cores: usize,
-    ) -> Schedule {
-        let spare = cores.saturating_sub(1).max(1);
-        let threads = match self.num_workers {
-            AUTOTUNE => spare,
-            asked if work == Work::Memory => asked.min(spare),
-            asked => asked,
-        };
-        // The numbers of its rows live as long as the batch.
-        let numbers = batch_size.saturating_mul(size_of::<u64>());
-        let fits = |batch: usize| self.bytes / batch.saturating_add(numbers);
-        let most = batch_bytes
-            .map_or(MAX_PREFETCH, fits)
-            .clamp(1, MAX_PREFETCH);
-        let asked = self.batches.filter(|batches| *batches != AUTOTUNE);
-        let max = asked.unwrap_or(most).clamp(1, most);
-        // The workers and the consumer.
-        let loaders = threads + 1;
-        let run = match (work, batch_bytes) {
-            (Work::UserCode, _) | (_, None) => 1,
-            // A consumer that waits for a disk waits for the next batch alone.
-            (Work::Files, _) if threads == 0 => 1,
-            (_, Some(bytes)) => (RUN_BYTES / bytes)
-                .min(MAX_RUN)
-                .min(max / (2 * loaders))
-                .max(1),
-        };
-        // Two claims for each.
-        let usual = (2 * loaders * run).min(max);
-        let (limit, max_limit) = match (asked, batch_bytes) {
-            (Some(_), _) => (max, max),
-            // Nobody knows what more batches would take.
-            (None, None) => (usual, usual),
-            (None, Some(_)) => (usual, max),
-        };
-        // The consumer has up to `run` batches at hand, one of which is given away.
-        let at_hand = run - 1;
-        Schedule {
-            threads,
-            helps: work == Work::Memory || threads == 0,
-            limits: Limits {
-                run: run as u64,
-                limit: (limit - at_hand) as u64,
-                max_limit: (max_limit - at_hand) as u64,
-                wake_at_half: work == Work::Memory,
-            },
-        }
-    }
-}
-
 /// What the passes of a loader share.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerConfig {
@@ -146,19 +88,53 @@ pub(crate) struct WorkerConfig {
 
 impl WorkerConfig {
     /// How the batches of a source are loaded.
-    pub(crate) fn schedule(&self, work: Work, row_bytes: Option<usize>) -> Schedule {
-        let bytes = row_bytes.map(|bytes| bytes.saturating_mul(self.batch_size).max(1));
-        let mut schedule = self
-            .options
-            .schedule(work, self.batch_size, bytes, self.cores);
-        let Limits {
-            limit, max_limit, ..
-        } = &mut schedule.limits;
-        *limit = self
-            .found_limit
-            .load(Ordering::Relaxed)
-            .clamp(*limit, *max_limit);
-        schedule
+    pub(crate) fn schedule(&self, source: &SourceInfo) -> Schedule {
+        let (work, options) = (source.work, self.options);
+        let batch_bytes = source.row_bytes;
+        let batch_bytes = batch_bytes.map(|row| row.saturating_mul(self.batch_size).max(1));
+        let spare = self.cores.saturating_sub(1).max(1);
+        let threads = match options.num_workers {
+            AUTOTUNE => spare,
+            asked if work == Work::Memory => asked.min(spare),
+            asked => asked,
+        };
+        // The numbers of its rows live as long as the batch.
+        let numbers = self.batch_size.saturating_mul(size_of::<u64>());
+        let fits = |batch: usize| options.bytes / batch.saturating_add(numbers);
+        let most = batch_bytes
+            .map_or(MAX_PREFETCH, fits)
+            .clamp(1, MAX_PREFETCH);
+        let asked = options.batches.filter(|batches| *batches != AUTOTUNE);
+        let max = asked.unwrap_or(most).clamp(1, most);
+        // The workers and the consumer.
+        let loaders = threads + 1;
+        let run = match (work, batch_bytes) {
+            (Work::UserCode, _) | (_, None) => 1,
+            // A consumer that waits for a disk waits for the next batch alone.
+            (Work::Files, _) if threads == 0 => 1,
+            (_, Some(bytes)) => (RUN_BYTES / bytes)
+                .min(MAX_RUN)
+                .min(max / (2 * loaders))
+                .max(1),
+        };
+        // Two claims for each.
+        let usual = (2 * loaders * run).min(max);
+        let limit = if asked.is_some() { max } else { usual };
+        // Nobody knows what more batches of an unknown size would take.
+        let max_limit = if batch_bytes.is_some() { max } else { limit };
+        // The consumer has up to `run` batches at hand, one of which is given away.
+        let [limit, max_limit] = [limit, max_limit].map(|limit| (limit - (run - 1)) as u64);
+        let found_limit = self.found_limit.load(Ordering::Relaxed);
+        Schedule {
+            threads,
+            helps: work == Work::Memory || threads == 0,
+            limits: Limits {
+                run: run as u64,
+                limit: found_limit.clamp(limit, max_limit),
+                max_limit,
+                wake_at_half: work == Work::Memory,
+            },
+        }
     }
 
     /// The same for other batches, with a prefetch of their own.
@@ -171,13 +147,14 @@ impl WorkerConfig {
 }
 
 /// The batches of a claim, up to the first that failed.
-type Run<O> = Vec<Result<LoadedBatch<O>, Failure>>;
+type Run<O> = Vec<Loaded<LoadedBatch<O>>>;
 
 /// What the threads of a pass share.
 struct Shared<O> {
     epoch: Arc<Epoch<O>>,
     window: Window<Run<O>>,
     config: WorkerConfig,
+    source: SourceInfo,
     /// The length of a claim.
     run: u64,
     /// The first batch whose files nobody has begun to read ahead.
@@ -187,12 +164,14 @@ struct Shared<O> {
 impl<O> Shared<O> {
     /// Loads what was claimed, and fills it in.
     fn load(&self, claim: Range<u64>, scratch: &mut RowScratch) {
-        let watch = Stopwatch::start(self.epoch.source.work() == Work::Files);
-        self.readahead(claim.end);
-        let stop = || self.window.is_stopped();
-        let run = self.epoch.load(claim.clone(), scratch, &stop);
-        watch.stop(&self.config.counters);
-        if self.epoch.source.row_bytes().is_none()
+        let mut run = Vec::new();
+        let reads_files = self.source.work == Work::Files;
+        self.config.counters.time_load(reads_files, || {
+            self.readahead(claim.end);
+            let stop = || self.window.is_stopped();
+            run = self.epoch.load(claim.clone(), scratch, &stop);
+        });
+        if self.source.row_bytes.is_none()
             && let Some(Ok(LoadedBatch {
                 data: Some(BatchData::Host(data)),
                 info,
@@ -226,10 +205,10 @@ impl<O> Shared<O> {
 }
 
 /// The batches of a pass in order, and the threads that load them.
-pub(crate) struct Workers<O> {
+struct Workers<O> {
     shared: Arc<Shared<O>>,
     /// The rest of the claim that was taken last.
-    ready: std::vec::IntoIter<Result<LoadedBatch<O>, Failure>>,
+    ready: std::vec::IntoIter<Loaded<LoadedBatch<O>>>,
     /// Whether the consumer loads batches where it would sleep.
     helps: bool,
     /// Whether the thread that takes them is the consumer, whose waiting is counted.
@@ -240,7 +219,8 @@ pub(crate) struct Workers<O> {
 
 impl<O: Send + 'static> Workers<O> {
     /// Starts the workers.
-    fn start(epoch: Arc<Epoch<O>>, config: &WorkerConfig, schedule: Schedule) -> Self {
+    fn start(epoch: Arc<Epoch<O>>, config: &WorkerConfig, source: &SourceInfo) -> Self {
+        let schedule = config.schedule(source);
         let batches = epoch.plan.batches();
         let shared = Arc::new(Shared {
             unread: AtomicU64::new(batches.start),
@@ -248,6 +228,7 @@ impl<O: Send + 'static> Workers<O> {
             window: Window::new(batches, schedule.limits),
             epoch,
             config: config.clone(),
+            source: source.clone(),
         });
         let mut threads = Vec::with_capacity(schedule.threads);
         for (index, stream) in config.streams.iter().take(schedule.threads).enumerate() {
@@ -264,14 +245,14 @@ impl<O: Send + 'static> Workers<O> {
             ready: Vec::new().into_iter(),
             helps: schedule.helps || threads.is_empty(),
             is_consumer: true,
-            scratch: RowScratch::default(),
+            scratch: RowScratch::new(config.counters.clone()),
             threads,
         }
     }
 
     /// The next batch. It must not be called more often than there are batches, nor after a
     /// failure.
-    fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
+    fn take(&mut self) -> Loaded<LoadedBatch<O>> {
         loop {
             if let Some(batch) = self.ready.next() {
                 return batch;
@@ -305,11 +286,12 @@ impl<O: Send + 'static> Workers<O> {
 
 /// What a worker does.
 fn work<O>(shared: &Shared<O>) {
-    let mut scratch = RowScratch::default();
+    let counters = &shared.config.counters;
+    let mut scratch = RowScratch::new(counters.clone());
     loop {
         let start = Instant::now();
         let claim = shared.window.claim_or_wait();
-        Counters::add(&shared.config.counters.idle, start.elapsed());
+        Counters::add(&counters.idle, start.elapsed());
         let Some(claim) = claim else { return };
         shared.load(claim, &mut scratch);
     }
@@ -327,17 +309,37 @@ impl<O> Drop for Workers<O> {
     }
 }
 
+/// Takes the next batch in order. It must not be called more often than there are batches, nor
+/// after a failure. Dropping it stops the threads.
+pub(crate) type TakeBatch<O> = Box<dyn FnMut() -> Loaded<LoadedBatch<O>> + Send>;
+
+/// Starts the threads of a pass.
+pub(crate) fn start<O: Send + 'static>(
+    epoch: Arc<Epoch<O>>,
+    config: &WorkerConfig,
+    source: &SourceInfo,
+) -> TakeBatch<O> {
+    let mut workers = Workers::start(epoch, config, source);
+    if source.uploads && !workers.threads.is_empty() {
+        let mut uploader = Uploader::start(workers);
+        Box::new(move || uploader.take())
+    } else {
+        Box::new(move || workers.take())
+    }
+}
+
 /// The thread that makes tensors ahead of the consumer.
-pub(crate) struct Uploader<O> {
+struct Uploader<O> {
     /// `None` only while it is dropped.
-    ready: Option<Receiver<Result<LoadedBatch<O>, Failure>>>,
+    ready: Option<Receiver<Loaded<LoadedBatch<O>>>>,
+    /// `None` if it could not be started.
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
 }
 
 impl<O: Send + 'static> Uploader<O> {
     /// Starts the thread, which takes over the workers.
-    fn start(mut workers: Workers<O>) -> Result<Self, Failure> {
+    fn start(mut workers: Workers<O>) -> Self {
         workers.is_consumer = false;
         let config = &workers.shared.config;
         let (counters, stream) = (config.counters.clone(), config.upload_stream);
@@ -345,22 +347,21 @@ impl<O: Send + 'static> Uploader<O> {
         let (give, ready) = sync_channel(0);
         let thread = thread::Builder::new()
             .name("burn-npy-upload".to_owned())
-            .spawn(move || stream.executes(|| upload_all(workers, &give)))
-            .map_err(|error| Failure::from(Cause::error(error)))?;
-        Ok(Self {
+            .spawn(move || stream.executes(|| upload_all(workers, &give)));
+        Self {
             ready: Some(ready),
-            thread: Some(thread),
+            thread: thread.ok(),
             counters,
-        })
+        }
     }
 
-    fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
+    fn take(&mut self) -> Loaded<LoadedBatch<O>> {
         let start = Instant::now();
         let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         Counters::add(&self.counters.waited, start.elapsed());
-        // Code of the user runs under a guard, so this would be a bug of this crate.
-        let gone = || Cause::panic("upload", Box::new("its thread is gone")).into();
-        batch.unwrap_or_else(|| Err(gone()))
+        // Code of the user runs under a guard, so it does not end the thread.
+        let gone = || std::io::Error::other("the thread that uploads batches could not be started");
+        batch.unwrap_or_else(|| Err(Cause::error(gone()).into()))
     }
 }
 
@@ -376,56 +377,22 @@ impl<O> Drop for Uploader<O> {
 
 fn upload_all<O: Send + 'static>(
     mut workers: Workers<O>,
-    give: &SyncSender<Result<LoadedBatch<O>, Failure>>,
+    give: &SyncSender<Loaded<LoadedBatch<O>>>,
 ) {
     let epoch = workers.shared.epoch.clone();
     for _ in epoch.plan.batches() {
-        let batch = workers.take().and_then(|batch| upload(batch, &epoch));
+        let batch = workers.take().and_then(|mut batch| {
+            if let Some(data) = batch.data.take() {
+                let start = Instant::now();
+                let done = epoch.finish(data, &batch.info);
+                Counters::add(&epoch.counters.ahead, start.elapsed());
+                batch.data = Some(BatchData::Done(Box::new(done?)));
+            }
+            Ok(batch)
+        });
         let failed = batch.is_err();
         if give.send(batch).is_err() || failed {
             return;
-        }
-    }
-}
-
-/// The batch with its tensors made.
-fn upload<O>(mut batch: LoadedBatch<O>, epoch: &Epoch<O>) -> Result<LoadedBatch<O>, Failure> {
-    if let Some(data) = batch.data.take() {
-        let start = Instant::now();
-        let done = epoch.finish(data, &batch.info);
-        Counters::add(&epoch.counters.ahead, start.elapsed());
-        batch.data = Some(BatchData::Done(Box::new(done?)));
-    }
-    Ok(batch)
-}
-
-/// Where the consumer takes its batches.
-pub(crate) enum Batches<O> {
-    Workers(Box<Workers<O>>),
-    Uploader(Uploader<O>),
-}
-
-impl<O: Send + 'static> Batches<O> {
-    /// Starts the threads of a pass.
-    pub(crate) fn start(epoch: Arc<Epoch<O>>, config: &WorkerConfig) -> Result<Self, Failure> {
-        let source = &epoch.source;
-        let (schedule, uploads) = (
-            config.schedule(source.work(), source.row_bytes()),
-            source.uploads(),
-        );
-        let workers = Workers::start(epoch, config, schedule);
-        if uploads && schedule.threads > 0 {
-            return Ok(Self::Uploader(Uploader::start(workers)?));
-        }
-        Ok(Self::Workers(Box::new(workers)))
-    }
-
-    /// The next batch in order. It must not be called more often than there are batches, nor after
-    /// a failure.
-    pub(crate) fn take(&mut self) -> Result<LoadedBatch<O>, Failure> {
-        match self {
-            Self::Workers(workers) => workers.take(),
-            Self::Uploader(uploader) => uploader.take(),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use burn::tensor::Device;
 use burn_npy_core::{Remainder, Sampler, Shard};
 
-use super::super::epoch::Batching;
 use super::super::rows::BatchInfo;
 use super::super::source::Source;
 use super::*;
+use crate::epoch_plan::Batching;
 
 const MIB: usize = 1 << 20;
 const HERE: &str = "the consumer";
@@ -23,13 +23,34 @@ fn options(num_workers: usize, batches: Option<usize>) -> PrefetchOptions {
     }
 }
 
-/// Threads, whether the consumer helps, and the limits of the window.
+fn config(options: PrefetchOptions, batch_size: usize, cores: usize) -> WorkerConfig {
+    WorkerConfig {
+        options,
+        batch_size,
+        cores,
+        counters: Arc::default(),
+        found_limit: Arc::default(),
+        streams: (0..options.num_workers.min(9))
+            .map(|_| StreamId::allocate())
+            .collect(),
+        upload_stream: StreamId::allocate(),
+    }
+}
+
+fn info(work: Work, row_bytes: Option<usize>) -> SourceInfo {
+    SourceInfo {
+        row_bytes,
+        ..SourceInfo::unknown(work)
+    }
+}
+
+/// Threads, whether the consumer helps, and the limits of the window, for batches of one row.
 fn schedule(options: PrefetchOptions, work: Work, bytes: Option<usize>) -> (usize, bool, [u64; 3]) {
     let Schedule {
         threads,
         helps,
         limits,
-    } = options.schedule(work, 256, bytes, 4);
+    } = config(options, 1, 4).schedule(&info(work, bytes));
     (threads, helps, [limits.run, limits.limit, limits.max_limit])
 }
 
@@ -48,7 +69,7 @@ fn workers_leave_a_core_to_the_consumer_that_helps() {
     assert_eq!(threads(9, Memory), (3, true));
     assert_eq!(threads(9, Files), (9, false));
     assert_eq!(threads(9, UserCode), (9, false));
-    let one_core = options(AUTOTUNE, None).schedule(Memory, 256, Some(MIB), 1);
+    let one_core = config(options(AUTOTUNE, None), 1, 1).schedule(&info(Memory, Some(MIB)));
     assert_eq!(one_core.threads, 1);
 }
 
@@ -59,7 +80,7 @@ fn small_batches_are_passed_in_runs_within_the_limits() {
     // Two claims for each worker and the consumer; what the consumer has at hand is counted.
     assert_eq!(
         limits(options(1, None), Memory, Some(100_000)),
-        [5, 16, 1311]
+        [5, 16, 1338]
     );
     assert_eq!(limits(options(1, None), Memory, Some(MIB)), [1, 4, 127]);
     assert_eq!(limits(options(3, None), Memory, Some(64 * MIB)), [1, 1, 1]);
@@ -113,28 +134,7 @@ impl Slow {
         by.iter().filter(|(_, name)| name == thread).count()
     }
 
-    fn loaded(&self) -> usize {
-        self.by.lock().unwrap().len()
-    }
-}
-
-impl Source<u64> for Slow {
-    fn row_bytes(&self) -> Option<usize> {
-        self.row_bytes
-    }
-
-    fn work(&self) -> Work {
-        self.work
-    }
-
-    fn advise(&self, _: bool) {}
-
-    fn load(
-        &self,
-        batch: &BatchInfo,
-        _: &mut RowScratch,
-        _: &Counters,
-    ) -> Result<BatchData<u64>, Failure> {
+    fn load_one(&self, batch: u64) -> Loaded<BatchData<u64>> {
         let ahead = 1 + self.ahead.fetch_add(1, Ordering::SeqCst);
         self.max_ahead.fetch_max(ahead, Ordering::SeqCst);
         if !self.load.is_zero() {
@@ -143,14 +143,33 @@ impl Source<u64> for Slow {
         let name = thread::current().name().unwrap_or_default().to_owned();
         let is_worker = name.starts_with("burn-npy-");
         let name = if is_worker { name } else { HERE.to_owned() };
-        self.by.lock().unwrap().push((batch.batch(), name));
-        if self.fails == Some(batch.batch()) {
+        self.by.lock().unwrap().push((batch, name));
+        if self.fails == Some(batch) {
             return Err(Cause::panic("test", Box::new("it fails")).into());
         }
-        Ok(BatchData::Done(Box::new(batch.batch())))
+        Ok(BatchData::Done(Box::new(batch)))
     }
 
-    fn finish(&self, _: BatchData<u64>, _: &BatchInfo, _: &Counters) -> Result<u64, Failure> {
+    fn loaded(&self) -> usize {
+        self.by.lock().unwrap().len()
+    }
+}
+
+impl Source<u64> for Slow {
+    fn info(&self) -> SourceInfo {
+        info(self.work, self.row_bytes)
+    }
+
+    fn advise(&self, _: bool) {}
+
+    fn load(&self, batches: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<u64>>> {
+        batches
+            .iter()
+            .map(|batch| self.load_one(batch.batch()))
+            .collect()
+    }
+
+    fn finish(&self, _: BatchData<u64>, _: &BatchInfo, _: &Counters) -> Loaded<u64> {
         unreachable!("the workers only load")
     }
 
@@ -170,7 +189,7 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
         remainder: Remainder::default(),
         slice: None,
     };
-    let counters: Arc<Counters> = Arc::default();
+    let config = config(options, 1, cores);
     let epoch = Epoch {
         source: source.clone() as Arc<dyn Source<u64>>,
         plan: batching.plan(0),
@@ -179,24 +198,12 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
         seed: 0,
         skip_limit: None,
         readahead: None,
-        counters: counters.clone(),
+        counters: config.counters.clone(),
     };
-    let config = WorkerConfig {
-        options,
-        batch_size: 1,
-        cores,
-        counters,
-        found_limit: Arc::default(),
-        streams: (0..options.num_workers)
-            .map(|_| StreamId::allocate())
-            .collect(),
-        upload_stream: StreamId::allocate(),
-    };
-    let schedule = config.schedule(source.work, source.row_bytes);
-    Workers::start(Arc::new(epoch), &config, schedule)
+    Workers::start(Arc::new(epoch), &config, &source.info())
 }
 
-fn take(workers: &mut Workers<u64>, source: &Slow) -> Result<u64, Failure> {
+fn take(workers: &mut Workers<u64>, source: &Slow) -> Loaded<u64> {
     source.ahead.fetch_sub(1, Ordering::SeqCst);
     let batch = workers.take()?;
     match batch.data {
@@ -329,8 +336,8 @@ fn the_limit_grows_where_batches_come_unevenly_and_the_next_pass_has_it() {
     let after = workers.shared.window.limit();
     assert!(after >= 4 * before, "{before} {after}");
     drop(workers);
-    let schedule = config.schedule(source.work, source.row_bytes);
+    let schedule = config.schedule(&source.info());
     assert_eq!(schedule.limits.limit, after);
-    let fork = config.fork().schedule(source.work, source.row_bytes);
+    let fork = config.fork().schedule(&source.info());
     assert_eq!(fork.limits.limit, before);
 }

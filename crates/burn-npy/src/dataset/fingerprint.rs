@@ -3,8 +3,7 @@
 use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
-use crate::NpyDataset;
-use crate::dataset::listed;
+use super::{NpyDataset, listed};
 
 /// How many rows of a column are hashed, at most.
 const MAX_ROWS: usize = 64;
