@@ -231,6 +231,7 @@ fn large_batches_are_those_of_small_ones() {
     let floats = Column::new(values.mapv(f32::from).into()).unwrap();
     let short = values.to_shape((50_820, 65)).unwrap().mapv(f64::from);
     let short = Column::new(short.into()).unwrap();
+    let halves = Column::new(values.mapv(|x| half::f16::from_f32(x.into())).into()).unwrap();
     let divided = Convert::to(DType::F32).divide(255.0);
     for column in [
         bytes.clone().convert(&divided).unwrap(),
@@ -247,6 +248,8 @@ fn large_batches_are_those_of_small_ones() {
         floats.clone(),
         floats.clone().slice(3..5002).unwrap(),
         floats.convert(&Convert::to(DType::F16)).unwrap(),
+        // A cast in two steps.
+        halves.convert(&Convert::to(DType::F64)).unwrap(),
     ] {
         let rows = column.rows();
         let rows: Vec<usize> = (0..rows).map(|i| i * 397 % rows).collect();

@@ -10,7 +10,6 @@ mod entries;
 mod feistel;
 mod index;
 mod keys;
-mod partition;
 mod permutation;
 mod plan;
 mod position_rng;
@@ -18,14 +17,15 @@ mod race;
 mod sampler;
 mod shard;
 mod shared;
+mod partition;
 
 pub use index::read_index;
-pub use partition::Partition;
 pub use permutation::Permutation;
 pub use plan::{BatchPosition, Plan, Remainder};
 pub use position_rng::PositionRng;
 pub use sampler::Sampler;
 pub use shard::Shard;
+pub use partition::Partition;
 
 use crate::order::alias::Draws;
 use crate::order::blocks::Blocks;
