@@ -30,9 +30,10 @@ fn main() -> Result<()> {
         return epoch(&args[at + 1..]);
     }
     let quick = args.iter().any(|arg| arg == "--quick");
-    let (size, limit) = match quick {
-        true => (512 << 20, 128 << 20),
-        false => (4 << 30, 1 << 30),
+    let (size, limit) = if quick {
+        (512 << 20, 128 << 20)
+    } else {
+        (4 << 30, 1 << 30)
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");

@@ -37,10 +37,12 @@ const WARM: [&str; 4] = [
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    // Bytes of the files, how long the naive way may take, rounds, and those of what needs few.
-    let (sizes, naive, rounds, few) = match quick {
-        true => (&[320 << 20][..], Duration::from_millis(30), 1, 1),
-        false => (&[512 << 20, 3 << 30][..], Duration::from_millis(200), 21, 5),
+    // Sizes of the files, the time limit of the naive way, and rounds on the disk; `few` for the
+    // naive way and for files in memory.
+    let (sizes, naive, rounds, few) = if quick {
+        (&[320 << 20][..], Duration::from_millis(30), 1, 1)
+    } else {
+        (&[512 << 20, 3 << 30][..], Duration::from_millis(200), 21, 5)
     };
     // Not the folder for temporary files, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");

@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, Result};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// From this size on, huge pages are asked for. To touch small pages for the first time takes
+/// From this size on, a buffer uses huge pages. To touch small pages for the first time takes
 /// longer than to copy a batch into them.
 #[cfg(target_os = "linux")]
 const HUGE_BYTES: usize = 4 << 20;

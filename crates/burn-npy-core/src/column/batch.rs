@@ -93,9 +93,9 @@ pub fn gather_columns(
     Ok(())
 }
 
-/// The rows of another column, if it is worth it to prefetch them with those of the first.
+/// The rows of another column, if they should be prefetched with the first column.
 fn rows_to_prefetch<'a>(first: &Column, other: &'a Column) -> Option<Rows<'a>> {
-    // Rows that lie within those of the first come along with them.
+    // A column that lies within the rows of the first comes along with them.
     let come_along = first.shares_file_with(other)
         && first.array.data_offset() == other.array.data_offset()
         && first.row_stride == other.row_stride
