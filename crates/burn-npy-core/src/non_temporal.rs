@@ -7,7 +7,7 @@
 
 /// The size in bytes from which a batch is stored past the caches: more than the last cache keeps
 /// until the model reads the batch. glibc's `memcpy` has a threshold for the same reason.
-const MIN_BYTES: usize = 24 << 20;
+const MIN_BYTES: usize = 8 << 20;
 
 /// Whether a batch of `bytes` bytes should be stored past the caches.
 pub(crate) fn is_better(bytes: usize) -> bool {
