@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use burn_npy_core::{Array, Buffer, Column, Convert, DType, Permutation, Result, gather_columns};
+use burn_npy_core::{Array, Buffer, Column, Convert, DType, Permutation, Result};
 
 const BATCH: usize = 256;
 const CODES: [&str; 20] = [
@@ -108,8 +108,7 @@ fn epoch(column: &Column, order: &[usize], out: &mut Buffer) -> Result<f64> {
         let (of, rest) = left.split_at(BATCH.min(left.len()));
         left = rest;
         out.set_len(of.len() * column.row_bytes());
-        let mut columns = [(column, out.as_mut_slice())];
-        gather_columns(&mut columns, of, rest).map_err(|(_, error)| error)?;
+        column.gather(of, out.as_mut_slice())?;
         std::hint::black_box(&mut *out);
     }
     Ok(start.elapsed().as_secs_f64())

@@ -37,7 +37,8 @@ const WARM: [&str; 4] = [
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    // Bytes of the files, how long the naive way may take, rounds, and those of what needs few.
+    // Sizes of the files, the time limit of the naive way, and rounds on the disk; `few` for the
+    // naive way and for files in memory.
     let (sizes, naive, rounds, few) = if quick {
         (&[320 << 20][..], Duration::from_millis(30), 1, 1)
     } else {

@@ -72,7 +72,7 @@ impl Workload {
                     (&self.features, features.as_mut_slice()),
                     (&self.labels, labels.as_mut_slice()),
                 ];
-                gather_columns(&mut columns, of, rest).map_err(|(_, error)| error)?;
+                gather_columns(&mut columns, of).map_err(|(_, error)| error)?;
                 black_box(&mut *out);
             }
         }

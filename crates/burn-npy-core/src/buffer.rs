@@ -9,10 +9,6 @@ use crate::{Error, ErrorKind, Result};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// From this size on, huge pages are asked for. To touch small pages for the first time takes
-/// longer than to copy a batch into them.
-#[cfg(target_os = "linux")]
-const HUGE_BYTES: usize = 4 << 20;
 /// The size of a huge page.
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
@@ -41,7 +37,8 @@ impl Buffer {
     /// [`ErrorKind::Limit`] when the allocator refuses.
     pub fn zeroed(len: usize) -> Result<Self> {
         #[cfg(target_os = "linux")]
-        if len >= HUGE_BYTES
+        // To touch small pages for the first time takes longer than to copy a batch into them.
+        if len >= 2 * HUGE_PAGE
             && let Some(whole) = len.checked_next_multiple_of(HUGE_PAGE)
             && let Ok(pages) = memmap2::MmapMut::map_anon(whole)
         {

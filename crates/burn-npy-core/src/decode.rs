@@ -6,12 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::format::header::{Header, Prefix};
 use crate::format::magic;
-use crate::storage::Storage;
+use crate::storage::{IO_BYTES, Storage};
 use crate::zip::{Contents, Member};
 use crate::{Buffer, Error, ErrorKind, Limits, OpenOptions, Result};
-
-/// The size of the buffer in memory through which a member is decoded into a file.
-const CHUNK: usize = 1 << 20;
 
 /// The number of bytes that were decoded from an archive so far.
 #[derive(Debug, Default)]
@@ -162,9 +159,9 @@ fn into_file(
     };
     write(head)?;
     let mut left = len - head.len() as u64;
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; IO_BYTES];
     while left > 0 {
-        let chunk = &mut chunk[..left.min(CHUNK as u64) as usize];
+        let chunk = &mut chunk[..left.min(IO_BYTES as u64) as usize];
         contents.read_exact(chunk)?;
         write(chunk)?;
         left -= chunk.len() as u64;

@@ -28,7 +28,6 @@
 //! let rows: Vec<usize> = order.rows(plan.batch(0)).map(|row| row as usize).collect();
 //!
 //! let mut batch = Buffer::zeroed(rows.len() * images.row_bytes())?;
-//! images.check()?;
 //! images.gather(&rows, batch.as_mut_slice())?;
 //! # assert!(bytemuck::cast_slice::<u8, f32>(batch.as_slice()).iter().all(|x| *x == 1.0));
 //! # Ok(())
@@ -49,9 +48,9 @@
 //! next access raises SIGBUS, which kills the process. `np.save` truncates the file that it
 //! overwrites.
 //!
-//! [`Column::check`] detects a file that was truncated, overwritten or replaced. Call it before
-//! each gather. The file can still change between the check and the copy. [`Access::Positioned`]
-//! closes that gap by a second check after the read, but it is slower.
+//! Each gather first checks that the file was not truncated, overwritten or replaced. The file can
+//! still change between the check and the copy. [`Access::Positioned`] closes that gap by a second
+//! check after the read, but it is slower.
 //!
 //! A change is detected by the length, the time of change and the identity of the file. If a
 //! process writes through a mapping of the file, the time changes only with its first write to each

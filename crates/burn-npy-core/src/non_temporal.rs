@@ -5,11 +5,11 @@
 //! memory only to overwrite it, and evict what is still needed; non-temporal stores do neither.
 #![allow(unsafe_code)]
 
-/// From this size on, a batch is stored past the caches. It is above what the last cache keeps of
-/// a batch until the model reads it; glibc's `memcpy` has a threshold for the same reason.
-const MIN_BYTES: usize = 24 << 20;
+/// The size in bytes from which a batch is stored past the caches: more than the last cache keeps
+/// until the model reads the batch. glibc's `memcpy` has a threshold for the same reason.
+const MIN_BYTES: usize = 8 << 20;
 
-/// Whether a batch of so many bytes is to be stored past the caches.
+/// Whether a batch of `bytes` bytes should be stored past the caches.
 pub(crate) fn is_better(bytes: usize) -> bool {
     #[cfg(test)]
     if let Some(forced) = tests::FORCED.get() {

@@ -24,8 +24,8 @@ const SMALL: u64 = 256 << 20;
 /// The longest range that is advised at once. Of a longer one, Linux may read only as much as it
 /// reads ahead by default.
 const MAX_ADVISED: u64 = 128 << 10;
-/// How many bytes are read at a time where a whole file is read once: they stay in a near cache.
-const PIECE: usize = 256 << 10;
+/// How many bytes are read, decoded or checked at a time: they stay in a near cache.
+pub(crate) const IO_BYTES: usize = 256 << 10;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,10 +170,10 @@ impl Storage {
             return Ok(());
         };
         file.check()?;
-        let mut piece = vec![0; len.min(PIECE as u64) as usize];
+        let mut piece = vec![0; len.min(IO_BYTES as u64) as usize];
         let mut at = range.start;
         while at < range.end {
-            let piece = &mut piece[..(range.end - at).min(PIECE as u64) as usize];
+            let piece = &mut piece[..(range.end - at).min(IO_BYTES as u64) as usize];
             file.read_at(at, piece)?;
             f(piece);
             at += piece.len() as u64;
@@ -536,7 +536,7 @@ mod tests {
 
     #[test]
     fn all_bytes_of_a_range_are_read_through_in_order() {
-        let bytes: Vec<u8> = (0..2 * PIECE + 77).map(|i| (i % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..2 * IO_BYTES + 77).map(|i| (i % 251) as u8).collect();
         let (_dir, path) = temporary(&bytes);
         let mut storages = vec![Storage::memory(bytes.clone())];
         for access in [Access::Mapped, Access::Positioned, Access::Memory] {
@@ -549,8 +549,8 @@ mod tests {
                 5..end,
                 3..3,
                 end..end,
-                1..PIECE + 1,
-                PIECE..2 * PIECE,
+                1..IO_BYTES + 1,
+                IO_BYTES..2 * IO_BYTES,
             ] {
                 let mut read: Vec<u8> = Vec::new();
                 let wide = range.start as u64..range.end as u64;
@@ -568,15 +568,15 @@ mod tests {
     #[test]
     fn a_file_that_changes_while_it_is_read_through_is_found() {
         for access in [Access::Mapped, Access::Positioned] {
-            for len in [4, PIECE as u64 + 10, 4 * PIECE as u64] {
-                let (_dir, path) = temporary(&vec![7; 4 * PIECE]);
+            for len in [4, IO_BYTES as u64 + 10, 4 * IO_BYTES as u64] {
+                let (_dir, path) = temporary(&vec![7; 4 * IO_BYTES]);
                 let storage = Storage::open(&path, access).unwrap();
                 let mut pieces = 0;
-                let read = storage.read_through(0..4 * PIECE as u64, |_| {
+                let read = storage.read_through(0..4 * IO_BYTES as u64, |_| {
                     let file = File::options().write(true).open(&path).unwrap();
                     file.set_len(len).unwrap();
-                    if len == 4 * PIECE as u64 {
-                        std::fs::write(&path, vec![8; 4 * PIECE]).unwrap();
+                    if len == 4 * IO_BYTES as u64 {
+                        std::fs::write(&path, vec![8; 4 * IO_BYTES]).unwrap();
                     }
                     pieces += 1;
                 });

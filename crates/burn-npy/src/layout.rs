@@ -150,8 +150,7 @@ impl BatchLayout {
                 (&column.column, &mut buffer.as_mut_slice()[..len])
             })
             .collect();
-        gather_columns(&mut pairs, rows, &[])
-            .map_err(|(index, error)| copied[index].explain(error))?;
+        gather_columns(&mut pairs, rows).map_err(|(index, error)| copied[index].explain(error))?;
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));

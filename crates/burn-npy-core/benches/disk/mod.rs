@@ -33,7 +33,7 @@ pub(crate) const WAYS: &[&str] = &[
     "io_uring",
 ];
 
-/// Reads batches in their order, each when it is asked for.
+/// Reads batches in their order, one a call.
 pub(crate) trait Reader {
     /// The rows of batch `at`, one after the other.
     fn read(&mut self, batches: &[Vec<usize>], at: usize) -> &[u8];

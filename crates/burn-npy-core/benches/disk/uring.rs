@@ -14,7 +14,7 @@ pub(crate) struct Uring {
     file: File,
     data: u64,
     row_bytes: usize,
-    /// The first batch that was not asked for.
+    /// The first batch that was not submitted.
     asked: usize,
     /// Batches in flight, and the one that is looked at.
     slots: Vec<Vec<u8>>,

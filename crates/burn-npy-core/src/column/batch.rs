@@ -1,15 +1,12 @@
 //! One gather over the columns of a batch.
 //!
 //! A shuffled gather waits for memory more than for anything else. So the rows of the batch are
-//! prefetched in all columns at once, and so are the first rows of the next batch, for which
-//! nothing could be prefetched otherwise.
+//! prefetched in all columns at once.
 
 use super::Column;
 use crate::Error;
 use crate::gather::{Rows, Schedule};
 
-/// How many columns are prefetched together with the first.
-const MAX_OTHERS: usize = 4;
 /// Up to this size in bytes a row is short.
 const SHORT_ROW: usize = 512;
 /// How many short rows a column gathers before it is the turn of the next: what the first column
@@ -18,9 +15,6 @@ const ROWS_PER_TURN: usize = 1024;
 
 /// Copies the same rows of several columns, each as [`Column::gather`] does, into the memory that
 /// is given with it.
-///
-/// `next_rows` are the first rows of the batch that will be gathered next; some 30 are enough. They
-/// are prefetched and change no result. Rows that do not exist are ignored among them.
 ///
 /// # Errors
 ///
@@ -41,7 +35,7 @@ const ROWS_PER_TURN: usize = 1024;
 /// let mut batch = [Buffer::zeroed(2 * 4)?, Buffer::zeroed(2 * 8)?];
 /// let [a, b] = &mut batch;
 /// let mut columns = [(&features, a.as_mut_slice()), (&labels, b.as_mut_slice())];
-/// gather_columns(&mut columns, &[2, 0], &[]).map_err(|(_, error)| error)?;
+/// gather_columns(&mut columns, &[2, 0]).map_err(|(_, error)| error)?;
 /// assert_eq!(bytemuck::cast_slice::<u8, i64>(batch[1].as_slice()), [9, 7]);
 /// # Ok(())
 /// # }
@@ -49,7 +43,6 @@ const ROWS_PER_TURN: usize = 1024;
 pub fn gather_columns(
     columns: &mut [(&Column, &mut [u8])],
     rows: &[usize],
-    next_rows: &[usize],
 ) -> Result<(), (usize, Error)> {
     for (index, (column, out)) in columns.iter().enumerate() {
         column.expect_memory(rows.len(), out);
@@ -63,14 +56,13 @@ pub fn gather_columns(
     let Some((&(first, _), others)) = columns.split_first() else {
         return Ok(());
     };
-    let count = others.len().min(MAX_OTHERS);
-    let per_turn = if count > 0 && first.row_bytes() <= SHORT_ROW {
+    let per_turn = if !others.is_empty() && first.row_bytes() <= SHORT_ROW {
         ROWS_PER_TURN
     } else {
         rows.len().max(1)
     };
-    let others = others[..count].iter();
     let others: Vec<Rows<'_>> = others
+        .iter()
         .filter_map(|&(other, _)| rows_to_prefetch(first, other))
         .collect();
     for (start, turn) in (0..).step_by(per_turn).zip(rows.chunks(per_turn)) {
@@ -78,9 +70,9 @@ pub fn gather_columns(
         for (index, (column, out)) in columns.iter_mut().enumerate() {
             let schedule = Schedule {
                 rows: turn,
-                next: if rest.is_empty() { next_rows } else { rest },
+                next: rest,
                 others: if index == 0 { &others } else { &[] },
-                prefetched: (1..=count).contains(&index),
+                prefetched: index > 0,
                 non_temporal: false,
             };
             let row_bytes = column.row_bytes();
@@ -93,9 +85,9 @@ pub fn gather_columns(
     Ok(())
 }
 
-/// The rows of another column, if it is worth it to prefetch them with those of the first.
+/// The rows of another column, if they should be prefetched with the first column.
 fn rows_to_prefetch<'a>(first: &Column, other: &'a Column) -> Option<Rows<'a>> {
-    // Rows that lie within those of the first come along with them.
+    // A column that lies within the rows of the first comes along with them.
     let come_along = first.shares_file_with(other)
         && first.array.data_offset() == other.array.data_offset()
         && first.row_stride == other.row_stride

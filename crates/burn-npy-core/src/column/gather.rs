@@ -17,6 +17,7 @@ const READ_BYTES: usize = 1 << 20;
 /// How many scattered rows are gathered at a time: enough for rows to share pages of memory in each
 /// piece, and few enough for their places in the block to stay in the cache for the next piece.
 const SCATTERED_ROWS: usize = 512;
+
 impl Column {
     /// Copies rows, converted, one after the other into `out`, in the byte order of the machine.
     ///
@@ -33,10 +34,10 @@ impl Column {
     /// Panics if `out` is not `rows.len()` times [`row_bytes`](Self::row_bytes) long, or not
     /// aligned for the dtype; a [`Buffer`] always is.
     pub fn gather(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
-        gather_columns(&mut [(self, out)], rows, &[]).map_err(|(_, error)| error)
+        gather_columns(&mut [(self, out)], rows).map_err(|(_, error)| error)
     }
 
-    /// Panics if `out` is no memory for so many rows.
+    /// Panics if `out` has the wrong length or alignment for `rows` rows.
     pub(super) fn expect_memory(&self, rows: usize, out: &[u8]) {
         assert_eq!(out.len(), rows * self.row_bytes(), "wrong length");
         let off = out.as_ptr().align_offset(self.dtype().size());
@@ -45,14 +46,14 @@ impl Column {
 
     /// An error if a row does not exist.
     pub(super) fn expect_rows(&self, rows: &[usize]) -> Result<()> {
-        // Only if one does not exist it is searched for.
-        let missing = (!gather::all_below(rows, self.rows))
-            .then(|| rows.iter().find(|row| **row >= self.rows))
-            .flatten();
-        missing.map_or(Ok(()), |row| {
-            let message = format!("row {row} of {}", self.rows);
-            Err(self.array.locate(Error::new(ErrorKind::Row, message)))
-        })
+        if gather::all_below(rows, self.rows) {
+            return Ok(());
+        }
+        let Some(row) = rows.iter().find(|row| **row >= self.rows) else {
+            return Ok(());
+        };
+        let message = format!("row {row} of {}", self.rows);
+        Err(self.array.locate(Error::new(ErrorKind::Row, message)))
     }
 
     /// Gathers rows that exist into memory that fits them.

@@ -1,5 +1,4 @@
-//! Casts that are seldom made of many numbers: one loop for each pair of types, or for each kind of
-//! pairs.
+//! Rare casts, with one plain loop for each.
 //!
 //! The loops take most of the time that the crate takes to compile. So integers are cast by their
 //! size and sign, and halves and bools by way of another type, which changes no result.
@@ -19,7 +18,7 @@ use crate::non_temporal::Line;
 /// How many elements are cast at a time where that takes two steps.
 const TILE: usize = 512;
 
-/// Casts rows.
+/// Casts rows. Casts that are fused with arithmetic are not among them.
 pub(super) fn cast(rows: Rows<'_>, schedule: Schedule<'_>, from: DType, to: DType, out: &mut [u8]) {
     let is_copy = from == to || from.is_int() && to.is_int() && from.size() == to.size();
     if is_copy && from != DType::Bool {
@@ -32,7 +31,6 @@ pub(super) fn cast(rows: Rows<'_>, schedule: Schedule<'_>, from: DType, to: DTyp
     };
     // The first step, and the second with the size of the elements between them.
     let (first, second) = match half {
-        Some(widen) if to == DType::F32 => (widen, None),
         Some(widen) => (widen, Some((4, direct(DType::F32, to)))),
         None if from == DType::Bool && to.size() > 1 && to != DType::F32 => (
             cast_row::<BoolByte, BoolByte>(),

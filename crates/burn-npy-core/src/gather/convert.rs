@@ -210,20 +210,27 @@ pub(super) fn stream_row<S: Scalar + Cast<f32>>(
     let (before, row) = row.split_at(head.len() * stored);
     let line_bytes = LINE / size_of::<f32>() * stored;
     let (row, behind) = row.split_at(lines.len() * line_bytes);
-    // Nothing is prefetched from where on all of the row was.
-    let prefetched = row.len().saturating_sub(ROW_BYTES);
-    for ((at, from), to) in (0..)
-        .step_by(line_bytes)
-        .zip(row.chunks_exact(line_bytes))
-        .zip(lines)
-    {
-        if reads_slowly::<S>() && at % LINE == 0 && at < prefetched {
-            prefetch_later(from);
+    let convert_lines = |row: &[u8], lines: &mut [Line]| {
+        for (from, to) in row.chunks_exact(line_bytes).zip(lines) {
+            let mut line = Line::zeroed();
+            convert_run::<S>(from, bytemuck::cast_slice_mut(&mut line.0), f, widen);
+            store(line, to);
         }
-        let mut line = Line::zeroed();
-        convert_run::<S>(from, bytemuck::cast_slice_mut(&mut line.0), f, widen);
-        store(line, to);
+    };
+    let piece = PIECE.div_ceil(line_bytes);
+    let pieces = if reads_slowly::<S>() {
+        row.len().saturating_sub(ROW_BYTES) / (piece * line_bytes)
+    } else {
+        0
+    };
+    let (row, last) = row.split_at(pieces * piece * line_bytes);
+    let (lines, last_lines) = lines.split_at_mut(pieces * piece);
+    let row = row.chunks_exact(piece * line_bytes);
+    for (row, lines) in row.zip(lines.chunks_exact_mut(piece)) {
+        prefetch_later(row);
+        convert_lines(row, lines);
     }
+    convert_lines(last, last_lines);
     // The ends, of less than a line.
     cast_each::<S, f32>(before, head, f);
     cast_each::<S, f32>(behind, tail, f);

@@ -14,10 +14,6 @@ mod x86;
 use crate::order::feistel::bulk::Rounds;
 use crate::order::keys::Keys;
 
-/// The largest number of rows that `fill` computes one by one. The setup for many at a time would
-/// take longer.
-const MAX_ONE_BY_ONE: usize = 4;
-
 /// The factors of the two multiplications of the round function.
 const FIRST: u32 = 0x7feb_352d;
 const SECOND: u32 = 0x846c_a68b;
@@ -66,10 +62,8 @@ impl<const ROUNDS: usize> Feistel<ROUNDS> {
     /// Writes the rows at the positions from `start` on. It is several times as fast as calling
     /// [`row`](Self::row) for each.
     pub(crate) fn fill(&self, start: u64, rows: &mut [u64]) {
-        if rows.len() <= MAX_ONE_BY_ONE {
-            for (position, row) in (start..).zip(rows) {
-                *row = self.row(position);
-            }
+        if let [row] = rows {
+            *row = self.row(start);
             return;
         }
         #[cfg(target_arch = "x86_64")]

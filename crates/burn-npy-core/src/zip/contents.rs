@@ -6,11 +6,8 @@ use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Member, local, malformed};
-use crate::storage::Storage;
+use crate::storage::{IO_BYTES, Storage};
 use crate::{Error, ErrorKind, Result};
-
-/// The number of bytes that are read at a time. Each read checks the file, see [`Storage::check`].
-const CHUNK: usize = 256 << 10;
 
 /// Reads a member from its start to its end, in constant memory.
 pub(crate) struct Contents<'a> {
@@ -188,7 +185,7 @@ impl<'a> Contents<'a> {
         let left = self.member.size.saturating_sub(self.decoded);
         if left > 0 {
             // Allow for one byte more than there should be, so that a longer member is noticed.
-            let mut out = vec![0; left.saturating_add(1).min(CHUNK as u64) as usize];
+            let mut out = vec![0; left.saturating_add(1).min(IO_BYTES as u64) as usize];
             while self.decoded < self.member.size {
                 if self.read(&mut out)? == 0 {
                     break;
@@ -200,7 +197,7 @@ impl<'a> Contents<'a> {
 
     fn refill(&mut self) -> Result<()> {
         self.storage.check()?;
-        let len = self.left.min(CHUNK as u64);
+        let len = self.left.min(IO_BYTES as u64);
         self.chunk.resize(len as usize, 0);
         self.storage.read_at(self.at, &mut self.chunk)?;
         self.used = 0;

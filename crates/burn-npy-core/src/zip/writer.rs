@@ -8,6 +8,7 @@ use super::{
     CENTRAL, END, FLAG_UTF8, LOCAL, LOCAL_LEN, SENTINEL_16, SENTINEL_32, STORED, ZIP64_END,
     ZIP64_END_LEN, ZIP64_EXTRA, ZIP64_LOCATOR,
 };
+use crate::storage::IO_BYTES;
 
 /// Data starts at a multiple of this many bytes.
 const ALIGN: u64 = 64;
@@ -16,9 +17,6 @@ const ALIGN: u64 = 64;
 /// zeros.
 const PADDING_EXTRA: u16 = 0xd935;
 const PADDING_LEN: u64 = 6;
-
-/// The number of bytes that are written and added to the checksum at a time.
-const PIECE: usize = 256 << 10;
 
 /// The length of a zip64 field with both sizes. Each header has room for it, since the size of a
 /// member is known only after its data.
@@ -234,7 +232,7 @@ struct Data<W> {
 impl<W: Write> Write for Data<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // In pieces that are still in the cache when the checksum is computed.
-        let len = self.out.write(&bytes[..bytes.len().min(PIECE)])?;
+        let len = self.out.write(&bytes[..bytes.len().min(IO_BYTES)])?;
         self.crc.update(&bytes[..len]);
         self.size += len as u64;
         Ok(len)

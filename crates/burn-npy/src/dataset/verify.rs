@@ -7,8 +7,6 @@ use super::named::AnyColumn;
 
 /// The number of bytes of rows that are converted at a time.
 const BLOCK_BYTES: usize = 1 << 20;
-/// The maximum number of rows that are converted at a time.
-const MAX_BLOCK_ROWS: usize = 1 << 14;
 
 impl NpyDataset {
     /// Reads all data once, to find errors before a training run does.
@@ -63,8 +61,9 @@ impl NpyDataset {
 
     fn convert_all(&self, column: &Column) -> Result<()> {
         let row_bytes = column.row_bytes();
-        let per_block = (BLOCK_BYTES / row_bytes.max(1))
-            .clamp(1, MAX_BLOCK_ROWS)
+        // The numbers of the rows take memory too.
+        let per_block = (BLOCK_BYTES / (row_bytes + size_of::<usize>()))
+            .max(1)
             .min(self.len().max(1));
         let mut block = Buffer::zeroed(per_block * row_bytes)?;
         let mut rows = Vec::with_capacity(per_block);
@@ -73,7 +72,6 @@ impl NpyDataset {
             rows.clear();
             rows.extend((start..end).map(|index| self.rows.map(index)));
             block.set_len(rows.len() * row_bytes);
-            column.check()?;
             column.gather(&rows, block.as_mut_slice())?;
         }
         Ok(())
