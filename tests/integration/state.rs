@@ -153,7 +153,7 @@ fn a_state_of_something_else_is_refused() {
         (
             Sampler::shuffled(2),
             dataset(sorted()),
-            "the seed 1, but the loader's has the seed 2",
+            "the seed of the state is 1, but the seed of the loader's sampler is 2",
         ),
         (
             Sampler::sequential(),
