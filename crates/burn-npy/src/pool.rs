@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 
 use burn_npy_core::{Buffer, Result};
 
-/// No more buffers are kept once this many bytes are unused.
+/// No more buffers are kept once this many bytes are unused, or twice the bytes of a large one.
 const MAX_IDLE_BYTES: usize = 256 << 20;
 
 /// Buffers that wait for their next batch.
@@ -60,9 +60,9 @@ impl Pool {
 
     fn give_back(&self, owner: ThreadId, buffer: Buffer) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The last buffer may go beyond the limit: to clear a new one for each batch takes longer
-        // than to fill it.
-        if idle.bytes < MAX_IDLE_BYTES {
+        // A worker and the consumer have one each, however large: to clear a new buffer for each
+        // batch takes longer than to fill it.
+        if idle.bytes < MAX_IDLE_BYTES.max(2 * buffer.capacity()) {
             idle.bytes += buffer.capacity();
             idle.buffers.push((owner, buffer));
         }
@@ -128,11 +128,11 @@ mod tests {
     fn a_buffer_of_any_size_is_kept_but_not_many() {
         let pool = Arc::new(Pool::default());
         // Untouched pages take no memory.
-        let buffers: Vec<_> = (0..3)
+        let buffers: Vec<_> = (0..4)
             .map(|_| pool.take(MAX_IDLE_BYTES + 1).unwrap())
             .collect();
         drop(buffers);
-        assert_eq!(pool.idle.lock().unwrap().buffers.len(), 1);
+        assert_eq!(pool.idle.lock().unwrap().buffers.len(), 2);
     }
 
     #[test]
