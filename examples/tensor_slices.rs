@@ -1,6 +1,6 @@
 //! TensorFlow's tutorial on `tf.data` with NumPy arrays, in the words of burn-npy.
 //!
-//! `cargo run --release --example tensor_slices`
+//! `cargo run --profile demo --example tensor_slices`
 
 use std::error::Error;
 use std::io::Write;

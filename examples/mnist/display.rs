@@ -1,5 +1,4 @@
-//! The progress of a training where there is no terminal: a line a split, and one every five
-//! seconds in between.
+//! The progress of a training: a line a split, and one every five seconds in between.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};

@@ -1,6 +1,6 @@
 //! Trains a small convolutional network on MNIST, from NumPy files to a test accuracy.
 //!
-//! `cargo run --release --example mnist` needs no arguments and no download.
+//! `cargo run --profile demo --example mnist` needs no arguments and no download.
 
 mod data;
 mod display;

@@ -1,7 +1,6 @@
 //! Training, and counting what the trained model gets right.
 
 use std::error::Error;
-use std::io::IsTerminal;
 use std::path::Path;
 
 use burn::data::dataloader::DataLoader;
@@ -38,15 +37,13 @@ pub(crate) fn train(
     );
     // The test images double as the validation set: they are displayed after each epoch,
     // but nothing is chosen by them.
-    let mut training = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
+    let training = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
         .metrics((AccuracyMetric::new(), LossMetric::new()))
         .with_application_logger(None)
         .num_epochs(settings.epochs)
+        // Burn's own display brings 27 crates; without it, Burn prints a line a batch.
+        .renderer(Box::new(Lines::new()))
         .summary();
-    // On a terminal Burn draws its display; elsewhere it would print a line a batch.
-    if !std::io::stdout().is_terminal() {
-        training = training.renderer(Box::new(Lines::new()));
-    }
     let result = training.launch(learner);
     // A failing loader ends the training early instead of panicking.
     match result.error {

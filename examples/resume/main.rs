@@ -1,7 +1,7 @@
 //! A training run that is killed and resumed. Its losses are those of an undisturbed run, bit for
 //! bit.
 //!
-//! `cargo run --release --example resume` needs no arguments. It trains a small network on the
+//! `cargo run --profile demo --example resume` needs no arguments. It trains a small network on the
 //! bundled MNIST images twice, in processes of their own: once from start to end, and once killed
 //! (SIGKILL) at moments chosen from a seed and started again, each time with another number of
 //! workers. Then it compares the losses of all steps, and exits with 1 if one differs.

@@ -87,8 +87,7 @@ fn a_reader_that_leaves_is_no_trouble() {
     std::fs::write(&input, IDX).unwrap();
     let [input, out] = [&input, &out].map(|path| path.to_str().unwrap());
     for (name, args) in [
-        ("quickstart", &[][..]),
-        ("tensor_slices", &[]),
+        ("tensor_slices", &[][..]),
         ("mnist", &["--epochs", "1"]),
         ("idx_to_npy", &[input, out]),
         ("idx_to_npy", &["--help"]),
@@ -108,22 +107,6 @@ fn a_reader_that_leaves_is_no_trouble() {
         assert!(output.status.success() && !complains, "{name}: {errors}");
     }
     assert!(Path::new(out).join("x.npy").exists());
-}
-
-#[test]
-fn quickstart_runs() {
-    let Some(command) = example("quickstart") else {
-        return;
-    };
-    let printed = stdout(command);
-    let lines: Vec<_> = printed.lines().collect();
-    assert_eq!(
-        lines[0],
-        "NpyDataset { rows: 1000, images: float32 [28, 28], labels: uint8 [] }"
-    );
-    assert_eq!(lines[1], "label of row 7: 7");
-    assert_eq!(lines[2..9], ["[128, 28, 28] [128]"; 7]);
-    assert_eq!(lines[9..], ["[104, 28, 28] [104]"]);
 }
 
 #[cfg(unix)]
