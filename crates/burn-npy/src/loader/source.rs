@@ -329,7 +329,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
                     self.gather(
                         npy,
                         batch,
-                        &*items.downcast::<Vec<Row>>().unwrap_or_default(),
+                        &items.downcast::<Vec<Row>>().unwrap_or_default(),
                     )
                 }
             }
