@@ -1,6 +1,7 @@
 //! One epoch: how each of its batches is loaded, on any thread.
 //!
-//! The content of a batch depends on the loader, the epoch and its number alone.
+//! Which rows a batch has depends on the loader, the epoch, where the pass starts in it, and the
+//! number of the batch.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -32,9 +33,9 @@ pub(crate) struct Epoch<O> {
 
 /// A batch as the thread that loads it leaves it.
 pub(crate) struct LoadedBatch<O> {
-    /// `None` if no row is left of it.
+    /// `None` if no row is left of it, or if more rows failed than may be skipped.
     pub(crate) data: Option<BatchData<O>>,
-    /// The rows that were loaded.
+    /// The rows of `data`.
     pub(crate) info: BatchInfo,
     /// The rows that failed, in the order of the batch: all of them, or one more than may be
     /// skipped.

@@ -31,7 +31,8 @@ pub(crate) enum BatchData<O> {
 /// What a thread does while it loads a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// It gathers rows that are in memory.
+    /// It gathers rows that are taken to be in memory: arrays, files of up to 256 MiB, and files
+    /// whose rows lie scattered, which are not read ahead.
     Memory,
     /// It gathers rows of files that may have to be read from a disk.
     Files,
@@ -218,8 +219,8 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 }
 
-/// Any dataset with any batcher. The dataset is asked for nothing but the items of batches, since
-/// it may return another item each time.
+/// Any dataset with any batcher. A dataset may return another item each time, so each item of a
+/// batch is asked for once; after a failure again, to find the row.
 pub(crate) struct AnySource<I, O> {
     dataset: Arc<dyn Dataset<I>>,
     batcher: Arc<dyn Batcher<I, O>>,
@@ -232,7 +233,7 @@ pub(crate) struct AnySource<I, O> {
     device: Device,
 }
 
-/// Numbers the passes over all sources, from 1 on.
+/// A number for each call of `advise`, unique over all sources, from 1 on.
 static PASSES: AtomicU64 = AtomicU64::new(1);
 
 impl<I: 'static, O: 'static> AnySource<I, O> {

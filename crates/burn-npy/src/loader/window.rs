@@ -17,21 +17,23 @@
 //! * A claim is up to `run` neighbouring batches, since to pass a small batch between threads costs
 //!   more than to load it. At the start of a pass claims are shorter, so that the first batch comes
 //!   soon.
-//! * A worker sleeps on `room` while the window has no room for a claim. The consumer wakes one for
-//!   each claim that it takes; if batches take no longer than waking a thread, it wakes all when
-//!   half of the window is free.
+//! * A worker sleeps on `room` while the window has no room for its claim. The consumer wakes one
+//!   worker each time that it asks for a batch. Where loading may take no longer than waking a
+//!   thread, it wakes all workers, once, when half of the window becomes free. When the limit grows,
+//!   it wakes all.
 //! * The consumer sleeps on `filled` while the first slot is empty. The worker that fills that slot
 //!   wakes it.
 //! * The limit doubles, up to `max_limit`, when the consumer finds its batch missing after the
 //!   window was full: then batches come unevenly, and a longer window evens that out. This is the
 //!   rule of `prefetch(AUTOTUNE)` in tf.data.
 //! * A batch that fails is the last: `end` moves behind it, and nothing after it is claimed.
-//! * `stop` wakes everybody, and no thread gets another claim.
+//! * `stop` wakes everybody, and workers get no more claims. Only the thread that takes batches
+//!   calls it, as its last act, so `try_claim` does not ask.
 //!
 //! Nobody sleeps for ever. A worker sleeps only if less than a claim is free, so less than half of
 //! the window, and the consumer makes half of it free when it takes what is there. The consumer
-//! sleeps only if the first slot is claimed, and the worker that claimed it is awake until it has
-//! filled it.
+//! sleeps only while the first slot is claimed, by a worker that is awake until it has filled it, or
+//! while nothing is claimed: then a worker is awake and about to claim.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -41,11 +43,11 @@ use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// How long claims are, and how far the window reaches, in batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// The length of a claim; with workers at most half of the limit, if it is more than 1.
+    /// The length of a claim, at most; with workers no more than half of the limit, unless it is 1.
     pub(crate) run: u64,
     /// How many batches may be claimed and not taken, at first.
     pub(crate) limit: u64,
-    /// What the limit may grow to; it stays as it is if it is no less at first.
+    /// What the limit may grow to. If it is not above `limit`, the limit never grows.
     pub(crate) max_limit: u64,
     /// Whether workers are woken when half of the window is free, not for each claim.
     pub(crate) wake_at_half: bool,
@@ -72,7 +74,8 @@ struct WindowState<T> {
     limit: u64,
     /// Whether the consumer is waiting for the first slot.
     asking: bool,
-    /// Whether the window was full since the limit last changed.
+    /// Whether a worker found the window full, with the first slot filled, since the consumer last
+    /// asked in vain.
     was_full: bool,
     stopped: bool,
 }
@@ -213,7 +216,7 @@ impl<T> Window<T> {
         slot?.value
     }
 
-    /// Sleeps until the first slot is filled.
+    /// Sleeps until the first slot is filled, or the window is stopped.
     pub(crate) fn wait_filled(&self) {
         let mut state = self.lock();
         while !state.is_filled() && !state.stopped {
@@ -242,7 +245,7 @@ impl<T> Window<T> {
         state.claimed().saturating_sub(u64::from(state.asking))
     }
 
-    /// Gives nobody another claim, and wakes those who sleep.
+    /// Gives workers no more claims, and wakes those who sleep.
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.room.notify_all();

@@ -6,10 +6,10 @@
 //! batches like a worker, unless loading runs code of the user or may wait for a disk. Without
 //! workers it loads all of them, by the same code.
 //!
-//! While the consumer loads batches too, one more thread than there are cores would only get in the
-//! way, so there are at most `cores - 1` workers then. A consumer that is busy with its model has a
-//! core for itself by the same rule. Code of the user, and files on a disk, get exactly as many
-//! workers as were asked for.
+//! Copying is bound by the cores. Where the consumer loads batches too, there are at most
+//! `cores - 1` workers, but at least one, so that the consumer has a core, also while it runs a
+//! model. Code of the user and files on a disk may sleep, so they get as many workers as were asked
+//! for.
 //!
 //! With workers and a device that has its own memory, the uploader is the consumer of the window.
 //! It is one thread with one CubeCL stream, which owns all memory of batches. While the user works
@@ -122,7 +122,7 @@ impl WorkerConfig {
         let limit = if asked.is_some() { max } else { usual };
         // Nobody knows what more batches of an unknown size would take.
         let max_limit = if batch_bytes.is_some() { max } else { limit };
-        // The consumer has up to `run` batches at hand, one of which is given away.
+        // The consumer holds the rest of a claim, up to `run - 1` batches, outside of the window.
         let [limit, max_limit] = [limit, max_limit].map(|limit| (limit - (run - 1)) as u64);
         let found_limit = self.found_limit.load(Ordering::Relaxed);
         Schedule {
@@ -146,7 +146,7 @@ impl WorkerConfig {
     }
 }
 
-/// The batches of a claim, up to the first that failed.
+/// The batches of a claim, up to and including the first that failed; fewer if the pass stops.
 type Run<O> = Vec<Loaded<LoadedBatch<O>>>;
 
 /// What the threads of a pass share.
