@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::data::dataloader::{DataLoader, DataLoaderIterator};
+use burn::data::dataloader::DataLoader;
 use burn::tensor::{Bool, Device, DeviceKind, Int, Tensor, TensorData};
 use burn_npy::ndarray::{Array1, Array2, Array3, Array4};
 use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
