@@ -17,9 +17,9 @@
 //! | this one | [`Loader`] |
 //! | `iter` | one pass: yields batches and moves the cursor |
 //! | `workers` | the threads of a pass |
-//! | `epoch` | which positions a batch has, and how it is loaded |
+//! | `epoch` | how the batches of an epoch are loaded; `epoch_plan` says which positions they have |
 //! | `source` | rows to host memory or batches |
-//! | `state` | the cursor, and what is saved of it |
+//! | `state` | the cursor, and what is saved of it; `dataset::fingerprint` describes the dataset |
 //! | `rows` | the rows of a batch |
 //! | `window`, `report`, `error` | the reorder buffer, counters, failures and skipped rows |
 
