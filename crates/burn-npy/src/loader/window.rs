@@ -13,22 +13,22 @@
 //! ```
 //!
 //! * The limit counts batches ahead of the consumer. While it asks for a batch, that batch is not
-//! ahead of it, so one more may be claimed.
+//!   ahead of it, so one more may be claimed.
 //! * A claim is up to `run` neighbouring batches, since to pass a small batch between threads costs
-//! more than to load it. At the start of a pass claims are shorter, so that the first batch comes
-//! soon.
+//!   more than to load it. At the start of a pass claims are shorter, so that the first batch comes
+//!   soon.
 //! * A worker sleeps on `room` while the window has no room for its claim. The consumer wakes one
-//! worker each time that it asks for a batch. Where loading may take no longer than waking a
-//! thread, it wakes all workers, once, when half of the window becomes free. When the limit grows,
-//! it wakes all.
+//!   worker each time that it asks for a batch. Where loading may take no longer than waking a
+//!   thread, it wakes all workers, once, when half of the window becomes free. When the limit
+//!   grows, it wakes all.
 //! * The consumer sleeps on `filled` while the first slot is empty. The worker that fills that slot
-//! wakes it.
+//!   wakes it.
 //! * The limit doubles, up to `max_limit`, when the consumer finds its batch missing after the
-//! window was full: then batches come unevenly, and a longer window evens that out. This is the
-//! rule of `prefetch(AUTOTUNE)` in tf.data.
+//!   window was full: then batches come unevenly, and a longer window evens that out. This is the
+//!   rule of `prefetch(AUTOTUNE)` in tf.data.
 //! * A batch that fails is the last: `end` moves behind it, and nothing after it is claimed.
 //! * `stop` wakes everybody, and workers get no more claims. Only the thread that takes batches
-//! calls it, as its last act, so `try_claim` does not ask.
+//!   calls it, as its last act, so `try_claim` does not ask.
 //!
 //! Nobody sleeps for ever. A worker sleeps only if less than a claim is free, so less than half of
 //! the window, and the consumer makes half of it free when it takes what is there. The consumer
