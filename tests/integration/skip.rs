@@ -337,7 +337,7 @@ impl Dataset<u64> for Patchy {
     }
 }
 
-/// Random holes and random limits, stopped and gone on with by other workers: what comes is what a
+/// Random holes and random limits, stopped and resumed with other workers: what comes is what a
 /// vector says.
 #[test]
 fn what_is_skipped_is_what_a_vector_says() {

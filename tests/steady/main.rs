@@ -149,7 +149,7 @@ fn batches_allocate_a_constant_and_epochs_leave_nothing() {
     }
     println!("threads and KiB of anonymous memory after each 100 epochs: {after:?}");
     for (threads, _) in &after {
-        assert!(*threads <= most, "{threads} threads, {most} at the begin");
+        assert!(*threads <= most, "{threads} threads, {most} at the start");
     }
     let ((_, first_kib), (_, kib)) = (after[0], after[9]);
     assert!(
