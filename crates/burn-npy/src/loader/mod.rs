@@ -17,7 +17,7 @@
 //! | this one | [`Loader`] |
 //! | `iter` | one pass: yields batches and moves the cursor |
 //! | `workers` | the threads of a pass |
-//! | `epoch` | how the batches of an epoch are loaded; `epoch_plan` says which positions they have |
+//! | `epoch` | how the batches of an epoch are loaded; `epoch_plan` has their positions |
 //! | `source` | rows to host memory or batches |
 //! | `state` | the cursor, and what is saved of it; `dataset::fingerprint` describes the dataset |
 //! | `rows` | the rows of a batch |
