@@ -54,6 +54,15 @@ pub struct OpenOptions {
     /// on this machine. [`Npz::verify`](crate::Npz::verify) then checks when you ask for it.
     /// Compressed arrays are always checked, since their data is read anyway.
     pub skip_checksums: bool,
+    /// Whether the file is used although its times say that it may have been written to. The
+    /// default is `false`.
+    ///
+    /// By default a file whose length, modification time or change time differs from when it was
+    /// opened gives [`ErrorKind::Changed`], and so does another file at its path. `touch`, `chmod`,
+    /// `mv` and a new hard link change these times too, and some network mounts give other times at
+    /// each look. Set this if you know that the bytes of the file stay the same. A file of another
+    /// length is still an error.
+    pub ignore_times: bool,
 }
 
 impl OpenOptions {
@@ -83,6 +92,12 @@ impl OpenOptions {
     /// Sets [`skip_checksums`](Self#structfield.skip_checksums).
     pub fn skip_checksums(mut self, skip: bool) -> Self {
         self.skip_checksums = skip;
+        self
+    }
+
+    /// Sets [`ignore_times`](Self#structfield.ignore_times).
+    pub fn ignore_times(mut self, ignore: bool) -> Self {
+        self.ignore_times = ignore;
         self
     }
 }
@@ -163,7 +178,7 @@ impl Array {
     /// Those of [`Array::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::open(path, options.access)?;
+        let storage = Storage::open(path, &options)?;
         Self::of_file(storage, options.limits.header_bytes).map_err(|error| error.in_file(path))
     }
 
@@ -445,6 +460,14 @@ impl Array {
     /// The size of all items in bytes. For a field it is the size of that field in all items.
     pub fn nbytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.item.size()
+    }
+
+    /// The same array, read by position if its file is mapped.
+    pub(crate) fn by_position(&self) -> Self {
+        Self {
+            storage: self.storage.by_position(),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn storage(&self) -> &Storage {

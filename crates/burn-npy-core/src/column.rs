@@ -323,7 +323,7 @@ impl Column {
     }
 
     /// Checks that the file behind the column is still the one that was opened, as each gather
-    /// does.
+    /// does before and after it copies.
     ///
     /// # Errors
     ///
@@ -333,6 +333,14 @@ impl Column {
             .storage()
             .check()
             .map_err(|error| self.array.locate(error))
+    }
+
+    /// The same column, read by position if its file is mapped.
+    pub(crate) fn by_position(&self) -> Self {
+        Self {
+            array: self.array.by_position(),
+            ..self.clone()
+        }
     }
 
     /// Whether two columns are in the same open file.

@@ -39,6 +39,11 @@ pub fn readahead_rows(column: &Column) -> usize {
     column.readahead_rows()
 }
 
+/// The same column, read by position if its file is mapped, so that reading it raises no signal.
+pub fn by_position(column: &Column) -> Column {
+    column.by_position()
+}
+
 /// Whether two columns are in the same open file.
 pub fn share_file(a: &Column, b: &Column) -> bool {
     a.shares_file_with(b)

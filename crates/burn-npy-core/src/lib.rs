@@ -44,17 +44,35 @@
 //!
 //! # Files that change
 //!
-//! A mapped file is as fast as memory, but it is still a file. If another program truncates it, the
-//! next access raises SIGBUS, which kills the process. `np.save` truncates the file that it
-//! overwrites.
+//! A file that another program truncates, overwrites or replaces while it is in use is an error,
+//! [`ErrorKind::Changed`]. Each gather checks its files before and after the copy, and gives
+//! nothing if one of them changed, so no row is of another file. Every check looks at the length of
+//! the open file and at the times at which its bytes and its attributes changed. The latter cannot
+//! be set back. One check in 64 follows the path of the file, since a folder of the path may have
+//! been replaced. A file that is deleted stays whole while it is open, which is no error.
 //!
-//! Each gather first checks that the file was not truncated, overwritten or replaced. The file can
-//! still change between the check and the copy. [`Access::Positioned`] closes that gap by a second
-//! check after the read, but it is slower.
+//! A mapped file is as fast as memory, but it is still a file. If another program truncates it
+//! while rows are copied from it, as `np.save` does with the file that it overwrites, the system
+//! raises SIGBUS, which kills the process. A page that the disk cannot read does so too. A program
+//! that calls [`catch_sigbus`] gets an error instead. [`Access::Positioned`] reads without a map,
+//! which is slower. Write data anew to another file and rename it, as [`write_npy`] does.
 //!
-//! A change is detected by the length, the time of change and the identity of the file. If a
-//! process writes through a mapping of the file, the time changes only with its first write to each
-//! page.
+//! These changes are not found:
+//!
+//! * a write within the same tick of the file system's clock as the write before the file was
+//!   opened. A tick is some milliseconds on old kernels and on ramfs, and far below a microsecond
+//!   on ext4, XFS, Btrfs and tmpfs since Linux 6.13.
+//! * a write through a map to a page that the same program wrote to before the file was opened,
+//!   and that the system has not written to the disk since.
+//! * what a network file system does not report, because it caches the times of files.
+//!
+//! Programs that touch a file without changing its bytes, and mounts whose times change by
+//! themselves, look like a change. [`OpenOptions::ignore_times`] is for those.
+//!
+//! # Many files
+//!
+//! Open files keep a quarter of the descriptors that the process may have. The descriptors of
+//! further files are closed after they are mapped, and opened again for each use that needs one.
 
 mod array;
 mod buffer;
@@ -96,7 +114,7 @@ pub use order::{
     BatchPosition, Order, Partition, Permutation, Plan, PositionRng, Remainder, Sampler, Shard,
     read_index,
 };
-pub use storage::Access;
+pub use storage::{Access, catch_sigbus};
 pub use write::{NpzWriter, WriteElement, append_npy, write_npy};
 
 pub use {half, ndarray, rand_core};

@@ -54,7 +54,7 @@ impl Npz {
     /// Those of [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::open(path, options.access)?;
+        let storage = Storage::open(path, &options)?;
         Self::in_storage(path, storage, options)
     }
 

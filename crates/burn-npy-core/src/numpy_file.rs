@@ -26,7 +26,7 @@ impl NumpyFile {
     /// what it seems to be. Also those of [`Array::open`] and [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::open(path, options.access)?;
+        let storage = Storage::open(path, &options)?;
         let open = || {
             let mut start = [0; MAGIC.len()];
             let start = &mut start[..storage.len().min(MAGIC.len() as u64) as usize];

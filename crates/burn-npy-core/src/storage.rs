@@ -1,23 +1,31 @@
 //! Where the bytes of arrays are: a mapped file, a file that is read by position, or memory.
 //!
-//! This is one of the four files with unsafe code. A mapped file can be changed by anyone at any
+//! This is one of the five files with unsafe code. A mapped file can be changed by anyone at any
 //! time, so rows are copied out of it and no reference into a map leaves this crate.
-//! [`Storage::check`] finds a file that was truncated, overwritten or replaced; each gather calls
-//! it first. A race remains: a file that is truncated between the check and the copy kills the
-//! process by SIGBUS. [`Access::Positioned`] has no such race.
+//! [`Storage::check`] finds a file that was truncated, overwritten or replaced. Each gather calls
+//! it before and after the copy: after it, so that nothing is given out that may be of another
+//! file; before it, since a copy from a truncated file raises SIGBUS. A file that is truncated
+//! during the copy still raises it, which [`catch_sigbus`] makes an error. [`Access::Positioned`]
+//! reads without mapping.
 #![allow(unsafe_code)]
 
-use std::fs::{File, Metadata};
+mod open_file;
+mod sigbus;
+
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{self, AtomicU32};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, OpenOptions, Result};
+use open_file::OpenFile;
+use sigbus::Watched;
+
+pub use sigbus::catch_sigbus;
 
 /// The size of a small file, at most. Whatever the system reads ahead of one is soon needed.
 const SMALL: u64 = 256 << 20;
@@ -31,12 +39,13 @@ pub(crate) const IO_BYTES: usize = 256 << 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Map the file into memory: fastest while it is in the page cache. The file must not be
-    /// truncated while it is in use, see the [crate's page](crate#files-that-change).
+    /// Map the file into memory: fastest while it is in the page cache. A file that is truncated
+    /// while rows are copied from it kills the process, unless the program calls [`catch_sigbus`];
+    /// see the [crate's page](crate#files-that-change).
     #[default]
     Mapped,
-    /// Read each row with a positioned read: slower for small rows, but a file that shrinks is
-    /// always an error.
+    /// Read each row with a positioned read: slower for small rows, but a file that shrinks and a
+    /// disk that fails are always errors.
     Positioned,
     /// Read the whole file into memory when it is opened.
     Memory,
@@ -47,10 +56,53 @@ pub enum Access {
 pub(crate) struct Storage(Arc<Repr>);
 
 enum Repr {
-    Mapped(Mmap, OpenFile),
-    Positioned(OpenFile),
+    Mapped(Mapped),
+    Positioned(Arc<OpenFile>),
     Memory(InMemory),
     Unnamed(Mmap),
+}
+
+/// A mapped file.
+struct Mapped {
+    /// Before the map, so that it is dropped first.
+    watched: Watched,
+    map: Mmap,
+    file: Arc<OpenFile>,
+}
+
+impl Mapped {
+    fn new(file: Arc<OpenFile>) -> Result<Self> {
+        let len = usize::try_from(file.len())
+            .map_err(|_| Error::new(ErrorKind::Overflow, "the file is too large to be mapped"))?;
+        let map = |file: &File| {
+            // SAFETY: `map` requires that nobody changes the file while the map is alive, which
+            // nobody can promise. Instead: the map is read only; its bytes are plain data, of which
+            // every value is valid; they are copied out before anything is decided by them twice;
+            // `check` runs before and after each use; and only functions that are unsafe themselves
+            // let references to them leave the crate.
+            unsafe { MmapOptions::new().len(len).map(file) }
+        };
+        let map = file.with_file(map)?.map_err(|error| {
+            let message = "cannot map the file; Access::Positioned reads without a map";
+            Error::io(message, error)
+        })?;
+        Ok(Self {
+            watched: Watched::new(&map),
+            map,
+            file,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        // What was copied from the map comes before what is found now.
+        atomic::fence(atomic::Ordering::SeqCst);
+        self.file.check()?;
+        if self.watched.has_faulted() {
+            let message = "a part of the mapped file could not be read; the disk may be failing";
+            return Err(Error::new(ErrorKind::Io, message).in_file(&self.file.path));
+        }
+        Ok(())
+    }
 }
 
 /// Bytes in memory, and the file that they were read from, which messages name.
@@ -66,31 +118,37 @@ impl InMemory {
 }
 
 impl Storage {
-    pub(crate) fn open(path: &Path, access: Access) -> Result<Self> {
-        let file = OpenFile::open(path)?;
-        let repr = if access == Access::Memory || file.state.len == 0 {
-            let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut &file.file, &mut bytes)
-                .map_err(|error| Error::io("cannot read the file", error).in_file(path))?;
-            // A file that changed meanwhile is half old and half new, which no later check finds.
-            file.check()?;
-            Repr::Memory(InMemory {
-                bytes: Box::new(bytes),
-                path: Some(file.path),
-            })
-        } else if access == Access::Positioned {
-            Repr::Positioned(file)
-        } else {
-            // SAFETY: `Mmap::map` requires that nobody changes the file while the map is alive,
-            // which nobody can promise. Instead: the map is read only; its bytes are plain data, of
-            // which every value is valid; they are copied out before anything is decided by them
-            // twice; `check` runs before each use; and only functions that are unsafe themselves
-            // let references to them leave the crate.
-            let map = unsafe { Mmap::map(&file.file) }
-                .map_err(|error| Error::io("cannot map the file", error).in_file(path))?;
-            Repr::Mapped(map, file)
+    pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let file = OpenFile::open(path, options.ignore_times)?;
+        let open = || {
+            if options.access == Access::Memory || file.len() == 0 {
+                let mut bytes = Vec::new();
+                file.with_file(|mut file| io::Read::read_to_end(&mut file, &mut bytes))?
+                    .map_err(|error| Error::io("cannot read the file", error))?;
+                // A file that changed meanwhile is half old and half new, which no later check
+                // finds.
+                file.check()?;
+                return Ok(Repr::Memory(InMemory {
+                    bytes: Box::new(bytes),
+                    path: Some(file.path),
+                }));
+            }
+            let file = Arc::new(file);
+            if options.access == Access::Positioned {
+                return Ok(Repr::Positioned(file));
+            }
+            Mapped::new(file).map(Repr::Mapped)
         };
+        let repr = open().map_err(|error| error.in_file(path))?;
         Ok(Self(Arc::new(repr)))
+    }
+
+    /// The same file, read by position if it is mapped, so that reading it raises no signal.
+    pub(crate) fn by_position(&self) -> Self {
+        match &*self.0 {
+            Repr::Mapped(mapped) => Self(Arc::new(Repr::Positioned(mapped.file.clone()))),
+            _ => self.clone(),
+        }
     }
 
     pub(crate) fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
@@ -113,8 +171,8 @@ impl Storage {
     /// The length in bytes, from when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         match &*self.0 {
-            Repr::Mapped(map, _) | Repr::Unnamed(map) => map.len() as u64,
-            Repr::Positioned(file) => file.state.len,
+            Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) => map.len() as u64,
+            Repr::Positioned(file) => file.len(),
             Repr::Memory(memory) => memory.bytes().len() as u64,
         }
     }
@@ -122,18 +180,25 @@ impl Storage {
     /// All bytes, unless they have to be read.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
-            Repr::Mapped(map, _) | Repr::Unnamed(map) => Some(map),
+            Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) => Some(map),
             Repr::Positioned(_) => None,
             Repr::Memory(memory) => Some(memory.bytes()),
+        }
+    }
+
+    /// The open file, if it is not in memory.
+    fn file(&self) -> Option<&OpenFile> {
+        match &*self.0 {
+            Repr::Mapped(Mapped { file, .. }) | Repr::Positioned(file) => Some(file),
+            Repr::Memory(_) | Repr::Unnamed(_) => None,
         }
     }
 
     /// The file of the bytes.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &*self.0 {
-            Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
             Repr::Memory(memory) => memory.path.as_deref(),
-            Repr::Unnamed(_) => None,
+            _ => self.file().map(|file| &*file.path),
         }
     }
 
@@ -146,25 +211,26 @@ impl Storage {
         }
     }
 
-    /// Fills `out` with the bytes at `offset`.
+    /// Fills `out` with the bytes at `offset`. A mapped file is read too, not accessed through its
+    /// map, so that a file that is truncated meanwhile is an error.
     pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.expect_inside(offset, out.len() as u64)?;
-        match (&*self.0, self.bytes()) {
-            (_, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
-            (Repr::Positioned(file), _) => file.read_at(offset, out)?,
-            _ => unreachable!("only positioned files have no bytes"),
+        match (self.file(), self.owned_bytes()) {
+            (Some(file), _) => file.read_at(offset, out)?,
+            (None, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
+            (None, None) => unreachable!("what is not in a file is in memory"),
         }
         Ok(())
     }
 
     /// Calls `f` with all bytes of a range, in order and piece by piece.
     ///
-    /// A mapped file is read too, not accessed through its map. So its pages do not become part of
-    /// the process, and a file that is truncated meanwhile is an error.
+    /// As in [`read_at`](Self::read_at), a mapped file is read. So its pages do not become part of
+    /// the process either.
     pub(crate) fn read_through(&self, range: Range<u64>, mut f: impl FnMut(&[u8])) -> Result<()> {
         let len = range.end.saturating_sub(range.start);
         self.expect_inside(range.start, len)?;
-        let (Repr::Mapped(_, file) | Repr::Positioned(file)) = &*self.0 else {
+        let Some(file) = self.file() else {
             let bytes = self.owned_bytes().unwrap_or(&[]);
             f(&bytes[range.start as usize..][..len as usize]);
             return Ok(());
@@ -194,21 +260,12 @@ impl Storage {
         Ok(())
     }
 
-    /// Checks that the file is still the one that was opened.
+    /// Checks that the file is still the one that was opened, and that all of it could be read.
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.0 {
-            Repr::Mapped(_, file) | Repr::Positioned(file) => file.check(),
-            Repr::Memory(_) | Repr::Unnamed(_) => Ok(()),
-        }
-    }
-
-    /// Checks a file that is read by position once more, so that one that was written to between
-    /// [`check`](Self::check) and the read is found. A map needs the check before, since there the
-    /// access itself fails.
-    pub(crate) fn check_after_read(&self) -> Result<()> {
-        match &*self.0 {
+            Repr::Mapped(mapped) => mapped.check(),
             Repr::Positioned(file) => file.check(),
-            _ => Ok(()),
+            Repr::Memory(_) | Repr::Unnamed(_) => Ok(()),
         }
     }
 
@@ -217,7 +274,7 @@ impl Storage {
     pub(crate) fn advise(&self, random: bool) {
         // Only hints: a system that ignores them is slower, not wrong.
         #[cfg(unix)]
-        if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
+        if let Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) = &*self.0 {
             let advice = if random && map.len() as u64 > SMALL {
                 memmap2::Advice::Random
             } else {
@@ -228,66 +285,62 @@ impl Storage {
         // For a mapped file too, since `is_cached` reads it: a row whose neighbours are in memory
         // looks like a sequential read.
         #[cfg(all(unix, not(target_vendor = "apple")))]
-        if let Repr::Mapped(_, file) | Repr::Positioned(file) = &*self.0 {
+        if let Some(file) = self.kept() {
             use rustix::fs::{Advice, fadvise};
-            let advice = if random && file.state.len > SMALL {
+            let advice = if random && self.len() > SMALL {
                 Advice::Random
             } else {
                 Advice::Normal
             };
-            let _ = fadvise(&file.file, 0, None, advice);
+            let _ = fadvise(file, 0, None, advice);
         }
+    }
+
+    /// The descriptor, if it is a file and its descriptor is kept.
+    fn kept(&self) -> Option<&File> {
+        self.file()?.kept()
     }
 
     /// Whether it is a file so large that the system does not soon have all of it in memory.
     pub(crate) fn is_large_file(&self) -> bool {
-        matches!(&*self.0, Repr::Mapped(..) | Repr::Positioned(_)) && self.len() > SMALL
+        self.kept().is_some() && self.len() > SMALL
     }
 
     /// Whether a byte of a file is in memory; `false` if the system cannot tell.
     pub(crate) fn is_cached(&self, offset: u64) -> bool {
-        match &*self.0 {
-            #[cfg(target_os = "linux")]
-            Repr::Mapped(_, file) | Repr::Positioned(file) => {
-                use rustix::io::{ReadWriteFlags, preadv2};
-                let mut byte = [0];
-                let mut out = [io::IoSliceMut::new(&mut byte)];
-                // A read that gives up where it would have to wait for the disk.
-                preadv2(&file.file, &mut out, offset, ReadWriteFlags::NOWAIT).is_ok()
-            }
-            Repr::Memory(_) => true,
-            _ => false,
+        #[cfg(target_os = "linux")]
+        if let Some(file) = self.kept() {
+            use rustix::io::{ReadWriteFlags, preadv2};
+            let mut byte = [0];
+            let mut out = [io::IoSliceMut::new(&mut byte)];
+            // A read that gives up where it would have to wait for the disk.
+            return preadv2(file, &mut out, offset, ReadWriteFlags::NOWAIT).is_ok();
         }
+        let _ = offset;
+        matches!(&*self.0, Repr::Memory(_))
     }
 
     /// A counter for `readahead`: how many batches in a row were in memory.
     pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
-        match &*self.0 {
-            Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
-            Repr::Memory(_) | Repr::Unnamed(_) => None,
-        }
+        self.file().map(|file| &file.cached_streak)
     }
 
     /// Asks the system to read bytes of a file, without waiting for them. Only a hint.
     pub(crate) fn will_need(&self, range: Range<u64>) {
         for Range { start, end } in pieces(range) {
-            match &*self.0 {
-                // For a map too: `madvise` would lock the address space of the process.
-                #[cfg(all(unix, not(target_vendor = "apple")))]
-                Repr::Mapped(_, file) | Repr::Positioned(file) => {
-                    use rustix::fs::{Advice, fadvise};
-                    let len = std::num::NonZeroU64::new(end - start);
-                    let _ = fadvise(&file.file, start, len, Advice::WillNeed);
-                }
-                #[cfg(target_vendor = "apple")]
-                Repr::Mapped(map, _) => {
-                    let (start, len) = (start as usize, (end - start) as usize);
-                    let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
-                }
-                _ => {
-                    let _ = (start, end);
-                }
+            // For a map too: `madvise` would lock the address space of the process.
+            #[cfg(all(unix, not(target_vendor = "apple")))]
+            if let Some(file) = self.kept() {
+                use rustix::fs::{Advice, fadvise};
+                let len = std::num::NonZeroU64::new(end - start);
+                let _ = fadvise(file, start, len, Advice::WillNeed);
             }
+            #[cfg(target_vendor = "apple")]
+            if let Repr::Mapped(Mapped { map, .. }) = &*self.0 {
+                let (start, len) = (start as usize, (end - start) as usize);
+                let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
+            }
+            let _ = (start, end);
         }
     }
 
@@ -300,7 +353,7 @@ impl Storage {
 impl std::fmt::Debug for Storage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &*self.0 {
-            Repr::Mapped(_, file) => write!(f, "Mapped({})", file.path.display()),
+            Repr::Mapped(Mapped { file, .. }) => write!(f, "Mapped({})", file.path.display()),
             Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
             Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
             Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
@@ -316,179 +369,13 @@ fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         .map(move |start| start..end.min(start.saturating_add(MAX_ADVISED)))
 }
 
-/// An open file and its state when it was opened.
-struct OpenFile {
-    path: PathBuf,
-    file: File,
-    state: FileState,
-    inode: Option<InodeState>,
-    /// About how often it was checked.
-    checks: AtomicU32,
-    cached_streak: AtomicU32,
-}
-
-/// One check in this many follows the path of the file. Changes of the file itself show without
-/// that, but not that a folder of the path was replaced.
-const CHECKS_PER_PATH: u32 = 64;
-
-impl OpenFile {
-    fn open(path: &Path) -> Result<Self> {
-        let open = || {
-            // Before it is opened, since opening a pipe waits for a writer.
-            let metadata = std::fs::metadata(path)?;
-            if metadata.is_dir() {
-                return Err(io::Error::other("a folder; open the files that are in it"));
-            }
-            if !metadata.is_file() {
-                return Err(io::Error::other("not a regular file"));
-            }
-            let file = File::open(path)?;
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        };
-        let (file, metadata) =
-            open().map_err(|error| Error::io("cannot open the file", error).in_file(path))?;
-        Ok(Self {
-            // So that the check does not depend on the working directory.
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
-            file,
-            state: FileState::new(&metadata),
-            inode: inode_state(&metadata),
-            checks: AtomicU32::new(0),
-            cached_streak: AtomicU32::new(0),
-        })
-    }
-
-    /// Reads by position, whether the file is mapped or not.
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        read_exact_at(&self.file, out, offset).map_err(|error| {
-            // A file that shrank is reported as changed, not as a short read.
-            match self.check() {
-                Err(changed) => changed,
-                Ok(()) => Error::io("cannot read the file", error)
-                    .in_file(&self.path)
-                    .at(offset),
-            }
-        })
-    }
-
-    /// Takes one system call while nobody touches the file. A deleted file is no error, since it is
-    /// whole as long as it is open.
-    fn check(&self) -> Result<()> {
-        if self.is_untouched() {
-            return Ok(());
-        }
-        let now = match std::fs::metadata(&self.path) {
-            Ok(metadata) => FileState::new(&metadata),
-            Err(_) => {
-                let metadata = self.file.metadata().map_err(|error| {
-                    Error::io("cannot look at the file", error).in_file(&self.path)
-                })?;
-                FileState::new(&metadata)
-            }
-        };
-        if now == self.state {
-            return Ok(());
-        }
-        let what = if now.identity != self.state.identity {
-            "was replaced by another file".to_owned()
-        } else if now.len != self.state.len {
-            format!("was {} bytes and is now {}", self.state.len, now.len)
-        } else {
-            "was written to".to_owned()
-        };
-        Err(
-            Error::new(ErrorKind::Changed, format!("the file {what} while in use"))
-                .in_file(&self.path),
-        )
-    }
-
-    /// Whether the open file's size, times and link count are unchanged; `false` if the platform
-    /// cannot tell, and when it is time to follow the path, which takes three times as long.
-    fn is_untouched(&self) -> bool {
-        // Threads may lose a count, which does no harm.
-        let checks = self.checks.load(Ordering::Relaxed).wrapping_add(1);
-        self.checks.store(checks, Ordering::Relaxed);
-        !checks.is_multiple_of(CHECKS_PER_PATH)
-            && self.inode.is_some()
-            && self.file.metadata().is_ok_and(|now| {
-                FileState::new(&now) == self.state && inode_state(&now) == self.inode
-            })
-    }
-}
-
-/// What changes with everything that is done to a file: the time of the last change, and the link
-/// count, which shows that the file was replaced within the same tick of the clock.
-#[derive(PartialEq)]
-struct InodeState {
-    changed: (i64, i64),
-    links: u64,
-}
-
-#[cfg(unix)]
-fn inode_state(metadata: &Metadata) -> Option<InodeState> {
-    use std::os::unix::fs::MetadataExt;
-    Some(InodeState {
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-        links: metadata.nlink(),
-    })
-}
-
-#[cfg(not(unix))]
-fn inode_state(_: &Metadata) -> Option<InodeState> {
-    None
-}
-
-#[derive(PartialEq)]
-struct FileState {
-    len: u64,
-    modified: Option<SystemTime>,
-    identity: (u64, u64),
-}
-
-impl FileState {
-    fn new(metadata: &Metadata) -> Self {
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            identity: identity(metadata),
-        }
-    }
-}
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !out.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, out, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                out = &mut out[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(path: &Path, access: Access) -> Result<Storage> {
+        Storage::open(path, &OpenOptions::new().access(access))
+    }
 
     fn temporary(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -522,7 +409,7 @@ mod tests {
     fn every_access_reads_the_same() {
         let (_dir, path) = temporary(b"0123456789");
         for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-            let storage = Storage::open(&path, access).unwrap();
+            let storage = open(&path, access).unwrap();
             let mut out = [0; 4];
             storage.read_at(3, &mut out).unwrap();
             assert_eq!(&out, b"3456");
@@ -540,7 +427,7 @@ mod tests {
         let (_dir, path) = temporary(&bytes);
         let mut storages = vec![Storage::memory(bytes.clone())];
         for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-            storages.push(Storage::open(&path, access).unwrap());
+            storages.push(open(&path, access).unwrap());
         }
         let end = bytes.len();
         for storage in storages {
@@ -570,7 +457,7 @@ mod tests {
         for access in [Access::Mapped, Access::Positioned] {
             for len in [4, IO_BYTES as u64 + 10, 4 * IO_BYTES as u64] {
                 let (_dir, path) = temporary(&vec![7; 4 * IO_BYTES]);
-                let storage = Storage::open(&path, access).unwrap();
+                let storage = open(&path, access).unwrap();
                 let mut pieces = 0;
                 let read = storage.read_through(0..4 * IO_BYTES as u64, |_| {
                     let file = File::options().write(true).open(&path).unwrap();
@@ -589,14 +476,14 @@ mod tests {
     #[test]
     fn an_empty_file_opens() {
         let (_dir, path) = temporary(b"");
-        assert_eq!(Storage::open(&path, Access::Mapped).unwrap().len(), 0);
+        assert_eq!(open(&path, Access::Mapped).unwrap().len(), 0);
     }
 
     #[test]
     fn what_cannot_be_opened_is_named() {
         let (dir, path) = temporary(b"");
         for path in [dir.path(), &path.with_extension("missing")] {
-            let error = Storage::open(path, Access::Mapped).unwrap_err();
+            let error = open(path, Access::Mapped).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Io);
             assert_eq!(error.file(), Some(path));
         }
@@ -611,43 +498,77 @@ mod tests {
         assert!(made.unwrap().success());
         for path in [&*pipe, Path::new("/dev/zero")] {
             for access in [Access::Mapped, Access::Positioned, Access::Memory] {
-                let error = Storage::open(path, access).unwrap_err();
+                let error = open(path, access).unwrap_err();
                 assert!(error.to_string().ends_with("not a regular file"), "{error}");
             }
         }
     }
 
+    /// Each way to change a file, and a part of what is said of it.
     #[test]
     fn a_file_that_changes_is_found() {
-        for access in [Access::Mapped, Access::Positioned] {
-            let (_dir, path) = temporary(&[7; 64]);
-            let storage = Storage::open(&path, access).unwrap();
-            storage.check().unwrap();
-
-            File::options()
-                .write(true)
-                .open(&path)
-                .and_then(|file| file.set_len(10))
-                .unwrap();
-            let error = storage.check().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Changed);
-            assert!(error.to_string().contains("was 64 bytes and is now 10"));
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 7] = [
+            ("was 64 bytes and is now 10", |path| {
+                for_writing(path).set_len(10).unwrap();
+            }),
+            ("was 64 bytes and is now 65", |path| {
+                std::fs::write(path, [7; 65]).unwrap();
+            }),
+            ("was written to", |path| {
+                std::fs::write(path, [8; 64]).unwrap();
+            }),
+            ("its time was set back", |path| {
+                let before = std::fs::metadata(path).unwrap().modified().unwrap();
+                std::fs::write(path, [8; 64]).unwrap();
+                for_writing(path).set_modified(before).unwrap();
+            }),
+            // What looks like that.
+            ("or its attributes", |path| {
+                let mut rights = std::fs::metadata(path).unwrap().permissions();
+                rights.set_readonly(true);
+                std::fs::set_permissions(path, rights).unwrap();
+            }),
+            ("or its attributes", |path| {
+                std::fs::hard_link(path, path.with_extension("link")).unwrap();
+            }),
+            ("or its name", |path| {
+                std::fs::rename(path, path.with_extension("moved")).unwrap();
+            }),
+        ];
+        for (message, change) in changes {
+            for access in [Access::Mapped, Access::Positioned] {
+                let (_dir, path) = temporary(&[7; 64]);
+                let storage = open(&path, access).unwrap();
+                let trusted = OpenOptions::new().access(access).ignore_times(true);
+                let trusted = Storage::open(&path, &trusted).unwrap();
+                storage.check().unwrap();
+                change(&path);
+                // It is not forgotten.
+                for _ in 0..2 * 64 {
+                    let error = storage.check().unwrap_err();
+                    assert_eq!(
+                        (error.kind(), error.file()),
+                        (ErrorKind::Changed, Some(&*path))
+                    );
+                    assert!(error.message().contains(message), "{error}");
+                    // Whoever vouches for the bytes vouches for their number.
+                    let is_found = trusted.check().is_err();
+                    assert_eq!(is_found, message.contains("bytes"), "{message}");
+                }
+            }
         }
-        let (_dir, path) = temporary(&[7; 64]);
-        let storage = Storage::open(&path, Access::Mapped).unwrap();
-        let other = path.with_extension("new");
-        std::fs::write(&other, [8; 64]).unwrap();
-        std::fs::rename(other, &path).unwrap();
-        assert!(storage.check().unwrap_err().message().contains("replaced"));
-        std::fs::remove_file(&path).unwrap();
-        storage.check().unwrap();
+    }
+
+    fn for_writing(path: &Path) -> File {
+        File::options().write(true).open(path).unwrap()
     }
 
     /// Whatever leads to another file at the path, at whichever check.
     #[test]
     fn a_file_in_the_place_of_another_is_found() {
         type Replace = fn(&Path, &Path);
-        let ways: [(&str, u32, Replace); 4] = [
+        let ways: [(&str, u32, Replace); 3] = [
             ("renamed over it", 1, |new, path| {
                 std::fs::rename(new, path).unwrap()
             }),
@@ -655,20 +576,12 @@ mod tests {
                 std::fs::remove_file(path).unwrap();
                 std::fs::rename(new, path).unwrap();
             }),
-            ("put where it was moved away", 1, |new, path| {
-                std::fs::rename(path, path.with_extension("old")).unwrap();
+            ("in another folder of that name", 64, |new, path| {
+                let folder = path.parent().unwrap();
+                std::fs::rename(folder, folder.with_extension("old")).unwrap();
+                std::fs::create_dir(folder).unwrap();
                 std::fs::rename(new, path).unwrap();
             }),
-            (
-                "in another folder of that name",
-                CHECKS_PER_PATH,
-                |new, path| {
-                    let folder = path.parent().unwrap();
-                    std::fs::rename(folder, folder.with_extension("old")).unwrap();
-                    std::fs::create_dir(folder).unwrap();
-                    std::fs::rename(new, path).unwrap();
-                },
-            ),
         ];
         for (way, within, replace) in ways {
             for before in [0, 1, 100] {
@@ -677,33 +590,146 @@ mod tests {
                 std::fs::create_dir(&folder).unwrap();
                 let path = folder.join("file");
                 std::fs::write(&path, [7; 64]).unwrap();
-                let storage = Storage::open(&path, Access::Mapped).unwrap();
+                // The clock of a file system may tick rarely.
+                let earlier = std::time::SystemTime::UNIX_EPOCH;
+                for_writing(&path).set_modified(earlier).unwrap();
+                let storage = open(&path, Access::Mapped).unwrap();
                 (0..before).for_each(|_| storage.check().unwrap());
                 replace(&outside, &path);
                 let found = (0..within).find_map(|_| storage.check().err());
                 let found = found.unwrap_or_else(|| panic!("{way} after {before} checks"));
                 assert!(found.message().contains("replaced"), "{found}");
-                // Nor is it forgotten.
-                if within == 1 {
-                    (0..100).for_each(|_| assert!(storage.check().is_err()));
-                }
+                // It is not forgotten.
+                std::fs::remove_file(&path).unwrap();
+                (0..100).for_each(|_| assert!(storage.check().is_err()));
             }
         }
     }
 
     #[test]
-    fn what_leaves_a_file_as_it_is_is_no_change() {
-        let (_dir, path) = temporary(&[7; 64]);
-        let storage = Storage::open(&path, Access::Mapped).unwrap();
-        let checks = || (0..2 * CHECKS_PER_PATH).for_each(|_| storage.check().unwrap());
-        checks();
-        let mut rights = std::fs::metadata(&path).unwrap().permissions();
-        rights.set_readonly(true);
-        std::fs::set_permissions(&path, rights).unwrap();
-        checks();
-        std::fs::hard_link(&path, path.with_extension("link")).unwrap();
-        checks();
-        std::fs::rename(&path, path.with_extension("moved")).unwrap();
-        checks();
+    fn a_file_that_is_deleted_is_whole() {
+        for access in [Access::Mapped, Access::Positioned] {
+            let (_dir, path) = temporary(&[7; 64]);
+            let storage = open(&path, access).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            (0..2 * 64).for_each(|_| storage.check().unwrap());
+            storage.read_at(0, &mut [0; 64]).unwrap();
+        }
+    }
+
+    /// Runs the test `child` of this module in a process of its own, and gives its status.
+    #[cfg(unix)]
+    fn run(child: &str, descriptors: u32) -> std::process::ExitStatus {
+        std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""))
+            .arg(std::env::current_exe().unwrap())
+            .args([&format!("storage::tests::{child}"), "--exact", "--ignored"])
+            .status()
+            .unwrap()
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn more_files_are_open_than_there_are_descriptors() {
+        assert!(run("many_files", 40).success());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    #[ignore = "a process of the other tests"]
+    fn many_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |number: usize| dir.path().join(format!("{number}.bin"));
+        let mut storages = Vec::new();
+        for number in 0..300 {
+            std::fs::write(path(number), [number as u8; 100]).unwrap();
+            let access = [Access::Mapped, Access::Positioned][number % 2];
+            storages.push(open(&path(number), access).unwrap());
+        }
+        for (number, storage) in storages.iter().enumerate() {
+            let mut byte = [0];
+            storage.read_at(99, &mut byte).unwrap();
+            storage.check().unwrap();
+            assert_eq!(byte, [number as u8]);
+        }
+        // Each change is found, also in a file whose descriptor is not kept.
+        for (number, storage) in storages.iter().enumerate() {
+            let path = path(number);
+            match number % 3 {
+                0 => std::fs::write(&path, [1; 100]).unwrap(),
+                1 => std::fs::rename(&path, path.with_extension("moved")).unwrap(),
+                _ => std::fs::write(&path, [1; 99]).unwrap(),
+            }
+            for _ in 0..2 {
+                assert_eq!(storage.check().unwrap_err().kind(), ErrorKind::Changed);
+            }
+            let read = storage.read_at(0, &mut [0]);
+            assert!(storage.kept().is_some() || read.is_err());
+        }
+        // Descriptors come back.
+        drop(storages);
+        std::fs::write(path(0), b"x").unwrap();
+        assert!(open(&path(0), Access::Mapped).unwrap().kept().is_some());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_fault_in_a_mapped_file_is_an_error() {
+        assert!(run("faults", 100).success());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    #[ignore = "a process of the other tests"]
+    fn faults() {
+        catch_sigbus().unwrap();
+        catch_sigbus().unwrap();
+        for round in 0..3 {
+            for (kind, ignore_times) in [(ErrorKind::Changed, false), (ErrorKind::Io, true)] {
+                let (_dir, path) = temporary(&[7; 100_000]);
+                let options = OpenOptions::new().ignore_times(ignore_times);
+                let storage = Storage::open(&path, &options).unwrap();
+                let sound = Storage::open(&path.with_extension("sound"), &options);
+                assert!(sound.is_err());
+                let file = for_writing(&path);
+                file.set_len(10_000).unwrap();
+                let bytes = storage.bytes().unwrap();
+                // Two faults in one map, the second before the first.
+                assert_eq!((bytes[50_000], bytes[99_999], bytes[20_000]), (0, 0, 0));
+                assert_eq!(bytes[9_999], 7, "round {round}");
+                // As if a disk had failed: afterwards, the file is as it was.
+                file.set_len(100_000).unwrap();
+                for _ in 0..2 {
+                    assert_eq!(storage.check().unwrap_err().kind(), kind);
+                }
+                // Reads by position are not concerned.
+                if ignore_times {
+                    storage.by_position().check().unwrap();
+                }
+            }
+        }
+    }
+
+    /// A fault elsewhere kills the process by the signal, as it does without the handler.
+    #[test]
+    #[cfg(unix)]
+    fn a_fault_in_the_map_of_another_is_not_caught() {
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(run("fault_of_another", 100).signal(), Some(libc::SIGBUS));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    #[ignore = "a process of the other tests"]
+    fn fault_of_another() {
+        catch_sigbus().unwrap();
+        let (_dir, path) = temporary(&[7; 100_000]);
+        let _ours = open(&path, Access::Mapped).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        // SAFETY: the process is meant to die of the access.
+        let map = unsafe { Mmap::map(&file).unwrap() };
+        file.set_len(0).unwrap();
+        std::process::exit(i32::from(map[0]));
     }
 }

@@ -100,5 +100,6 @@ pub use burn_npy_core::{
     self, Access, Array, BatchPosition, Buffer, ByteOrder, Column, Convert, DType, Element, Error,
     ErrorKind, Field, Header, ItemKind, ItemType, Layout, Limits, Npz, NpzWriter, NumpyFile,
     OpenOptions, Order, Partition, Permutation, Plan, PositionRng, Remainder, Result, Sampler,
-    Shard, WriteElement, append_npy, half, ml_dtypes, ndarray, rand_core, read_index, write_npy,
+    Shard, WriteElement, append_npy, catch_sigbus, half, ml_dtypes, ndarray, rand_core, read_index,
+    write_npy,
 };

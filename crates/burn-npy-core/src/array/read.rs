@@ -92,7 +92,7 @@ impl Array {
             }
             self.storage.check()?;
             self.storage.read_at(self.offset + start as u64, out)?;
-            self.storage.check_after_read()
+            self.storage.check()
         };
         read().map_err(|error| self.locate(error))
     }

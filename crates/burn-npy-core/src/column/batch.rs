@@ -46,13 +46,33 @@ pub fn gather_columns(
 ) -> Result<(), (usize, Error)> {
     for (index, (column, out)) in columns.iter().enumerate() {
         column.expect_memory(rows.len(), out);
-        let mut before = columns[..index].iter();
-        let is_checked = before.any(|(earlier, _)| earlier.shares_file_with(column));
-        let checked = if is_checked { Ok(()) } else { column.check() };
-        checked
-            .and_then(|()| column.expect_rows(rows))
-            .map_err(|error| (index, error))?;
+        column.expect_rows(rows).map_err(|error| (index, error))?;
     }
+    // Before, since a copy from a map of a file that was truncated raises a signal.
+    check_files(columns)?;
+    let gathered = gather_checked(columns, rows);
+    // After, since a file may have changed meanwhile. That comes before an error of the gather, of
+    // which it may be the cause.
+    check_files(columns)?;
+    gathered
+}
+
+/// Checks that each file is still the one that was opened.
+fn check_files(columns: &[(&Column, &mut [u8])]) -> Result<(), (usize, Error)> {
+    for (index, (column, _)) in columns.iter().enumerate() {
+        let mut before = columns[..index].iter();
+        if !before.any(|(earlier, _)| earlier.shares_file_with(column)) {
+            column.check().map_err(|error| (index, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gathers rows that exist into memory that fits them.
+fn gather_checked(
+    columns: &mut [(&Column, &mut [u8])],
+    rows: &[usize],
+) -> Result<(), (usize, Error)> {
     let Some((&(first, _), others)) = columns.split_first() else {
         return Ok(());
     };

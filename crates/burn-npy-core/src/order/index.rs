@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::format::header::MAGIC;
 use crate::storage::Storage;
-use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, Result};
+use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, OpenOptions, Result};
 
 /// Reads a list of row numbers from a `.npy` file or a text file.
 ///
@@ -33,7 +33,7 @@ use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, Result};
 /// ```
 pub fn read_index(path: impl AsRef<Path>) -> Result<Vec<u64>> {
     let path = path.as_ref();
-    let storage = Storage::open(path, Access::Memory)?;
+    let storage = Storage::open(path, &OpenOptions::new().access(Access::Memory))?;
     let bytes = storage.bytes().unwrap_or_default();
     let rows = if bytes.starts_with(MAGIC) {
         rows_of_array(path)
