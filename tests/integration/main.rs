@@ -7,6 +7,8 @@ mod archives;
 mod asked;
 mod borrow;
 mod burn_loader;
+#[cfg(unix)]
+mod changes;
 mod errors;
 mod examples;
 mod glob;
