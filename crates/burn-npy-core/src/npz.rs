@@ -29,7 +29,7 @@ pub struct Npz {
     storage: Storage,
     directory: Directory,
     names: Vec<String>,
-    decoded: Total,
+    pub(crate) decoded: Total,
     /// For each member, whether its checksum has been checked. It is used for stored ones only.
     verified: Vec<AtomicBool>,
 }
@@ -440,12 +440,12 @@ mod tests {
         assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
         let npz = limited(Limits::new().total_bytes(2 * len));
-        npz.array("x").unwrap();
-        // An array that fails does not count towards the total.
+        let _first = npz.array("x").unwrap();
+        // An array that fails takes nothing of the total.
         for _ in 0..3 {
             assert_eq!(kind(npz.array("bad")), ErrorKind::Crc);
         }
-        npz.array("x").unwrap();
+        let _second = npz.array("x").unwrap();
         assert_eq!(kind(npz.array("x")), ErrorKind::Limit);
         npz.array("stored").unwrap();
     }

@@ -17,6 +17,7 @@ use std::time::SystemTime;
 
 use memmap2::Mmap;
 
+use crate::decode::Share;
 use crate::{Error, ErrorKind, Result};
 
 /// The size of a small file, at most. Whatever the system reads ahead of one is soon needed.
@@ -50,7 +51,11 @@ enum Repr {
     Mapped(Mmap, OpenFile),
     Positioned(OpenFile),
     Memory(InMemory),
-    Unnamed(Mmap),
+    /// A temporary file, and its share in the limit of its archive.
+    Unnamed {
+        map: Mmap,
+        _share: Share,
+    },
 }
 
 /// Bytes in memory, and the file that they were read from, which messages name.
@@ -100,20 +105,21 @@ impl Storage {
         })))
     }
 
-    /// Maps a temporary file that has no name, so that nobody else can reach it.
-    pub(crate) fn unnamed(file: &File) -> Result<Self> {
+    /// Maps a temporary file that has no name, so that nobody else can reach it. The share of its
+    /// bytes in the limit of its archive lives as long as the map.
+    pub(crate) fn unnamed(file: &File, share: Share) -> Result<Self> {
         // SAFETY: the file must not change while it is mapped. It was created without a name, or
         // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and
         // this map is read only.
         let map = unsafe { Mmap::map(file) }
             .map_err(|error| Error::io("cannot map a temporary file", error))?;
-        Ok(Self(Arc::new(Repr::Unnamed(map))))
+        Ok(Self(Arc::new(Repr::Unnamed { map, _share: share })))
     }
 
     /// The length in bytes, from when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         match &*self.0 {
-            Repr::Mapped(map, _) | Repr::Unnamed(map) => map.len() as u64,
+            Repr::Mapped(map, _) | Repr::Unnamed { map, .. } => map.len() as u64,
             Repr::Positioned(file) => file.state.len,
             Repr::Memory(memory) => memory.bytes().len() as u64,
         }
@@ -122,7 +128,7 @@ impl Storage {
     /// All bytes, unless they have to be read.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
-            Repr::Mapped(map, _) | Repr::Unnamed(map) => Some(map),
+            Repr::Mapped(map, _) | Repr::Unnamed { map, .. } => Some(map),
             Repr::Positioned(_) => None,
             Repr::Memory(memory) => Some(memory.bytes()),
         }
@@ -133,7 +139,7 @@ impl Storage {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.path),
             Repr::Memory(memory) => memory.path.as_deref(),
-            Repr::Unnamed(_) => None,
+            Repr::Unnamed { .. } => None,
         }
     }
 
@@ -141,7 +147,7 @@ impl Storage {
     pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
             Repr::Memory(memory) => Some(memory.bytes()),
-            Repr::Unnamed(map) => Some(map),
+            Repr::Unnamed { map, .. } => Some(map),
             _ => None,
         }
     }
@@ -198,7 +204,7 @@ impl Storage {
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => file.check(),
-            Repr::Memory(_) | Repr::Unnamed(_) => Ok(()),
+            Repr::Memory(_) | Repr::Unnamed { .. } => Ok(()),
         }
     }
 
@@ -217,7 +223,7 @@ impl Storage {
     pub(crate) fn advise(&self, random: bool) {
         // Only hints: a system that ignores them is slower, not wrong.
         #[cfg(unix)]
-        if let Repr::Mapped(map, _) | Repr::Unnamed(map) = &*self.0 {
+        if let Repr::Mapped(map, _) | Repr::Unnamed { map, .. } = &*self.0 {
             let advice = if random && map.len() as u64 > SMALL {
                 memmap2::Advice::Random
             } else {
@@ -264,7 +270,7 @@ impl Storage {
     pub(crate) fn cached_streak(&self) -> Option<&AtomicU32> {
         match &*self.0 {
             Repr::Mapped(_, file) | Repr::Positioned(file) => Some(&file.cached_streak),
-            Repr::Memory(_) | Repr::Unnamed(_) => None,
+            Repr::Memory(_) | Repr::Unnamed { .. } => None,
         }
     }
 
@@ -303,7 +309,7 @@ impl std::fmt::Debug for Storage {
             Repr::Mapped(_, file) => write!(f, "Mapped({})", file.path.display()),
             Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
             Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
-            Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
+            Repr::Unnamed { map, .. } => write!(f, "Unnamed({} bytes)", map.len()),
         }
     }
 }
