@@ -19,7 +19,13 @@ pub struct Limits {
     /// The largest array, in bytes, that is decoded from an archive. It is also the most that is
     /// read of a compressed member with bytes after its array. The default is 4 GiB.
     pub member_bytes: u64,
-    /// The number of bytes that may be decoded from one archive in total. The default is 16 GiB.
+    /// How many bytes of decoded arrays of one open archive may be held at the same time, in memory
+    /// and in temporary files. The default is 16 GiB.
+    ///
+    /// An array takes its share when it is decoded, whether it was decoded before or not. It
+    /// returns the share when the array and all that use its bytes are dropped: clones, fields,
+    /// columns, datasets, and batches that borrow rows. An array that cannot be decoded takes none.
+    /// Arrays that are stored in the archive, and copies that a program makes, do not count.
     pub total_bytes: u64,
     /// The largest array, in bytes, that is decoded into memory. Larger ones are decoded into a
     /// temporary file in [`OpenOptions::cache_dir`](crate::OpenOptions::cache_dir()), which is then

@@ -21,6 +21,7 @@ use std::sync::atomic::{self, AtomicU32};
 
 use memmap2::{Mmap, MmapOptions};
 
+use crate::decode::Share;
 use crate::{Error, ErrorKind, OpenOptions, Result};
 use open_file::OpenFile;
 use sigbus::Watched;
@@ -59,7 +60,16 @@ enum Repr {
     Mapped(Mapped),
     Positioned(Arc<OpenFile>),
     Memory(InMemory),
-    Unnamed(Mmap),
+    Temporary(Temporary),
+}
+
+/// A mapped temporary file without a name, so that nobody else can reach it.
+struct Temporary {
+    /// Before the map, so that it is dropped first.
+    watched: Watched,
+    map: Mmap,
+    /// Its share in the limit of its archive.
+    _share: Share,
 }
 
 /// A mapped file.
@@ -97,11 +107,8 @@ impl Mapped {
         // What was copied from the map comes before what is found now.
         atomic::fence(atomic::Ordering::SeqCst);
         self.file.check()?;
-        if self.watched.has_faulted() {
-            let message = "a part of the mapped file could not be read; the disk may be failing";
-            return Err(Error::new(ErrorKind::Io, message).in_file(&self.file.path));
-        }
-        Ok(())
+        let read = self.watched.check();
+        read.map_err(|error| error.in_file(&self.file.path))
     }
 }
 
@@ -158,20 +165,27 @@ impl Storage {
         })))
     }
 
-    /// Maps a temporary file that has no name, so that nobody else can reach it.
-    pub(crate) fn unnamed(file: &File) -> Result<Self> {
+    /// Maps a temporary file that has no name, so that nobody else can reach it. The share of its
+    /// bytes in the limit of its archive lives as long as the map.
+    pub(crate) fn temporary(file: &File, share: Share) -> Result<Self> {
         // SAFETY: the file must not change while it is mapped. It was created without a name, or
         // lost it at once, so nobody else can open it; our own handle is dropped by the caller, and
         // this map is read only.
         let map = unsafe { Mmap::map(file) }
             .map_err(|error| Error::io("cannot map a temporary file", error))?;
-        Ok(Self(Arc::new(Repr::Unnamed(map))))
+        Ok(Self(Arc::new(Repr::Temporary(Temporary {
+            watched: Watched::new(&map),
+            map,
+            _share: share,
+        }))))
     }
 
     /// The length in bytes, from when the file was opened.
     pub(crate) fn len(&self) -> u64 {
         match &*self.0 {
-            Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) => map.len() as u64,
+            Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) => {
+                map.len() as u64
+            }
             Repr::Positioned(file) => file.len(),
             Repr::Memory(memory) => memory.bytes().len() as u64,
         }
@@ -180,7 +194,7 @@ impl Storage {
     /// All bytes, unless they have to be read.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
-            Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) => Some(map),
+            Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) => Some(map),
             Repr::Positioned(_) => None,
             Repr::Memory(memory) => Some(memory.bytes()),
         }
@@ -190,7 +204,7 @@ impl Storage {
     fn file(&self) -> Option<&OpenFile> {
         match &*self.0 {
             Repr::Mapped(Mapped { file, .. }) | Repr::Positioned(file) => Some(file),
-            Repr::Memory(_) | Repr::Unnamed(_) => None,
+            Repr::Memory(_) | Repr::Temporary(_) => None,
         }
     }
 
@@ -206,7 +220,7 @@ impl Storage {
     pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
         match &*self.0 {
             Repr::Memory(memory) => Some(memory.bytes()),
-            Repr::Unnamed(map) => Some(map),
+            Repr::Temporary(Temporary { map, .. }) => Some(map),
             _ => None,
         }
     }
@@ -264,8 +278,9 @@ impl Storage {
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.0 {
             Repr::Mapped(mapped) => mapped.check(),
+            Repr::Temporary(temporary) => temporary.watched.check(),
             Repr::Positioned(file) => file.check(),
-            Repr::Memory(_) | Repr::Unnamed(_) => Ok(()),
+            Repr::Memory(_) => Ok(()),
         }
     }
 
@@ -274,7 +289,8 @@ impl Storage {
     pub(crate) fn advise(&self, random: bool) {
         // Only hints: a system that ignores them is slower, not wrong.
         #[cfg(unix)]
-        if let Repr::Mapped(Mapped { map, .. }) | Repr::Unnamed(map) = &*self.0 {
+        if let Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) = &*self.0
+        {
             let advice = if random && map.len() as u64 > SMALL {
                 memmap2::Advice::Random
             } else {
@@ -356,7 +372,7 @@ impl std::fmt::Debug for Storage {
             Repr::Mapped(Mapped { file, .. }) => write!(f, "Mapped({})", file.path.display()),
             Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
             Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
-            Repr::Unnamed(map) => write!(f, "Unnamed({} bytes)", map.len()),
+            Repr::Temporary(Temporary { map, .. }) => write!(f, "Temporary({} bytes)", map.len()),
         }
     }
 }

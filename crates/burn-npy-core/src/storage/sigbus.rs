@@ -12,7 +12,7 @@
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// A mapped file, as the handler knows it.
 struct Map {
@@ -47,9 +47,15 @@ impl Watched {
         Self(entry)
     }
 
-    /// Whether a page of the map could not be read, so that there are zeros now.
-    pub(super) fn has_faulted(&self) -> bool {
-        self.0.has_faulted.load(Ordering::Acquire)
+    /// An error if a page of the map could not be read, so that there are zeros now.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.0.has_faulted.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::Io,
+                "a part of the mapped file could not be read; the disk may be failing",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -111,7 +117,7 @@ fn new_entry() -> &'static Map {
 /// ```
 pub fn catch_sigbus() -> Result<()> {
     #[cfg(unix)]
-    handler::install().map_err(|error| crate::Error::io("cannot install a handler", error))?;
+    handler::install().map_err(|error| Error::io("cannot install a handler", error))?;
     Ok(())
 }
 
