@@ -130,8 +130,9 @@ impl OpenFile {
         if !is_deleted && !checks.is_multiple_of(CHECKS_PER_PATH) {
             return Ok(None);
         }
-        // Inode numbers are not compared: some network mounts give others at each look.
-        let is_other = at_path().is_ok_and(|there| FileState::new(&there) != now);
+        // Inode numbers are not compared: some network mounts give others at each look. What is at
+        // the path of a file without a name is another file.
+        let is_other = at_path().is_ok_and(|there| is_deleted || FileState::new(&there) != now);
         Ok(is_other.then(|| "was replaced by another file".to_owned()))
     }
 
