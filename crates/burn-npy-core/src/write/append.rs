@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{ArrayBase, Axis, Data, Dimension};
@@ -10,23 +11,23 @@ use crate::array::swap_bytes;
 use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::format::magic;
-use crate::write::atomic_file::AtomicFile;
+use crate::write::atomic_file::{AtomicFile, open_existing};
+use crate::write::fill;
 use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
 /// Appends the rows of an array to a `.npy` file. The file is created if it does not exist.
 ///
 /// The rows are written after the data, and they are on the disk before the header counts them. So
-/// a crash leaves either the old rows or all rows, and the old rows are not copied. Only if the new
-/// number of rows does not fit into the header, the whole file is written anew, to a temporary file
-/// that replaces the old one. A program that has the file open gets [`ErrorKind::Changed`]. There
-/// is no lock: two programs must not append at the same time.
+/// a crash leaves either the old rows or all rows, and the old rows are not copied. Only if the new number of rows does not fit into the header, the whole
+/// file is replaced by a new one, as [`write_npy`] does it. A program that has the file open gets
+/// [`ErrorKind::Changed`]. There is no lock: two programs must not append at the same time.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows
 /// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows cannot be
 /// appended, or if another array follows in the file, which would be lost; those of
-/// [`Array::open`](crate::Array::open).
+/// [`Array::open`](crate::Array::open) and [`write_npy`].
 ///
 /// # Example
 ///
@@ -50,52 +51,53 @@ where
     D: Dimension,
 {
     let path = path.as_ref();
-    // Checked before it is opened, since a read from a pipe may never end.
-    let open = || {
-        if std::fs::metadata(path)?.is_file() {
-            File::options().read(true).write(true).open(path)
-        } else {
-            Err(io::Error::other("not a regular file"))
-        }
-    };
-    let mut file = match open() {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path, rows),
-        Err(error) => return Err(Error::io("cannot open the file", error).in_file(path)),
-    };
-    let mut append = || {
-        let (head, header) = read_header(&mut file)?;
-        check::<T>(&header, rows.shape())?;
-        let mut shape = header.shape().to_vec();
-        shape[0] = shape[0]
-            .checked_add(rows.len_of(Axis(0)))
-            .ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than can be counted"))?;
-        header::checked_nbytes(&shape, header.item().size())?;
-        let end = (header.data_offset() + header.nbytes()) as u64;
-        if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "another array follows in the file",
-            ));
-        }
-        let swap = match header.item().kind() {
-            ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
-            _ => false,
-        };
-        match header::with_shape(&head, &shape) {
-            Some(head) => in_place(&mut file, &head, end, |out| write_rows(rows, swap, out)),
-            None => {
-                let descr = format!("'{}'", header.item());
-                let head = header::encode(&descr, Layout::C, &shape);
-                let data = header.data_offset() as u64..end;
-                anew(path, &mut file, &head, data, |out| {
-                    write_rows(rows, swap, out)
-                })
-            }
-        }
-        .map_err(|error| Error::io("cannot write the rows", error))
+    let append = || match open_existing(path, File::options().read(true).write(true))? {
+        Some(file) => append_to(path, file, rows),
+        None => create(path, rows),
     };
     append().map_err(|error| error.in_file(path))
+}
+
+fn append_to<T, S, D>(path: &Path, mut file: File, rows: &ArrayBase<S, D>) -> Result<()>
+where
+    T: WriteElement,
+    S: Data<Elem = T>,
+    D: Dimension,
+{
+    let (old, header) = read_header(&mut file)?;
+    check::<T>(&header, rows.shape())?;
+    let mut shape = header.shape().to_vec();
+    shape[0] = shape[0]
+        .checked_add(rows.len_of(Axis(0)))
+        .ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than can be counted"))?;
+    header::checked_nbytes(&shape, header.item().size())?;
+    let end = (header.data_offset() + header.nbytes()) as u64;
+    if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "another array follows in the file",
+        ));
+    }
+    let swap = match header.item().kind() {
+        ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
+        _ => false,
+    };
+    let write = |out: &mut BufWriter<&mut File>| write_rows(rows, swap, out);
+    match header::with_shape(&old, &shape) {
+        Some(new) => in_place(&mut file, &new, end, write)
+            .map_err(|error| Error::io("cannot write the rows", error)),
+        None => {
+            let descr = format!("'{}'", header.item());
+            let head = header::encode(&descr, Layout::C, &shape);
+            anew(
+                path,
+                &mut file,
+                &head,
+                header.data_offset() as u64..end,
+                write,
+            )
+        }
+    }
 }
 
 /// Creates the file in C layout, so that rows can be appended later.
@@ -106,11 +108,11 @@ where
     D: Dimension,
 {
     if rows.ndim() == 0 {
-        return Err(no_rows().in_file(path));
+        return Err(no_rows());
     }
     let elements = rows.iter().cloned().collect();
     let rows = ndarray::ArrayD::from_shape_vec(rows.shape(), elements)
-        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()).in_file(path))?;
+        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))?;
     write_npy(path, &rows)
 }
 
@@ -191,10 +193,7 @@ fn in_place(
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
     file.seek(SeekFrom::Start(end))?;
-    let mut out = BufWriter::new(&mut *file);
-    rows(&mut out)?;
-    out.flush()?;
-    drop(out);
+    fill(file, rows)?;
     let end = file.stream_position()?;
     file.set_len(end)?;
     file.sync_all()?;
@@ -203,25 +202,26 @@ fn in_place(
     file.sync_all()
 }
 
+/// Writes the old rows and the new ones to a new file, which takes the place of the old one.
 fn anew(
     path: &Path,
     file: &mut File,
     head: &[u8],
-    data: std::ops::Range<u64>,
+    data: Range<u64>,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> Result<()> {
     let mut anew = AtomicFile::new(path)?;
-    let mut out = BufWriter::new(anew.temporary.as_file_mut());
-    out.write_all(head)?;
-    file.seek(SeekFrom::Start(data.start))?;
-    let len = data.end - data.start;
-    if io::copy(&mut file.take(len), &mut out)? != len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    rows(&mut out)?;
-    out.flush()?;
-    drop(out);
-    anew.commit()
+    let write = |out: &mut BufWriter<&mut File>| {
+        out.write_all(head)?;
+        file.seek(SeekFrom::Start(data.start))?;
+        let len = data.end - data.start;
+        if io::copy(&mut file.take(len), out)? != len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        rows(out)
+    };
+    fill(anew.file(), write).map_err(|error| Error::io("the rows were not added", error))?;
+    anew.commit("the rows were added")
 }
 
 /// Writes the elements in C order and in the byte order of the file.
@@ -366,6 +366,7 @@ mod tests {
     fn a_device_is_no_file_to_append_to() {
         let error = append_npy("/dev/zero", &array![1_u8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("a device, and only"), "{error}");
     }
 
     #[test]
