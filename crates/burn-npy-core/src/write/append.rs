@@ -18,7 +18,8 @@ use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, 
 /// Appends the rows of an array to a `.npy` file. The file is created if it does not exist.
 ///
 /// The rows are written after the data, and they are on the disk before the header counts them. So
-/// a crash leaves either the old rows or all rows, and the old rows are not copied. Only if the new number of rows does not fit into the header, the whole
+/// a crash leaves either the old rows or all rows, and the old rows are not copied. Bytes that
+/// follow the data are lost. Only if the new number of rows does not fit into the header, the whole
 /// file is replaced by a new one, as [`write_npy`] does it. A program that has the file open gets
 /// [`ErrorKind::Changed`]. There is no lock: two programs must not append at the same time.
 ///
@@ -28,6 +29,11 @@ use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, 
 /// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows cannot be
 /// appended, or if another array follows in the file, which would be lost; those of
 /// [`Array::open`](crate::Array::open) and [`write_npy`].
+///
+/// After an error, such as that of a full disk, the file has its old rows, so the call can be
+/// repeated. There are two exceptions, which the message names. If the file could not be put back,
+/// look at its number of rows first. If the message says that the rows were added, a crash of the
+/// machine may undo that; this only happens where a new file took the place of the old one.
 ///
 /// # Example
 ///
@@ -84,8 +90,7 @@ where
     };
     let write = |out: &mut BufWriter<&mut File>| write_rows(rows, swap, out);
     match header::with_shape(&old, &shape) {
-        Some(new) => in_place(&mut file, &new, end, write)
-            .map_err(|error| Error::io("cannot write the rows", error)),
+        Some(new) => in_place(&mut file, &old, &new, end, write, File::sync_all),
         None => {
             let descr = format!("'{}'", header.item());
             let head = header::encode(&descr, Layout::C, &shape);
@@ -186,20 +191,60 @@ fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// Writes rows at the end of the data, and then the header that counts them. If that fails, the old
+/// header and the old end are restored.
 fn in_place(
     file: &mut File,
-    head: &[u8],
+    old: &[u8],
+    new: &[u8],
     end: u64,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> Result<()> {
+    let add = |file: &mut File| {
+        file.seek(SeekFrom::Start(end))?;
+        fill(file, rows)?;
+        let end = file.stream_position()?;
+        file.set_len(end)?;
+        sync(file)?;
+        write_header(file, new)?;
+        sync(file)
+    };
+    let Err(error) = add(file) else {
+        return Ok(());
+    };
+    match put_back(file, old, end, &sync) {
+        Ok(()) => Err(Error::io("the rows were not added", error)),
+        Err(why) => Err(Error::io(
+            &format!(
+                "the rows could not be written, and the file could not be put back ({why}): look \
+                 at its number of rows before you append them again"
+            ),
+            error,
+        )),
+    }
+}
+
+fn put_back(
+    file: &mut File,
+    header: &[u8],
+    end: u64,
+    sync: impl Fn(&File) -> io::Result<()>,
 ) -> io::Result<()> {
-    file.seek(SeekFrom::Start(end))?;
-    fill(file, rows)?;
-    let end = file.stream_position()?;
-    file.set_len(end)?;
-    file.sync_all()?;
+    let mut found = vec![0; header.len()];
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(head)?;
-    file.sync_all()
+    file.read_exact(&mut found)?;
+    if found != header {
+        write_header(file, header)?;
+        // Only then may the rows go, or a crash could leave a header that counts them.
+        sync(file)?;
+    }
+    file.set_len(end)
+}
+
+fn write_header(file: &mut File, header: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(header)
 }
 
 /// Writes the old rows and the new ones to a new file, which takes the place of the old one.
@@ -367,6 +412,72 @@ mod tests {
         let error = append_npy("/dev/zero", &array![1_u8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.to_string().contains("a device, and only"), "{error}");
+    }
+
+    /// Appends 100 rows to one, while the calls of `sync` with these numbers fail.
+    fn append_with_failures(path: &Path, failures: &[usize]) -> Result<()> {
+        let mut file = File::options().read(true).write(true).open(path).unwrap();
+        let (old, header) = read_header(&mut file).unwrap();
+        let new = header::with_shape(&old, &[101]).unwrap();
+        let end = (header.data_offset() + header.nbytes()) as u64;
+        let rows = Array1::from_iter(1..101_u8);
+        let calls = std::cell::Cell::new(0);
+        let sync = |_: &File| {
+            calls.set(calls.get() + 1);
+            if failures.contains(&calls.get()) {
+                return Err(io::Error::other("a test"));
+            }
+            Ok(())
+        };
+        let write = |out: &mut BufWriter<&mut File>| write_rows(&rows, false, out);
+        in_place(&mut file, &old, &new, end, write, sync)
+    }
+
+    #[test]
+    fn a_failed_sync_leaves_the_old_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let all = Array1::from_iter(0..101_u8).into_dyn();
+        // The rows; the header; the header, and then the header that is put back.
+        for failures in [&[1][..], &[2], &[2, 3]] {
+            write_npy(&path, &array![0_u8]).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let error = append_with_failures(&path, failures).unwrap_err();
+            if failures.len() == 1 {
+                assert_eq!(error.message(), "the rows were not added");
+                assert_eq!(std::fs::read(&path).unwrap(), before);
+            } else {
+                // The header on the disk may count the rows, so they must stay.
+                assert!(
+                    error.message().contains("look at its number of rows"),
+                    "{error}"
+                );
+                assert_eq!(std::fs::metadata(&path).unwrap().len(), 128 + 101);
+            }
+            assert_eq!(Array::open(&path).unwrap().shape(), [1]);
+            append_with_failures(&path, &[]).unwrap();
+            let found = Array::open(&path).unwrap().read::<u8>().unwrap();
+            assert_eq!(found, all);
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_written_leave_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_npy(&path, &array![0_u8]).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let mut file = File::options().read(true).write(true).open(&path).unwrap();
+        let (old, _) = read_header(&mut file).unwrap();
+        let write = |out: &mut BufWriter<&mut File>| {
+            out.write_all(&[1; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let error = in_place(&mut file, &old, &old, 129, write, File::sync_all).unwrap_err();
+        assert_eq!(error.message(), "the rows were not added");
+        let kind = error.io_error().map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::StorageFull));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]
