@@ -15,7 +15,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension};
-use ndarray_npy::WriteNpyExt;
+use ndarray_npy::{WriteNpyError, WriteNpyExt};
 
 use crate::format::header;
 use crate::write::atomic_file::AtomicFile;
@@ -40,7 +40,10 @@ macro_rules! written_by_ndarray_npy {
                 array: ArrayView<'_, Self, D>,
                 out: impl Write,
             ) -> io::Result<()> {
-                array.write_npy(out).map_err(io::Error::other)
+                array.write_npy(out).map_err(|error| match error {
+                    WriteNpyError::Io(error) => error,
+                    error => io::Error::other(error),
+                })
             }
         }
     )*};
