@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{ArrayBase, Axis, Data, Dimension};
@@ -10,23 +11,29 @@ use crate::array::swap_bytes;
 use crate::format::header::{self, Header, MAGIC, MAX_HEADER_LEN, Prefix};
 use crate::format::item::ItemKind;
 use crate::format::magic;
-use crate::write::atomic_file::AtomicFile;
+use crate::write::atomic_file::{AtomicFile, open_existing};
+use crate::write::fill;
 use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, write_npy};
 
 /// Appends the rows of an array to a `.npy` file. The file is created if it does not exist.
 ///
 /// The rows are written after the data, and they are on the disk before the header counts them. So
-/// a crash leaves either the old rows or all rows, and the old rows are not copied. Only if the new
-/// number of rows does not fit into the header, the whole file is written anew, to a temporary file
-/// that replaces the old one. A program that has the file open gets [`ErrorKind::Changed`]. There
-/// is no lock: two programs must not append at the same time.
+/// a crash leaves either the old rows or all rows, and the old rows are not copied. Bytes that
+/// follow the data are lost. Only if the new number of rows does not fit into the header, the whole
+/// file is replaced by a new one, as [`write_npy`] does it. A program that has the file open gets
+/// [`ErrorKind::Changed`]. There is no lock: two programs must not append at the same time.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Dtype`] if the file has items of another type; [`ErrorKind::Shape`] if its rows
 /// have another shape; [`ErrorKind::Usage`] if it is in Fortran layout, where rows cannot be
 /// appended, or if another array follows in the file, which would be lost; those of
-/// [`Array::open`](crate::Array::open).
+/// [`Array::open`](crate::Array::open) and [`write_npy`].
+///
+/// After an error, such as that of a full disk, the file has its old rows, so the call can be
+/// repeated. There are two exceptions, which the message names. If the file could not be put back,
+/// look at its number of rows first. If the message says that the rows were added, a crash of the
+/// machine may undo that; this only happens where a new file took the place of the old one.
 ///
 /// # Example
 ///
@@ -50,52 +57,52 @@ where
     D: Dimension,
 {
     let path = path.as_ref();
-    // Checked before it is opened, since a read from a pipe may never end.
-    let open = || {
-        if std::fs::metadata(path)?.is_file() {
-            File::options().read(true).write(true).open(path)
-        } else {
-            Err(io::Error::other("not a regular file"))
-        }
-    };
-    let mut file = match open() {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path, rows),
-        Err(error) => return Err(Error::io("cannot open the file", error).in_file(path)),
-    };
-    let mut append = || {
-        let (head, header) = read_header(&mut file)?;
-        check::<T>(&header, rows.shape())?;
-        let mut shape = header.shape().to_vec();
-        shape[0] = shape[0]
-            .checked_add(rows.len_of(Axis(0)))
-            .ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than can be counted"))?;
-        header::checked_nbytes(&shape, header.item().size())?;
-        let end = (header.data_offset() + header.nbytes()) as u64;
-        if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "another array follows in the file",
-            ));
-        }
-        let swap = match header.item().kind() {
-            ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
-            _ => false,
-        };
-        match header::with_shape(&head, &shape) {
-            Some(head) => in_place(&mut file, &head, end, |out| write_rows(rows, swap, out)),
-            None => {
-                let descr = format!("'{}'", header.item());
-                let head = header::encode(&descr, Layout::C, &shape);
-                let data = header.data_offset() as u64..end;
-                anew(path, &mut file, &head, data, |out| {
-                    write_rows(rows, swap, out)
-                })
-            }
-        }
-        .map_err(|error| Error::io("cannot write the rows", error))
+    let append = || match open_existing(path, File::options().read(true).write(true))? {
+        Some(file) => append_to(path, file, rows),
+        None => create(path, rows),
     };
     append().map_err(|error| error.in_file(path))
+}
+
+fn append_to<T, S, D>(path: &Path, mut file: File, rows: &ArrayBase<S, D>) -> Result<()>
+where
+    T: WriteElement,
+    S: Data<Elem = T>,
+    D: Dimension,
+{
+    let (old, header) = read_header(&mut file)?;
+    check::<T>(&header, rows.shape())?;
+    let mut shape = header.shape().to_vec();
+    shape[0] = shape[0]
+        .checked_add(rows.len_of(Axis(0)))
+        .ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than can be counted"))?;
+    header::checked_nbytes(&shape, header.item().size())?;
+    let end = (header.data_offset() + header.nbytes()) as u64;
+    if is_array_at(&mut file, end).map_err(|error| Error::io("cannot read the file", error))? {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "another array follows in the file",
+        ));
+    }
+    let swap = match header.item().kind() {
+        ItemKind::Number(_, order) => *order != ByteOrder::NATIVE,
+        _ => false,
+    };
+    let write = |out: &mut BufWriter<&mut File>| write_rows(rows, swap, out);
+    match header::with_shape(&old, &shape) {
+        Some(new) => in_place(&mut file, &old, &new, end, write, File::sync_all),
+        None => {
+            let descr = format!("'{}'", header.item());
+            let head = header::encode(&descr, Layout::C, &shape);
+            anew(
+                path,
+                &mut file,
+                &head,
+                header.data_offset() as u64..end,
+                write,
+            )
+        }
+    }
 }
 
 /// Creates the file in C layout, so that rows can be appended later.
@@ -106,11 +113,11 @@ where
     D: Dimension,
 {
     if rows.ndim() == 0 {
-        return Err(no_rows().in_file(path));
+        return Err(no_rows());
     }
     let elements = rows.iter().cloned().collect();
     let rows = ndarray::ArrayD::from_shape_vec(rows.shape(), elements)
-        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()).in_file(path))?;
+        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))?;
     write_npy(path, &rows)
 }
 
@@ -184,44 +191,82 @@ fn check<T: Element>(header: &Header, rows: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// Writes rows at the end of the data, and then the header that counts them. If that fails, the old
+/// header and the old end are restored.
 fn in_place(
     file: &mut File,
-    head: &[u8],
+    old: &[u8],
+    new: &[u8],
     end: u64,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
-    file.seek(SeekFrom::Start(end))?;
-    let mut out = BufWriter::new(&mut *file);
-    rows(&mut out)?;
-    out.flush()?;
-    drop(out);
-    let end = file.stream_position()?;
-    file.set_len(end)?;
-    file.sync_all()?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(head)?;
-    file.sync_all()
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> Result<()> {
+    let add = |file: &mut File| {
+        file.seek(SeekFrom::Start(end))?;
+        fill(file, rows)?;
+        let end = file.stream_position()?;
+        file.set_len(end)?;
+        sync(file)?;
+        write_header(file, new)?;
+        sync(file)
+    };
+    let Err(error) = add(file) else {
+        return Ok(());
+    };
+    match put_back(file, old, end, &sync) {
+        Ok(()) => Err(Error::io("the rows were not added", error)),
+        Err(why) => Err(Error::io(
+            &format!(
+                "the rows could not be written, and the file could not be put back ({why}): look \
+                 at its number of rows before you append them again"
+            ),
+            error,
+        )),
+    }
 }
 
+fn put_back(
+    file: &mut File,
+    header: &[u8],
+    end: u64,
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut found = vec![0; header.len()];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut found)?;
+    if found != header {
+        write_header(file, header)?;
+        // Only then may the rows go, or a crash could leave a header that counts them.
+        sync(file)?;
+    }
+    file.set_len(end)
+}
+
+fn write_header(file: &mut File, header: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(header)
+}
+
+/// Writes the old rows and the new ones to a new file, which takes the place of the old one.
 fn anew(
     path: &Path,
     file: &mut File,
     head: &[u8],
-    data: std::ops::Range<u64>,
+    data: Range<u64>,
     rows: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> Result<()> {
     let mut anew = AtomicFile::new(path)?;
-    let mut out = BufWriter::new(anew.temporary.as_file_mut());
-    out.write_all(head)?;
-    file.seek(SeekFrom::Start(data.start))?;
-    let len = data.end - data.start;
-    if io::copy(&mut file.take(len), &mut out)? != len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    rows(&mut out)?;
-    out.flush()?;
-    drop(out);
-    anew.commit()
+    let write = |out: &mut BufWriter<&mut File>| {
+        out.write_all(head)?;
+        file.seek(SeekFrom::Start(data.start))?;
+        let len = data.end - data.start;
+        if io::copy(&mut file.take(len), out)? != len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        rows(out)
+    };
+    fill(anew.file(), write).map_err(|error| Error::io("the rows were not added", error))?;
+    anew.commit("the rows were added")
 }
 
 /// Writes the elements in C order and in the byte order of the file.
@@ -366,6 +411,73 @@ mod tests {
     fn a_device_is_no_file_to_append_to() {
         let error = append_npy("/dev/zero", &array![1_u8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("a device, and only"), "{error}");
+    }
+
+    /// Appends 100 rows to one, while the calls of `sync` with these numbers fail.
+    fn append_with_failures(path: &Path, failures: &[usize]) -> Result<()> {
+        let mut file = File::options().read(true).write(true).open(path).unwrap();
+        let (old, header) = read_header(&mut file).unwrap();
+        let new = header::with_shape(&old, &[101]).unwrap();
+        let end = (header.data_offset() + header.nbytes()) as u64;
+        let rows = Array1::from_iter(1..101_u8);
+        let calls = std::cell::Cell::new(0);
+        let sync = |_: &File| {
+            calls.set(calls.get() + 1);
+            if failures.contains(&calls.get()) {
+                return Err(io::Error::other("a test"));
+            }
+            Ok(())
+        };
+        let write = |out: &mut BufWriter<&mut File>| write_rows(&rows, false, out);
+        in_place(&mut file, &old, &new, end, write, sync)
+    }
+
+    #[test]
+    fn a_failed_sync_leaves_the_old_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let all = Array1::from_iter(0..101_u8).into_dyn();
+        // The rows; the header; the header, and then the header that is put back.
+        for failures in [&[1][..], &[2], &[2, 3]] {
+            write_npy(&path, &array![0_u8]).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let error = append_with_failures(&path, failures).unwrap_err();
+            if failures.len() == 1 {
+                assert_eq!(error.message(), "the rows were not added");
+                assert_eq!(std::fs::read(&path).unwrap(), before);
+            } else {
+                // The header on the disk may count the rows, so they must stay.
+                assert!(
+                    error.message().contains("look at its number of rows"),
+                    "{error}"
+                );
+                assert_eq!(std::fs::metadata(&path).unwrap().len(), 128 + 101);
+            }
+            assert_eq!(Array::open(&path).unwrap().shape(), [1]);
+            append_with_failures(&path, &[]).unwrap();
+            let found = Array::open(&path).unwrap().read::<u8>().unwrap();
+            assert_eq!(found, all);
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_written_leave_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_npy(&path, &array![0_u8]).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let mut file = File::options().read(true).write(true).open(&path).unwrap();
+        let (old, _) = read_header(&mut file).unwrap();
+        let write = |out: &mut BufWriter<&mut File>| {
+            out.write_all(&[1; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let error = in_place(&mut file, &old, &old, 129, write, File::sync_all).unwrap_err();
+        assert_eq!(error.message(), "the rows were not added");
+        let kind = error.io_error().map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::StorageFull));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]

@@ -3,16 +3,19 @@
 mod append;
 pub(crate) mod atomic_file;
 mod npz_writer;
+#[cfg(unix)]
+mod rights;
 
 pub use append::append_npy;
 pub use npz_writer::NpzWriter;
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension};
-use ndarray_npy::WriteNpyExt;
+use ndarray_npy::{WriteNpyError, WriteNpyExt};
 
 use crate::format::header;
 use crate::write::atomic_file::AtomicFile;
@@ -37,7 +40,10 @@ macro_rules! written_by_ndarray_npy {
                 array: ArrayView<'_, Self, D>,
                 out: impl Write,
             ) -> io::Result<()> {
-                array.write_npy(out).map_err(io::Error::other)
+                array.write_npy(out).map_err(|error| match error {
+                    WriteNpyError::Io(error) => error,
+                    error => io::Error::other(error),
+                })
             }
         }
     )*};
@@ -86,13 +92,32 @@ fn is_dense<T, D: Dimension>(array: &ArrayView<'_, T, D>) -> bool {
 
 /// Writes an array to a `.npy` file, in the layout that it has in memory.
 ///
-/// The file is written atomically: to a temporary file in the same folder, which is then renamed to
-/// `path`. A program that has the old file open keeps it, and a crash leaves either the old file or
-/// the new one.
+/// The file is written atomically: to a new file in the same folder, which then takes the place of
+/// the old one. A program that has the old file open keeps it, and a crash leaves either the old
+/// file or the new one.
+///
+/// # What is at the path
+///
+/// - Only a regular file is replaced, and only one that you may write to. You must also be allowed
+///   to write to its folder.
+/// - The new file has the mode of the old one, its access control list (on Linux) and, where the
+///   system permits it, its owner and group: a user's file stays the user's if root writes it. Of
+///   the mode, the bits setuid, setgid and sticky are dropped. If the group changes, it may do no
+///   more than everybody may. Nobody can open the new file earlier.
+/// - Where there is no file, the new one has the mode that the umask gives.
+/// - Symbolic links stay. If one leads to a file that does not exist, the file is created there.
+/// - Other hard links keep the old file.
+/// - A file that is mounted by itself, as into a container, cannot be replaced. Mount its folder.
+///
+/// While it is written, the file has no name on Linux, so nothing is left of it if the process is
+/// killed, except in the instant in which it gets its name. On other systems, and on file systems
+/// without such files, a killed process leaves a file whose name starts with `.tmp`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) from the file system.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is something else than a regular file at the
+/// path, before anything is written, and from the file system. The old file is then as it was,
+/// unless the message says that the array was written: then a crash of the machine may undo that.
 ///
 /// # Example
 ///
@@ -114,13 +139,21 @@ where
     let path = path.as_ref();
     let write = || {
         let mut file = AtomicFile::new(path)?;
-        let mut out = BufWriter::new(file.temporary.as_file_mut());
-        T::write_array(array.view(), &mut out)?;
-        out.flush()?;
-        drop(out);
-        file.commit()
+        fill(file.file(), |out| T::write_array(array.view(), out))
+            .map_err(|error| Error::io("cannot write the array", error))?;
+        file.commit("the array was written")
     };
-    write().map_err(|error| Error::io("cannot write the array", error).in_file(path))
+    write().map_err(|error| error.in_file(path))
+}
+
+/// Writes to a file, through a buffer.
+fn fill(
+    file: &mut File,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    write(&mut out)?;
+    out.flush()
 }
 
 #[cfg(test)]

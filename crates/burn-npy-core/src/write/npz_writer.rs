@@ -17,8 +17,10 @@ use crate::{Error, ErrorKind, Result, WriteElement};
 /// file. So they can be mapped and borrowed in place, which is rarely possible with those of
 /// `np.savez`. The writer needs no memory besides the arrays. The same arrays give the same bytes.
 ///
-/// The archive is written atomically: to a temporary file in the same folder, which
-/// [`finish`](Self::finish) renames to its path. Without `finish`, no file is left.
+/// The archive is written atomically: to a new file in the same folder, which
+/// [`finish`](Self::finish) puts at its path. Without `finish`, no file is left. What may be at the
+/// path, and what the new file takes over from the old one, is as with
+/// [`write_npy`](crate::write_npy).
 ///
 /// # Example
 ///
@@ -53,22 +55,20 @@ impl NpzWriter {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] from the file system.
+    /// [`ErrorKind::Io`] if there is something else than a regular file at the path, and from the
+    /// file system.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Self::create_with(path.as_ref(), Zip64From::default())
     }
 
     fn create_with(path: &Path, zip64: Zip64From) -> Result<Self> {
-        let create = || {
-            let file = AtomicFile::new(path)?;
-            let out = BufWriter::new(file.temporary.as_file().try_clone()?);
-            Ok((file, Writer::new(out, zip64)))
-        };
-        let (file, archive) = create().map_err(|error| cannot_write(error, path))?;
+        let mut file = AtomicFile::new(path).map_err(|error| error.in_file(path))?;
+        let out = file.file().try_clone();
+        let out = BufWriter::new(out.map_err(|error| cannot_write(error, path))?);
         Ok(Self {
             path: path.to_path_buf(),
             file,
-            archive,
+            archive: Writer::new(out, zip64),
             names: HashSet::new(),
             failed: false,
         })
@@ -124,23 +124,23 @@ impl NpzWriter {
         Ok(())
     }
 
-    /// Completes the archive and renames it to its path.
+    /// Completes the archive and puts it at its path.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] from the file system; [`ErrorKind::Usage`] if an array could not be
-    /// written.
+    /// [`ErrorKind::Usage`] if an array could not be written; [`ErrorKind::Io`] from the file
+    /// system, and if something else than a regular file is now at the path. The old file is then
+    /// as it was, unless the message says that the archive was written: then a crash of the machine
+    /// may undo that.
     pub fn finish(self) -> Result<()> {
         if self.failed {
             let error = Error::new(ErrorKind::Usage, "an array could not be written");
             return Err(error.in_file(self.path));
         }
-        let finish = || {
-            let out = self.archive.finish()?;
-            out.into_inner().map_err(|error| error.into_error())?;
-            self.file.commit()
-        };
-        finish().map_err(|error| cannot_write(error, &self.path))
+        let complete = || self.archive.finish()?.flush();
+        complete().map_err(|error| cannot_write(error, &self.path))?;
+        let committed = self.file.commit("the archive was written");
+        committed.map_err(|error| error.in_file(self.path))
     }
 }
 
