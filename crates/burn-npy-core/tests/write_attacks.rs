@@ -127,7 +127,11 @@ fn process(shell: &str, test: &str, folder: &Path) -> Command {
 fn process_with_mounts(mounts: &str, test: &str, folder: &Path) -> Option<Command> {
     let allowed = Command::new("unshare").args(["--mount", "true"]).output();
     if !is_root() || !allowed.is_ok_and(|output| output.status.success()) {
-        skip("only root can mount something");
+        // Not a failure under any setting: a container may forbid it to its root.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped, since nothing can be mounted here"
+        );
         return None;
     }
     let inside = process(&format!("set -e\n{mounts}"), test, folder);
