@@ -78,6 +78,7 @@ mod epoch_plan;
 mod layout;
 mod layouts;
 mod loader;
+mod memory;
 mod mixed;
 mod pool;
 mod row;
