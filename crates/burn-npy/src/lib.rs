@@ -82,6 +82,7 @@ mod memory;
 mod mixed;
 mod pool;
 mod row;
+mod scope;
 mod slices;
 mod tensors;
 mod upload;
