@@ -5,8 +5,11 @@
 
 mod archives;
 mod asked;
+#[cfg(target_os = "linux")]
+mod bad_reads;
 mod borrow;
 mod burn_loader;
+mod child;
 mod errors;
 mod examples;
 mod glob;
@@ -14,6 +17,8 @@ mod glob;
 mod kill;
 mod labels;
 mod learner;
+#[cfg(target_os = "linux")]
+mod little_memory;
 mod memory;
 mod numpy;
 mod order;

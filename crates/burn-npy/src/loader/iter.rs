@@ -172,10 +172,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = self.end - self.next;
         // An error ends the pass early, and a batch may lose all of its rows.
-        let min = match self.epoch.skip_limit {
-            Some(_) => 0,
-            None => left.min(1),
-        };
+        let min = left.min(u64::from(self.epoch.skip_limit.is_none()));
         (min as usize, usize::try_from(left).ok())
     }
 }

@@ -79,19 +79,28 @@ impl Counters {
 }
 
 impl Counters {
+    /// Runs something, and counts its time.
+    pub(crate) fn time<T>(counter: &AtomicU64, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = run();
+        Self::add(counter, start.elapsed());
+        done
+    }
+
     /// Runs `load`, which loads batches on this thread, and counts its time.
     ///
     /// The time in which the thread did not run is a wait for a disk. To ask for it is a system
     /// call, made only where loading may read files.
-    pub(crate) fn time_load(&self, reads_files: bool, load: impl FnOnce()) {
+    pub(crate) fn time_load<T>(&self, reads_files: bool, load: impl FnOnce() -> T) -> T {
         let ran = || reads_files.then(thread_time).flatten();
         let (before, start) = (ran(), Instant::now());
-        load();
+        let loaded = load();
         let wall = start.elapsed();
         Self::add(&self.busy, wall);
         if let (Some(before), Some(after)) = (before, ran()) {
             Self::add(&self.storage, (wall + before).saturating_sub(after));
         }
+        loaded
     }
 }
 
