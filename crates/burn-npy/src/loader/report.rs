@@ -66,6 +66,8 @@ counters! {
     rows,
     /// How many bytes went to the device.
     uploaded_bytes,
+    /// How many passes ended with an error.
+    failures,
 }
 
 impl Counters {
@@ -236,6 +238,12 @@ impl Report {
         self.snapshot.uploaded_bytes
     }
 
+    /// How many passes ended with an error. Burn's `Learner` then ends the training early, with its
+    /// usual summary; the error is in its result.
+    pub fn failures(&self) -> u64 {
+        self.snapshot.failures
+    }
+
     /// How many workers a pass has. It may be less than
     /// [`num_workers`](crate::DataLoaderBuilder::num_workers) asked for, which says when.
     pub fn workers(&self) -> usize {
@@ -363,6 +371,9 @@ impl fmt::Display for Report {
             percent(self.user()),
             percent(self.idle()),
         )?;
+        if self.failures() > 0 {
+            write!(f, "\npasses that ended with an error: {}", self.failures())?;
+        }
         if !self.scattered.is_empty() {
             write!(
                 f,
