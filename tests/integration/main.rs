@@ -29,6 +29,7 @@ mod skip;
 mod state;
 mod threads;
 mod tuning;
+mod user_code;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 
