@@ -45,7 +45,7 @@ pub(crate) fn train(
         .renderer(Box::new(Lines::new()))
         .summary();
     let result = training.launch(learner);
-    // A failing loader ends the training early instead of panicking.
+    // A loader that fails ends the training early, with the usual summary: only this tells.
     match result.error {
         Some(error) => Err(error.into()),
         None => Ok(result.model),

@@ -1,8 +1,11 @@
-//! Burn's `Learner`, resumed from a checkpoint, sees the epochs that it would have seen.
+//! Burn's `Learner`, resumed from a checkpoint, sees the epochs that it would have seen. A loader
+//! that fails ends it, and says so.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use burn::data::dataset::{Dataset, DatasetError};
 use burn::module::Module;
 use burn::nn::loss::{MseLoss, Reduction};
 use burn::nn::{Linear, LinearConfig};
@@ -17,7 +20,9 @@ use burn::train::renderer::{
 use burn::train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
-use burn_npy::{BatchInfo, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, ndarray::Array2};
+use burn_npy::{
+    BatchInfo, DataLoaderBuilder, LoadError, Loader, NpyBatcher, NpyDataset, Row, ndarray::Array2,
+};
 
 const ROWS: usize = 20;
 
@@ -101,8 +106,12 @@ fn train(folder: &Path, epochs: usize, checkpoint: Option<usize>) -> Vec<(u64, V
     std::mem::take(&mut SEEN.lock().unwrap())
 }
 
+/// One training at a time, since all write down what they see in one place.
+static ONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_learner_that_is_resumed_sees_the_same_epochs() {
+    let _one = ONE.lock().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let whole = train(&folder.path().join("whole"), 4, None);
     let epochs: Vec<u64> = whole.iter().map(|(epoch, _)| *epoch).collect();
@@ -113,6 +122,85 @@ fn a_learner_that_is_resumed_sees_the_same_epochs() {
     let first = train(&folder, 2, None);
     let rest = train(&folder, 4, Some(2));
     assert_eq!([first, rest].concat(), whole);
+}
+
+/// Rows of which one cannot be had.
+struct Broken(NpyDataset);
+
+impl Dataset<Row> for Broken {
+    fn get(&self, index: usize) -> Result<Row, DatasetError> {
+        if index == 13 {
+            let error = std::io::Error::other("row 13 of the broken dataset");
+            return Err(DatasetError::new(error));
+        }
+        Ok(self.0.row(index))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What was logged by us, of any test.
+struct Logged;
+
+static LOGGED: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
+
+impl log::Log for Logged {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.target().starts_with("burn_npy") {
+            let line = (record.level(), record.args().to_string());
+            LOGGED.lock().unwrap().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_loader_that_fails_ends_a_learner_and_says_so() {
+    let _one = ONE.lock().unwrap();
+    log::set_logger(&Logged).unwrap();
+    log::set_max_level(log::LevelFilter::Error);
+    let folder = tempfile::tempdir().unwrap();
+    let values = Array2::from_shape_fn((ROWS, 1), |(row, _)| row as f32 / ROWS as f32);
+    let values = NpyDataset::from_tensor_slices(values).unwrap();
+    let training_set = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+        .map(|batch, info| (batch, info.clone()))
+        .batch_size(6)
+        .num_workers(2)
+        .build(Broken(values));
+    let model = Line {
+        linear: LinearConfig::new(1, 1).init(&crate::cpu().autodiff()),
+    };
+    let training = SupervisedTraining::new(folder.path(), training_set.clone(), loader(0, 0))
+        .with_application_logger(None)
+        .renderer(Box::new(Silent))
+        .num_epochs(3);
+    let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
+    SEEN.lock().unwrap().clear();
+
+    let message = "epoch 0, batch 2, row 13: row 13 of the broken dataset";
+    let error = result.error.unwrap();
+    let error = error.source().and_then(|error| error.source()).unwrap();
+    let error: &LoadError = error.downcast_ref().unwrap();
+    assert_eq!((error.row(), &*error.to_string()), (Some(13), message));
+    // The other epochs were not begun.
+    let report = training_set.report();
+    assert_eq!((report.failures(), report.batches()), (1, 2));
+    let line = "\npasses that ended with an error: 1\n";
+    assert!(format!("{report}\n").contains(line), "{report}");
+    assert!(!format!("{}", report.since(&report)).contains("ended with"));
+    let logged = LOGGED.lock().unwrap();
+    let ours = logged
+        .iter()
+        .filter(|(_, text)| text.contains("broken dataset"));
+    let expected = (log::Level::Error, message.to_owned());
+    assert_eq!(Vec::from_iter(ours), [&expected]);
 }
 
 /// Shows nothing, also on a terminal.

@@ -5,10 +5,13 @@
 
 mod archives;
 mod asked;
+#[cfg(target_os = "linux")]
+mod bad_reads;
 mod borrow;
 mod burn_loader;
 #[cfg(unix)]
 mod changes;
+mod child;
 mod errors;
 mod examples;
 mod glob;
@@ -16,6 +19,8 @@ mod glob;
 mod kill;
 mod labels;
 mod learner;
+#[cfg(target_os = "linux")]
+mod little_memory;
 mod memory;
 mod numpy;
 mod order;
@@ -26,6 +31,7 @@ mod skip;
 mod state;
 mod threads;
 mod tuning;
+mod user_code;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 

@@ -432,6 +432,44 @@ fn a_file_that_changed_is_no_row_to_skip() {
     }
 }
 
+/// A dataset that fails with an error of the system.
+struct OutOf(std::io::ErrorKind);
+
+impl Dataset<u64> for OutOf {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        if index % 10 == 5 {
+            let error = std::io::Error::other(std::io::Error::from(self.0));
+            return Err(DatasetError::new(error));
+        }
+        Ok(index as u64)
+    }
+
+    fn len(&self) -> usize {
+        100
+    }
+}
+
+/// A dataset may have a file for each row, so a file that is not there is a row that is not there.
+#[test]
+fn what_concerns_every_row_is_no_row_to_skip() {
+    use std::io::ErrorKind::{NotFound, OutOfMemory, PermissionDenied, StorageFull};
+    for workers in [0, 2] {
+        let loader = |kind| {
+            let on_error = OnError::SkipRate(1.0);
+            builder(on_error).num_workers(workers).build(OutOf(kind))
+        };
+        for kind in [NotFound, PermissionDenied] {
+            let (_, error, skipped) = pass(&loader(kind));
+            assert_eq!((error, skipped.len()), (None, 10), "{kind}");
+        }
+        for kind in [OutOfMemory, StorageFull] {
+            let (_, error, skipped) = pass(&loader(kind));
+            assert!(error.is_some_and(|error| error.ends_with(&kind.to_string())));
+            assert_eq!(skipped, [0_u64; 0]);
+        }
+    }
+}
+
 #[test]
 fn many_rows_of_a_very_large_batch_are_skipped() {
     let loader = builder(OnError::SkipRows(1 << 10)).batch_size(1 << 14);

@@ -13,6 +13,7 @@ use crate::dataset::listed;
 use crate::dtype::{check_float, check_kind, device_dtype, tensor_dtype};
 use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
 use crate::layouts::Layouts;
+use crate::memory;
 use crate::mixed;
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
@@ -349,7 +350,7 @@ impl Gather {
         };
         if rows.iter().all(|row| same_dataset(row, first)) {
             let layout = layouts_of(first)?.single;
-            let indices: Vec<usize> = rows.iter().map(|row| row.index).collect();
+            let indices = memory::list(rows.iter().map(|row| row.index))?;
             return layout.gather(&self.pool, &indices);
         }
         mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)

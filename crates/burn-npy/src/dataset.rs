@@ -17,6 +17,7 @@ use burn_npy_core::{
     Array, Column, Element, Error, ErrorKind, ItemKind, NumpyFile, OpenOptions, Result,
 };
 
+use crate::memory;
 use crate::row::Row;
 use crate::slices::TensorSlices;
 use named::{Count, expect_one_length};
@@ -309,12 +310,7 @@ impl NpyDataset {
     /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::read`].
     pub fn read<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
         let read = |from: &Column| {
-            let mut rows = Vec::new();
-            rows.try_reserve_exact(self.len()).map_err(|_| {
-                let message = format!("no memory for the numbers of {} rows", self.len());
-                Error::new(ErrorKind::Limit, message)
-            })?;
-            rows.extend((0..self.len()).map(|index| self.rows.map(index)));
+            let rows = memory::list((0..self.len()).map(|index| self.rows.map(index)))?;
             from.read(&rows)
         };
         read(self.columns.get(column)?).map_err(|error| error.in_column(column))
@@ -370,7 +366,7 @@ impl Dataset<Row> for NpyDataset {
     }
 
     fn get_many(&self, indexes: Vec<usize>) -> std::result::Result<Vec<Row>, DatasetError> {
-        Ok(indexes.into_iter().map(|index| self.row(index)).collect())
+        memory::list(indexes.into_iter().map(|index| self.row(index))).map_err(DatasetError::new)
     }
 
     fn len(&self) -> usize {

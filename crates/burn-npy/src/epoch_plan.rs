@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use burn_npy_core::{BatchPosition, Order, Plan, Remainder, Shard};
+use burn_npy_core::{BatchPosition, Order, Plan, Remainder, Result, Shard};
+
+use crate::memory;
 
 /// Rows, and their positions in the order of the epoch.
 #[derive(Clone, Debug, Default)]
@@ -27,30 +29,37 @@ impl Rows {
 
     /// Appends the rows at some positions.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Panics if there is no memory for them; the caller catches it.
-    pub(crate) fn extend(&mut self, order: &Order, positions: Range<u64>) {
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if there is no memory for them.
+    pub(crate) fn extend(&mut self, order: &Order, positions: Range<u64>) -> Result<()> {
         if positions.is_empty() {
-            return;
+            return Ok(());
         }
         let start = self.rows.len();
         let count = (positions.end - positions.start) as usize;
-        self.rows
-            .try_reserve(count)
-            .unwrap_or_else(|_| panic!("no memory for the numbers of {count} rows"));
+        memory::reserve(&mut self.rows, count)?;
+        memory::reserve(&mut self.runs, 1)?;
         self.rows.resize(start + count, 0);
         self.runs.push((start, positions.start));
         order.fill(positions, &mut self.rows[start..]);
+        Ok(())
     }
 
     /// Appends one row.
-    pub(crate) fn push(&mut self, row: u64, position: u64) {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`extend`](Self::extend).
+    pub(crate) fn push(&mut self, row: u64, position: u64) -> Result<()> {
         let index = self.rows.len();
+        memory::reserve(&mut self.rows, 1)?;
         if index == 0 || self.position(index) != position {
+            memory::reserve(&mut self.runs, 1)?;
             self.runs.push((index, position));
         }
         self.rows.push(row);
+        Ok(())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -174,13 +183,17 @@ impl EpochPlan {
     /// Appends the rows of `batches` to `rows`. After each batch it calls `end` with the number of
     /// rows so far, and how many of the last of them are padding. Consecutive positions of several
     /// batches are drawn together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Rows::extend`].
     pub(crate) fn fill(
         &self,
         batches: Range<u64>,
         order: &Order,
         rows: &mut Rows,
         mut end: impl FnMut(usize, usize),
-    ) {
+    ) -> Result<()> {
         let mut run = 0..0;
         let mut count = rows.numbers().len();
         for batch in batches {
@@ -188,16 +201,16 @@ impl EpochPlan {
                 count += (positions.end - positions.start) as usize;
                 if positions.start == run.end {
                     run.end = positions.end;
-                    return;
+                    return Ok(());
                 }
-                rows.extend(order, std::mem::replace(&mut run, positions));
+                rows.extend(order, std::mem::replace(&mut run, positions))
             };
             let own = self.own().batch(batch);
             let mut padding = 0;
             if self.slice.is_none() {
-                draw(own);
+                draw(own)?;
                 for position in self.plan.padding(batch) {
-                    draw(position..position + 1);
+                    draw(position..position + 1)?;
                     padding += 1;
                 }
             } else {
@@ -209,12 +222,12 @@ impl EpochPlan {
                     let positions = start..positions.end.min(start + (own.end - at));
                     assert!(!positions.is_empty(), "row {at} of a shard that has fewer");
                     at += positions.end - positions.start;
-                    draw(positions);
+                    draw(positions)?;
                 }
             }
             end(count, padding);
         }
-        rows.extend(order, run);
+        rows.extend(order, run)
     }
 
     /// The shard, the batch and the place in it of a position.
@@ -243,7 +256,8 @@ mod tests {
             let some = start..batches.end.min(start + at_once);
             plan.fill(some, order, &mut drawn, |end, padding| {
                 ends.push((end, padding));
-            });
+            })
+            .unwrap();
         }
         for (index, row) in drawn.numbers().iter().enumerate() {
             assert_eq!(order.row(drawn.position(index)), *row);
@@ -338,11 +352,11 @@ mod tests {
         let mut all = Rows::default();
         let mut expected = Vec::new();
         for positions in [7..12, 3..3, 40..41, 41..44, 0..2, 99..100] {
-            all.extend(&order, positions.clone());
+            all.extend(&order, positions.clone()).unwrap();
             expected.extend(positions);
         }
         for position in [98, 99, 5, 6, 7, 7] {
-            all.push(order.row(position), position);
+            all.push(order.row(position), position).unwrap();
             expected.push(position);
         }
         let found = (0..all.numbers().len()).map(|index| all.position(index));

@@ -6,6 +6,7 @@ use burn_npy_core::Result;
 
 use crate::batcher::same_dataset;
 use crate::layout::{BatchColumn, BatchLayout, HostBatch};
+use crate::memory;
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::Row;
 
@@ -19,10 +20,10 @@ pub(crate) fn gather(
     layout: impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
 ) -> Result<HostBatch> {
-    let places: Vec<usize> = (0..rows.len()).collect();
-    let mut by_dataset = places.clone();
-    // The sort is stable, so the rows of a dataset stay in their order.
-    by_dataset.sort_by_key(|place| Arc::as_ptr(&rows[*place].columns));
+    let places = memory::list(0..rows.len())?;
+    let mut by_dataset = memory::list(0..rows.len())?;
+    // The rows of a dataset stay in their order. A stable sort would take memory.
+    by_dataset.sort_unstable_by_key(|place| (Arc::as_ptr(&rows[*place].columns), *place));
     gather_in_order(rows, &by_dataset, &layout, pool)
         // If several rows fail, the error is that of the first in the batch.
         .or_else(|_| gather_in_order(rows, &places, &layout, pool))
@@ -41,6 +42,7 @@ fn gather_in_order(
     let mut buffers: Vec<PooledBuffer> = buffers.collect::<Result<_>>()?;
     let mut scratch = pool.take(SCRATCH_BYTES)?;
     let mut indices = Vec::new();
+    memory::reserve(&mut indices, rows.len())?;
     for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
         let layout = layout(&rows[places[0]])?;
         layout.expect_kinds(&kinds)?;

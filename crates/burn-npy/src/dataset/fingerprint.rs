@@ -4,6 +4,7 @@ use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
 use super::{NpyDataset, listed};
+use crate::scope::Scope;
 
 /// How many rows of a column are hashed, at most.
 const MAX_ROWS: usize = 64;
@@ -28,7 +29,8 @@ struct ColumnPrint {
     /// FNV-1a (64 bits) over up to 64 rows, evenly spread from the first to the last: fewer if they
     /// have more than 1 MiB, but at least two, and only the middle of each if they have more than
     /// 64 KiB. Rows are hashed as they are converted; a row that cannot be converted, as it is
-    /// stored.
+    /// stored. A row that cannot be read, as at a bad place of a disk, is left out: so the hash is
+    /// another one as soon as it can be read.
     #[serde(with = "hex")]
     content: u64,
 }
@@ -140,15 +142,17 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     for row in rows {
         // One at a time: a row may be large.
         row_bytes.set_len(column.row_bytes());
-        match column.gather(&[row], row_bytes.as_mut_slice()) {
-            // Its batch will fail, or skip it.
-            Err(error) if error.kind() == ErrorKind::Value => {
-                row_bytes.set_len(stored.row_bytes());
-                stored.gather(&[row], row_bytes.as_mut_slice())?;
-            }
-            gathered => gathered?,
+        let mut gathered = column.gather(&[row], row_bytes.as_mut_slice());
+        if matches!(&gathered, Err(error) if error.kind() == ErrorKind::Value) {
+            row_bytes.set_len(stored.row_bytes());
+            gathered = stored.gather(&[row], row_bytes.as_mut_slice());
         }
-        hash = fnv(hash, middle(row_bytes.as_slice(), MAX_HASHED / count));
+        match gathered {
+            Ok(()) => hash = fnv(hash, middle(row_bytes.as_slice(), MAX_HASHED / count)),
+            // Its batch will fail, or skip it.
+            Err(error) if Scope::of(&error) == Scope::Row => {}
+            Err(error) => return Err(error),
+        }
     }
     internal::advise(column, false);
     Ok(hash)

@@ -4,6 +4,7 @@ use burn_npy_core::{Buffer, Column, Result};
 
 use super::NpyDataset;
 use super::named::AnyColumn;
+use crate::memory;
 
 /// The number of bytes of rows that are converted at a time.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -66,7 +67,8 @@ impl NpyDataset {
             .max(1)
             .min(self.len().max(1));
         let mut block = Buffer::zeroed(per_block * row_bytes)?;
-        let mut rows = Vec::with_capacity(per_block);
+        let mut rows = Vec::new();
+        memory::reserve(&mut rows, per_block)?;
         for start in (0..self.len()).step_by(per_block) {
             let end = self.len().min(start + per_block);
             rows.clear();

@@ -10,9 +10,9 @@ use burn::tensor::{Device, StreamId};
 use burn_npy_core::{Error, ErrorKind, Remainder, Result, Sampler, Shard};
 
 use super::Loader;
-use super::error::OnError;
+use super::error::{Failure, OnError, guarded};
 use super::rows::BatchInfo;
-use super::source::{AnySource, MappedSource, NpySource, Source};
+use super::source::{AnyBatcher, AnySource, MappedSource, NpySource, Source};
 use super::state::{Cursor, Identity, SharedCursor, State};
 use super::workers::{AUTOTUNE, PrefetchOptions, WorkerConfig};
 use crate::NpyDataset;
@@ -39,11 +39,11 @@ const MAX_WORKERS: usize = 1024;
 /// it is asked, as Burn's `SamplerDataset` does. Workers load batches that are asked for later, or
 /// never if a pass is dropped before its end.
 ///
-/// Only after a failure are items asked for once more: if `get_many` fails, `get` is called for the
-/// items of the batch in turn, up to the one that fails, so that the error can name it; and where
-/// [`OnError`] says that rows are skipped, each item of a batch that failed is asked for alone, and
-/// then those that are left together. A dataset that gives another item each time gives others
-/// then.
+/// Only after a failure that may be about a row (see [`OnError`]) are items asked for once more: if
+/// `get_many` fails or panics, `get` is called for the items of the batch in turn, up to the one
+/// that fails, so that the error can name it; and where [`OnError`] says that rows are skipped,
+/// each item of a batch that failed is asked for alone, and then those that are left together. A
+/// dataset that gives another item each time gives others then.
 ///
 /// # Example
 ///
@@ -113,13 +113,17 @@ where
     /// A loader of batches of one item, in the order of the dataset, without threads, on the
     /// default device; the other methods change that.
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
-        let npy = as_npy(&batcher);
-        let batcher = Arc::new(batcher);
+        let batcher = match as_npy(&batcher) {
+            Some(ours) => AnyBatcher::Ours(ours),
+            None => AnyBatcher::Users(Box::new(batcher)),
+        };
         Self {
             source: Box::new(move |any, ours, device| {
-                Ok(match (ours, npy) {
-                    (Some(ours), Some(npy)) => Arc::new(NpySource::new(ours, npy, device)?),
-                    (_, npy) => Arc::new(AnySource::new(any, batcher, npy, device)),
+                Ok(match (ours, batcher) {
+                    (Some(ours), AnyBatcher::Ours(npy)) => {
+                        Arc::new(NpySource::new(ours, npy, device)?)
+                    }
+                    (_, batcher) => Arc::new(AnySource::new(any, Arc::new(batcher), device)),
                 })
             }),
             options: Options {
@@ -148,7 +152,8 @@ where
     /// the consumer's thread, or, if there are workers and the device is a GPU, on one that is a
     /// batch ahead of it; with any other batcher, also one around an `NpyBatcher`, on the workers'.
     ///
-    /// A panic in it is an error of the batch.
+    /// A panic in it is an error of the batch, and ends the pass whatever [`OnError`] says: the
+    /// function had the whole batch, so no row is to blame.
     ///
     /// # Example
     ///
@@ -311,15 +316,20 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, and for a rate of
-    /// skipped rows that is none; those of [`Sampler::check`] and [`Loader::resume`].
+    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, a rate of skipped
+    /// rows that is none, and a dataset that panics when it is asked for its length; those of
+    /// [`Sampler::check`] and [`Loader::resume`].
     ///
     /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
     /// [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for a column that does not fit the batch
     /// type, [`ErrorKind::Usage`] if there are more or fewer columns than tensors, and what
-    /// reading a few of the rows may give, such as [`ErrorKind::Changed`]. If the rows of an
-    /// `NpyBatcher` come from another dataset, they are not looked at before they are wanted: a
-    /// column that does not fit is then the error of the first batch.
+    /// reading a few of the rows may give, such as [`ErrorKind::Changed`]. A failure that is about
+    /// one of these rows alone is left to the batch of the row, see [`OnError`]. If the row cannot
+    /// be read, the loader knows its dataset by the other rows: states that it saves are refused
+    /// once the row can be read again, and states from before the row went bad are refused now.
+    ///
+    /// If the rows of an `NpyBatcher` come from another dataset, they are not looked at before they
+    /// are wanted: a column that does not fit is then the error of the first batch.
     pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
         let options = self.options;
         if options.batch_size == 0 {
@@ -332,7 +342,8 @@ where
         }
         let any: &dyn Any = &dataset;
         let npy = any.downcast_ref::<NpyDataset>().cloned();
-        let len = dataset.len();
+        let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
+        let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
         options.sampler.check(len as u64)?;
         let positions = options.sampler.positions(len as u64);
         let skip_limit = options.on_error.limit(len as u64)?;
@@ -342,7 +353,9 @@ where
             sampler: options.sampler.clone(),
             sampler_print: OnceLock::new(),
             dataset: match npy {
-                Some(dataset) => Fingerprint::of(&dataset)?,
+                Some(dataset) => {
+                    guarded("dataset", || Fingerprint::of(&dataset)).map_err(panicked)??
+                }
                 None => Fingerprint::of_length(len),
             },
             positions,

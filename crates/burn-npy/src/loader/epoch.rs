@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use burn_npy_core::Order;
@@ -14,7 +15,7 @@ use super::report::Counters;
 use super::rows::{BatchInfo, RowScratch};
 use super::source::{BatchData, Source};
 use crate::Result;
-use crate::epoch_plan::EpochPlan;
+use crate::epoch_plan::{EpochPlan, Rows};
 
 /// One epoch of a source: everything that decides what its batches are.
 pub(crate) struct Epoch<O> {
@@ -42,31 +43,17 @@ pub(crate) struct LoadedBatch<O> {
     pub(crate) failed: Vec<(u64, Failure)>,
 }
 
-impl<O> LoadedBatch<O> {
-    /// A batch of which no row failed.
-    fn new(data: BatchData<O>, info: BatchInfo) -> Self {
-        Self {
-            data: Some(data),
-            info,
-            failed: Vec::new(),
-        }
-    }
-}
-
 impl<O> Epoch<O> {
     /// The rows of a batch.
-    pub(crate) fn info(&self, batch: u64) -> BatchInfo {
+    pub(crate) fn info(&self, batch: u64) -> Result<BatchInfo> {
         let info = self
-            .draw(
-                batch..batch + 1,
-                &mut RowScratch::new(self.counters.clone()),
-            )
+            .draw(batch..batch + 1, &mut RowScratch::default())?
             .pop();
-        info.unwrap_or_else(|| unreachable!("one batch is drawn"))
+        Ok(info.unwrap_or_else(|| unreachable!("one batch is drawn")))
     }
 
     /// The rows of some batches, which share one list.
-    fn draw(&self, batches: Range<u64>, scratch: &mut RowScratch) -> Vec<BatchInfo> {
+    fn draw(&self, batches: Range<u64>, scratch: &mut RowScratch) -> Result<Vec<BatchInfo>> {
         let mut rows = scratch.take();
         let (mut start, mut parts) = (0, Vec::new());
         let part = |end, padding| {
@@ -74,7 +61,7 @@ impl<O> Epoch<O> {
             start = end;
         };
         self.plan
-            .fill(batches.clone(), &self.order, Arc::make_mut(&mut rows), part);
+            .fill(batches.clone(), &self.order, Arc::make_mut(&mut rows), part)?;
         let info = |(batch, (range, padding))| {
             BatchInfo::new(
                 self.number,
@@ -86,13 +73,14 @@ impl<O> Epoch<O> {
         };
         let infos = batches.zip(parts).map(info).collect();
         scratch.keep(rows);
-        infos
+        Ok(infos)
     }
 
     /// Reads the files of some batches ahead. A failure shows when the batch is loaded.
     pub(crate) fn readahead(&self, batches: Range<u64>) {
-        let read = || batches.for_each(|batch| self.source.readahead(self.info(batch).rows()));
-        let _ = guarded("loader", read);
+        let read = |info: BatchInfo| self.source.readahead(info.rows());
+        let mut infos = batches.map(|batch| self.info(batch).map(read));
+        let _ = guarded("loader", || infos.find(Result::is_err));
     }
 
     /// Loads some batches, all at once or one after the other, until one fails or `stop` is true.
@@ -105,25 +93,44 @@ impl<O> Epoch<O> {
         scratch: &mut RowScratch,
         stop: &dyn Fn() -> bool,
     ) -> Vec<Loaded<LoadedBatch<O>>> {
-        let infos = match guarded("loader", || self.draw(batches, scratch)) {
-            Ok(infos) => infos,
-            Err(failure) => return vec![Err(failure)],
+        // Code of the user has guards of its own. This one is for a bug of this crate, which must
+        // not make the consumer wait for a worker that is gone.
+        let load = || {
+            let infos = self.draw(batches, scratch)?;
+            Ok(self.load_drawn(infos, scratch, stop))
         };
-        if infos.len() > 1 {
-            let together = || self.source.load(&infos, scratch);
-            if let Ok(Ok(run)) = guarded("loader", together) {
-                let run = run.into_iter().zip(infos);
-                return run
-                    .map(|(data, info)| Ok(LoadedBatch::new(data, info)))
-                    .collect();
+        let loaded = guarded("loader", load).and_then(|loaded| loaded);
+        loaded.unwrap_or_else(|failure| vec![Err(failure)])
+    }
+
+    fn load_drawn(
+        &self,
+        infos: Vec<BatchInfo>,
+        scratch: &mut RowScratch,
+        stop: &dyn Fn() -> bool,
+    ) -> Vec<Loaded<LoadedBatch<O>>> {
+        let failure = match self.source.load(&infos, scratch) {
+            Ok(run) => {
+                let whole = |(data, info)| LoadedBatch {
+                    data: Some(data),
+                    info,
+                    failed: Vec::new(),
+                };
+                return run.into_iter().zip(infos).map(whole).map(Ok).collect();
             }
+            Err(failure) => failure,
+        };
+        if let [info] = &*infos {
+            return vec![match self.skip_limit {
+                Some(limit) if failure.may_be_of_a_row => {
+                    self.retry_row_by_row(info, limit, failure, scratch, stop)
+                }
+                _ => Err(failure),
+            }];
         }
-        let mut loaded = Vec::with_capacity(infos.len());
+        let mut loaded = Vec::new();
         for info in infos {
-            // Code of the user has a guard of its own. This one is for a bug of this crate, which
-            // must not make the consumer wait for a worker that is gone.
-            let batch = guarded("loader", || self.load_one(info, scratch, stop));
-            loaded.push(batch.unwrap_or_else(Err));
+            loaded.extend(self.load_drawn(vec![info], scratch, stop));
             if loaded.last().is_some_and(Result::is_err) || stop() {
                 break;
             }
@@ -134,31 +141,8 @@ impl<O> Epoch<O> {
     /// Loads one batch.
     pub(crate) fn load_alone(&self, batch: u64) -> Loaded<LoadedBatch<O>> {
         let mut scratch = RowScratch::new(self.counters.clone());
-        let mut loaded = self.load(batch..batch + 1, &mut scratch, &|| false);
-        let last = loaded.pop();
-        last.unwrap_or_else(|| unreachable!("there is at least one result"))
-    }
-
-    fn load_one(
-        &self,
-        info: BatchInfo,
-        scratch: &mut RowScratch,
-        stop: &dyn Fn() -> bool,
-    ) -> Loaded<LoadedBatch<O>> {
-        match (self.data(&info, scratch), self.skip_limit) {
-            (Ok(data), _) => Ok(LoadedBatch::new(data, info)),
-            (Err(failure), Some(limit)) if failure.cause.may_be_of_a_row() => {
-                self.retry_row_by_row(&info, limit, failure, scratch, stop)
-            }
-            (Err(failure), _) => Err(failure),
-        }
-    }
-
-    fn data(&self, info: &BatchInfo, scratch: &mut RowScratch) -> Loaded<BatchData<O>> {
-        let batches = std::slice::from_ref(info);
-        let mut loaded = self.source.load(batches, scratch)?;
-        let data = loaded.pop();
-        Ok(data.unwrap_or_else(|| unreachable!("a source loads what it is asked for")))
+        let loaded = self.load(batch..batch + 1, &mut scratch, &|| false).pop();
+        loaded.unwrap_or_else(|| unreachable!("there is at least one result"))
     }
 
     /// Loads each row alone, then the batch from those that can be loaded.
@@ -172,33 +156,35 @@ impl<O> Epoch<O> {
     ) -> Loaded<LoadedBatch<O>> {
         let mut failed: Vec<(u64, Failure)> = Vec::new();
         let mut known = HashSet::new();
-        let mut keep = vec![true; info.rows().len()];
-        for (index, &row) in info.rows().iter().enumerate() {
+        let (mut kept, mut padding) = (Rows::default(), 0);
+        for (index, (&row, position)) in info.rows().iter().zip(info.positions()).enumerate() {
             if stop() {
                 return Err(failure);
             }
-            let alone = info.filtered(|other| other == index);
-            let Err(failure) = self.data(&alone, scratch) else {
-                continue;
-            };
-            if !failure.cause.may_be_of_a_row() {
-                return Err(failure);
-            }
-            keep[index] = false;
-            if known.insert(row) {
-                failed.push((row, failure));
-            }
-            if failed.len() as u64 > limit {
-                break;
+            let alone = info.only(index);
+            match self.source.load(slice::from_ref(&alone), scratch) {
+                Ok(_) => {
+                    kept.push(row, position)?;
+                    padding += alone.padding();
+                }
+                Err(failure) if !failure.may_be_of_a_row => return Err(failure),
+                Err(failure) => {
+                    if known.insert(row) {
+                        failed.push((row, failure));
+                    }
+                    if failed.len() as u64 > limit {
+                        break;
+                    }
+                }
             }
         }
-        let rest = info.filtered(|index| keep[index]);
+        let rest = info.with_rows(kept, padding);
         let data = match failed.len() as u64 {
             // Each row can be loaded alone.
             0 => return Err(failure),
             count if count > limit => None,
             _ if rest.rows().is_empty() => None,
-            _ => Some(self.data(&rest, scratch)?),
+            _ => self.source.load(slice::from_ref(&rest), scratch)?.pop(),
         };
         Ok(LoadedBatch {
             data,
@@ -207,8 +193,11 @@ impl<O> Epoch<O> {
         })
     }
 
-    /// Makes the batch of the user from what was loaded.
+    /// The batch of the user, made of what was loaded.
     pub(crate) fn finish(&self, data: BatchData<O>, info: &BatchInfo) -> Loaded<O> {
-        self.source.finish(data, info, &self.counters)
+        match data {
+            BatchData::Done(batch) => Ok(*batch.into_inner()),
+            BatchData::Host(data) => self.source.finish(data, info, &self.counters),
+        }
     }
 }

@@ -4,17 +4,19 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use burn::data::dataset::DatasetError;
 use burn_npy_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::scope::Scope;
+
 /// Why a batch could not be loaded: its epoch and number, its row if known, and the cause.
 ///
-/// The message ends with the message of the cause. [`get_ref`](Self::get_ref) returns the cause
-/// itself. [`source`](StdError::source) returns the source of the cause, so a program that prints
-/// an error and its sources prints each message once.
+/// The message ends with the message of the cause, as it was when the batch failed: in one line, at
+/// most a few thousand characters, control characters escaped. [`get_ref`](Self::get_ref) returns
+/// the cause itself. [`source`](StdError::source) returns the source of the cause, so a program
+/// that prints an error and its sources prints each message once.
 ///
 /// The loader yields it inside Burn's `DatasetError`, which prints the same message and returns the
 /// `LoadError` as its source. To print each message once, start with that source:
@@ -51,48 +53,85 @@ struct Repr {
     failure: Failure,
 }
 
-/// What went wrong.
+/// How long a message is, at most, in characters.
+const MAX_MESSAGE: usize = 4096;
+/// How many errors of a chain are looked at. An error may be its own source.
+const MAX_CHAIN: usize = 64;
+
+/// Why a batch failed, before its epoch and number are added.
 #[derive(Debug)]
-pub(crate) enum Cause {
-    /// A dataset or a file.
-    Error(Box<dyn StdError + Send + Sync>),
-    /// What panicked, with its message: code of the user, or ours.
-    Panic(&'static str, String),
+pub(crate) struct Failure {
+    pub(crate) row: Option<u64>,
+    /// How many rows may be skipped, if this row was one more.
+    pub(crate) limit: Option<u64>,
+    /// The message of the cause. It is made at once and under a guard, since the `Display` of an
+    /// error is code of the user.
+    pub(crate) message: String,
+    /// Whether it may be about a single row, so that the other rows of the batch can be loaded.
+    pub(crate) may_be_of_a_row: bool,
+    /// The cause, unless something panicked.
+    error: Guarded<Box<dyn StdError + Send + Sync>>,
 }
 
-impl Cause {
+/// What comes of loading.
+pub(crate) type Loaded<T> = Result<T, Failure>;
+
+impl Failure {
+    /// An error of a dataset of the user.
     pub(crate) fn error(error: impl StdError + Send + Sync + 'static) -> Self {
-        Self::Error(Box::new(error))
+        let error: Box<dyn StdError + Send + Sync> = Box::new(error);
+        let message = guarded("`Display` of an error", || one_line(&error.to_string()));
+        let may_be_of_a_row = guarded("`source` of an error", || may_be_of_a_row(&*error));
+        Self {
+            row: None,
+            limit: None,
+            message: message.unwrap_or_else(|panic| panic.message),
+            may_be_of_a_row: may_be_of_a_row.unwrap_or(true),
+            error: Guarded(Some(error)),
+        }
     }
 
-    /// A panic of `who`, with its message if the payload is one.
-    pub(crate) fn panic(who: &'static str, payload: Box<dyn Any + Send>) -> Self {
+    /// A panic of `who`, with its message if the payload is one. A function given to `map` and a
+    /// batch type had the whole batch, so only a dataset and a batcher are tried row by row.
+    fn panic(who: &str, payload: Box<dyn Any + Send>) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self::Panic(who, text.unwrap_or("no message").to_owned())
+        let text = text.unwrap_or("no message");
+        let message = one_line(&format!("the {who} panicked: {text}"));
+        discard(payload);
+        Self {
+            row: None,
+            limit: None,
+            message,
+            may_be_of_a_row: ["dataset", "batcher"].contains(&who),
+            error: Guarded(None),
+        }
     }
 
-    /// Whether it may be about a single row, so that the other rows of the batch can be loaded.
-    pub(crate) fn may_be_of_a_row(&self) -> bool {
-        use ErrorKind::{Changed, Dtype, Name, Overflow, Shape, Usage};
-        let Self::Error(error) = self else {
-            return true;
-        };
-        let is_of = |error: &(dyn StdError + 'static), kinds: &[ErrorKind]| {
-            let error = error.downcast_ref::<Error>();
-            error.is_some_and(|error| kinds.contains(&error.kind()))
-        };
-        // A dataset of the user may wrap it.
-        let mut link = Some(&**error as &(dyn StdError + 'static));
-        while let Some(error) = link {
-            if is_of(error, &[Changed]) {
-                return false;
-            }
-            link = inner(error);
-        }
-        // An `Arc` is the error of a source that cannot be used on its device.
-        !error.is::<Arc<Error>>() && !is_of(&**error, &[Dtype, Name, Overflow, Shape, Usage])
+    /// Names the row, unless one is named already.
+    pub(crate) fn of_row(mut self, row: u64) -> Self {
+        self.row.get_or_insert(row);
+        self
     }
+}
+
+/// Of this crate: there, an error of a file is not one of a row.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let may_be_of_a_row = Scope::of(&error) == Scope::Row;
+        Self {
+            may_be_of_a_row,
+            ..Self::error(error)
+        }
+    }
+}
+
+/// Whether an error of a dataset of the user may be about the row that it was asked for. What it
+/// wraps may tell.
+fn may_be_of_a_row(error: &(dyn StdError + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |error| inner(*error));
+    let mut scopes = chain.take(MAX_CHAIN).map(Scope::of_any);
+    scopes.all(|scope| scope != Some(Scope::All))
 }
 
 /// The error inside of an error. An error that prints its inner error does not return it as its
@@ -103,52 +142,60 @@ fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     printed.map_or_else(|| error.source(), |inner| Some(inner))
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Error(error) => error.fmt(f),
-            Self::Panic(who, message) => write!(f, "the {who} panicked: {message}"),
+/// A text as one line of bounded length. Control characters are escaped, since a terminal would act
+/// on them.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars().take(MAX_MESSAGE) {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
         }
     }
-}
-
-/// Why a batch failed, before its epoch and number are added.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) row: Option<u64>,
-    /// How many rows may be skipped, if this row was one more.
-    pub(crate) limit: Option<u64>,
-    pub(crate) cause: Cause,
-}
-
-/// What comes of loading.
-pub(crate) type Loaded<T> = Result<T, Failure>;
-
-impl Failure {
-    /// Names the row, unless one is named already.
-    pub(crate) fn of_row(mut self, row: u64) -> Self {
-        self.row.get_or_insert(row);
-        self
+    if text.chars().nth(MAX_MESSAGE).is_some() {
+        line.push_str(" ...");
     }
-}
-
-impl From<Cause> for Failure {
-    fn from(cause: Cause) -> Self {
-        let (row, limit) = (None, None);
-        Self { row, limit, cause }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Cause::error(error).into()
-    }
+    line
 }
 
 /// Runs `f`; a panic of it is a failure of `who`.
 pub(crate) fn guarded<T>(who: &'static str, f: impl FnOnce() -> T) -> Loaded<T> {
     // A panic leaves only the batch half done, and that is given up.
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Cause::panic(who, payload).into())
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Failure::panic(who, payload))
+}
+
+/// Drops a value of the user. If that panics, what it panics with may panic too when it is dropped,
+/// so that stays in memory.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(payload);
+    }
+}
+
+/// A value of the user that may be dropped anywhere: a panic of its `Drop` goes no further.
+pub(crate) struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
+}
+
+impl<T> fmt::Debug for Guarded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 impl LoadError {
@@ -182,16 +229,13 @@ impl LoadError {
 
     /// Whether something panicked: code of the user, such as a batcher, or of this crate.
     pub fn is_panic(&self) -> bool {
-        matches!(self.0.failure.cause, Cause::Panic(..))
+        self.get_ref().is_none()
     }
 
     /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of
     /// yours returned, whose source is your error. `None` if something panicked.
     pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
-        match &self.0.failure.cause {
-            Cause::Error(error) => Some(&**error),
-            Cause::Panic(..) => None,
-        }
+        self.0.failure.error.0.as_deref()
     }
 }
 
@@ -204,7 +248,7 @@ impl fmt::Display for LoadError {
         if let Some(limit) = self.0.failure.limit {
             write!(f, ", one more than the {limit} rows that may be skipped")?;
         }
-        write!(f, ": {}", self.0.failure.cause)
+        write!(f, ": {}", self.0.failure.message)
     }
 }
 
@@ -216,20 +260,29 @@ impl StdError for LoadError {
         while cause.is::<DatasetError>() {
             cause = cause.source()?;
         }
-        cause.source()
+        guarded("`source` of an error", || cause.source()).unwrap_or(None)
     }
 }
 
-/// What a loader does about a row that cannot be loaded: the dataset or the file returns an error
-/// for it, or the dataset or the batcher panics.
+/// What a loader does about a row that cannot be loaded.
+///
+/// These failures may be about a row: a value that a cast cannot keep, a place of a file that the
+/// disk cannot read, an error that a dataset of yours returns for the row, and a panic of your
+/// dataset or batcher. All others end the pass:
+///
+/// * a file that changed, or that cannot be read as a whole; no memory, a size above a limit, too
+///   many open files, a full disk. They do so inside of an error of your dataset too, if that error
+///   returns them as its [`source`](StdError::source);
+/// * a column that does not fit the batch type;
+/// * a panic in a function given to [`map`](crate::DataLoaderBuilder::map) or in
+///   [`Batch::from_tensors`](crate::Batch::from_tensors), since it had the whole batch;
+/// * a batch that fails although each of its rows can be loaded.
 ///
 /// The loader tries a batch that fails again row by row, and makes it of the rows that can be
 /// loaded. A batch without any such row is left out. So the dataset is asked for these rows more
 /// than once, and a dataset that returns another item each time, as a random sampler does, returns
 /// others. Rows are tried and counted in the order of the epoch, so the result is the same for any
-/// number of workers. These failures always end the pass: a file that changed, a column that does
-/// not fit the batch type, and a batch that fails although each of its rows can be loaded. A panic
-/// counts as a failure of its row.
+/// number of workers.
 ///
 /// [`Loader::skipped`](crate::Loader::skipped) lists the rows that were skipped, also in passes
 /// that Burn's `Learner` made.
@@ -320,7 +373,7 @@ impl SkippedRows {
                 row,
                 epoch,
                 batch,
-                reason: failure.cause.to_string(),
+                reason: failure.message.clone(),
             });
         }
         Ok(new)
@@ -335,23 +388,17 @@ impl SkippedRows {
             self.0.dedup_by_key(|skipped| skipped.row);
         }
     }
-
-    /// A list that was edited by hand may be in any order.
-    pub(crate) fn sorted(mut self) -> Self {
-        let rows = std::mem::take(&mut self.0);
-        self.add(rows);
-        self
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::Arc;
 
     use super::*;
 
     fn load_error(cause: impl StdError + Send + Sync + 'static) -> LoadError {
-        LoadError::new(1, 2, Cause::error(cause).into())
+        LoadError::new(1, 2, Failure::error(cause))
     }
 
     fn changed() -> Error {
@@ -402,28 +449,80 @@ mod tests {
         let error = load_error(changed());
         let cause: &Error = error.get_ref().and_then(|it| it.downcast_ref()).unwrap();
         assert_eq!(cause.kind(), ErrorKind::Changed);
-        let panicked = Cause::panic("map", Box::new("no"));
-        assert!(LoadError::new(1, 2, panicked.into()).get_ref().is_none());
+        let panicked = guarded("map", || panic!("no")).unwrap_err();
+        let panicked = LoadError::new(1, 2, panicked);
+        assert!(panicked.is_panic() && panicked.get_ref().is_none());
     }
 
     /// Whatever a dataset of the user wraps it in.
     #[test]
-    fn a_file_that_changed_is_no_row_to_skip() {
-        let causes = [
-            Cause::error(changed()),
-            Cause::error(DatasetError::new(changed())),
-            Cause::error(io::Error::other(changed())),
-            Cause::error(DatasetError::new(io::Error::other(changed()))),
-            Cause::error(DatasetError::new(load_error(changed()))),
-            Cause::error(Outer(io::Error::other(load_error(DatasetError::new(
+    fn what_concerns_every_row_is_no_row_to_skip() {
+        let limit = || Error::new(ErrorKind::Limit, "no memory for 9 bytes");
+        let no_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let failures = [
+            Failure::error(changed()),
+            Failure::error(DatasetError::new(changed())),
+            Failure::error(io::Error::other(changed())),
+            Failure::error(DatasetError::new(io::Error::other(changed()))),
+            Failure::error(DatasetError::new(load_error(changed()))),
+            Failure::error(Outer(io::Error::other(load_error(DatasetError::new(
                 changed(),
             ))))),
+            Failure::error(DatasetError::new(limit())),
+            Failure::error(Arc::new(limit())),
+            Failure::error(DatasetError::new(Outer(no_memory()))),
+            Failure::error(Outer(io::Error::other(no_memory()))),
         ];
-        for cause in causes {
-            assert!(!cause.may_be_of_a_row(), "{cause:?}");
+        for failure in failures {
+            assert!(!failure.may_be_of_a_row, "{failure:?}");
         }
-        let read = Error::new(ErrorKind::Io, "a bad sector");
-        assert!(Cause::error(Outer(io::Error::other(load_error(read)))).may_be_of_a_row());
+    }
+
+    /// A dataset of the user may have a file for each row; a gather of ours has not.
+    #[test]
+    fn a_file_is_a_row_only_for_a_dataset_of_the_user() {
+        let missing = || burn_npy_core::Array::open("no such file.npy").unwrap_err();
+        let header = || Error::new(ErrorKind::Header, "not a dictionary");
+        for error in [missing, header] {
+            assert!(Failure::error(DatasetError::new(error())).may_be_of_a_row);
+            assert!(!Failure::from(error()).may_be_of_a_row);
+        }
+        let read = || Error::new(ErrorKind::Io, "a bad sector");
+        let value = || Error::new(ErrorKind::Value, "NaN has no integer");
+        for error in [read, value] {
+            assert!(Failure::error(Outer(io::Error::other(load_error(error())))).may_be_of_a_row);
+            assert!(Failure::from(error()).may_be_of_a_row);
+        }
+    }
+
+    #[test]
+    fn a_dataset_and_a_batcher_may_panic_over_a_row() {
+        for (who, expected) in [
+            ("dataset", true),
+            ("batcher", true),
+            ("map", false),
+            ("batch type", false),
+            ("gather", false),
+            ("loader", false),
+        ] {
+            let failure = guarded(who, || panic!("no {}", 7)).unwrap_err();
+            assert_eq!(failure.message, format!("the {who} panicked: no 7"));
+            assert_eq!(failure.may_be_of_a_row, expected, "{who}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        let message = |text: &str| load_error(io::Error::other(text.to_owned())).to_string();
+        assert_eq!(
+            message("a\u{1b}[31m\u{9b}\r\n\u{e9}"),
+            "epoch 1, batch 2: a\\u{1b}[31m\\u{9b}\\r\\n\u{e9}"
+        );
+        let long = message(&"\u{e9}".repeat(1 << 20));
+        assert!(long.chars().count() < 5000 && long.ends_with("\u{e9} ..."));
+        assert!(message(&"x".repeat(MAX_MESSAGE)).ends_with('x'));
+        let panicked = guarded("map", || panic!("{}\u{7}", "y".repeat(1 << 20))).unwrap_err();
+        assert!(panicked.message.len() < 5000);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{LoadError, Loaded, SkippedRow, SkippedRows};
+use super::error::{LoadError, Loaded, SkippedRow, SkippedRows, guarded};
 use super::report::Counters;
 use super::rows::BatchInfo;
 use super::source::SourceInfo;
@@ -16,7 +16,8 @@ use super::workers::{self, TakeBatch, WorkerConfig};
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
-/// A batch that fails is yielded as one error, which ends the pass. Dropping the iterator stops its
+/// A batch that fails is yielded as one error, which ends the pass. The error is also logged, with
+/// the crate `log`, and counted in the [`Report`](crate::Report). Dropping the iterator stops its
 /// threads and waits for them.
 pub struct LoaderIter<O> {
     epoch: Arc<Epoch<O>>,
@@ -162,6 +163,9 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                 Ok(None) => {}
                 Err(failure) => {
                     let error = LoadError::new(self.epoch.number, batch, failure);
+                    Counters::count(&self.epoch.counters.failures, 1);
+                    // A program may look at batches only. The logger is code of the user too.
+                    let _ = guarded("logger", || log::error!("{error}"));
                     return Some(Err(DatasetError::new(error)));
                 }
             }
@@ -172,10 +176,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = self.end - self.next;
         // An error ends the pass early, and a batch may lose all of its rows.
-        let min = match self.epoch.skip_limit {
-            Some(_) => 0,
-            None => left.min(1),
-        };
+        let min = left.min(u64::from(self.epoch.skip_limit.is_none()));
         (min as usize, usize::try_from(left).ok())
     }
 }

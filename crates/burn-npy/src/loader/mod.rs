@@ -61,7 +61,7 @@ use crate::epoch_plan::Batching;
 use epoch::Epoch;
 use error::SkippedRows;
 use iter::Track;
-use source::{ErrorSource, Source, SourceInfo};
+use source::{Source, SourceInfo};
 use state::{Cursor, Identity, SharedCursor, Ticket};
 use workers::WorkerConfig;
 
@@ -231,9 +231,11 @@ impl<O: Send + 'static> Loader<O> {
     ///
     /// # Panics
     ///
-    /// Panics if the batch is not below [`num_batches`](Self::num_batches).
+    /// Panics if the batch is not below [`num_batches`](Self::num_batches), or if there is no
+    /// memory for the numbers of its rows.
     pub fn info_at(&self, epoch: u64, batch: u64) -> BatchInfo {
-        self.whole(epoch, batch).info(batch)
+        let info = self.whole(epoch, batch).info(batch);
+        info.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Where a row of the dataset comes in an epoch: the shard, the batch, and the place in the
@@ -312,8 +314,7 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// The same loader with batches on another device. If the columns do not fit the device, every
     /// pass yields an error that says so. A dataset of yours is not asked for anything.
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
-        let moved = self.source.to_device(device);
-        let source = moved.unwrap_or_else(|error| Arc::new(ErrorSource(Arc::new(error))));
+        let source = self.source.to_device(device);
         let mut new = Self {
             info: source.info(),
             source,

@@ -66,6 +66,8 @@ counters! {
     rows,
     /// How many bytes went to the device.
     uploaded_bytes,
+    /// How many passes ended with an error.
+    failures,
 }
 
 impl Counters {
@@ -79,19 +81,28 @@ impl Counters {
 }
 
 impl Counters {
+    /// Runs something, and counts its time.
+    pub(crate) fn time<T>(counter: &AtomicU64, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = run();
+        Self::add(counter, start.elapsed());
+        done
+    }
+
     /// Runs `load`, which loads batches on this thread, and counts its time.
     ///
     /// The time in which the thread did not run is a wait for a disk. To ask for it is a system
     /// call, made only where loading may read files.
-    pub(crate) fn time_load(&self, reads_files: bool, load: impl FnOnce()) {
+    pub(crate) fn time_load<T>(&self, reads_files: bool, load: impl FnOnce() -> T) -> T {
         let ran = || reads_files.then(thread_time).flatten();
         let (before, start) = (ran(), Instant::now());
-        load();
+        let loaded = load();
         let wall = start.elapsed();
         Self::add(&self.busy, wall);
         if let (Some(before), Some(after)) = (before, ran()) {
             Self::add(&self.storage, (wall + before).saturating_sub(after));
         }
+        loaded
     }
 }
 
@@ -227,6 +238,12 @@ impl Report {
         self.snapshot.uploaded_bytes
     }
 
+    /// How many passes ended with an error. Burn's `Learner` then ends the training early, with its
+    /// usual summary; the error is in its result.
+    pub fn failures(&self) -> u64 {
+        self.snapshot.failures
+    }
+
     /// How many workers a pass has. It may be less than
     /// [`num_workers`](crate::DataLoaderBuilder::num_workers) asked for, which says when.
     pub fn workers(&self) -> usize {
@@ -354,6 +371,9 @@ impl fmt::Display for Report {
             percent(self.user()),
             percent(self.idle()),
         )?;
+        if self.failures() > 0 {
+            write!(f, "\npasses that ended with an error: {}", self.failures())?;
+        }
         if !self.scattered.is_empty() {
             write!(
                 f,

@@ -136,21 +136,23 @@ impl BatchInfo {
         PositionRng::new(self.seed, self.epoch, all.position(range.start + index))
     }
 
-    /// The batch with only the rows at some of the indices.
-    pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let rows = self.rows();
-        let own = rows.len() - self.padding;
-        let (mut kept, mut padding) = (Rows::default(), 0);
-        for (index, (row, position)) in rows.iter().zip(self.positions()).enumerate() {
-            if keep(index) {
-                kept.push(*row, position);
-                padding += usize::from(index >= own);
-            }
-        }
-        let range = 0..kept.numbers().len();
+    /// The batch with only the row at an index.
+    pub(crate) fn only(&self, index: usize) -> Self {
+        let (all, range) = &self.rows;
+        let start = range.start + index;
         Self {
+            rows: (all.clone(), start..start + 1),
+            padding: usize::from(index + self.padding >= range.len()),
+            ..*self
+        }
+    }
+
+    /// The batch with other rows, of which so many of the last ones are padding.
+    pub(crate) fn with_rows(&self, rows: Rows, padding: usize) -> Self {
+        let range = 0..rows.numbers().len();
+        Self {
+            rows: (Arc::new(rows), range),
             padding,
-            rows: (Arc::new(kept), range),
             ..*self
         }
     }
@@ -177,16 +179,20 @@ mod tests {
     fn rows_that_stay_keep_their_positions_and_generators() {
         let order = Sampler::shuffled(9).order(100, 1);
         let mut all = Rows::default();
-        all.extend(&order, 20..24);
-        all.extend(&order, 50..51);
-        // Padding, from the start of the epoch.
-        all.extend(&order, 0..2);
+        // The last ones are padding, from the start of the epoch.
+        for positions in [20..24, 50..51, 0..2] {
+            all.extend(&order, positions).unwrap();
+        }
         let info = BatchInfo::new(1, 2, 3, (Arc::new(all), 1..7), 2);
         let positions = |info: &BatchInfo| Vec::from_iter(info.positions());
         assert_eq!(positions(&info), [21, 22, 23, 50, 0, 1]);
         assert_eq!(info.rng(3), PositionRng::new(3, 1, 50));
 
-        let rest = info.filtered(|index| index != 1 && index != 4);
+        let mut kept = Rows::default();
+        for position in [21, 23, 50, 1] {
+            kept.push(order.row(position), position).unwrap();
+        }
+        let rest = info.with_rows(kept, 1);
         assert_eq!((positions(&rest), rest.padding()), (vec![21, 23, 50, 1], 1));
         let rows = [21, 23, 50, 1].map(|position| order.row(position));
         assert_eq!(rest.rows(), rows);
@@ -194,14 +200,13 @@ mod tests {
             assert_eq!(rest.rng(index), info.rng(old));
         }
         for index in 0..6 {
-            let only = info.filtered(|other| other == index);
+            let only = info.only(index);
             assert_eq!(
                 (only.rows(), only.rng(0)),
                 (&info.rows()[index..][..1], info.rng(index))
             );
             assert_eq!(only.padding(), usize::from(index >= 4));
         }
-        assert_eq!(positions(&info.filtered(|_| true)), positions(&info));
     }
 
     #[test]

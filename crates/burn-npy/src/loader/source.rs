@@ -3,18 +3,18 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use burn_npy_core::{Error, ErrorKind};
 
-use super::error::{Cause, Failure, Loaded, guarded};
+use super::error::{Failure, Guarded, Loaded, discard, guarded};
 use super::report::Counters;
 use super::rows::{BatchInfo, RowScratch};
 use crate::batcher::NpyBatcher;
 use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
+use crate::memory;
 use crate::row::Row;
 use crate::upload::has_own_memory;
 use crate::{NpyDataset, Result};
@@ -25,7 +25,13 @@ pub(crate) enum BatchData<O> {
     /// CubeCL stream with its memory pool belongs to a thread.
     Host(HostBatch),
     /// A whole batch. It is boxed because tensors are large and this is moved several times.
-    Done(Box<O>),
+    Done(Guarded<Box<O>>),
+}
+
+impl<O> BatchData<O> {
+    pub(crate) fn done(batch: O) -> Self {
+        Self::Done(Guarded::new(Box::new(batch)))
+    }
 }
 
 /// What a thread does while it loads a batch.
@@ -84,11 +90,11 @@ pub(crate) trait Source<O>: Send + Sync {
     /// there is one batch.
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>>;
 
-    /// Makes the batch of the user from what was loaded, on the thread that makes tensors.
-    fn finish(&self, data: BatchData<O>, batch: &BatchInfo, counters: &Counters) -> Loaded<O>;
+    /// Makes the batch of the user of host memory, on the thread that makes tensors.
+    fn finish(&self, data: HostBatch, batch: &BatchInfo, counters: &Counters) -> Loaded<O>;
 
     /// The same source for another device.
-    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>>;
+    fn to_device(&self, device: &Device) -> Arc<dyn Source<O>>;
 }
 
 /// Makes tensors of host memory, with the batcher that gathered it.
@@ -98,33 +104,34 @@ fn upload<O>(
     device: &Device,
     counters: &Counters,
 ) -> Loaded<O> {
-    let start = Instant::now();
-    let bytes = data.bytes();
+    Counters::count(&counters.uploaded_bytes, data.bytes() as u64);
     let assemble = || batcher.assemble.assemble(&mut data.uploads(), device);
-    let batch = guarded("batch type", assemble);
-    Counters::add(&counters.upload, start.elapsed());
-    Counters::count(&counters.uploaded_bytes, bytes as u64);
-    batch
+    Counters::time(&counters.upload, || guarded("batch type", assemble))
 }
 
-/// Gathers rows. If that fails because of one row, the failure names the first such row.
+/// Finds the row that a failure of a batch is about, if it may be about one: the first that fails
+/// alone.
+fn name_row<R>(
+    failure: Failure,
+    batch: &BatchInfo,
+    rows: &[R],
+    alone: impl Fn(&R) -> Loaded<()>,
+) -> Failure {
+    let mut rows = rows.iter().zip(batch.rows());
+    let of_row = |(row, number): (&R, &u64)| Some(alone(row).err()?.of_row(*number));
+    let named = failure.may_be_of_a_row.then(|| rows.find_map(of_row));
+    named.flatten().unwrap_or(failure)
+}
+
+/// Gathers rows. If that fails because of one row, the failure names it.
 fn gather_or_name<R>(
     batch: &BatchInfo,
     rows: &[R],
-    gather: impl Fn(&[R]) -> Loaded<HostBatch>,
+    gather: impl Fn(&[R]) -> Result<HostBatch>,
 ) -> Loaded<HostBatch> {
-    let failure = match gather(rows) {
-        Ok(data) => return Ok(data),
-        Err(failure) => failure,
-    };
-    if failure.cause.may_be_of_a_row() {
-        for (number, row) in batch.rows().iter().zip(rows) {
-            if let Err(failure) = gather(std::slice::from_ref(row)) {
-                return Err(failure.of_row(*number));
-            }
-        }
-    }
-    Err(failure)
+    let gather = |rows: &[R]| Ok(guarded("gather", || gather(rows))??);
+    let alone = |row: &R| gather(std::slice::from_ref(row)).map(drop);
+    gather(rows).map_err(|failure| name_row(failure, batch, rows, alone))
 }
 
 /// Our dataset with our batcher: row numbers go straight to the gather, and no item is made.
@@ -146,20 +153,20 @@ impl<O: 'static> NpySource<O> {
         })
     }
 
-    /// Rows of the dataset as rows of its files, in `memory` if they are not the same.
-    fn file_rows<'a>(&self, rows: &'a [u64], memory: &'a mut Vec<usize>) -> &'a [usize] {
+    /// Rows of the dataset as rows of its files, in `list` if they are not the same.
+    fn file_rows<'a>(&self, rows: &'a [u64], list: &'a mut Vec<usize>) -> Result<&'a [usize]> {
         let map = self.dataset.row_map();
         if cfg!(target_pointer_width = "64") && map.is_identity() {
-            return bytemuck::cast_slice(rows);
+            return Ok(bytemuck::cast_slice(rows));
         }
-        memory.clear();
-        memory.extend(rows.iter().map(|row| map.map(*row as usize)));
-        memory
+        list.clear();
+        memory::reserve(list, rows.len())?;
+        list.extend(rows.iter().map(|row| map.map(*row as usize)));
+        Ok(list)
     }
 
-    fn gather(&self, rows: &[usize]) -> Loaded<HostBatch> {
-        let pool = self.batcher.gather.pool();
-        Ok(guarded("gather", || self.layout.gather(pool, rows))??)
+    fn gather(&self, rows: &[usize]) -> Result<HostBatch> {
+        self.layout.gather(self.batcher.gather.pool(), rows)
     }
 }
 
@@ -184,20 +191,22 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn readahead(&self, rows: &[u64]) {
-        self.layout.readahead(self.file_rows(rows, &mut Vec::new()));
+        if let Ok(rows) = self.file_rows(rows, &mut Vec::new()) {
+            self.layout.readahead(rows);
+        }
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
         if batches.len() == 1 || !self.layout.supports_runs() {
             let load = |batch: &BatchInfo| {
-                let rows = self.file_rows(batch.rows(), &mut scratch.file_rows);
+                let rows = self.file_rows(batch.rows(), &mut scratch.file_rows)?;
                 let data = gather_or_name(batch, rows, |rows| self.gather(rows))?;
                 Ok(BatchData::Host(data))
             };
             return batches.iter().map(load).collect();
         }
-        let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows);
-        let all = self.gather(rows)?;
+        let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows)?;
+        let all = guarded("gather", || self.gather(rows))??;
         let mut start = 0;
         let part = |batch: &BatchInfo| {
             let end = start + batch.rows().len();
@@ -206,28 +215,38 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         Ok(batches.iter().map(part).collect())
     }
 
-    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
-        match data {
-            BatchData::Done(batch) => Ok(*batch),
-            BatchData::Host(data) => upload(&self.batcher, data, &self.device, counters),
-        }
+    fn finish(&self, data: HostBatch, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
+        upload(&self.batcher, data, &self.device, counters)
     }
 
-    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
+    fn to_device(&self, device: &Device) -> Arc<dyn Source<O>> {
         let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
-        Ok(Arc::new(Self::new(dataset, batcher, device.clone())?))
+        match Self::new(dataset.clone(), batcher.clone(), device.clone()) {
+            Ok(source) => Arc::new(source),
+            // The columns do not fit the device. Rows that are not looked at before they are wanted
+            // give that error with the first batch.
+            Err(_) => {
+                let batcher = Arc::new(AnyBatcher::Ours(batcher));
+                Arc::new(AnySource::new(Arc::new(dataset), batcher, device.clone()))
+            }
+        }
     }
+}
+
+/// What makes batches of items.
+pub(crate) enum AnyBatcher<I, O> {
+    /// Items are rows, and errors need no panic.
+    Ours(NpyBatcher<O>),
+    Users(Box<dyn Batcher<I, O>>),
 }
 
 /// Any dataset with any batcher. A dataset may return another item each time, so each item of a
 /// batch is asked for once; after a failure again, to find the row.
 pub(crate) struct AnySource<I, O> {
     dataset: Arc<dyn Dataset<I>>,
-    batcher: Arc<dyn Batcher<I, O>>,
-    /// The batcher, if it is ours: then items are rows, and errors need no panic.
-    npy: Option<NpyBatcher<O>>,
+    batcher: Arc<AnyBatcher<I, O>>,
     /// The pass that started last, for the files of the rows.
-    pass: Mutex<Advice>,
+    pass: Mutex<Option<Advice>>,
     /// The columns of the first batch, if items are rows: they may come from several datasets.
     kinds: OnceLock<Vec<RowKind>>,
     device: Device,
@@ -239,64 +258,44 @@ static PASSES: AtomicU64 = AtomicU64::new(1);
 impl<I: 'static, O: 'static> AnySource<I, O> {
     pub(crate) fn new(
         dataset: Arc<dyn Dataset<I>>,
-        batcher: Arc<dyn Batcher<I, O>>,
-        npy: Option<NpyBatcher<O>>,
+        batcher: Arc<AnyBatcher<I, O>>,
         device: Device,
     ) -> Self {
         Self {
             dataset,
             batcher,
-            npy,
-            pass: Mutex::new(Advice {
-                pass: 0,
-                random: false,
-            }),
+            pass: Mutex::default(),
             kinds: OnceLock::new(),
             device,
         }
     }
 
-    fn items(&self, rows: &[u64]) -> Loaded<Vec<I>> {
-        let indices: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-        let items = match guarded("dataset", || self.dataset.get_many(indices))? {
-            Ok(items) => items,
-            Err(error) => {
-                // Find the row, to name it.
-                for row in rows {
-                    let item = guarded("dataset", || self.dataset.get(*row as usize))?;
-                    if let Err(error) = item {
-                        return Err(Failure::from(Cause::error(error)).of_row(*row));
-                    }
-                }
-                return Err(Cause::error(error).into());
-            }
+    fn items(&self, batch: &BatchInfo) -> Loaded<Vec<I>> {
+        let rows = batch.rows();
+        let indices = memory::list(rows.iter().map(|row| *row as usize))?;
+        let alone = |row: &u64| {
+            let item = guarded("dataset", || self.dataset.get(*row as usize))?;
+            item.map(discard).map_err(Failure::error)
         };
+        let items = guarded("dataset", || self.dataset.get_many(indices));
+        let items = items.and_then(|items| items.map_err(Failure::error));
+        let items = items.map_err(|failure| name_row(failure, batch, rows, alone))?;
         if items.len() != rows.len() {
             let message = format!(
                 "the dataset gave {} items when asked for {}",
                 items.len(),
                 rows.len()
             );
+            items.into_iter().for_each(discard);
             return Err(Error::new(ErrorKind::Usage, message).into());
         }
         Ok(items)
     }
 
-    /// Makes a batch with the batcher of the user.
-    fn batch(&self, items: Vec<I>, counters: &Counters) -> Loaded<BatchData<O>> {
-        let start = Instant::now();
-        let batch = guarded("batcher", || self.batcher.batch(items, &self.device));
-        Counters::add(&counters.user, start.elapsed());
-        Ok(BatchData::Done(Box::new(batch?)))
-    }
-
     /// Gathers rows with our batcher.
     fn gather(&self, npy: &NpyBatcher<O>, batch: &BatchInfo, rows: &[Row]) -> Loaded<BatchData<O>> {
-        let advice = Some(*self.pass.lock().unwrap_or_else(PoisonError::into_inner));
-        let gather = |rows: &[Row]| -> Loaded<HostBatch> {
-            let gather = || npy.gather.rows(rows, &self.device, advice);
-            Ok(guarded("gather", gather)??)
-        };
+        let advice = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let gather = |rows: &[Row]| npy.gather.rows(rows, &self.device, advice);
         let data = gather_or_name(batch, rows, gather)?;
         let layout = data.layout();
         layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
@@ -307,49 +306,46 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
 impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
     fn info(&self) -> SourceInfo {
         SourceInfo {
-            uploads: self.npy.is_some() && has_own_memory(&self.device),
+            uploads: matches!(*self.batcher, AnyBatcher::Ours(_)) && has_own_memory(&self.device),
             ..SourceInfo::unknown(Work::UserCode)
         }
     }
 
     fn advise(&self, random: bool) {
         let pass = PASSES.fetch_add(1, Ordering::Relaxed);
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Advice { pass, random };
+        let mut last = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Advice { pass, random });
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
         let load = |batch: &BatchInfo| {
-            let start = Instant::now();
-            let items = self.items(batch.rows());
-            Counters::add(&scratch.counters.user, start.elapsed());
-            match &self.npy {
-                None => self.batch(items?, &scratch.counters),
-                // The items of our batcher are rows.
-                Some(npy) => {
-                    let items: Box<dyn Any> = Box::new(items?);
-                    self.gather(
-                        npy,
-                        batch,
-                        &items.downcast::<Vec<Row>>().unwrap_or_default(),
-                    )
+            let counter = &scratch.counters.user;
+            let items = Counters::time(counter, || self.items(batch))?;
+            match &*self.batcher {
+                AnyBatcher::Users(batcher) => {
+                    let batch = || guarded("batcher", || batcher.batch(items, &self.device));
+                    Counters::time(counter, batch).map(BatchData::done)
+                }
+                AnyBatcher::Ours(npy) => {
+                    let rows: Box<dyn Any> = Box::new(items);
+                    let rows = rows.downcast::<Vec<Row>>().unwrap_or_default();
+                    self.gather(npy, batch, &rows)
                 }
             }
         };
         batches.iter().map(load).collect()
     }
 
-    fn finish(&self, data: BatchData<O>, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
-        match (&self.npy, data) {
-            (_, BatchData::Done(batch)) => Ok(*batch),
-            (Some(npy), BatchData::Host(data)) => upload(npy, data, &self.device, counters),
-            (None, BatchData::Host(_)) => unreachable!("only our batcher loads into host memory"),
+    fn finish(&self, data: HostBatch, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
+        match &*self.batcher {
+            AnyBatcher::Ours(npy) => upload(npy, data, &self.device, counters),
+            AnyBatcher::Users(_) => unreachable!("only our batcher loads into host memory"),
         }
     }
 
-    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<O>>> {
+    fn to_device(&self, device: &Device) -> Arc<dyn Source<O>> {
         let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
-        let new = Self::new(dataset, batcher, self.npy.clone(), device.clone());
-        Ok(Arc::new(new))
+        Arc::new(Self::new(dataset, batcher, device.clone()))
     }
 }
 
@@ -366,10 +362,7 @@ pub(crate) struct MappedSource<O, P> {
 impl<O, P> MappedSource<O, P> {
     /// Applies the function, and counts its time.
     fn apply(&self, batch: O, info: &BatchInfo, counter: &AtomicU64) -> Loaded<P> {
-        let start = Instant::now();
-        let mapped = guarded("map", || (self.map)(batch, info));
-        Counters::add(counter, start.elapsed());
-        mapped
+        Counters::time(counter, || guarded("map", || (self.map)(batch, info)))
     }
 }
 
@@ -391,49 +384,23 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
         let map = |(data, info): (BatchData<O>, &BatchInfo)| match data {
             BatchData::Host(data) => Ok(BatchData::Host(data)),
             BatchData::Done(batch) => {
-                let mapped = self.apply(*batch, info, &scratch.counters.user)?;
-                Ok(BatchData::Done(Box::new(mapped)))
+                let batch = *batch.into_inner();
+                let mapped = self.apply(batch, info, &scratch.counters.user);
+                mapped.map(BatchData::done)
             }
         };
         loaded.into_iter().zip(batches).map(map).collect()
     }
 
-    fn finish(&self, data: BatchData<P>, info: &BatchInfo, counters: &Counters) -> Loaded<P> {
-        let data = match data {
-            BatchData::Done(batch) => return Ok(*batch),
-            BatchData::Host(data) => BatchData::Host(data),
-        };
+    fn finish(&self, data: HostBatch, info: &BatchInfo, counters: &Counters) -> Loaded<P> {
         let batch = self.source.finish(data, info, counters)?;
         self.apply(batch, info, &counters.map)
     }
 
-    fn to_device(&self, device: &Device) -> Result<Arc<dyn Source<P>>> {
-        Ok(Arc::new(Self {
-            source: self.source.to_device(device)?,
+    fn to_device(&self, device: &Device) -> Arc<dyn Source<P>> {
+        Arc::new(Self {
+            source: self.source.to_device(device),
             map: self.map.clone(),
-        }))
-    }
-}
-
-/// A source that cannot be used on its device: every batch fails with the reason.
-pub(crate) struct ErrorSource(pub(crate) Arc<Error>);
-
-impl<O: Send + 'static> Source<O> for ErrorSource {
-    fn info(&self) -> SourceInfo {
-        SourceInfo::unknown(Work::Memory)
-    }
-
-    fn advise(&self, _: bool) {}
-
-    fn load(&self, _: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
-        Err(Cause::error(self.0.clone()).into())
-    }
-
-    fn finish(&self, _: BatchData<O>, _: &BatchInfo, _: &Counters) -> Loaded<O> {
-        unreachable!("nothing is loaded")
-    }
-
-    fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<O>>> {
-        Ok(Arc::new(Self(self.0.clone())))
+        })
     }
 }

@@ -154,8 +154,10 @@ impl Identity {
         let mut cursor = Cursor {
             epoch: state.epoch,
             position: state.position,
-            skipped: state.skipped.clone().sorted(),
+            skipped: SkippedRows::default(),
         };
+        // A state that was edited by hand may have them in any order.
+        cursor.skipped.add(state.skipped().iter().cloned());
         if self.positions > 0 {
             cursor.normalise(self.positions);
         }

@@ -28,7 +28,7 @@ use std::time::Instant;
 use burn::tensor::StreamId;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{Cause, Loaded};
+use super::error::{Failure, Loaded, discard};
 use super::report::Counters;
 use super::rows::RowScratch;
 use super::source::{BatchData, SourceInfo, Work};
@@ -164,12 +164,11 @@ struct Shared<O> {
 impl<O> Shared<O> {
     /// Loads what was claimed, and fills it in.
     fn load(&self, claim: Range<u64>, scratch: &mut RowScratch) {
-        let mut run = Vec::new();
         let reads_files = self.source.work == Work::Files;
-        self.config.counters.time_load(reads_files, || {
+        let run = self.config.counters.time_load(reads_files, || {
             self.readahead(claim.end);
             let stop = || self.window.is_stopped();
-            run = self.epoch.load(claim.clone(), scratch, &stop);
+            self.epoch.load(claim.clone(), scratch, &stop)
         });
         if self.source.row_bytes.is_none()
             && let Some(Ok(LoadedBatch {
@@ -289,9 +288,7 @@ fn work<O>(shared: &Shared<O>) {
     let counters = &shared.config.counters;
     let mut scratch = RowScratch::new(counters.clone());
     loop {
-        let start = Instant::now();
-        let claim = shared.window.claim_or_wait();
-        Counters::add(&counters.idle, start.elapsed());
+        let claim = Counters::time(&counters.idle, || shared.window.claim_or_wait());
         let Some(claim) = claim else { return };
         shared.load(claim, &mut scratch);
     }
@@ -304,7 +301,7 @@ impl<O> Drop for Workers<O> {
         config.found_limit.store(window.limit(), Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             // Code of the user runs under a guard, so there is no panic to pass on.
-            let _ = thread.join();
+            discard(thread.join());
         }
     }
 }
@@ -356,12 +353,11 @@ impl<O: Send + 'static> Uploader<O> {
     }
 
     fn take(&mut self) -> Loaded<LoadedBatch<O>> {
-        let start = Instant::now();
-        let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
-        Counters::add(&self.counters.waited, start.elapsed());
+        let receive = || self.ready.as_ref()?.recv().ok();
+        let batch = Counters::time(&self.counters.waited, receive);
         // Code of the user runs under a guard, so it does not end the thread.
         let gone = || std::io::Error::other("the thread that uploads batches could not be started");
-        batch.unwrap_or_else(|| Err(Cause::error(gone()).into()))
+        batch.unwrap_or_else(|| Err(Failure::error(gone())))
     }
 }
 
@@ -370,7 +366,7 @@ impl<O> Drop for Uploader<O> {
         // The thread learns that nobody wants its batch when it would give it away.
         self.ready = None;
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            discard(thread.join());
         }
     }
 }
@@ -383,10 +379,9 @@ fn upload_all<O: Send + 'static>(
     for _ in epoch.plan.batches() {
         let batch = workers.take().and_then(|mut batch| {
             if let Some(data) = batch.data.take() {
-                let start = Instant::now();
-                let done = epoch.finish(data, &batch.info);
-                Counters::add(&epoch.counters.ahead, start.elapsed());
-                batch.data = Some(BatchData::Done(Box::new(done?)));
+                let finish = || epoch.finish(data, &batch.info);
+                let done = Counters::time(&epoch.counters.ahead, finish)?;
+                batch.data = Some(BatchData::done(done));
             }
             Ok(batch)
         });

@@ -11,6 +11,7 @@ use super::super::rows::BatchInfo;
 use super::super::source::Source;
 use super::*;
 use crate::epoch_plan::Batching;
+use crate::layout::HostBatch;
 
 const MIB: usize = 1 << 20;
 const HERE: &str = "the consumer";
@@ -145,9 +146,9 @@ impl Slow {
         let name = if is_worker { name } else { HERE.to_owned() };
         self.by.lock().unwrap().push((batch, name));
         if self.fails == Some(batch) {
-            return Err(Cause::panic("test", Box::new("it fails")).into());
+            return Err(Failure::error(std::io::Error::other("it fails")));
         }
-        Ok(BatchData::Done(Box::new(batch)))
+        Ok(BatchData::done(batch))
     }
 
     fn loaded(&self) -> usize {
@@ -169,11 +170,11 @@ impl Source<u64> for Slow {
             .collect()
     }
 
-    fn finish(&self, _: BatchData<u64>, _: &BatchInfo, _: &Counters) -> Loaded<u64> {
+    fn finish(&self, _: HostBatch, _: &BatchInfo, _: &Counters) -> Loaded<u64> {
         unreachable!("the workers only load")
     }
 
-    fn to_device(&self, _: &Device) -> Result<Arc<dyn Source<u64>>> {
+    fn to_device(&self, _: &Device) -> Arc<dyn Source<u64>> {
         unreachable!("nobody asks")
     }
 }
@@ -207,7 +208,7 @@ fn take(workers: &mut Workers<u64>, source: &Slow) -> Loaded<u64> {
     source.ahead.fetch_sub(1, Ordering::SeqCst);
     let batch = workers.take()?;
     match batch.data {
-        Some(BatchData::Done(batch)) => Ok(*batch),
+        Some(BatchData::Done(batch)) => Ok(*batch.into_inner()),
         _ => panic!("a batch"),
     }
 }
