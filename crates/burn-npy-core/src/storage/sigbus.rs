@@ -9,10 +9,11 @@
 //! handler reads are atomics of a list whose entries are never freed.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// A mapped file, as the handler knows it.
 struct Map {
@@ -50,10 +51,9 @@ impl Watched {
     /// An error if a page of the map could not be read, so that there are zeros now.
     pub(super) fn check(&self) -> Result<()> {
         if self.0.has_faulted.load(Ordering::Acquire) {
-            return Err(Error::new(
-                ErrorKind::Io,
-                "a part of the mapped file could not be read; the disk may be failing",
-            ));
+            // All of the map is given up, so this is not about a row, as a failed read would be.
+            let why = io::Error::other("a part of it could not be read; the disk may be failing");
+            return Err(Error::io("the map of the file has a fault", why));
         }
         Ok(())
     }

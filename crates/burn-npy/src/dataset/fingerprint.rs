@@ -132,6 +132,8 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
     let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
     let rows: Vec<_> = rows.collect();
+    // A bad place of the disk is an error then, and no signal.
+    let column = &internal::by_position(column);
     let stored = column.clone().unconverted();
     let longest = column.row_bytes().max(stored.row_bytes());
     let mut row_bytes = Buffer::zeroed(longest)?;
