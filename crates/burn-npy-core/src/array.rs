@@ -311,14 +311,21 @@ impl Array {
     }
 
     fn with_field(&self, field: &Field) -> Self {
-        let mut new = self.clone();
-        new.item = field.item().clone();
-        new.numbers = field.item().numbers();
-        new.first += field.offset();
-        new.shape.extend(field.shape());
-        new.strides
-            .extend(strides(field.shape(), Layout::C, field.item().size()));
-        new
+        let inner = strides(field.shape(), Layout::C, field.item().size());
+        Self {
+            // Not cloned with the array: that would be all fields for each of them.
+            item: field.item().clone(),
+            numbers: field.item().numbers(),
+            layout: self.layout,
+            shape: [&self.shape[..], field.shape()].concat(),
+            strides: [&self.strides[..], &inner].concat(),
+            first: self.first + field.offset(),
+            storage: self.storage.clone(),
+            offset: self.offset,
+            stored_bytes: self.stored_bytes,
+            version: self.version,
+            source: self.source.clone(),
+        }
     }
 
     /// All fields with their names. A field that is itself a structure is replaced by its own

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Column, Element, Error, ErrorKind, ItemKind, NumpyFile, OpenOptions, Result,
+    Array, Column, Element, Error, ErrorKind, ItemKind, Npz, NumpyFile, OpenOptions, Result,
 };
 
 use crate::row::Row;
@@ -102,7 +102,7 @@ impl NpyDataset {
             NumpyFile::Npy(array) => array,
             NumpyFile::Npz(npz) => {
                 archive::expect_table(path, &npz)?;
-                return Self::from_npz(&npz, npz.names());
+                return Self::from_members(&npz, npz.names().iter().map(|name| (name, name)));
             }
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -178,11 +178,18 @@ impl NpyDataset {
             if counts().count() == headers.len() {
                 expect_one_length(counts)?;
             }
-            let arrays = names.iter();
-            let arrays = arrays.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
-            Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
-                .map_err(|error| error.in_file(npz.path()))
+            Self::from_members(npz, names.iter().map(|(column, array)| (column, array)))
         })
+    }
+
+    /// Some columns, and the arrays of an archive that they are.
+    fn from_members<'a>(
+        npz: &Npz,
+        names: impl Iterator<Item = (&'a String, &'a String)>,
+    ) -> Result<Self> {
+        let arrays = names.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
+        Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
+            .map_err(|error| error.in_file(npz.path()))
     }
 
     /// Opens several `.npy` files, each as a column with the given name. Opaque items are accepted,
