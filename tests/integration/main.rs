@@ -15,6 +15,7 @@ mod kill;
 mod labels;
 mod learner;
 mod memory;
+mod messages;
 mod numpy;
 mod order;
 mod property;

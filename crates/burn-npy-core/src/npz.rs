@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
-use crate::dtype::abbreviated;
-use crate::error::printable;
+use crate::message::{known, listed, shown};
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
@@ -235,7 +234,7 @@ impl Npz {
                 index.filter(|_| array_name(name) == Some(name))
             };
             let index = index.or_else(as_it_is).ok_or_else(|| {
-                let known = known_names(self.names.iter().map(|known| self.described(known)));
+                let known = known(&self.names, |name| self.described(name));
                 Error::new(ErrorKind::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
@@ -252,7 +251,7 @@ impl Npz {
 
     /// A name, followed by the dtype and shape of its array if the header can be read.
     fn described(&self, name: &str) -> String {
-        let short = abbreviated(name);
+        let short = shown(name);
         match self.header(name) {
             Ok(header) => format!("{short}: {header}"),
             Err(_) => short,
@@ -292,22 +291,11 @@ fn array_name(member: &str) -> Option<&str> {
 
 impl std::fmt::Debug for Npz {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = listed(&self.names, |name| shown(name));
         f.debug_struct("Npz")
             .field("path", &self.path)
-            .field("names", &self.names)
+            .field("names", &format_args!("[{names}]"))
             .finish()
-    }
-}
-
-/// The names that exist, for a message; long ones are abbreviated.
-pub(crate) fn known_names(mut names: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 20;
-    let shown = names.by_ref().take(SHOWN);
-    let shown: Vec<_> = shown.map(|name| printable(&name).into_owned()).collect();
-    match (shown.len(), names.len()) {
-        (0, _) => "there are none".to_owned(),
-        (_, 0) => format!("there are {}", shown.join(", ")),
-        (_, more) => format!("there are {}, and {more} more", shown.join(", ")),
     }
 }
 
@@ -626,7 +614,7 @@ mod tests {
         let names = (0..2000).map(|i| Entry::stored(&format!("{i}{}.npy", "x".repeat(99)), b""));
         let npz = open(names.collect::<Vec<_>>()).unwrap();
         let message = npz.array("y").unwrap_err().to_string();
-        assert!(message.ends_with("..., and 1980 more"), "{message}");
+        assert!(message.ends_with("..., and 1986 more"), "{message}");
         assert!(message.len() < 2000, "{message}");
     }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
+use burn_npy_core::internal::{listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
     Array, Column, Element, Error, ErrorKind, ItemKind, Npz, NumpyFile, OpenOptions, Result,
@@ -23,7 +24,7 @@ use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
 pub use columns::Part;
-pub(crate) use named::{AnyColumn, Columns, listed};
+pub(crate) use named::{AnyColumn, Columns, listed_names};
 pub use npz::{NpzColumn, NpzSource};
 pub(crate) use row_map::RowMap;
 
@@ -385,14 +386,12 @@ impl Dataset<Row> for NpyDataset {
     }
 }
 
+/// The number of rows and the first columns, with dtypes and shapes of rows.
 impl std::fmt::Debug for NpyDataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut out = f.debug_struct("NpyDataset");
-        out.field("rows", &self.len());
-        for (name, column) in self.columns.iter() {
-            out.field(name, &format_args!("{column}"));
-        }
-        out.finish()
+        let described = |(name, column)| format!("{}: {column}", shown(name));
+        let columns = listed(self.columns.iter(), described);
+        write!(f, "NpyDataset {{ rows: {}, {columns} }}", self.len())
     }
 }
 

@@ -10,9 +10,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::dtype::abbreviated;
 use crate::format::descr;
 use crate::format::literal::Literal;
+use crate::message::quoted;
 use crate::{ByteOrder, DType, Error, ErrorKind, Result};
 
 /// NumPy's limit on the size of an item in bytes.
@@ -266,7 +266,7 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
             _ => return Err(refused("a field whose name is not a string")),
         };
         let in_field = |error: Error| {
-            let message = format!("field {:?}: {}", abbreviated(name), error.message());
+            let message = format!("field {}: {}", quoted(name), error.message());
             Error::new(error.kind(), message)
         };
         let (item, inner) = resolve(descr, depth + 1).map_err(in_field)?;

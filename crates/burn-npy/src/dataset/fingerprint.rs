@@ -3,7 +3,7 @@
 use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
-use super::{NpyDataset, listed};
+use super::{NpyDataset, listed_names};
 
 /// How many rows of a column are hashed, at most.
 const MAX_ROWS: usize = 64;
@@ -77,7 +77,7 @@ impl Fingerprint {
                 if names.is_empty() {
                     return "no known columns".to_owned();
                 }
-                format!("the columns {}", listed(&names))
+                format!("the columns {}", listed_names(&names))
             };
             return Err(other(format!(
                 "with {}, but there are {}",
@@ -99,7 +99,8 @@ impl ColumnPrint {
         if saved.dtype != self.dtype {
             return Err(other(format!(
                 "of {}, but the column is {}",
-                saved.dtype, self.dtype
+                internal::shown(&saved.dtype),
+                self.dtype
             )));
         }
         if saved.row_shape != self.row_shape {
