@@ -7,7 +7,7 @@ use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
 use crate::message::{known, listed, shown};
 use crate::storage::Storage;
-use crate::zip::{Contents, Directory, Member, duplicate};
+use crate::zip::{Contents, Directory, Member, SpareDecoder, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
@@ -29,6 +29,7 @@ pub struct Npz {
     directory: Directory,
     names: Vec<String>,
     pub(crate) decoded: Total,
+    spare: SpareDecoder,
     /// For each member, whether its checksum has been checked. It is used for stored ones only.
     verified: Vec<AtomicBool>,
 }
@@ -99,6 +100,7 @@ impl Npz {
             directory,
             names,
             decoded: Total::default(),
+            spare: SpareDecoder::default(),
         })
     }
 
@@ -239,7 +241,7 @@ impl Npz {
             })?;
             self.storage.check()?;
             let member = &self.directory.members[index];
-            let contents = Contents::open(&self.storage, member)?;
+            let contents = Contents::open(&self.storage, member)?.with_spare(&self.spare);
             then(member, contents, &self.verified[index])
         };
         find().map_err(|error| {
@@ -590,6 +592,53 @@ mod tests {
         for error in [npz.header("z").unwrap_err(), npz.array("z").unwrap_err()] {
             assert_eq!((error.kind(), error.message()), (ErrorKind::Name, said));
         }
+    }
+
+    #[test]
+    fn members_decode_one_after_the_other_and_at_once_whatever_was_before() {
+        let values = |member: i32| (0..500).map(|i| i * member).collect::<Vec<_>>();
+        let entries: Vec<_> = (0..20)
+            .map(|member| {
+                let mut entry = Entry::deflated(&format!("{member}.npy"), &npy(&values(member)));
+                match member % 4 {
+                    // Damaged at its end, its middle, and its start.
+                    1 => (entry.crc, entry.local_crc) = (1, 1),
+                    2 => {
+                        let middle = entry.data.len() / 2;
+                        entry.data[middle..].fill(0xff);
+                    }
+                    3 if member > 10 => entry.data.fill(0xff),
+                    _ => {}
+                }
+                entry
+            })
+            .collect();
+        let npz = open(entries).unwrap();
+        let read = |member: i32| {
+            let name = member.to_string();
+            let header = npz.header(&name).map(|header| header.shape().to_vec());
+            let array = npz.array(&name).and_then(|array| array.read::<i32>());
+            (header.ok(), array.ok())
+        };
+        let all: Vec<_> = (0..20).map(read).collect();
+        for (member, (_, array)) in all.iter().enumerate() {
+            let whole = member % 4 == 0 || member % 4 == 3 && member < 10;
+            assert_eq!(array.is_some(), whole, "{member}");
+            if let Some(array) = array {
+                assert_eq!(array.as_slice(), Some(&values(member as i32)[..]));
+            }
+        }
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (read, all) = (&read, &all);
+                scope.spawn(move || {
+                    for round in 0..100 {
+                        let member = (round * 7 + thread * 3) % 20;
+                        assert_eq!(read(member as i32), all[member]);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

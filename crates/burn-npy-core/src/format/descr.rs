@@ -73,7 +73,8 @@ fn split(descr: &str) -> (Option<char>, &str) {
     let mark = descr.chars().next().filter(|mark| marks.contains(mark));
     let text = &descr[mark.map_or(0, char::len_utf8)..];
     let name = mark.is_none().then(|| find(&NAMES, text)).flatten();
-    (mark, name.or_else(|| find(&LETTERS, text)).unwrap_or(text))
+    let letter = || (text.len() == 1).then(|| find(&LETTERS, text)).flatten();
+    (mark, name.or_else(letter).unwrap_or(text))
 }
 
 /// Whether the items are Python objects. NumPy's strings of variable length are written as objects
