@@ -22,6 +22,7 @@ mod learner;
 #[cfg(target_os = "linux")]
 mod little_memory;
 mod memory;
+mod messages;
 mod numpy;
 mod order;
 mod property;

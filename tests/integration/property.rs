@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use crate::{Indices, builder, numbered, numbers, plain};
 
 const CASES: u64 = 3000;
+const SHARD_CASES: u64 = 20_000;
 
 /// How an epoch is divided, and the number of workers.
 #[derive(Clone, Copy, Debug)]
@@ -300,20 +301,24 @@ fn check(case: &Case, rng: &mut StdRng) {
 
     // Each row once, except those that the remainder drops.
     if epoch == case.epoch {
-        let most = match (after.tail, after.drop_last) {
-            (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
-            (Remainder::Uneven, true) => after.batch_size - 1,
-            (Remainder::Drop, false) => after.shards as usize - 1,
-            (Remainder::Drop, true) => step - 1,
-            (other, _) => unreachable!("{other:?}"),
-        };
         seen.extend(then);
-        assert!(whole.len() - seen.len() <= most);
+        assert!(whole.len() - seen.len() <= most_dropped(after));
         seen.extend(&whole[seen.len()..]);
         seen.sort_unstable();
         let mut all = whole;
         all.sort_unstable();
         assert_eq!(seen, all);
+    }
+}
+
+/// How many rows of an epoch the remainder drops, at most.
+fn most_dropped(cut: &Cut) -> usize {
+    match (cut.tail, cut.drop_last) {
+        (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
+        (Remainder::Uneven, true) => cut.batch_size - 1,
+        (Remainder::Drop, false) => cut.shards as usize - 1,
+        (Remainder::Drop, true) => cut.batch_size * cut.shards as usize - 1,
+        (other, _) => unreachable!("{other:?}"),
     }
 }
 
@@ -355,4 +360,125 @@ fn every_row_comes_once_however_an_epoch_is_gone_on_with() {
     }
     let seconds = start.elapsed().as_secs_f64();
     println!("{CASES} random loaders in {seconds:.1} s: {kinds:?}");
+}
+
+/// Some ranks that always ask for their next batch at the same time, as those of a distributed
+/// training do, and that are stopped and started again as other ranks until an epoch is done.
+fn ask_together(rng: &mut StdRng) {
+    let len = rng.random_range(0..40_usize);
+    let sampler = match rng.random() {
+        true => Sampler::shuffled(rng.random()),
+        false => Sampler::sequential(),
+    };
+    let rows = |epoch: u64| -> Vec<u64> {
+        let order = sampler.order(len as u64, epoch);
+        (0..order.len()).map(|at| order.row(at)).collect()
+    };
+    let loader = |cut: &Cut, shard: u64, state: &Option<State>| {
+        let builder = plain().map(|rows, info| (rows, info.padding()));
+        let builder = builder
+            .batch_size(cut.batch_size)
+            .drop_last(cut.drop_last)
+            .sampler(sampler.clone())
+            .shard(Shard::new(shard, cut.shards).unwrap(), cut.tail)
+            .num_workers(cut.workers)
+            .prefetch(cut.prefetch);
+        match state {
+            Some(state) => builder.resume(state.clone()).build(Indices(len)),
+            None => builder.build(Indices(len)),
+        }
+    };
+    let whole = rows(0);
+    let mut seen: Vec<u64> = Vec::new();
+    let (mut state, mut at) = (None, 0);
+    for leg in 0.. {
+        let mut cut = cut(rng);
+        // Threads take most of the time.
+        cut.workers = [0, cut.workers][usize::from(rng.random_ratio(1, 50))];
+        cut.batch_size = cut.batch_size.min(rng.random_range(1..20));
+        let (rest, step) = (&whole[at..], cut.batch_size * cut.shards as usize);
+        let fill = if at.is_multiple_of(step) {
+            &whole
+        } else {
+            rest
+        };
+        let expected = naive(rest, fill, &cut);
+        let longest = expected.iter().map(Vec::len).max().unwrap_or(0);
+        // Up to what everybody has, or so far that nobody has any more.
+        let asks = match leg {
+            4 => longest + 1,
+            _ => rng.random_range(0..=longest + 1),
+        };
+        let mut states = Vec::new();
+        for (shard, expected) in (0..).zip(&expected) {
+            let loader = loader(&cut, shard, &state);
+            let mut pass = loader.iter();
+            let found: Vec<Option<Batch>> = (0..asks)
+                .map(|_| pass.next().transpose().unwrap())
+                .collect();
+            let none = std::iter::repeat(None);
+            let expected: Vec<_> = expected
+                .iter()
+                .cloned()
+                .map(Some)
+                .chain(none)
+                .take(asks)
+                .collect();
+            assert_eq!(found, expected);
+            seen.extend(own(&found.into_iter().flatten().collect::<Vec<_>>()));
+            assert_eq!(pass.state(), loader.state());
+            states.push(pass.state());
+            // What follows does not depend on whether the end of the pass was seen.
+            drop(pass);
+            assert_eq!(loader.iter().epoch(), 1);
+        }
+        // Nobody is behind, and nobody ahead.
+        let there = states.pop().unwrap();
+        assert!(states.iter().all(|state| *state == there));
+        let is_done = asks >= longest.max(1);
+        let expected = if is_done {
+            (1, 0)
+        } else {
+            (0, at + asks * step)
+        };
+        assert_eq!((there.epoch(), there.position() as usize), expected);
+        let saved = serde_json::to_string(&there).unwrap();
+        state = Some(serde_json::from_str(&saved).unwrap());
+        if is_done {
+            assert!(whole.len() - seen.len() <= most_dropped(&cut));
+            break;
+        }
+        at = expected.1;
+    }
+    let mut once = seen.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), seen.len());
+    // The next epoch is a whole one.
+    let cut = Cut {
+        workers: 0,
+        ..cut(rng)
+    };
+    let next = rows(1);
+    for (shard, expected) in (0..).zip(naive(&next, &next, &cut)) {
+        let found: Vec<Batch> = loader(&cut, shard, &state)
+            .iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn ranks_that_ask_together_stay_together_and_reach_the_next_epoch() {
+    for seed in 0..SHARD_CASES {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ask_together(&mut rng);
+        }));
+        if let Err(panic) = checked {
+            println!("case {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
 }

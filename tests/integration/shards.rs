@@ -115,6 +115,59 @@ fn padding_is_marked() {
     assert_eq!(pass.info().unwrap().batch(), 3);
 }
 
+/// Of nine rows in batches of two, shard 0 of 2 has three batches and shard 1 has two.
+#[test]
+fn a_shard_with_one_batch_fewer_reaches_the_next_epoch() {
+    let at = |state: burn_npy::State| (state.epoch(), state.position());
+    let build = |index, state: Option<burn_npy::State>| {
+        let shard = Shard::new(index, 2).unwrap();
+        let builder = plain().batch_size(2).shard(shard, Remainder::Uneven);
+        match state {
+            Some(state) => builder.resume(state).build(Indices(9)),
+            None => builder.build(Indices(9)),
+        }
+    };
+    let [long, short] = [0, 1].map(|index| build(index, None));
+    assert_eq!([long.num_batches(), short.num_batches()], [3, 2]);
+    for epoch in 0..3 {
+        let mut passes = [long.iter(), short.iter()];
+        let mut ask = || passes.each_mut().map(|pass| pass.next().is_some());
+        for (position, batches) in [(4, [true, true]), (8, [true, true])] {
+            assert_eq!(ask(), batches);
+            // A checkpoint of one is a checkpoint of both.
+            assert_eq!(
+                [at(long.state()), at(short.state())],
+                [(epoch, position); 2]
+            );
+        }
+        let saved = short.state();
+        assert_eq!(ask(), [true, false]);
+        assert_eq!([at(long.state()), at(short.state())], [(epoch + 1, 0); 2]);
+        // Who starts again at the last batch of the other has nothing to do, and goes on.
+        let again = [0, 1].map(|index| build(index, Some(saved.clone())));
+        let left = again.each_ref().map(|loader| loader.iter().count());
+        assert_eq!(left, [1, 0]);
+        assert_eq!(again.map(|loader| at(loader.state())), [(epoch + 1, 0); 2]);
+    }
+}
+
+#[test]
+fn a_pass_that_fails_is_not_done_with_its_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    burn_npy::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..6_i64)).unwrap();
+    let dataset = burn_npy::NpyDataset::from_files([("x", &path)]).unwrap();
+    let loader = crate::builder().batch_size(2).build(dataset);
+    let mut pass = loader.iter();
+    assert!(pass.next().unwrap().is_ok());
+    std::fs::write(&path, b"another").unwrap();
+    assert!(pass.next().unwrap().is_err());
+    for _ in 0..3 {
+        assert!(pass.next().is_none());
+        assert_eq!((pass.state().epoch(), pass.state().position()), (0, 2));
+    }
+}
+
 #[test]
 fn a_sampler_that_does_not_fit_is_refused() {
     let sampler = Sampler::weighted(&[1.0, 2.0], 1).unwrap();

@@ -6,10 +6,10 @@ mod read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::dtype::abbreviated;
 use crate::format::header::{Header, Prefix};
 use crate::format::item::{ItemKind, Numbers};
 use crate::format::magic;
+use crate::message::{known, listed, quoted, shown};
 use crate::storage::Storage;
 use crate::zip::Stored;
 use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout, Limits, Result};
@@ -261,11 +261,8 @@ impl Array {
         self.numbers.ok_or_else(|| {
             let message = match self.item.kind() {
                 ItemKind::Struct(fields) => {
-                    let names: Vec<_> = fields.iter().map(Field::name).collect();
-                    format!(
-                        "items are structures; use their fields, which are {}",
-                        names.join(", ")
-                    )
+                    let names = listed(fields, |field| shown(field.name()));
+                    format!("items are structures; use their fields, which are {names}")
                 }
                 _ => {
                     let such_as = match self.item.size() {
@@ -313,27 +310,31 @@ impl Array {
     pub fn field(&self, name: &str) -> Result<Self> {
         let is_it = |field: &&Field| field.name() == name || field.title() == Some(name);
         let field = self.item.fields().iter().find(is_it).ok_or_else(|| {
-            let known = {
-                let names = self.item.fields().iter().map(Field::name);
-                crate::npz::known_names(names.map(abbreviated))
-            };
+            let known = known(self.item.fields(), |field| shown(field.name()));
             self.locate(Error::new(
                 ErrorKind::Name,
-                format!("no field {name:?}; {known}"),
+                format!("no field {}; {known}", quoted(name)),
             ))
         })?;
         Ok(self.with_field(field))
     }
 
     fn with_field(&self, field: &Field) -> Self {
-        let mut new = self.clone();
-        new.item = field.item().clone();
-        new.numbers = field.item().numbers();
-        new.first += field.offset();
-        new.shape.extend(field.shape());
-        new.strides
-            .extend(strides(field.shape(), Layout::C, field.item().size()));
-        new
+        let inner = strides(field.shape(), Layout::C, field.item().size());
+        Self {
+            // Not cloned with the array: that would be all fields for each of them.
+            item: field.item().clone(),
+            numbers: field.item().numbers(),
+            layout: self.layout,
+            shape: [&self.shape[..], field.shape()].concat(),
+            strides: [&self.strides[..], &inner].concat(),
+            first: self.first + field.offset(),
+            storage: self.storage.clone(),
+            offset: self.offset,
+            stored_bytes: self.stored_bytes,
+            version: self.version,
+            source: self.source.clone(),
+        }
     }
 
     /// All fields with their names. A field that is itself a structure is replaced by its own

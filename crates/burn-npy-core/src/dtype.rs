@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::message::quoted;
 use crate::ml_dtypes::{Format, Special};
 use crate::{Error, ErrorKind, Result, small_types};
 
@@ -211,10 +212,10 @@ impl FromStr for DType {
     fn from_str(name: &str) -> Result<Self> {
         Self::from_name(name).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|dtype| dtype.name()).collect();
-            let (name, known) = (abbreviated(name), known.join(", "));
+            let (name, known) = (quoted(name), known.join(", "));
             Error::new(
                 ErrorKind::Dtype,
-                format!("no dtype {name:?}; there are {known}"),
+                format!("no dtype {name}; there are {known}"),
             )
         })
     }
@@ -259,14 +260,6 @@ pub enum Layout {
     C,
     /// The first axis varies fastest: a row is strided.
     Fortran,
-}
-
-/// The start of a text from a file, short enough for a message.
-pub(crate) fn abbreviated(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

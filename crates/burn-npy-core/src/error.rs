@@ -1,9 +1,10 @@
 //! The error type of this crate.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use crate::message::{bounded, shown, shown_path, shown_source};
 
 /// A result whose error is [`Error`] by default.
 ///
@@ -109,6 +110,10 @@ impl fmt::Display for ErrorKind {
 /// and what was expected. It ends with the error of the operating system, if there was one. So
 /// [`source`](StdError::source) skips that error and gives its source, and a chain of errors prints
 /// each text once. [`kind`](Error::kind) and [`io_error`](Error::io_error) are for programs.
+///
+/// Names, paths and texts of files are shown with their control characters escaped, and long ones
+/// are cut, so an error prints less than 5 KB. [`file`](Error::file) and [`array`](Error::array)
+/// give them whole.
 pub struct Error(Box<Repr>);
 
 struct Repr {
@@ -121,11 +126,13 @@ struct Repr {
 }
 
 impl Error {
-    /// An error of a kind. The message should say what was found and what was expected.
+    /// An error of a kind. The message should say what was found and what was expected. What is
+    /// beyond 3,000 bytes of it is cut off, and control characters other than line breaks are
+    /// escaped.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Repr {
             kind,
-            message: message.into(),
+            message: bounded(message.into()),
             file: None,
             array: None,
             offset: None,
@@ -216,35 +223,20 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.0.file {
-            write!(f, "{}: ", file.display())?;
+            write!(f, "{}: ", shown_path(file))?;
         }
         if let Some(array) = &self.0.array {
-            write!(f, "`{}`: ", printable(array))?;
+            write!(f, "`{}`: ", shown(array))?;
         }
         f.write_str(&self.0.message)?;
         if let Some(offset) = self.0.offset {
             write!(f, " (at byte {offset})")?;
         }
         if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", shown_source(&**source))?;
         }
         Ok(())
     }
-}
-
-/// A name from a file with its control characters escaped, since a terminal would act on them.
-pub(crate) fn printable(name: &str) -> Cow<'_, str> {
-    if !name.contains(char::is_control) {
-        return name.into();
-    }
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    name.chars().map(escape).collect()
 }
 
 impl fmt::Debug for Error {

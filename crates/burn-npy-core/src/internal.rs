@@ -1,9 +1,10 @@
-//! What `burn-npy` alone needs of a column. No part of the public API: it may change in any
+//! What `burn-npy` alone needs of this crate. No part of the public API: it may change in any
 //! version.
 
 use std::ops::Range;
 
 pub use crate::column::{ByteTable, SharedRows};
+pub use crate::message::{WORDS, listed, quoted, quoted_path, separated, shown, shown_path};
 use crate::{Column, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead

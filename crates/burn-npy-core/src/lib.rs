@@ -87,6 +87,7 @@ mod gather;
 #[doc(hidden)]
 pub mod internal;
 mod limits;
+mod message;
 pub mod ml_dtypes;
 mod non_temporal;
 mod npz;

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
-use crate::dtype::abbreviated;
-use crate::error::printable;
+use crate::message::{known, listed, shown};
 use crate::storage::Storage;
-use crate::zip::{Contents, Directory, Member, duplicate};
+use crate::zip::{Contents, Directory, Member, SpareDecoder, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
@@ -30,6 +29,7 @@ pub struct Npz {
     directory: Directory,
     names: Vec<String>,
     pub(crate) decoded: Total,
+    spare: SpareDecoder,
     /// For each member, whether its checksum has been checked. It is used for stored ones only.
     verified: Vec<AtomicBool>,
 }
@@ -100,6 +100,7 @@ impl Npz {
             directory,
             names,
             decoded: Total::default(),
+            spare: SpareDecoder::default(),
         })
     }
 
@@ -235,12 +236,12 @@ impl Npz {
                 index.filter(|_| array_name(name) == Some(name))
             };
             let index = index.or_else(as_it_is).ok_or_else(|| {
-                let known = known_names(self.names.iter().map(|known| self.described(known)));
+                let known = known(&self.names, |name| self.described(name));
                 Error::new(ErrorKind::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
             let member = &self.directory.members[index];
-            let contents = Contents::open(&self.storage, member)?;
+            let contents = Contents::open(&self.storage, member)?.with_spare(&self.spare);
             then(member, contents, &self.verified[index])
         };
         find().map_err(|error| {
@@ -252,7 +253,7 @@ impl Npz {
 
     /// A name, followed by the dtype and shape of its array if the header can be read.
     fn described(&self, name: &str) -> String {
-        let short = abbreviated(name);
+        let short = shown(name);
         match self.header(name) {
             Ok(header) => format!("{short}: {header}"),
             Err(_) => short,
@@ -292,22 +293,11 @@ fn array_name(member: &str) -> Option<&str> {
 
 impl std::fmt::Debug for Npz {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = listed(&self.names, |name| shown(name));
         f.debug_struct("Npz")
             .field("path", &self.path)
-            .field("names", &self.names)
+            .field("names", &format_args!("[{names}]"))
             .finish()
-    }
-}
-
-/// The names that exist, for a message; long ones are abbreviated.
-pub(crate) fn known_names(mut names: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 20;
-    let shown = names.by_ref().take(SHOWN);
-    let shown: Vec<_> = shown.map(|name| printable(&name).into_owned()).collect();
-    match (shown.len(), names.len()) {
-        (0, _) => "there are none".to_owned(),
-        (_, 0) => format!("there are {}", shown.join(", ")),
-        (_, more) => format!("there are {}, and {more} more", shown.join(", ")),
     }
 }
 
@@ -605,6 +595,53 @@ mod tests {
     }
 
     #[test]
+    fn members_decode_one_after_the_other_and_at_once_whatever_was_before() {
+        let values = |member: i32| (0..500).map(|i| i * member).collect::<Vec<_>>();
+        let entries: Vec<_> = (0..20)
+            .map(|member| {
+                let mut entry = Entry::deflated(&format!("{member}.npy"), &npy(&values(member)));
+                match member % 4 {
+                    // Damaged at its end, its middle, and its start.
+                    1 => (entry.crc, entry.local_crc) = (1, 1),
+                    2 => {
+                        let middle = entry.data.len() / 2;
+                        entry.data[middle..].fill(0xff);
+                    }
+                    3 if member > 10 => entry.data.fill(0xff),
+                    _ => {}
+                }
+                entry
+            })
+            .collect();
+        let npz = open(entries).unwrap();
+        let read = |member: i32| {
+            let name = member.to_string();
+            let header = npz.header(&name).map(|header| header.shape().to_vec());
+            let array = npz.array(&name).and_then(|array| array.read::<i32>());
+            (header.ok(), array.ok())
+        };
+        let all: Vec<_> = (0..20).map(read).collect();
+        for (member, (_, array)) in all.iter().enumerate() {
+            let whole = member % 4 == 0 || member % 4 == 3 && member < 10;
+            assert_eq!(array.is_some(), whole, "{member}");
+            if let Some(array) = array {
+                assert_eq!(array.as_slice(), Some(&values(member as i32)[..]));
+            }
+        }
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (read, all) = (&read, &all);
+                scope.spawn(move || {
+                    for round in 0..100 {
+                        let member = (round * 7 + thread * 3) % 20;
+                        assert_eq!(read(member as i32), all[member]);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
     fn what_a_mac_adds_is_no_array() {
         let bytes = npy(&[1, 2]);
         let names = [
@@ -626,7 +663,7 @@ mod tests {
         let names = (0..2000).map(|i| Entry::stored(&format!("{i}{}.npy", "x".repeat(99)), b""));
         let npz = open(names.collect::<Vec<_>>()).unwrap();
         let message = npz.array("y").unwrap_err().to_string();
-        assert!(message.ends_with("..., and 1980 more"), "{message}");
+        assert!(message.ends_with("..., and 1986 more"), "{message}");
         assert!(message.len() < 2000, "{message}");
     }
 

@@ -369,8 +369,8 @@ impl Storage {
 impl std::fmt::Debug for Storage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &*self.0 {
-            Repr::Mapped(Mapped { file, .. }) => write!(f, "Mapped({})", file.path.display()),
-            Repr::Positioned(file) => write!(f, "Positioned({})", file.path.display()),
+            Repr::Mapped(Mapped { file, .. }) => write!(f, "Mapped({:?})", file.path),
+            Repr::Positioned(file) => write!(f, "Positioned({:?})", file.path),
             Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
             Repr::Temporary(Temporary { map, .. }) => write!(f, "Temporary({} bytes)", map.len()),
         }

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use burn::tensor::kind::Kind;
 use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result, internal};
 
-use crate::dataset::listed;
+use crate::dataset::listed_names;
 use crate::dtype::{check_float, check_kind, device_dtype, tensor_dtype};
 use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
 use crate::layouts::Layouts;
@@ -256,7 +256,7 @@ impl Gather {
                      those of the batch, in the order of its tensors",
                     counted(self.specs.len(), "tensor"),
                     counted(names.len(), "column"),
-                    listed(names)
+                    listed_names(names)
                 ),
             ));
         }
@@ -296,10 +296,11 @@ impl Gather {
         let rank = column.row_shape().len() + 1;
         if rank != spec.rank {
             let one_number = spec.rank == 1 && column.row_shape().iter().all(|len| *len == 1);
+            let name = internal::quoted(name);
             let reshaped = if one_number {
-                format!("dataset.reshape({name:?}, &[]) makes a row one number")
+                format!("dataset.reshape({name}, &[]) makes a row one number")
             } else {
-                format!("dataset.reshape({name:?}, &[..]) gives rows another shape")
+                format!("dataset.reshape({name}, &[..]) gives rows another shape")
             };
             return Err(Error::new(
                 ErrorKind::Shape,

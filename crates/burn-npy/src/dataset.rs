@@ -12,9 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
+use burn_npy_core::internal::{listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Column, Element, Error, ErrorKind, ItemKind, NumpyFile, OpenOptions, Result,
+    Array, Column, Element, Error, ErrorKind, ItemKind, Npz, NumpyFile, OpenOptions, Result,
 };
 
 use crate::memory;
@@ -24,7 +25,7 @@ use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
 pub use columns::Part;
-pub(crate) use named::{AnyColumn, Columns, listed};
+pub(crate) use named::{AnyColumn, Columns, listed_names};
 pub use npz::{NpzColumn, NpzSource};
 pub(crate) use row_map::RowMap;
 
@@ -103,7 +104,7 @@ impl NpyDataset {
             NumpyFile::Npy(array) => array,
             NumpyFile::Npz(npz) => {
                 archive::expect_table(path, &npz)?;
-                return Self::from_npz(&npz, npz.names());
+                return Self::from_members(&npz, npz.names().iter().map(|name| (name, name)));
             }
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -179,11 +180,18 @@ impl NpyDataset {
             if counts().count() == headers.len() {
                 expect_one_length(counts)?;
             }
-            let arrays = names.iter();
-            let arrays = arrays.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
-            Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
-                .map_err(|error| error.in_file(npz.path()))
+            Self::from_members(npz, names.iter().map(|(column, array)| (column, array)))
         })
+    }
+
+    /// Some columns, and the arrays of an archive that they are.
+    fn from_members<'a>(
+        npz: &Npz,
+        names: impl Iterator<Item = (&'a String, &'a String)>,
+    ) -> Result<Self> {
+        let arrays = names.map(|(column, array)| Ok((column.as_str(), npz.array(array)?)));
+        Self::from_arrays(arrays.collect::<Result<Vec<_>>>()?)
+            .map_err(|error| error.in_file(npz.path()))
     }
 
     /// Opens several `.npy` files, each as a column with the given name. Opaque items are accepted,
@@ -374,14 +382,12 @@ impl Dataset<Row> for NpyDataset {
     }
 }
 
+/// The number of rows and the first columns, with dtypes and shapes of rows.
 impl std::fmt::Debug for NpyDataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut out = f.debug_struct("NpyDataset");
-        out.field("rows", &self.len());
-        for (name, column) in self.columns.iter() {
-            out.field(name, &format_args!("{column}"));
-        }
-        out.finish()
+        let described = |(name, column)| format!("{}: {column}", shown(name));
+        let columns = listed(self.columns.iter(), described);
+        write!(f, "NpyDataset {{ rows: {}, {columns} }}", self.len())
     }
 }
 

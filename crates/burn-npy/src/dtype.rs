@@ -2,6 +2,7 @@
 
 use burn::tensor::kind::Kind;
 use burn::tensor::{BoolStore, DType as TensorDType, Device};
+use burn_npy_core::internal::quoted;
 use burn_npy_core::{DType, Error, ErrorKind, Result};
 
 /// Burn's dtype for a dtype of NumPy.
@@ -70,9 +71,10 @@ pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<(
         ErrorKind::Dtype,
         format!(
             "the column is {dtype}, but the device computes in {expected}, and a model would panic \
-             over the mixture: dataset.convert({name:?}, &Convert::to(DType::{expected:?})) \
+             over the mixture: dataset.convert({}, &Convert::to(DType::{expected:?})) \
              converts it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps \
-             {dtype}"
+             {dtype}",
+            quoted(name)
         ),
     ))
 }
@@ -89,7 +91,8 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
             ErrorKind::Dtype,
             format!(
                 "the column is {dtype}, but the batch wants {wanted} tensor: \
-                 dataset.convert({name:?}, &Convert::to({advice})) makes it one"
+                 dataset.convert({}, &Convert::to({advice})) makes it one",
+                quoted(name)
             ),
         ));
     }

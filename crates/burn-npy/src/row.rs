@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn_npy_core::half::{bf16, f16};
+use burn_npy_core::internal::{WORDS, quoted};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{Column, DType, Element, Error, ErrorKind, Result, ml_dtypes, small_types};
 
@@ -59,17 +60,22 @@ impl Row {
     }
 }
 
+/// The values of the first columns.
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for (name, column) in self.columns.iter() {
+        for (name, column) in self.columns.iter().take(WORDS) {
+            map.key(&format_args!("{}", quoted(name)));
             match column {
                 AnyColumn::Numbers(column) => match Value::of(column, self.index) {
-                    Ok(value) => map.entry(&name, &format_args!("{value}")),
-                    Err(error) => map.entry(&name, &error),
+                    Ok(value) => map.value(&format_args!("{value}")),
+                    Err(error) => map.value(&error),
                 },
-                AnyColumn::Opaque(_) => map.entry(&name, &format_args!("{column}")),
+                AnyColumn::Opaque(_) => map.value(&format_args!("{column}")),
             };
+        }
+        if self.columns.names().len() > WORDS {
+            return map.finish_non_exhaustive();
         }
         map.finish()
     }

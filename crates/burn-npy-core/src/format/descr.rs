@@ -4,7 +4,7 @@
 //! write names such as `float32`. `tests/dtype_names.txt` lists how NumPy reads many such strings.
 
 use super::item::{ItemKind, ItemType, MAX_SIZE, refused, too_large};
-use crate::dtype::abbreviated;
+use crate::message::quoted;
 use crate::{ByteOrder, DType, Result};
 
 /// Codes, and NumPy's names for them besides those of [`DType::name`]. A name has no byte order in
@@ -73,7 +73,8 @@ fn split(descr: &str) -> (Option<char>, &str) {
     let mark = descr.chars().next().filter(|mark| marks.contains(mark));
     let text = &descr[mark.map_or(0, char::len_utf8)..];
     let name = mark.is_none().then(|| find(&NAMES, text)).flatten();
-    (mark, name.or_else(|| find(&LETTERS, text)).unwrap_or(text))
+    let letter = || (text.len() == 1).then(|| find(&LETTERS, text)).flatten();
+    (mark, name.or_else(letter).unwrap_or(text))
 }
 
 /// Whether the items are Python objects. NumPy's strings of variable length are written as objects
@@ -107,10 +108,10 @@ fn sized_number(code: &str) -> Option<DType> {
 pub(super) fn parse(descr: &str) -> Result<ItemType> {
     let unknown = || {
         refused(format!(
-            "dtype {:?} is not one that this crate reads; expected b1, i1 i2 i4 i8, u1 u2 u4 u8, \
+            "dtype {} is not one that this crate reads; expected b1, i1 i2 i4 i8, u1 u2 u4 u8, \
              f2 f4 f8, c8 c16, S, U, V, M8, m8, a name of one of these such as float32, or a list \
              of fields",
-            abbreviated(descr)
+            quoted(descr)
         ))
     };
     let (mark, code) = split(descr);
@@ -167,15 +168,18 @@ pub(super) fn parse(descr: &str) -> Result<ItemType> {
                 "complex128"
             };
             return Err(refused(format!(
-                "dtype {:?} is made of long doubles, which differ from machine to machine; save \
+                "dtype {} is made of long doubles, which differ from machine to machine; save \
                  the array as {instead}",
-                abbreviated(descr)
+                quoted(descr)
             )));
         }
         _ => return Err(unknown()),
     };
     match count.checked_mul(unit) {
-        Some(0) => Err(refused(format!("dtype {descr:?}: items of no bytes"))),
+        Some(0) => Err(refused(format!(
+            "dtype {}: items of no bytes",
+            quoted(descr)
+        ))),
         Some(size) if size <= MAX_SIZE => Ok(ItemType::new(kind, size)),
         _ => Err(too_large()),
     }

@@ -9,9 +9,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::dtype::abbreviated;
 use crate::format::item::{ItemKind, MAX_NDIM};
 use crate::format::literal::{self, Literal};
+use crate::message::{quoted, shown};
 use crate::{Error, ErrorKind, ItemType, Layout, Result};
 
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -217,7 +217,7 @@ impl Header {
                 format!(
                     "{len} bytes, but items of {} in the shape {:?} need {expected}; the file was \
                      cut off, so write or download it anew",
-                    abbreviated(&self.item.to_string()),
+                    shown(&self.item.to_string()),
                     self.shape
                 ),
             ));
@@ -232,7 +232,7 @@ impl fmt::Display for Header {
         match self.item.kind() {
             ItemKind::Number(dtype, _) => write!(f, "{dtype}")?,
             ItemKind::Opaque(_) => write!(f, "opaque {}", self.item)?,
-            _ => f.write_str(&abbreviated(&self.item.to_string()))?,
+            _ => f.write_str(&shown(&self.item.to_string()))?,
         }
         write!(f, " {:?}", self.shape)
     }
@@ -329,8 +329,8 @@ impl Fields {
                 return Err(error("a key of the header is not a string".to_owned()));
             };
             let Some(index) = KEYS.iter().position(|known| *known == key) else {
-                let key = abbreviated(&key);
-                return Err(error(format!("unknown key {key:?}; expected {KEYS:?}")));
+                let key = quoted(&key);
+                return Err(error(format!("unknown key {key}; expected {KEYS:?}")));
             };
             match found[index].replace(value) {
                 Some(_) => Err(error(format!("the key {key:?} twice"))),

@@ -7,11 +7,12 @@
 //! [`descr_to_dtype`]:
 //! https://numpy.org/doc/stable/reference/generated/numpy.lib.format.descr_to_dtype.html
 
+use std::collections::HashSet;
 use std::fmt;
 
-use crate::dtype::abbreviated;
 use crate::format::descr;
 use crate::format::literal::Literal;
+use crate::message::quoted;
 use crate::{ByteOrder, DType, Error, ErrorKind, Result};
 
 /// NumPy's limit on the size of an item in bytes.
@@ -242,6 +243,8 @@ fn resolve(descr: &Literal, depth: usize) -> Result<(ItemType, Vec<usize>)> {
 
 fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
     let mut fields: Vec<Field> = Vec::new();
+    // Names and titles.
+    let mut taken: HashSet<&str> = HashSet::new();
     let mut size = 0_usize;
     for descr in descrs {
         let Literal::Tuple(parts) = descr else {
@@ -257,13 +260,13 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
         let (title, name) = match name {
             Literal::Str(name) => (None, name),
             Literal::Tuple(names) => match &names[..] {
-                [Literal::Str(title), Literal::Str(name)] => (Some(title.clone()), name),
+                [Literal::Str(title), Literal::Str(name)] => (Some(title.as_str()), name),
                 _ => return Err(refused("a field whose name is not a string")),
             },
             _ => return Err(refused("a field whose name is not a string")),
         };
         let in_field = |error: Error| {
-            let message = format!("field {:?}: {}", abbreviated(name), error.message());
+            let message = format!("field {}: {}", quoted(name), error.message());
             Error::new(error.kind(), message)
         };
         let (item, inner) = resolve(descr, depth + 1).map_err(in_field)?;
@@ -285,16 +288,13 @@ fn structure(descrs: &[Literal], depth: usize) -> Result<ItemType> {
         if name.is_empty() && matches!(item.kind, ItemKind::Opaque(_)) {
             continue;
         }
-        let taken = |known: &str| {
-            let one = |field: &Field| field.name == known || field.title.as_deref() == Some(known);
-            fields.iter().any(one)
-        };
-        if taken(name) || title.as_deref().is_some_and(taken) {
+        let is_new = taken.insert(name) && title.is_none_or(|it| it == name || taken.insert(it));
+        if !is_new {
             return Err(in_field(refused("two fields with this name")));
         }
         fields.push(Field {
             name: name.clone(),
-            title,
+            title: title.map(str::to_owned),
             offset,
             item,
             shape,

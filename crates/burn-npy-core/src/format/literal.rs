@@ -8,8 +8,8 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use crate::dtype::abbreviated;
 use crate::format::descr;
+use crate::message::shown;
 use crate::{Error, ErrorKind, Result};
 
 /// The maximum depth of nested brackets. A plain header needs 2, and each level of nested
@@ -332,7 +332,7 @@ impl<'a> Parser<'a> {
         let end = self.at();
         let name = &self.text[start..end];
         let refused = |what: &str| {
-            let name = abbreviated(name);
+            let name = shown(name);
             error(
                 start,
                 format!(

@@ -1,6 +1,7 @@
 //! Streams and checks the contents of a member.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -22,11 +23,34 @@ pub(crate) struct Contents<'a> {
     chunk: Vec<u8>,
     /// The number of bytes of `chunk` that are decoded.
     used: usize,
-    /// The decoder of a deflated member; `None` for a stored one.
+    /// The decoder of a deflated member, once it is needed.
     inflate: Option<Decompress>,
+    spare: Option<&'a SpareDecoder>,
     ended: bool,
     crc: Hasher,
     decoded: u64,
+}
+
+/// A decoder that a member has left for the next one: to allocate its window takes longer than to
+/// decode a small member.
+#[derive(Default)]
+pub(crate) struct SpareDecoder(Mutex<Option<Decompress>>);
+
+impl SpareDecoder {
+    fn swap(&self, new: Option<Decompress>) -> Option<Decompress> {
+        // A panic leaves a decoder or none.
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *spare, new)
+    }
+}
+
+impl Drop for Contents<'_> {
+    fn drop(&mut self) {
+        if let (Some(spare), Some(mut inflate)) = (self.spare, self.inflate.take()) {
+            inflate.reset(false);
+            spare.swap(Some(inflate));
+        }
+    }
 }
 
 /// The location of a stored member, and its checksum.
@@ -93,11 +117,18 @@ impl<'a> Contents<'a> {
             left: member.compressed,
             chunk: Vec::new(),
             used: 0,
-            inflate: (!member.is_stored()).then(|| Decompress::new(false)),
+            inflate: None,
+            spare: None,
             ended: false,
             crc: Hasher::new(),
             decoded: 0,
         })
+    }
+
+    /// Takes a decoder from there, and leaves it there afterwards.
+    pub(crate) fn with_spare(mut self, spare: &'a SpareDecoder) -> Self {
+        self.spare = Some(spare);
+        self
     }
 
     /// The location of the bytes, if the member is stored.
@@ -116,35 +147,42 @@ impl<'a> Contents<'a> {
             if self.used == self.chunk.len() {
                 self.refill()?;
             }
-            len = match &mut self.inflate {
-                None => {
-                    let len = out.len().min(self.chunk.len() - self.used);
-                    out[..len].copy_from_slice(&self.chunk[self.used..][..len]);
-                    self.used += len;
-                    self.ended = len == 0;
-                    len
-                }
-                Some(inflate) => {
-                    let before = (inflate.total_in(), inflate.total_out());
-                    let status = inflate
-                        .decompress(&self.chunk[self.used..], out, FlushDecompress::None)
-                        .map_err(|error| {
-                            malformed("the member cannot be inflated").with_source(error)
-                        })?;
-                    self.ended = status == Status::StreamEnd;
-                    let used = inflate.total_in() - before.0;
-                    let len = inflate.total_out() - before.1;
-                    self.used += used as usize;
-                    if used == 0 && len == 0 && !self.ended {
-                        return Err(self.too_early());
-                    }
-                    len as usize
-                }
+            len = if self.member.is_stored() {
+                self.copy(out)
+            } else {
+                self.inflate(out)?
             };
         }
         self.crc.update(&out[..len]);
         self.decoded += len as u64;
         Ok(len)
+    }
+
+    fn copy(&mut self, out: &mut [u8]) -> usize {
+        let len = out.len().min(self.chunk.len() - self.used);
+        out[..len].copy_from_slice(&self.chunk[self.used..][..len]);
+        self.used += len;
+        self.ended = len == 0;
+        len
+    }
+
+    fn inflate(&mut self, out: &mut [u8]) -> Result<usize> {
+        let inflate = self.inflate.get_or_insert_with(|| {
+            let spare = self.spare.and_then(|spare| spare.swap(None));
+            spare.unwrap_or_else(|| Decompress::new(false))
+        });
+        let before = (inflate.total_in(), inflate.total_out());
+        let status = inflate
+            .decompress(&self.chunk[self.used..], out, FlushDecompress::None)
+            .map_err(|error| malformed("the member cannot be inflated").with_source(error))?;
+        self.ended = status == Status::StreamEnd;
+        let used = inflate.total_in() - before.0;
+        let len = inflate.total_out() - before.1;
+        self.used += used as usize;
+        if used == 0 && len == 0 && !self.ended {
+            return Err(self.too_early());
+        }
+        Ok(len as usize)
     }
 
     /// Fills `out` with the next bytes.
@@ -177,7 +215,7 @@ impl<'a> Contents<'a> {
             ))
             .at(self.at - (self.chunk.len() - self.used) as u64));
         }
-        expect_checksum(self.crc, self.member.crc)
+        expect_checksum(std::mem::take(&mut self.crc), self.member.crc)
     }
 
     /// Reads and checks the rest of the member.

@@ -4,6 +4,7 @@ use super::fields::{Fields, zip64_extra};
 use super::{
     DEFLATED, FLAG_DESCRIPTOR, LOCAL, LOCAL_LEN, Member, SENTINEL_32, STORED, malformed, name,
 };
+use crate::message::quoted;
 use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result};
 
@@ -59,7 +60,6 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
 
     let found = name::decode(raw_name, member.flags).map_err(|error| error.at(at))?;
     if found != member.name {
-        let quoted = |name: &str| format!("{name:?}");
         return Err(differs("name", quoted(&found), quoted(&member.name)).at(at));
     }
     if method != member.method {

@@ -25,7 +25,7 @@ pub(crate) mod naive;
 mod name;
 mod writer;
 
-pub(crate) use contents::{Contents, Stored};
+pub(crate) use contents::{Contents, SpareDecoder, Stored};
 pub(crate) use directory::{Directory, Member, duplicate};
 pub(crate) use writer::{Writer, Zip64From};
 

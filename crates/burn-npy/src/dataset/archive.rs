@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use burn_npy_core::internal::{WORDS, listed, quoted, quoted_path, separated, shown};
 use burn_npy_core::{Array, DType, Error, ErrorKind, Header, ItemKind, ItemType, Npz, Result};
 
-use super::named::{LISTED, list, opaque_as, short};
+use super::named::opaque_as;
 
 /// The maximum length of an array that may be the shape of a sparse array.
 const MAX_AXES: usize = 8;
@@ -45,7 +46,8 @@ pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
 
 /// The error for a `.npy` file with an opaque array, or an opaque field, whose dtype is not given.
 pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &Array) -> Error {
-    let from = format!("NpyDataset::from_files([({file:?}, {path:?})])?");
+    let (name, at) = (quoted(file), quoted_path(path));
+    let from = format!("NpyDataset::from_files([({name}, {at})])?");
     let column = match field {
         Some(field) => format!("{file}.{field}"),
         None => file.to_owned(),
@@ -81,7 +83,7 @@ fn guess(size: usize) -> &'static str {
 }
 
 fn without_arrays(npz: &Npz) -> Error {
-    let members = list(npz.members().map(short));
+    let members = listed(npz.members(), shown);
     let message = match npz.members().len() {
         0 => "an empty archive: it has no members".to_owned(),
         _ if npz.members().any(|name| name.ends_with("data.pkl")) => {
@@ -174,7 +176,7 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     let group = largest_group(arrays);
     let (kind, mut message) = match (shape, unreadable) {
         (Some(array), _) => {
-            let name = short(array.name);
+            let name = shown(array.name);
             let why = "seems to be the shape of a sparse array, whose parts are no columns; save \
                        it dense, one of scipy's with np.save(\"x.npy\", \
                        scipy.sparse.load_npz(path).toarray()):";
@@ -193,20 +195,16 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
             (ErrorKind::Dtype, why.to_owned())
         }
     };
-    let shown = listed(arrays, group.first().and_then(|array| array.rows()));
-    for array in &shown {
-        let name = short(array.name);
-        let _ = match &array.header {
-            Ok(header) if header.shape().is_empty() => {
-                write!(message, "\n  {name}: {header}, no rows")
-            }
-            Ok(header) => write!(message, "\n  {name}: {header}"),
-            Err(error) => write!(message, "\n  {name}: cannot be read: {}", described(error)),
-        };
-    }
-    if arrays.len() > shown.len() {
-        let _ = write!(message, "\n  and {} more", arrays.len() - shown.len());
-    }
+    let rows = group.first().and_then(|array| array.rows());
+    message += "\n  ";
+    message += &separated("\n  ", telling_first(arrays, rows), |array| {
+        let name = shown(array.name);
+        match &array.header {
+            Ok(header) if header.shape().is_empty() => format!("{name}: {header}, no rows"),
+            Ok(header) => format!("{name}: {header}"),
+            Err(error) => format!("{name}: cannot be read: {}", described(error)),
+        }
+    });
     let all = group.len() == arrays.len();
     if !group.is_empty() && (shape.is_none() || all) {
         let what = if shape.is_some() {
@@ -223,15 +221,16 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     Error::new(kind, message)
 }
 
-/// The arrays that a message lists. If there are too many, these are some with the number of rows
-/// `rows`, that of the largest group, and some with another.
-fn listed<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
-    if arrays.len() <= LISTED {
+/// The arrays in the order in which a message lists them. If there are too many, it begins with some
+/// whose number of rows is not `rows`, that of the largest group, and goes on with some of the group.
+fn telling_first<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
+    if arrays.len() <= WORDS {
         return arrays.iter().collect();
     }
     let others = arrays.iter().filter(|array| array.rows() != rows);
     let alike = arrays.iter().filter(|array| array.rows() == rows);
-    others.take(LISTED / 2).chain(alike).take(LISTED).collect()
+    let rest = others.clone().skip(WORDS / 2);
+    others.take(WORDS / 2).chain(alike).chain(rest).collect()
 }
 
 /// The largest group of arrays with the same number of rows. If several are equally large, it is
@@ -253,34 +252,31 @@ fn largest_group<'a, 'b>(arrays: &'a [Entry<'b>]) -> Vec<&'a Entry<'b>> {
 
 /// The call that opens some of the arrays.
 fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
-    let quoted = arrays
-        .iter()
-        .take(LISTED)
-        .map(|array| format!("{:?}", array.name));
-    let mut names = quoted.collect::<Vec<_>>().join(", ");
-    if arrays.len() > LISTED {
-        // This does not compile on purpose. A call with only the listed names would silently open
-        // fewer arrays.
-        let _ = write!(names, ", and {} more", arrays.len() - LISTED);
+    // If there are too many, this does not compile on purpose. A call with only the listed names
+    // would silently open fewer arrays.
+    let names = listed(arrays, |array| quoted(array.name));
+    let from = format!("NpyDataset::from_npz({}, [{names}])", quoted_path(path));
+    if arrays.iter().all(|array| array.opaque.is_empty()) {
+        return from;
     }
-    let from = format!("NpyDataset::from_npz({path:?}, [{names}])");
-    let shown = arrays.iter().take(LISTED);
-    let opaque: Vec<_> = shown
-        .flat_map(|array| array.opaque.iter().cloned())
-        .collect();
-    if opaque.is_empty() {
-        from
-    } else {
-        reinterpreted(format!("{from}?"), &opaque)
-    }
+    let opaque = arrays.iter().flat_map(|array| &array.opaque);
+    reinterpreted(format!("{from}?"), opaque)
 }
 
 /// Extends a call so that it sets the dtypes of opaque columns.
-fn reinterpreted(mut call: String, opaque: &[(String, usize)]) -> String {
-    for (name, size) in opaque.iter().take(LISTED) {
-        let _ = write!(call, ".reinterpret({name:?}, {})?", opaque_as(*size));
+fn reinterpreted<'a>(
+    mut call: String,
+    opaque: impl IntoIterator<Item = &'a (String, usize)>,
+) -> String {
+    let mut opaque = opaque.into_iter();
+    for (name, size) in opaque.by_ref().take(WORDS) {
+        let dtype = opaque_as(*size);
+        let _ = write!(call, ".reinterpret({}, {dtype})?", quoted(name));
     }
-    call
+    match opaque.count() {
+        0 => call,
+        more => format!("{call}, and {more} more"),
+    }
 }
 
 /// The message of an error and its offset, without the file and the array.

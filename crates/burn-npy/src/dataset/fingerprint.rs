@@ -3,7 +3,7 @@
 use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
 use serde::{Deserialize, Serialize};
 
-use super::{NpyDataset, listed};
+use super::{NpyDataset, listed_names};
 use crate::scope::Scope;
 
 /// How many rows of a column are hashed, at most.
@@ -79,7 +79,7 @@ impl Fingerprint {
                 if names.is_empty() {
                     return "no known columns".to_owned();
                 }
-                format!("the columns {}", listed(&names))
+                format!("the columns {}", listed_names(&names))
             };
             return Err(other(format!(
                 "with {}, but there are {}",
@@ -101,7 +101,8 @@ impl ColumnPrint {
         if saved.dtype != self.dtype {
             return Err(other(format!(
                 "of {}, but the column is {}",
-                saved.dtype, self.dtype
+                internal::shown(&saved.dtype),
+                self.dtype
             )));
         }
         if saved.row_shape != self.row_shape {

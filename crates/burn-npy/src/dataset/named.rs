@@ -3,12 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use burn_npy_core::internal::{WORDS, listed, quoted, shown, shown_path};
 use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
 
 use crate::layouts::LayoutCache;
-
-/// The maximum number of columns or arrays that a message lists.
-pub(super) const LISTED: usize = 20;
 
 /// A column, whose items may be opaque.
 #[derive(Clone, Debug)]
@@ -53,8 +51,9 @@ impl AnyColumn {
                     ErrorKind::Dtype,
                     format!(
                         "items of {} are opaque, so the column has no numbers yet; say what they \
-                         are, such as dataset.reinterpret({name:?}, {dtype})",
-                        array.item()
+                         are, such as dataset.reinterpret({}, {dtype})",
+                        array.item(),
+                        quoted(name)
                     ),
                 );
                 Err(match array.file() {
@@ -71,14 +70,18 @@ impl fmt::Display for AnyColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Numbers(column) => {
-                write!(f, "{} {:?}", column.dtype(), column.row_shape())?;
+                let shape = format!("{:?}", column.row_shape());
+                write!(f, "{} {}", column.dtype(), shown(&shape))?;
                 if column.is_scattered() {
                     f.write_str(" scattered")
                 } else {
                     Ok(())
                 }
             }
-            Self::Opaque(array) => write!(f, "opaque {} {:?}", array.item(), &array.shape()[1..]),
+            Self::Opaque(array) => {
+                let shape = format!("{:?}", &array.shape()[1..]);
+                write!(f, "opaque {} {}", array.item(), shown(&shape))
+            }
         }
     }
 }
@@ -122,7 +125,7 @@ impl Columns {
     /// A column, whose items may be opaque.
     pub(super) fn any(&self, name: &str) -> Result<&AnyColumn> {
         let index = self.by_name.get(name).ok_or_else(|| {
-            let known = listed(&self.names);
+            let known = listed_names(&self.names);
             let message = format!("no such column; there are {known}");
             Error::new(ErrorKind::Name, message).in_array(name)
         })?;
@@ -176,19 +179,19 @@ where
         return Ok(first.rows);
     }
     let one_file = counts().all(|count| count.file == first.file);
-    let listed = |count: Count<'_>| {
-        let (name, rows) = (short(count.name), count.rows);
+    let described = |count: Count<'_>| {
+        let (name, rows) = (shown(count.name), count.rows);
         match count.file {
-            Some(file) if !one_file => format!("{name} has {rows} (in {})", file.display()),
+            Some(file) if !one_file => format!("{name} has {rows} (in {})", shown_path(file)),
             _ => format!("{name} has {rows}"),
         }
     };
     // If there are many, leave out those that agree with the first.
-    let many = counts().nth(LISTED).is_some();
+    let many = counts().nth(WORDS).is_some();
     let differs = counts()
         .skip(1)
         .filter(|count| !many || count.rows != first.rows);
-    let message = list(counts().take(1).chain(differs).map(listed));
+    let message = listed(counts().take(1).chain(differs), described);
     let error = Error::new(
         ErrorKind::Shape,
         format!("the columns have different numbers of rows: {message}"),
@@ -199,43 +202,9 @@ where
     })
 }
 
-/// Joins the first few words, and says how many more there are.
-pub(super) fn list(words: impl Iterator<Item = String>) -> String {
-    let mut shown = Vec::new();
-    let mut more = 0;
-    for word in words {
-        if shown.len() < LISTED {
-            shown.push(word)
-        } else {
-            more += 1
-        }
-    }
-    match more {
-        0 => shown.join(", "),
-        _ => format!("{}, and {more} more", shown.join(", ")),
-    }
-}
-
-/// The first few names, each short enough for a message.
-pub(crate) fn listed(names: &[String]) -> String {
-    list(names.iter().map(|name| short(name)))
-}
-
-/// A name, short enough for a message.
-pub(super) fn short(name: &str) -> String {
-    // A terminal would act on control characters.
-    let printable = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    let mut shown: String = name.chars().take(60).map(printable).collect();
-    if name.chars().nth(60).is_some() {
-        shown += "...";
-    }
-    shown
+/// The first few names.
+pub(crate) fn listed_names(names: &[String]) -> String {
+    listed(names, |name| shown(name))
 }
 
 #[cfg(test)]
@@ -273,7 +242,7 @@ mod tests {
             assert_eq!(all.get(&name).unwrap().rows(), 3);
         }
         let error = all.get("y").unwrap_err();
-        assert!(error.to_string().ends_with(", and 65515 more"), "{error}");
+        assert!(error.to_string().ends_with(", and 65521 more"), "{error}");
         assert!(error.to_string().len() < 2000);
         let twice = columns(counts().chain([("x".to_owned(), 3), ("x".to_owned(), 3)]));
         let error = twice.expect_table().unwrap_err();

@@ -60,10 +60,6 @@ impl<O: Send + 'static> LoaderIter<O> {
             track,
             counted: Instant::now(),
         };
-        if range.start == range.end {
-            // An epoch without batches is done before it starts.
-            new.advance(Vec::new());
-        }
         if !range.is_empty() {
             new.take = Some(workers::start(new.epoch.clone(), config, source));
         }
@@ -107,7 +103,7 @@ impl<O: Send + 'static> LoaderIter<O> {
             .map(|data| self.epoch.finish(data, &info))
             .transpose()?;
         self.next += 1;
-        self.advance(skipped);
+        self.advance(self.next, skipped);
         if batch.is_some() {
             self.info = Some(info);
         }
@@ -126,12 +122,12 @@ impl<O: Send + 'static> LoaderIter<O> {
         }
     }
 
-    /// Moves the cursor behind the batches that are done.
-    fn advance(&mut self, skipped: Vec<SkippedRow>) {
+    /// Moves the cursor to where all shards are once each has asked for `batches` batches.
+    fn advance(&mut self, batches: u64, skipped: Vec<SkippedRow>) {
         let track = &mut self.track;
         let cursor = &mut track.cursor;
         cursor.epoch = self.epoch.number;
-        cursor.position = self.epoch.plan.done(self.next);
+        cursor.position = self.epoch.plan.done(batches);
         cursor.normalise(self.epoch.order.len());
         if !skipped.is_empty() {
             cursor.skipped.add(skipped.iter().cloned());
@@ -169,6 +165,10 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                     return Some(Err(DatasetError::new(error)));
                 }
             }
+        }
+        if self.next == self.epoch.plan.batches().end {
+            // Other shards may have one batch more. Whoever asks for it too is done with the epoch.
+            self.advance(self.next + 1, Vec::new());
         }
         None
     }

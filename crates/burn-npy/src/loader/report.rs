@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::dataset::listed;
+use crate::dataset::listed_names;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -379,7 +379,7 @@ impl fmt::Display for Report {
                 f,
                 "\nrows of {} lie scattered (Fortran order): np.save(path, \
                  np.ascontiguousarray(array)) writes them in one piece, which is faster",
-                listed(&self.scattered)
+                listed_names(&self.scattered)
             )?;
         }
         Ok(())
