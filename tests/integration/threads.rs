@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
-use burn::tensor::Device;
-use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
+use burn::tensor::{Device, Int, Tensor};
+use burn_npy::{
+    Access, Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, NpzWriter,
+    OpenOptions, ndarray::Array2, write_npy,
+};
 
 /// Counts the batches that are loaded, and the threads that are inside of it.
 #[derive(Clone, Default)]
@@ -129,4 +132,57 @@ fn two_passes_at_once_do_not_disturb_each_other() {
         count += 1;
     }
     assert_eq!(count, 34);
+}
+
+/// `tests/valgrind` runs this one, since it has all that threads share: files, memory, and batches.
+#[test]
+fn workers_and_the_consumer_share_files_and_memory() {
+    const ROWS: usize = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let values = Array2::from_shape_fn((ROWS, 6), |(i, j)| (10 * i + j) as f32);
+    let labels = values.map(|value| *value as i64).column(0).to_owned();
+    write_npy(path("x.npy"), &values).unwrap();
+    let mut npz = NpzWriter::create(path("y.npz")).unwrap();
+    npz.add("y", &labels).unwrap();
+    npz.finish().unwrap();
+    for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+        let options = OpenOptions::new().access(access);
+        let y = burn_npy::Npz::open_with(path("y.npz"), options.clone()).unwrap();
+        let arrays = [
+            ("x", Array::open_with(path("x.npy"), options).unwrap()),
+            ("y", y.array("y").unwrap()),
+        ];
+        let dataset = NpyDataset::from_arrays(arrays)
+            .and_then(|dataset| dataset.convert("x", &Convert::to(DType::F32).scale(2.0)))
+            .unwrap();
+        for (workers, shuffled) in [(2, true), (2, false), (0, true)] {
+            let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().keep_dtypes();
+            let mut builder = DataLoaderBuilder::new(batcher)
+                .batch_size(7)
+                .num_workers(workers)
+                .set_device(crate::cpu());
+            if shuffled {
+                builder = builder.shuffle(3);
+            }
+            let loader = builder.build(dataset.clone());
+            // One pass is given up, and others take its place.
+            assert_eq!(loader.iter().take(5).count(), 5);
+            for _ in 0..2 {
+                let mut seen = Vec::new();
+                for batch in loader.iter() {
+                    let (x, y) = batch.unwrap();
+                    let x: Vec<f32> = x.into_data().iter().collect();
+                    let y: Vec<i64> = y.into_data().iter().collect();
+                    for (x, y) in x.chunks(6).zip(&y) {
+                        let expected: Vec<f32> = (0..6).map(|j| (2 * (y + j)) as f32).collect();
+                        assert_eq!(x, expected);
+                    }
+                    seen.extend(y);
+                }
+                seen.sort_unstable();
+                assert_eq!(seen, labels.to_vec());
+            }
+        }
+    }
 }

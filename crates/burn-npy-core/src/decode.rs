@@ -15,8 +15,8 @@ use crate::{Buffer, Error, ErrorKind, Limits, OpenOptions, Result};
 #[derive(Debug, Default)]
 pub(crate) struct Total(Arc<AtomicU64>);
 
-/// The part of the total that one array takes. It lives with the bytes of the array, and is returned
-/// when it is dropped.
+/// The part of the total that one array takes. It lives with the bytes of the array, and is
+/// returned when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     total: Arc<AtomicU64>,

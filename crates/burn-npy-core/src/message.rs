@@ -10,12 +10,12 @@ use std::path::Path;
 
 /// The longest text in a message, in bytes.
 const TEXT: usize = 100;
-/// The longest path.
-const PATH: usize = 500;
+/// The longest path, and the longest name in code that a user may copy.
+const WHOLE: usize = 500;
 /// How many words a list has, at most.
 pub const WORDS: usize = 20;
 /// The longest list.
-const LIST: usize = 1500;
+const LIST: usize = 1300;
 /// The longest message of an error, without the file, the array and the source.
 pub(crate) const MESSAGE: usize = 3000;
 
@@ -24,7 +24,7 @@ pub fn shown(text: &str) -> String {
     cut(text, TEXT, escape)
 }
 
-/// A text in quotes, as Rust code has it, at most 100 bytes long.
+/// The same in quotes.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", cut(text, TEXT, escape_in_quotes))
 }
@@ -37,7 +37,7 @@ pub fn shown_path(path: &Path) -> String {
         let mut one = String::new();
         escape(*c, &mut one);
         len += one.len();
-        len <= PATH
+        len <= WHOLE
     });
     let start = end.by_ref().last().map_or(path.len(), |(at, _)| at);
     let mut shown = String::from(if start > 0 { "..." } else { "" });
@@ -45,17 +45,14 @@ pub fn shown_path(path: &Path) -> String {
     shown
 }
 
-/// A path in quotes, as Rust code has it.
-pub fn quoted_path(path: &Path) -> String {
-    format!(
-        "\"{}\"",
-        cut(&path.to_string_lossy(), PATH, escape_in_quotes)
-    )
+/// A name or a path as a literal of Rust, for code that a user may copy: at most 500 bytes long.
+pub fn literal(text: &str) -> String {
+    format!("\"{}\"", cut(text, WHOLE, escape_in_quotes))
 }
 
 /// An error of somebody else.
 pub(crate) fn shown_source(source: &dyn std::error::Error) -> String {
-    cut(&source.to_string(), PATH, escape)
+    cut(&source.to_string(), WHOLE, escape)
 }
 
 /// The first few of some things, each as `show` describes it, and how many more there are.
@@ -193,8 +190,8 @@ mod tests {
             for (shown, max) in [
                 (shown(&text), TEXT + 3),
                 (quoted(&text), TEXT + 5),
-                (shown_path(Path::new(&text)), PATH + 3),
-                (quoted_path(Path::new(&text)), PATH + 5),
+                (shown_path(Path::new(&text)), WHOLE + 3),
+                (literal(&text), WHOLE + 5),
                 (bounded(text.clone()), MESSAGE + 3),
             ] {
                 assert!(shown.contains("...") && shown.len() <= max, "{shown}");
@@ -205,7 +202,7 @@ mod tests {
         assert_eq!(shown(&exact), exact);
         assert_eq!(shown(&format!("{exact}y")), format!("{exact}..."));
         // The end of a path tells the most.
-        let path = format!("/{}/file.npy", "x".repeat(PATH));
+        let path = format!("/{}/file.npy", "x".repeat(WHOLE));
         let shown = shown_path(Path::new(&path));
         assert!(shown.starts_with("...x") && shown.ends_with("x/file.npy"));
     }
@@ -219,7 +216,7 @@ mod tests {
         assert!(list(21, 1).ends_with("18, 19, and 1 more"));
         let long = list(200_000, 100);
         assert!(
-            long.ends_with("13, and 199986 more") && long.len() < LIST,
+            long.ends_with("11, and 199988 more") && long.len() < LIST,
             "{long}"
         );
         // At least one.

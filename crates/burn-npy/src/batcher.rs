@@ -296,7 +296,7 @@ impl Gather {
         let rank = column.row_shape().len() + 1;
         if rank != spec.rank {
             let one_number = spec.rank == 1 && column.row_shape().iter().all(|len| *len == 1);
-            let name = internal::quoted(name);
+            let name = internal::literal(name);
             let reshaped = if one_number {
                 format!("dataset.reshape({name}, &[]) makes a row one number")
             } else {

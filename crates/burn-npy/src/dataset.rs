@@ -475,6 +475,50 @@ mod tests {
     }
 
     #[test]
+    fn tables_of_many_columns_are_soon_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        // As an archive.
+        let mut npz = crate::NpzWriter::create(&path).unwrap();
+        for member in 0..20_000 {
+            npz.add(&format!("c{member}"), &array![member]).unwrap();
+        }
+        npz.finish().unwrap();
+        let expect = |dataset: &NpyDataset, count: usize| {
+            let names: Vec<&str> = dataset.columns().map(|(name, _)| name).collect();
+            assert!(
+                (0..count)
+                    .map(|i| format!("c{i}"))
+                    .eq(names.iter().copied())
+            );
+            for i in (0..count).step_by(999) {
+                let value = dataset.row(0).get::<i32>(names[i]).unwrap();
+                assert_eq!(value[[]], i as i32);
+            }
+            let last = *names.last().unwrap();
+            let renamed = dataset.rename(last, "z").unwrap();
+            assert!(renamed.select([&names[..1], &["z"]].concat()).is_ok());
+            let selected = dataset.select(names.iter().rev()).unwrap();
+            assert_eq!(selected.columns().next().unwrap().0, last);
+            assert!(selected.windows(1, 1).is_ok());
+            assert_eq!(format!("{dataset:?}").matches(": int32").count(), 20);
+        };
+        expect(&NpyDataset::open(&path).unwrap(), 20_000);
+        // As a structure.
+        let fields: Vec<_> = (0..5000).map(|i| format!("('c{i}', '<i4')")).collect();
+        let fields = fields.join(", ");
+        let text = format!("{{'descr': [{fields}], 'fortran_order': False, 'shape': (1,)}}");
+        let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+        bytes.extend((text.len() as u32).to_le_bytes());
+        bytes.extend(text.bytes());
+        bytes.extend((0..5000_i32).flat_map(i32::to_le_bytes));
+        std::fs::write(&path, bytes).unwrap();
+        let limits = burn_npy_core::Limits::new().header_bytes(1 << 20);
+        let options = OpenOptions::new().limits(limits);
+        expect(&NpyDataset::open_with(&path, options).unwrap(), 5000);
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         let arrays = || [("x", Array::from(vec![1_u8, 2])), ("y", vec![1_u8].into())];
         let message = NpyDataset::from_arrays(arrays()).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use burn::tensor::kind::Kind;
 use burn::tensor::{BoolStore, DType as TensorDType, Device};
-use burn_npy_core::internal::quoted;
+use burn_npy_core::internal::literal;
 use burn_npy_core::{DType, Error, ErrorKind, Result};
 
 /// Burn's dtype for a dtype of NumPy.
@@ -74,7 +74,7 @@ pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<(
              over the mixture: dataset.convert({}, &Convert::to(DType::{expected:?})) \
              converts it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps \
              {dtype}",
-            quoted(name)
+            literal(name)
         ),
     ))
 }
@@ -92,7 +92,7 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
             format!(
                 "the column is {dtype}, but the batch wants {wanted} tensor: \
                  dataset.convert({}, &Convert::to({advice})) makes it one",
-                quoted(name)
+                literal(name)
             ),
         ));
     }

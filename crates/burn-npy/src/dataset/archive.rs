@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use burn_npy_core::internal::{WORDS, listed, quoted, quoted_path, separated, shown};
+use burn_npy_core::internal::{WORDS, listed, literal, separated, shown};
 use burn_npy_core::{Array, DType, Error, ErrorKind, Header, ItemKind, ItemType, Npz, Result};
 
 use super::named::opaque_as;
@@ -46,7 +46,7 @@ pub(super) fn expect_table(path: &Path, npz: &Npz) -> Result<()> {
 
 /// The error for a `.npy` file with an opaque array, or an opaque field, whose dtype is not given.
 pub(super) fn opaque_file(path: &Path, file: &str, field: Option<&str>, array: &Array) -> Error {
-    let (name, at) = (quoted(file), quoted_path(path));
+    let (name, at) = (literal(file), literal(&path.to_string_lossy()));
     let from = format!("NpyDataset::from_files([({name}, {at})])?");
     let column = match field {
         Some(field) => format!("{file}.{field}"),
@@ -221,8 +221,9 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     Error::new(kind, message)
 }
 
-/// The arrays in the order in which a message lists them. If there are too many, it begins with some
-/// whose number of rows is not `rows`, that of the largest group, and goes on with some of the group.
+/// The arrays in the order in which a message lists them. If there are too many, it begins with
+/// some whose number of rows is not `rows`, that of the largest group, and goes on with some of the
+/// group.
 fn telling_first<'a, 'b>(arrays: &'a [Entry<'b>], rows: Option<usize>) -> Vec<&'a Entry<'b>> {
     if arrays.len() <= WORDS {
         return arrays.iter().collect();
@@ -254,8 +255,11 @@ fn largest_group<'a, 'b>(arrays: &'a [Entry<'b>]) -> Vec<&'a Entry<'b>> {
 fn open(path: &Path, arrays: &[&Entry<'_>]) -> String {
     // If there are too many, this does not compile on purpose. A call with only the listed names
     // would silently open fewer arrays.
-    let names = listed(arrays, |array| quoted(array.name));
-    let from = format!("NpyDataset::from_npz({}, [{names}])", quoted_path(path));
+    let names = listed(arrays, |array| literal(array.name));
+    let from = format!(
+        "NpyDataset::from_npz({}, [{names}])",
+        literal(&path.to_string_lossy())
+    );
     if arrays.iter().all(|array| array.opaque.is_empty()) {
         return from;
     }
@@ -271,7 +275,7 @@ fn reinterpreted<'a>(
     let mut opaque = opaque.into_iter();
     for (name, size) in opaque.by_ref().take(WORDS) {
         let dtype = opaque_as(*size);
-        let _ = write!(call, ".reinterpret({}, {dtype})?", quoted(name));
+        let _ = write!(call, ".reinterpret({}, {dtype})?", literal(name));
     }
     match opaque.count() {
         0 => call,

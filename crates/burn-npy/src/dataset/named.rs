@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use burn_npy_core::internal::{WORDS, listed, quoted, shown, shown_path};
+use burn_npy_core::internal::{WORDS, listed, literal, shown, shown_path};
 use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
 
 use crate::layouts::LayoutCache;
@@ -53,7 +53,7 @@ impl AnyColumn {
                         "items of {} are opaque, so the column has no numbers yet; say what they \
                          are, such as dataset.reinterpret({}, {dtype})",
                         array.item(),
-                        quoted(name)
+                        literal(name)
                     ),
                 );
                 Err(match array.file() {
@@ -242,7 +242,7 @@ mod tests {
             assert_eq!(all.get(&name).unwrap().rows(), 3);
         }
         let error = all.get("y").unwrap_err();
-        assert!(error.to_string().ends_with(", and 65521 more"), "{error}");
+        assert!(error.to_string().ends_with(", and 65523 more"), "{error}");
         assert!(error.to_string().len() < 2000);
         let twice = columns(counts().chain([("x".to_owned(), 3), ("x".to_owned(), 3)]));
         let error = twice.expect_table().unwrap_err();

@@ -20,9 +20,13 @@ const VERSION: u32 = 1;
 /// does.
 ///
 /// The state holds a position in the order of the epoch. All shards have done every position below
-/// it, if they have come equally far. So an epoch can be resumed with another number of workers,
-/// another batch size or another number of shards, and each row still comes once. The state of a
-/// pass that was dropped continues with the rest of that pass.
+/// it, if each has asked for as many batches. So an epoch can be resumed with another number of
+/// workers, another batch size or another number of shards, and each row still comes once. The
+/// state of a pass that was dropped continues with the rest of that pass.
+///
+/// A shard may have one batch fewer than others, see [`Remainder::Uneven`](crate::Remainder). After
+/// its last batch its state is that of the others, which have one more to do. It is the start of
+/// the next epoch once the pass has said that no batch is left.
 ///
 /// # Example
 ///

@@ -416,15 +416,15 @@ fn what_is_said_of_many_arrays_is_short() {
         .map(|(name, npy)| (name.as_str(), npy.clone()))
         .collect();
     let error = refused(&folder.file("many.npz", zip(&members)));
-    assert_eq!(error.message().lines().count(), 23);
+    assert_eq!(error.message().lines().count(), 16);
     // The array that differs is listed first.
     let second = error.message().lines().nth(1).unwrap();
     assert!(
         second.starts_with("  7xxx") && second.ends_with("uint8 [2]"),
         "{second}"
     );
-    assert!(error.message().contains("\n  and 3980 more\n"), "{error}");
-    assert!(error.message().ends_with(", and 3979 more])"), "{error}");
+    assert!(error.message().contains("\n  and 3987 more\n"), "{error}");
+    assert!(error.message().ends_with(", and 3984 more])"), "{error}");
     assert!(error.message().len() < 5000);
 }
 
