@@ -1,6 +1,6 @@
 //! The loops that copy and convert rows.
 //!
-//! This is one of the four files with unsafe code: calls of functions that are compiled for
+//! This is one of the five files with unsafe code: calls of functions that are compiled for
 //! instructions which the machine was found to have, and prefetches.
 //!
 //! A shuffled gather waits for memory, so each loop prefetches rows that come later than the one

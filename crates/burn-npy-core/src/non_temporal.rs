@@ -1,6 +1,6 @@
 //! Stores that bypass the caches.
 //!
-//! This is one of the four files with unsafe code: the instructions for such stores. A large batch
+//! This is one of the five files with unsafe code: the instructions for such stores. A large batch
 //! does not stay in the caches until it is read. Ordinary stores fetch each of its lines from
 //! memory only to overwrite it, and evict what is still needed; non-temporal stores do neither.
 #![allow(unsafe_code)]

@@ -1,6 +1,6 @@
 //! Applies a network to many values at a time with AVX2.
 //!
-//! This is one of the four files with unsafe code. It calls a function that is compiled for AVX2
+//! This is one of the five files with unsafe code. It calls a function that is compiled for AVX2
 //! after a check that the processor has it.
 #![allow(unsafe_code)]
 
