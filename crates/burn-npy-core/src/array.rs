@@ -10,7 +10,7 @@ use crate::format::header::{Header, Prefix};
 use crate::format::item::{ItemKind, Numbers};
 use crate::format::magic;
 use crate::message::{known, listed, quoted, shown};
-use crate::storage::Storage;
+use crate::storage::{Head, Storage};
 use crate::zip::Stored;
 use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout, Limits, Result};
 
@@ -494,17 +494,15 @@ pub(crate) fn read_header(
     len: u64,
     max_header_len: usize,
 ) -> Result<Header> {
-    let mut prefix = [0; Prefix::MAX_LEN];
-    let prefix = &mut prefix[..len.min(Prefix::MAX_LEN as u64) as usize];
-    storage.read_at(start, prefix)?;
-    let prefix = match Prefix::parse(prefix, len, max_header_len) {
+    let head = Head::read(storage, start)?;
+    let prefix = head.get(0, len.min(Prefix::MAX_LEN as u64) as usize)?;
+    let prefix = match Prefix::parse(&prefix, len, max_header_len) {
         Err(error) if error.kind() == ErrorKind::Magic => {
             return Err(magic::not_a(".npy file", storage, start, len));
         }
         prefix => prefix?,
     };
-    let mut head = vec![0; prefix.data_offset];
-    storage.read_at(start, &mut head)?;
+    let head = head.get(0, prefix.data_offset)?;
     let header = Header::parse_after(&prefix, &head)?;
     header.check_len(len)?;
     Ok(header)

@@ -12,6 +12,7 @@
 mod open_file;
 mod sigbus;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -35,6 +36,9 @@ const SMALL: u64 = 256 << 20;
 const MAX_ADVISED: u64 = 128 << 10;
 /// How many bytes are read, decoded or checked at a time: they stay in a near cache.
 pub(crate) const IO_BYTES: usize = 256 << 10;
+
+/// How many bytes of a header are read at once: more than those of most.
+const HEAD_BYTES: u64 = 512;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -363,6 +367,38 @@ impl Storage {
     /// Whether two storages are the same, so that one check is enough.
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The first bytes of a part of a storage, read with one system call.
+pub(crate) struct Head<'a> {
+    storage: &'a Storage,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn read(storage: &'a Storage, start: u64) -> Result<Self> {
+        let len = storage.len().saturating_sub(start).min(HEAD_BYTES);
+        let mut bytes = vec![0; len as usize];
+        storage.read_at(start, &mut bytes)?;
+        Ok(Self {
+            storage,
+            start,
+            bytes,
+        })
+    }
+
+    /// Some bytes from `at` on, which are read if they are not among the first ones.
+    pub(crate) fn get(&self, at: usize, len: usize) -> Result<Cow<'_, [u8]>> {
+        let known = at.checked_add(len).and_then(|end| self.bytes.get(at..end));
+        if let Some(known) = known {
+            return Ok(known.into());
+        }
+        let mut bytes = vec![0; len];
+        self.storage
+            .read_at(self.start.saturating_add(at as u64), &mut bytes)?;
+        Ok(bytes.into())
     }
 }
 

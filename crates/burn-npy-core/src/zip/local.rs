@@ -5,7 +5,7 @@ use super::{
     DEFLATED, FLAG_DESCRIPTOR, LOCAL, LOCAL_LEN, Member, SENTINEL_32, STORED, malformed, name,
 };
 use crate::message::quoted;
-use crate::storage::Storage;
+use crate::storage::{Head, Storage};
 use crate::{Error, ErrorKind, Result};
 
 /// Flags for encryption, or for data that is not simply compressed by the method.
@@ -23,8 +23,8 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
     let at = member.header_at;
     supported(member.method, member.flags)?;
 
-    let mut record = [0; LOCAL_LEN];
-    storage.read_at(at, &mut record)?;
+    let head = Head::read(storage, at)?;
+    let record = head.get(0, LOCAL_LEN)?;
     let mut fields = Fields(&record);
     if fields.array() != Some(*LOCAL) {
         return Err(malformed("no header of a member where the directory points").at(at));
@@ -54,8 +54,7 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
         ))
         .at(at)
     })?;
-    let mut varying = vec![0; varying as usize];
-    storage.read_at(at + LOCAL_LEN as u64, &mut varying)?;
+    let varying = head.get(LOCAL_LEN, varying as usize)?;
     let (raw_name, extra) = varying.split_at(name_len.into());
 
     let found = name::decode(raw_name, member.flags).map_err(|error| error.at(at))?;
