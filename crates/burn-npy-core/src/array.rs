@@ -207,8 +207,18 @@ impl Array {
         source: Source,
     ) -> Result<Self> {
         let header = read_header(&storage, start, len, max_header_len)?;
+        Ok(Self::with_header(header, storage, start, source))
+    }
+
+    /// The array of a header that was read at `start` of a storage.
+    pub(crate) fn with_header(
+        header: Header,
+        storage: Storage,
+        start: u64,
+        source: Source,
+    ) -> Self {
         let shape = header.shape().to_vec();
-        Ok(Self {
+        Self {
             numbers: header.item().numbers(),
             strides: strides(&shape, header.layout(), header.item().size()),
             item: header.item().clone(),
@@ -220,7 +230,7 @@ impl Array {
             version: Some(header.version()),
             storage,
             source: Arc::new(source),
-        })
+        }
     }
 
     /// The type of an item, as the file declares it.

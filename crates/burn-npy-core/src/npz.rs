@@ -1,13 +1,14 @@
 //! `.npz` files, which are ZIP archives of `.npy` files.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
 use crate::message::{known, listed, shown};
 use crate::storage::Storage;
-use crate::zip::{Contents, Directory, Member, SpareDecoder, duplicate};
+use crate::zip::{Contents, Directory, Member, SpareDecoder, Stored, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
 
 /// An open `.npz` archive.
@@ -30,8 +31,16 @@ pub struct Npz {
     names: Vec<String>,
     pub(crate) decoded: Total,
     spare: Box<SpareDecoder>,
-    /// For each member, whether its checksum has been checked. It is used for stored ones only.
-    verified: Vec<AtomicBool>,
+    /// What is known of each member, in the order of the directory.
+    known: Vec<Known>,
+}
+
+/// What is known of a stored member once it was looked at.
+#[derive(Default)]
+struct Known {
+    array: OnceLock<Box<(Stored, Header)>>,
+    /// Whether its checksum has been checked.
+    is_verified: AtomicBool,
 }
 
 impl Npz {
@@ -89,11 +98,7 @@ impl Npz {
             }
         }
         Ok(Self {
-            verified: directory
-                .members
-                .iter()
-                .map(|_| AtomicBool::new(false))
-                .collect(),
+            known: directory.members.iter().map(|_| Known::default()).collect(),
             path: path.to_path_buf(),
             options,
             storage,
@@ -149,14 +154,11 @@ impl Npz {
     /// # }
     /// ```
     pub fn header(&self, name: &str) -> Result<Header> {
-        self.with_member(name, |member, mut contents, _| {
-            let limits = &self.options.limits;
-            match contents.stored() {
-                Some(stored) => {
-                    let (start, len) = (stored.start(), member.size);
-                    array::read_header(&self.storage, start, len, limits.header_bytes)
-                }
-                None => Ok(decode::read_header(&mut contents, member, limits)?.0),
+        self.with_member(name, |index| match self.stored(index)? {
+            Some((_, header)) => Ok(header.clone()),
+            None => {
+                let (member, mut contents) = self.contents(index)?;
+                Ok(decode::read_header(&mut contents, member, &self.options.limits)?.0)
             }
         })
     }
@@ -171,22 +173,28 @@ impl Npz {
     /// damaged, encrypted, or compressed by a method that NumPy does not use; and those of
     /// [`Array::open`].
     pub fn array(&self, name: &str) -> Result<Array> {
-        self.with_member(name, |member, contents, verified| {
-            let header_bytes = self.options.limits.header_bytes;
-            let stored = contents.stored();
-            let source = Source::member(&self.path, name, stored.clone());
-            let Some(stored) = stored else {
+        self.with_member(name, |index| {
+            let Some((stored, header)) = self.stored(index)? else {
+                let (member, contents) = self.contents(index)?;
                 let storage = decode(contents, member, &self.options, &self.decoded)?;
                 let len = storage.len();
+                let source = Source::member(&self.path, name, None);
+                let header_bytes = self.options.limits.header_bytes;
                 return Array::in_storage(storage, 0, len, header_bytes, source);
             };
-            let (storage, start) = (self.storage.clone(), stored.start());
-            let array = Array::in_storage(storage, start, member.size, header_bytes, source)?;
-            if !self.options.skip_checksums && !verified.load(Ordering::Acquire) {
+            let is_verified = &self.known[index].is_verified;
+            if !self.options.skip_checksums && !is_verified.load(Ordering::Acquire) {
                 stored.verify(&self.storage)?;
-                verified.store(true, Ordering::Release);
+                is_verified.store(true, Ordering::Release);
             }
-            Ok(array)
+            let source = Source::member(&self.path, name, Some(stored.clone()));
+            let storage = self.storage.clone();
+            Ok(Array::with_header(
+                header.clone(),
+                storage,
+                stored.start(),
+                source,
+            ))
         })
     }
 
@@ -201,16 +209,15 @@ impl Npz {
     /// [`ErrorKind::Crc`] if the checksum is wrong, and those of [`array`](Self::array) that are
     /// about the archive.
     pub fn verify(&self, name: &str) -> Result<()> {
-        self.with_member(name, |member, contents, verified| match contents.stored() {
-            Some(stored) => {
-                stored.verify(&self.storage)?;
-                verified.store(true, Ordering::Release);
-                Ok(())
-            }
-            None => {
+        self.with_member(name, |index| {
+            let (member, contents) = self.contents(index)?;
+            let Some(stored) = contents.stored() else {
                 check_size(member.size, &self.options.limits)?;
-                contents.verify()
-            }
+                return contents.verify();
+            };
+            stored.verify(&self.storage)?;
+            self.known[index].is_verified.store(true, Ordering::Release);
+            Ok(())
         })
     }
 
@@ -223,11 +230,7 @@ impl Npz {
         self.names.iter().try_for_each(|name| self.verify(name))
     }
 
-    fn with_member<T>(
-        &self,
-        name: &str,
-        then: impl FnOnce(&Member, Contents<'_>, &AtomicBool) -> Result<T>,
-    ) -> Result<T> {
+    fn with_member<T>(&self, name: &str, then: impl FnOnce(usize) -> Result<T>) -> Result<T> {
         let find = || {
             let index = self.directory.index(&member_name(name));
             // An array whose member ends in `.NPY` has the whole name of the member.
@@ -240,15 +243,35 @@ impl Npz {
                 Error::new(ErrorKind::Name, format!("no such array; {known}"))
             })?;
             self.storage.check()?;
-            let member = &self.directory.members[index];
-            let contents = Contents::open(&self.storage, member)?.with_spare(&self.spare);
-            then(member, contents, &self.verified[index])
+            then(index)
         };
         find().map_err(|error| {
             // A change of the file comes first, since it may be the cause of the error.
             let error = self.storage.check().err().unwrap_or(error);
             error.in_array(name).in_file(&self.path)
         })
+    }
+
+    /// A member, and its contents from their start on.
+    fn contents(&self, index: usize) -> Result<(&Member, Contents<'_>)> {
+        let member = &self.directory.members[index];
+        let contents = Contents::open(&self.storage, member)?;
+        Ok((member, contents.with_spare(&self.spare)))
+    }
+
+    /// Where a stored array is, and its header; `None` for a member that is not stored.
+    fn stored(&self, index: usize) -> Result<Option<&(Stored, Header)>> {
+        let known = &self.known[index].array;
+        if let Some(array) = known.get() {
+            return Ok(Some(array));
+        }
+        let (member, contents) = self.contents(index)?;
+        let Some(stored) = contents.stored() else {
+            return Ok(None);
+        };
+        let limit = self.options.limits.header_bytes;
+        let header = array::read_header(&self.storage, stored.start(), member.size, limit)?;
+        Ok(Some(known.get_or_init(|| Box::new((stored, header)))))
     }
 
     /// A name, followed by the dtype and shape of its array if the header can be read.
@@ -547,8 +570,8 @@ mod tests {
         ]);
         let npz = npz.unwrap();
         let verified = |npz: &Npz| -> Vec<bool> {
-            let each = npz.verified.iter();
-            each.map(|verified| verified.load(Ordering::Relaxed))
+            let each = npz.known.iter();
+            each.map(|known| known.is_verified.load(Ordering::Relaxed))
                 .collect()
         };
         npz.header("y").unwrap();
