@@ -290,6 +290,7 @@ impl Storage {
 
     /// Tells the system how a file will be read. In a large file, reading ahead of a random row
     /// costs far more than the row.
+    #[cfg_attr(not(unix), allow(unused_variables))]
     pub(crate) fn advise(&self, random: bool) {
         // Only hints: a system that ignores them is slower, not wrong.
         #[cfg(unix)]
