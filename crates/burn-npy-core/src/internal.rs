@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 pub use crate::column::{ByteTable, SharedRows};
-pub use crate::message::{WORDS, listed, literal, quoted, separated, shown, shown_path};
+pub use crate::message::{WORDS, listed, literal, one_line, quoted, separated, shown, shown_path};
 use crate::{Column, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead

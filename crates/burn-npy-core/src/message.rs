@@ -24,6 +24,11 @@ pub fn shown(text: &str) -> String {
     cut(text, TEXT, escape)
 }
 
+/// A message of somebody else as one line, at most `max` bytes long.
+pub fn one_line(text: &str, max: usize) -> String {
+    cut(text, max, escape)
+}
+
 /// The same in quotes.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", cut(text, TEXT, escape_in_quotes))
