@@ -194,7 +194,9 @@ impl Array {
     /// Opens a storage that is a `.npy` file. The caller adds the file to errors.
     pub(crate) fn of_file(storage: Storage, max_header_len: usize) -> Result<Self> {
         let (len, source) = (storage.len(), Source::file(&storage));
-        Self::in_storage(storage, 0, len, max_header_len, source)
+        let array = Self::in_storage(storage.clone(), 0, len, max_header_len, source);
+        // A change of the file comes first, since it may be the cause of the error.
+        array.map_err(|error| storage.check().err().unwrap_or(error))
     }
 
     /// Opens the `.npy` file that is the `len` bytes at `start` of a storage. The caller adds the

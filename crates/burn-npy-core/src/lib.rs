@@ -46,7 +46,7 @@
 //!
 //! A file that another program truncates, overwrites or replaces while it is in use is an error,
 //! [`ErrorKind::Changed`]. Each gather checks its files before and after the copy, and gives
-//! nothing if one of them changed, so no row is of another file. Every check looks at the length of
+//! nothing if one of them changed, so no row is of another file. Each check looks at the length of
 //! the open file and at the times at which its bytes and its attributes changed. The latter cannot
 //! be set back. One check in 64 follows the path of the file, since a folder of the path may have
 //! been replaced. A file that is deleted stays whole while it is open, which is no error.
@@ -62,8 +62,11 @@
 //! * a write within the same tick of the file system's clock as the write before the file was
 //!   opened. A tick is some milliseconds on old kernels and on ramfs, and far below a microsecond
 //!   on ext4, XFS, Btrfs and tmpfs since Linux 6.13.
+//! * a write that had begun when the file was opened: the system sets the times at its start.
 //! * a write through a map to a page that the same program wrote to before the file was opened,
-//!   and that the system has not written to the disk since.
+//!   and that the system has not written to the disk since. On tmpfs and ramfs, such as `/dev/shm`,
+//!   it is any page that the program has written to or read before.
+//! * on tmpfs, a hole that is being punched: its zeros are there before the times change.
 //! * what a network file system does not report, because it caches the times of files.
 //!
 //! Programs that touch a file without changing its bytes, and mounts whose times change by
@@ -73,6 +76,7 @@
 //!
 //! Open files keep a quarter of the descriptors that the process may have. The descriptors of
 //! further files are closed after they are mapped, and opened again for each use that needs one.
+//! Such a file must stay at its path: to delete or move it is a change.
 
 mod array;
 mod buffer;

@@ -144,7 +144,7 @@ fn escape_in_quotes(c: char, out: &mut String) {
 }
 
 /// Whether a character is none that one sees: controls, marks of direction, separators of lines,
-/// spaces without width, and tags.
+/// spaces without width, fillers, selectors of variants, and tags.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -155,9 +155,12 @@ fn is_hidden(c: char) -> bool {
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
+                | '\u{e0000}'..='\u{e01ef}'
         )
 }
 

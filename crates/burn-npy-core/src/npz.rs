@@ -80,7 +80,10 @@ impl Npz {
     }
 
     pub(crate) fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
-        let directory = Directory::read(&storage).map_err(|error| error.in_file(path))?;
+        let directory = Directory::read(&storage).map_err(|error| {
+            let error = storage.check().err().unwrap_or(error);
+            error.in_file(path)
+        })?;
         let mut names = Vec::with_capacity(directory.members.len());
         for member in &directory.members {
             let Some(name) = array_name(&member.name) else {

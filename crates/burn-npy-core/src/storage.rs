@@ -670,6 +670,37 @@ mod tests {
         }
     }
 
+    #[test]
+    #[cfg(unix)]
+    fn a_deleted_file_that_is_written_to_is_found() {
+        let (_dir, path) = temporary(&[7; 64]);
+        let storage = open(&path, Access::Mapped).unwrap();
+        let file = for_writing(&path);
+        std::fs::remove_file(&path).unwrap();
+        (0..2).for_each(|_| storage.check().unwrap());
+        let before = file.metadata().unwrap().modified().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[8; 64], 0).unwrap();
+        file.set_modified(before).unwrap();
+        assert_eq!(storage.check().unwrap_err().kind(), ErrorKind::Changed);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_without_a_name_is_read_by_its_descriptor() {
+        use std::os::fd::AsRawFd;
+        let (_dir, path) = temporary(&[7; 64]);
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+            let storage = open(&path, access).unwrap();
+            (0..2 * 64).for_each(|_| storage.check().unwrap());
+            let mut byte = [0];
+            storage.read_at(63, &mut byte).unwrap();
+            assert_eq!(byte, [7]);
+        }
+    }
+
     /// Runs the test `child` of this module in a process of its own, and gives its status.
     #[cfg(unix)]
     fn run(child: &str, descriptors: u32) -> std::process::ExitStatus {
@@ -770,6 +801,26 @@ mod tests {
     fn a_fault_in_the_map_of_another_is_not_caught() {
         use std::os::unix::process::ExitStatusExt;
         assert_eq!(run("fault_of_another", 100).signal(), Some(libc::SIGBUS));
+    }
+
+    /// As `kill` sends it.
+    #[test]
+    #[cfg(unix)]
+    fn a_signal_that_is_sent_is_not_caught() {
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(run("sent_signal", 100).signal(), Some(libc::SIGBUS));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    #[ignore = "a process of the other tests"]
+    fn sent_signal() {
+        // SAFETY: the process is meant to die of the signal. Before, it gets the handler that a
+        // program without Rust's standard library has.
+        unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+        catch_sigbus().unwrap();
+        // SAFETY: as above.
+        unsafe { libc::raise(libc::SIGBUS) };
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub(super) struct OpenFile {
     /// `None` if enough descriptors are kept. Then the file is opened for each use.
     kept: Option<Kept>,
     state: FileState,
+    /// Whether it had no name when it was opened, as a file that another process has open.
+    is_nameless: bool,
+    /// When its attributes changed last, as the first look after it was deleted found.
+    deleted: OnceLock<Option<(i64, i64)>>,
     /// Whether the user says that the times of the file mean nothing.
     ignore_times: bool,
     /// About how often it was checked.
@@ -40,6 +44,8 @@ impl OpenFile {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             kept: Kept::new(file),
             state: FileState::new(&metadata),
+            is_nameless: links(&metadata) == Some(0),
+            deleted: OnceLock::new(),
             ignore_times,
             checks: AtomicU32::new(0),
             changed: OnceLock::new(),
@@ -110,17 +116,14 @@ impl OpenFile {
         let now = file
             .metadata()
             .map_err(|error| Error::io("cannot look at the file", error).in_file(&self.path))?;
-        let is_deleted = links(&now) == Some(0);
+        let is_deleted = links(&now) == Some(0) && !self.is_nameless;
         let now = FileState::new(&now);
-        let difference = self.difference(if is_deleted {
-            // Deleting it changed the last time at which its attributes changed.
-            FileState {
-                changed: self.state.changed,
-                ..now
-            }
-        } else {
-            now
-        });
+        let mut compared = now;
+        // Deleting it changed the time at which its attributes changed, once.
+        if is_deleted && *self.deleted.get_or_init(|| now.changed) == now.changed {
+            compared.changed = self.state.changed;
+        }
+        let difference = self.difference(compared);
         if difference.is_some() || self.ignore_times {
             return Ok(difference);
         }

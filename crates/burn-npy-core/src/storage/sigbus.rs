@@ -10,13 +10,18 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Result};
 
 /// A mapped file, as the handler knows it.
+///
+/// The handler may read an entry while another thread, which maps or drops another file, writes it.
+/// So the entry has a sequence number that is odd meanwhile, as in a seqlock. The handler passes
+/// over an entry that is being written: the map that faulted is held by its thread.
 struct Map {
+    sequence: AtomicUsize,
     /// The address of its first byte, and the one after its last; both 0 if the entry is free.
     start: AtomicUsize,
     end: AtomicUsize,
@@ -27,6 +32,29 @@ struct Map {
 
 // SAFETY: `next` is written before the entry is shared, and entries are never freed.
 unsafe impl Sync for Map {}
+
+impl Map {
+    /// Writes the entry. Its one owner does so.
+    fn set(&self, start: usize, end: usize) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.has_faulted.store(false, Ordering::Relaxed);
+        self.start.store(start, Ordering::Relaxed);
+        self.end.store(end, Ordering::Relaxed);
+        self.sequence.store(sequence + 2, Ordering::Release);
+    }
+
+    /// The end of the map, if it has an address.
+    fn end_if_has(&self, address: usize) -> Option<usize> {
+        let before = self.sequence.load(Ordering::Acquire);
+        let start = self.start.load(Ordering::Relaxed);
+        let end = self.end.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        let is_whole = before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed);
+        (is_whole && (start..end).contains(&address)).then_some(end)
+    }
+}
 
 /// The entry that was made last. A handler must not wait, so the list has no lock.
 static MAPS: AtomicPtr<Map> = AtomicPtr::new(std::ptr::null_mut());
@@ -42,9 +70,7 @@ impl Watched {
         let start = map.as_ptr() as usize;
         let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let entry = free.unwrap_or_else(new_entry);
-        entry.has_faulted.store(false, Ordering::Relaxed);
-        entry.start.store(start, Ordering::Relaxed);
-        entry.end.store(start + map.len(), Ordering::Release);
+        entry.set(start, start + map.len());
         Self(entry)
     }
 
@@ -61,8 +87,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.0.end.store(0, Ordering::Relaxed);
-        self.0.start.store(0, Ordering::Relaxed);
+        self.0.set(0, 0);
         FREE.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(self.0);
@@ -71,6 +96,7 @@ impl Drop for Watched {
 
 fn new_entry() -> &'static Map {
     let entry = Box::leak(Box::new(Map {
+        sequence: AtomicUsize::new(0),
         start: AtomicUsize::new(0),
         end: AtomicUsize::new(0),
         has_faulted: AtomicBool::new(false),
@@ -93,7 +119,7 @@ fn new_entry() -> &'static Map {
 /// does with the file that it overwrites, kills the process. So does a page that the disk cannot
 /// read. With it, the gather that meets such a page fails with
 /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) or [`ErrorKind::Io`](crate::ErrorKind::Io),
-/// and so does everything that is read of the file later. It costs nothing while there is no fault.
+/// and so does every later gather from the file. It costs nothing while there is no fault.
 ///
 /// It installs a handler for SIGBUS, which is why a library should leave it to the program. A fault
 /// that is not in a file of this crate goes to the handler that was there before, or kills the
@@ -169,19 +195,28 @@ mod handler {
 
     extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         // SAFETY: the system gives a valid `info` to a handler with SA_SIGINFO.
-        let address = unsafe { (*info).si_addr() } as usize;
-        if map_of(address).is_some_and(|(map, end)| put_zeros(map, address, end)) {
+        let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+        // A program sends a signal with a code of 0 or less on Linux, and a large one elsewhere.
+        // Such a signal has no address.
+        let is_fault = (1..0x1_0000).contains(&code);
+        let map = map_of(address).filter(|_| is_fault);
+        if map.is_some_and(|(map, end)| put_zeros(map, address, end)) {
             return;
         }
         // SAFETY: it was written before this handler was installed, and never again.
         let previous = unsafe { (*PREVIOUS.0.get()).assume_init_ref() };
         match previous.sa_sigaction {
-            // The system kills the process when the instruction faults again.
-            // SAFETY: `previous` is what the system gave.
+            libc::SIG_IGN if !is_fault => {}
+            // The system kills the process when the instruction faults again. A signal that was
+            // sent comes again when this handler returns.
+            // SAFETY: `previous` is what the system gave, and both calls may be made in a handler.
             libc::SIG_DFL | libc::SIG_IGN => unsafe {
                 let mut default = *previous;
                 default.sa_sigaction = libc::SIG_DFL;
                 sigaction(signal, &default, null_mut());
+                if !is_fault {
+                    libc::raise(signal);
+                }
             },
             // SAFETY: the flag says which of the two kinds of handler it is.
             handler if previous.sa_flags & libc::SA_SIGINFO != 0 => unsafe {
@@ -200,8 +235,7 @@ mod handler {
         let mut next: *const Map = MAPS.load(Ordering::Acquire);
         // SAFETY: entries are never freed, and `next` is null or an entry.
         while let Some(map) = unsafe { next.as_ref() } {
-            let end = map.end.load(Ordering::Acquire);
-            if (map.start.load(Ordering::Relaxed)..end).contains(&address) {
+            if let Some(end) = map.end_if_has(address) {
                 return Some((map, end));
             }
             next = map.next;
@@ -230,5 +264,33 @@ mod handler {
             );
             zeros as usize == page
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry is read whole or not at all, so an address below every map is in none.
+    #[test]
+    fn an_entry_that_changes_meanwhile_has_no_address() {
+        let entry = new_entry();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..300_000 {
+                    let start = 0x10_0000 + round % 7 * 0x1000;
+                    entry.set(start, start + 0x100);
+                    entry.set(0, 0);
+                }
+                stop.store(true, Ordering::Relaxed);
+            });
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(entry.end_if_has(0x1000), None);
+                let end = entry.end_if_has(0x10_0080);
+                assert!(end.is_none_or(|end| end == 0x10_0100), "{end:?}");
+            }
+        });
+        FREE.lock().unwrap().push(entry);
     }
 }

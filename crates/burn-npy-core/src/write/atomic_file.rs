@@ -34,7 +34,7 @@ impl AtomicFile {
     ) -> Result<Self> {
         // By the path as it was given, so that the system checks the symbolic links in it.
         let old = Old::at(path)?;
-        let target = resolve(path)?;
+        let target = resolve(path, old.is_some())?;
         // Whoever opens the file before it has the mode of the old one may read all of it later.
         let mode = if old.is_some() { 0o600 } else { 0o666 };
         let folder = folder(&target);
@@ -253,7 +253,12 @@ fn is_mount(_: &Path) -> bool {
 
 /// Follows symbolic links, so that they are kept. The last one may lead to a file that does not
 /// exist yet.
-fn resolve(path: &Path) -> Result<PathBuf> {
+fn resolve(path: &Path, exists: bool) -> Result<PathBuf> {
+    if exists {
+        // The system's own links to open files lead to files that may have no name.
+        return fs::canonicalize(path)
+            .map_err(|error| Error::io("a file that has no path cannot be replaced", error));
+    }
     let mut path = path.to_path_buf();
     // Linux follows as many in a row.
     for _ in 0..40 {

@@ -203,4 +203,18 @@ mod tests {
         let error = write_npy("missing/x.npy", &array![1_u8]).unwrap_err();
         assert!(error.to_string().starts_with("missing/x.npy: cannot write"));
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_without_a_name_is_not_replaced() {
+        use std::os::fd::AsRawFd;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        let file = std::fs::File::create(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let error = write_npy(path, &array![1_u8]).unwrap_err();
+        assert!(error.message().contains("has no path"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -253,8 +253,9 @@ impl StdError for LoadError {
 /// What a loader does about a row that cannot be loaded.
 ///
 /// These failures may be about a row: a value that a cast cannot keep, a place of a file that the
-/// disk cannot read, an error that a dataset of yours returns for the row, and a panic of your
-/// dataset or batcher. All others end the pass:
+/// disk cannot read (under [`Access::Positioned`](crate::Access::Positioned)), an error that a
+/// dataset of yours returns for the row, and a panic of your dataset or batcher. All others end the
+/// pass:
 ///
 /// * a file that changed, or that cannot be read as a whole; no memory, a size above a limit, too
 ///   many open files, a full disk. They do so inside of an error of your dataset too, if that error
