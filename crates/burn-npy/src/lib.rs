@@ -53,6 +53,8 @@
 //! # }
 //! ```
 //!
+//! The [`cookbook`] has a program for each of the usual jobs.
+//!
 //! # The types
 //!
 //! * An [`NpyDataset`] has named columns; a [`Row`] is a handle to one of its rows. It is a Burn
@@ -72,6 +74,7 @@
 //! that name in Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
+pub mod cookbook;
 mod dataset;
 mod dtype;
 mod epoch_plan;
