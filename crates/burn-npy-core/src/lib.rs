@@ -46,10 +46,11 @@
 //!
 //! A file that another program truncates, overwrites or replaces while it is in use is an error,
 //! [`ErrorKind::Changed`]. Each gather checks its files before and after the copy, and gives
-//! nothing if one of them changed, so no row is of another file. Each check looks at the length of
-//! the open file and at the times at which its bytes and its attributes changed. The latter cannot
-//! be set back. One check in 64 follows the path of the file, since a folder of the path may have
-//! been replaced. A file that is deleted stays whole while it is open, which is no error.
+//! nothing if one of them changed, so no batch mixes old and new data. Each check looks at the
+//! length of the open file and at the times at which its bytes and its attributes changed. The
+//! latter cannot be set back. One check in 64 follows the path of the file, since a folder of the
+//! path may have been replaced. A file that is deleted stays whole while it is open, which is no
+//! error.
 //!
 //! A mapped file is as fast as memory, but it is still a file. If another program truncates it
 //! while rows are copied from it, as `np.save` does with the file that it overwrites, the system

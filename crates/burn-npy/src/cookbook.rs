@@ -44,30 +44,34 @@
 //!
 //! # A table whose last column is the label
 //!
-//! NumPy computes in `float64`, models in `float32`. A label that is no whole number is an error of
-//! its row.
+//! NumPy computes in `float64`, models in `float32`. The batch fails if a label has a fraction, and
+//! the error names the row. `device_dtypes` makes features and labels what Burn's losses and
+//! metrics expect.
 //!
 //! ```
-//! use burn_npy::{Convert, DType, NpyDataset, ndarray::Array2};
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
 //!
-//! fn main() -> burn_npy::Result<()> {
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let dataset = NpyDataset::from_arrays([("table", Array2::<f64>::zeros((100, 10)))])?
 //!         .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
-//!         .convert("features", &Convert::to(DType::F32))?
 //!         .convert("label", &Convert::to(DType::I64))?;
-//!     assert_eq!(dataset.row(0).get::<f32>("features")?.shape(), [9]);
+//!     let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().device_dtypes();
+//!     let loader = DataLoaderBuilder::new(batcher).batch_size(10).try_build(dataset)?;
+//!     let (features, labels) = loader.iter().next().unwrap()?;
+//!     assert_eq!((features.dims(), labels.dims()), ([10, 9], [10]));
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # Images with channels last
 //!
-//! Most NumPy code keeps channels last, Burn's convolutions expect them first. The tensor is permuted
-//! on the device, without a copy of the rows on the way.
+//! Most NumPy code keeps channels last, Burn's convolutions expect them first. The tensor is
+//! permuted on the device, without a copy of the rows on the way.
 //!
 //! ```
-//! use burn::tensor::Tensor;
-//! use burn_npy::{Batch, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array4};
+//! use burn::tensor::Tensor; use burn_npy::{Batch, Convert, DType, DataLoaderBuilder, NpyBatcher,
+//! NpyDataset, ndarray::Array4};
 //!
 //! struct Images(Tensor<4>);
 //!
@@ -94,26 +98,36 @@
 //!
 //! # Rare classes, and folds
 //!
-//! `Sampler::balanced` draws every class equally often. `Partition` divides the rows for
-//! cross-validation, here with as many of each class in each fold.
+//! `Sampler::balanced` draws every class equally often, so rows of rare classes come several times.
+//! `Partition` divides the rows for cross-validation, here with as many of each class in each fold.
+//! An array without a name is the column `0`.
 //!
 //! ```
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{DataLoaderBuilder, Partition, NpyBatcher, NpyDataset, Sampler, ndarray::Array1};
+//! use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, Partition, Sampler, ndarray::Array1};
 //!
 //! fn main() -> burn_npy::Result<()> {
 //!     let classes = Array1::from_iter((0..100_i64).map(|row| (row % 10) / 9));
 //!     let dataset = NpyDataset::from_tensor_slices(classes)?;
 //!     let labels: Vec<i64> = dataset.read("0")?.into_iter().collect();
-//!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
-//!     assert_eq!(folds.rows(0).len(), 20);
+//!     let builder = || {
+//!         let batcher = NpyBatcher::<Tensor<1, Int>>::all().device_dtypes();
+//!         DataLoaderBuilder::new(batcher).batch_size(10)
+//!     };
 //!
-//!     let batcher = NpyBatcher::<Tensor<1, Int>>::all();
-//!     let loader = DataLoaderBuilder::new(batcher)
+//!     let balanced = builder()
 //!         .sampler(Sampler::balanced(&labels, 42)?)
-//!         .batch_size(50)
-//!         .try_build(dataset)?;
-//!     assert_eq!(loader.num_batches(), 2);
+//!         .try_build(dataset.clone())?;
+//!     assert_eq!(balanced.num_batches(), 10);
+//!
+//!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
+//!     for fold in 0..5 {
+//!         let train = Sampler::shuffled(42).index(folds.others(fold))?;
+//!         let train = builder().sampler(train).try_build(dataset.clone())?;
+//!         let valid = Sampler::sequential().index(folds.rows(fold))?;
+//!         let valid = builder().sampler(valid).try_build(dataset.clone())?;
+//!         assert_eq!((train.num_items(), valid.num_items()), (80, 20));
+//!     }
 //!     Ok(())
 //! }
 //! ```
@@ -122,6 +136,10 @@
 //!
 //! The state is a few hundred bytes of JSON. Save it with a checkpoint of the model. A run that is
 //! resumed continues with the next row, also with another batch size or number of workers.
+//!
+//! This is for a training loop of your own. Burn's `Learner` copies its loaders, so their state
+//! does not follow it. It resumes after a whole epoch: `.checkpoint(n)` of the training and
+//! `.start_epoch(n)` of the loader.
 //!
 //! ```
 //! use burn::tensor::{Int, Tensor};
@@ -145,11 +163,10 @@
 //!
 //! # Where the time goes
 //!
-//! The loader counts its time. With `AUTOTUNE` it chooses how many threads load batches, and how far
-//! ahead.
+//! The loader counts its time. With `AUTOTUNE` it chooses how many threads load batches. How far
+//! ahead they load, it finds in any case.
 //!
 //! ```
-//! use burn::data::dataloader::DataLoader;
 //! use burn::tensor::{Int, Tensor};
 //! use burn_npy::{AUTOTUNE, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array1};
 //!

@@ -123,8 +123,8 @@ fn new_entry() -> &'static Map {
 ///
 /// It installs a handler for SIGBUS, which is why a library should leave it to the program. A fault
 /// that is not in a file of this crate goes to the handler that was there before, or kills the
-/// process as ever. A handler that is installed later replaces this one. Views and batches that
-/// borrow mapped pages, for which the user vouches, get zeros.
+/// process, as without this handler. A handler that is installed later replaces this one. Views and
+/// batches that borrow mapped pages, for which the user vouches, get zeros.
 ///
 /// Does nothing on platforms other than Unix, where a mapped file cannot be truncated.
 ///
