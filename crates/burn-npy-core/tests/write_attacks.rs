@@ -651,7 +651,11 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one() {
         if writer == "append_npy" {
             assert_eq!(stayed, 0);
         } else if !without_names {
-            skip("the file system has no files without names");
+            // Not a failure under any setting: it depends on the file system of the machine.
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped, since the file system has no files without names"
+            );
         } else {
             assert!(stayed <= KILLS / 5, "{stayed} files stayed");
         }
