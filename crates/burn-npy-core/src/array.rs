@@ -208,7 +208,7 @@ impl Array {
         max_header_len: usize,
         source: Source,
     ) -> Result<Self> {
-        let header = read_header(&storage, start, len, max_header_len)?;
+        let header = read_header(&Head::read(&storage, start)?, start, len, max_header_len)?;
         Ok(Self::with_header(header, storage, start, source))
     }
 
@@ -501,20 +501,19 @@ impl Array {
 
 /// Reads the header of the `.npy` file that is the `len` bytes at `start` of a storage.
 pub(crate) fn read_header(
-    storage: &Storage,
+    head: &Head<'_>,
     start: u64,
     len: u64,
     max_header_len: usize,
 ) -> Result<Header> {
-    let head = Head::read(storage, start)?;
-    let prefix = head.get(0, len.min(Prefix::MAX_LEN as u64) as usize)?;
+    let prefix = head.get(start, len.min(Prefix::MAX_LEN as u64) as usize)?;
     let prefix = match Prefix::parse(&prefix, len, max_header_len) {
         Err(error) if error.kind() == ErrorKind::Magic => {
-            return Err(magic::not_a(".npy file", storage, start, len));
+            return Err(magic::not_a(".npy file", head.storage(), start, len));
         }
         prefix => prefix?,
     };
-    let head = head.get(0, prefix.data_offset)?;
+    let head = head.get(start, prefix.data_offset)?;
     let header = Header::parse_after(&prefix, &head)?;
     header.check_len(len)?;
     Ok(header)

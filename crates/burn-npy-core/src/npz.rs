@@ -273,7 +273,8 @@ impl Npz {
             return Ok(None);
         };
         let limit = self.options.limits.header_bytes;
-        let header = array::read_header(&self.storage, stored.start(), member.size, limit)?;
+        let (head, start) = (contents.head(), stored.start());
+        let header = array::read_header(head, start, member.size, limit)?;
         Ok(Some(known.get_or_init(|| Box::new((stored, header)))))
     }
 

@@ -253,7 +253,6 @@ impl Storage {
             f(&bytes[range.start as usize..][..len as usize]);
             return Ok(());
         };
-        file.check()?;
         let mut piece = vec![0; len.min(IO_BYTES as u64) as usize];
         let mut at = range.start;
         while at < range.end {
@@ -262,7 +261,7 @@ impl Storage {
             f(piece);
             at += piece.len() as u64;
         }
-        // The file may have changed meanwhile.
+        // The file may have changed, before or meanwhile.
         file.check()
     }
 
@@ -371,7 +370,8 @@ impl Storage {
     }
 }
 
-/// The first bytes of a part of a storage, read with one system call.
+/// The first bytes of a part of a storage, read with one system call. The headers of a member and
+/// of its array are neighbours.
 pub(crate) struct Head<'a> {
     storage: &'a Storage,
     start: u64,
@@ -390,16 +390,22 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Some bytes from `at` on, which are read if they are not among the first ones.
-    pub(crate) fn get(&self, at: usize, len: usize) -> Result<Cow<'_, [u8]>> {
-        let known = at.checked_add(len).and_then(|end| self.bytes.get(at..end));
-        if let Some(known) = known {
+    /// The bytes at an offset of the storage, which are read if they are not among the first ones.
+    pub(crate) fn get(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>> {
+        let known = || {
+            let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+            self.bytes.get(at..at.checked_add(len)?)
+        };
+        if let Some(known) = known() {
             return Ok(known.into());
         }
         let mut bytes = vec![0; len];
-        self.storage
-            .read_at(self.start.saturating_add(at as u64), &mut bytes)?;
+        self.storage.read_at(offset, &mut bytes)?;
         Ok(bytes.into())
+    }
+
+    pub(crate) fn storage(&self) -> &'a Storage {
+        self.storage
     }
 }
 

@@ -7,12 +7,14 @@ use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Member, local, malformed};
-use crate::storage::{IO_BYTES, Storage};
+use crate::storage::{Head, IO_BYTES, Storage};
 use crate::{Error, ErrorKind, Result};
 
 /// Reads a member from its start to its end, in constant memory.
 pub(crate) struct Contents<'a> {
     storage: &'a Storage,
+    /// The bytes from the header of the member on.
+    head: Head<'a>,
     member: &'a Member,
     data_start: u64,
     /// The offset of the next compressed bytes.
@@ -91,7 +93,8 @@ fn expect_checksum(found: Hasher, expected: u32) -> Result<()> {
 impl<'a> Contents<'a> {
     /// Checks the header of the member. It reads nothing else.
     pub(crate) fn open(storage: &'a Storage, member: &'a Member) -> Result<Self> {
-        let data_start = local::data_start(storage, member)?;
+        let head = Head::read(storage, member.header_at)?;
+        let data_start = local::data_start(&head, member)?;
         if member.is_stored() && member.size != member.compressed {
             return Err(malformed(format!(
                 "a stored member of {} bytes that claims {}",
@@ -111,6 +114,7 @@ impl<'a> Contents<'a> {
         }
         Ok(Self {
             storage,
+            head,
             member,
             data_start,
             at: data_start,
@@ -129,6 +133,11 @@ impl<'a> Contents<'a> {
     pub(crate) fn with_spare(mut self, spare: &'a SpareDecoder) -> Self {
         self.spare = Some(spare);
         self
+    }
+
+    /// The first bytes of the member, and its header before them.
+    pub(crate) fn head(&self) -> &Head<'a> {
+        &self.head
     }
 
     /// The location of the bytes, if the member is stored.

@@ -5,7 +5,7 @@ use super::{
     DEFLATED, FLAG_DESCRIPTOR, LOCAL, LOCAL_LEN, Member, SENTINEL_32, STORED, malformed, name,
 };
 use crate::message::quoted;
-use crate::storage::{Head, Storage};
+use crate::storage::Head;
 use crate::{Error, ErrorKind, Result};
 
 /// Flags for encryption, or for data that is not simply compressed by the method.
@@ -19,12 +19,11 @@ const AES: u16 = 99;
 
 /// Checks the header of a member and returns the offset of its data. The data ends before the limit
 /// of the member.
-pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
+pub(super) fn data_start(head: &Head<'_>, member: &Member) -> Result<u64> {
     let at = member.header_at;
     supported(member.method, member.flags)?;
 
-    let head = Head::read(storage, at)?;
-    let record = head.get(0, LOCAL_LEN)?;
+    let record = head.get(at, LOCAL_LEN)?;
     let mut fields = Fields(&record);
     if fields.array() != Some(*LOCAL) {
         return Err(malformed("no header of a member where the directory points").at(at));
@@ -54,7 +53,7 @@ pub(super) fn data_start(storage: &Storage, member: &Member) -> Result<u64> {
         ))
         .at(at)
     })?;
-    let varying = head.get(LOCAL_LEN, varying as usize)?;
+    let varying = head.get(at + LOCAL_LEN as u64, varying as usize)?;
     let (raw_name, extra) = varying.split_at(name_len.into());
 
     let found = name::decode(raw_name, member.flags).map_err(|error| error.at(at))?;
@@ -142,12 +141,14 @@ fn differs(what: &str, here: impl std::fmt::Display, there: impl std::fmt::Displ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Storage;
     use crate::zip::Directory;
     use crate::zip::naive::{Archive, Entry};
 
     fn start(entry: Entry) -> Result<u64> {
         let storage = Storage::memory(Archive::of([entry]).bytes());
-        data_start(&storage, &Directory::read(&storage)?.members[0])
+        let member = &Directory::read(&storage)?.members[0];
+        data_start(&Head::read(&storage, member.header_at)?, member)
     }
 
     fn changed(change: impl Fn(&mut Entry)) -> Result<u64> {
