@@ -1,0 +1,21 @@
+#[derive(burn_npy_derive::Batch)]
+struct Digits {
+    #[batch(name = "x")]
+    images: Tensor<3>,
+    #[batch(column)]
+    labels: Tensor<1, Int>,
+    #[batch(column = 3)]
+    weights: Tensor<1>,
+    #[batch(rows, default)]
+    rows: Vec<usize>,
+    #[batch]
+    bare: Tensor<1>,
+}
+
+#[derive(burn_npy_derive::Batch)]
+#[batch(column = "x")]
+struct Outside {
+    images: Tensor<3>,
+}
+
+fn main() {}

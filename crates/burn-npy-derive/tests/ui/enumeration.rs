@@ -1,0 +1,6 @@
+#[derive(burn_npy_derive::Batch)]
+enum Digits {
+    Images,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+#[derive(burn_npy_derive::Batch)]
+struct Unit;
+
+#[derive(burn_npy_derive::Batch)]
+struct OnlyRows {
+    #[batch(rows)]
+    rows: Vec<usize>,
+}
+
+fn main() {}
