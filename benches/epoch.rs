@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use burn::data::dataloader::DataLoader;
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{Convert, DType, NpyDataset, write_npy};
+use burn_npy::{Convert, NpyDataset, file::write_npy};
 use common::items::{Best, Item, Usual};
 use common::{Batch, Feature, burns, check, ours};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -111,13 +111,13 @@ fn main() {
 
     let rows = if quick { 6_000 } else { 60_000 };
     let images = Array2::from_shape_simple_fn((rows, 784), || rng.random::<u8>());
-    let to_unit = Convert::to(DType::F32).divide(255.0);
+    let to_unit = Convert::to::<f32>().divide(255.0);
     let files = dataset(&dir, images.clone(), to_unit);
     run("mnist", rounds, files, items(images));
 
     let rows = if quick { 50_000 } else { 1_000_000 };
     let table = Array2::from_shape_simple_fn((rows, 10), || rng.random::<f64>());
-    let files = dataset(&dir, table.clone(), Convert::to(DType::F32));
+    let files = dataset(&dir, table.clone(), Convert::to::<f32>());
     run("table", rounds, files, items(table));
 }
 
@@ -133,7 +133,7 @@ fn items<T: Feature>(features: Array2<T>) -> Vec<Item<T>> {
 /// The features in a file, as a user has them, and the numbers of the rows in another.
 fn dataset<T>(dir: &tempfile::TempDir, features: Array2<T>, convert: Convert) -> NpyDataset
 where
-    T: Feature + burn_npy::WriteElement,
+    T: Feature + burn_npy::file::WriteElement,
 {
     let labels = Array1::from_iter(0..features.nrows() as i64);
     let files = ["features", "labels"].map(|name| {
@@ -143,6 +143,6 @@ where
     write_npy(&files[0].1, &features).expect("the folder can be written");
     write_npy(&files[1].1, &labels).expect("the folder can be written");
     NpyDataset::from_files(files)
-        .and_then(|dataset| dataset.convert("features", &convert))
+        .and_then(|dataset| dataset.convert("features", convert.clone()))
         .expect("the files are sound")
 }

@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn open(path: &Path) -> burn_npy::Result<std::sync::Arc<burn_npy::Loader<Tensor<2>>>> {
-    DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
         .batch_size(256)
         .shuffle(std::process::id().into())
         .num_workers(2)

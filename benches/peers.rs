@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoader;
-use burn_npy::{Array, Convert, DType, Element, NpyDataset};
+use burn_npy::{Array, Convert, NpyDataset, file::Element};
 use bytemuck::Pod;
 use common::items::{Best, Item, Usual};
 use common::{Batch, Feature, burns, check, ours, status};
@@ -95,7 +95,7 @@ impl Contender<'_> {
             let row_len = Array::open(&files[0].1)?.shape()[1..].iter().product();
             let dataset = NpyDataset::from_files(files)?
                 .reshape("features", &[row_len])?
-                .convert("features", convert)?;
+                .convert("features", convert.clone())?;
             return Ok(ours(dataset, self.batch, self.workers));
         }
         let items = items::<T>(&files[0].1, &files[1].1)?;
@@ -297,9 +297,9 @@ fn main() -> Result<()> {
             workers,
         };
         match args.get("--workload", "") {
-            "table" => contender.run::<f64>(&Convert::to(DType::F32))?,
-            "rows" => contender.run::<f32>(&Convert::to(DType::F32))?,
-            _ => contender.run::<u8>(&Convert::to(DType::F32).divide(255.0))?,
+            "table" => contender.run::<f64>(&Convert::to::<f32>())?,
+            "rows" => contender.run::<f32>(&Convert::to::<f32>())?,
+            _ => contender.run::<u8>(&Convert::to::<f32>().divide(255.0))?,
         }
     }
     Ok(())

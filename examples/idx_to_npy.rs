@@ -188,7 +188,7 @@ fn convert(input: &Path, output: &Path) -> Result<(&'static str, Vec<usize>)> {
     Ok((dtype, shape))
 }
 
-trait Element: burn_npy::WriteElement + Copy {
+trait Element: burn_npy::file::WriteElement + Copy {
     fn from_be(bytes: &[u8]) -> Self;
 }
 
@@ -225,7 +225,7 @@ fn transfer<T: Element>(input: &mut impl Read, shape: &[usize], output: &Path) -
     }
 
     let array = ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|e| e.to_string())?;
-    burn_npy::write_npy(output, &array).map_err(|error| error.to_string())
+    burn_npy::file::write_npy(output, &array).map_err(|error| error.to_string())
 }
 
 fn python_tuple(shape: &[usize]) -> String {

@@ -35,10 +35,11 @@ fn numbers(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Error>> 
     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(1..=10))?;
     writeln!(out, "first element: {}", dataset.row(0).value("0")?)?;
 
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+    let loader = dataset
+        .loader::<Tensor<1, Int>>()
         .batch_size(3)
         .set_device(device.clone())
-        .try_build(dataset)?;
+        .try_build()?;
     for batch in loader.iter() {
         let numbers: Vec<i32> = batch?.try_into_data()?.iter().collect();
         writeln!(out, "{numbers:?}")?;
@@ -59,13 +60,12 @@ fn features_and_labels(out: &mut impl Write, device: &Device) -> Result<(), Box<
     let labels = array![0, 1, 0, 1, 0];
     let dataset = NpyDataset::from_tensor_slices((features, labels))?;
 
-    // The features are of f64, as Rust's literals are; models compute in the device's floats.
-    let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().device_dtypes();
-    let loader = DataLoaderBuilder::new(batcher)
+    let loader = dataset
+        .loader::<(Tensor<2>, Tensor<1, Int>)>()
         .batch_size(2)
         .shuffle(42)
         .set_device(device.clone())
-        .try_build(dataset)?;
+        .try_build()?;
     for batch in loader.iter() {
         let (features, labels) = batch?;
         let features: Vec<f32> = features.try_into_data()?.iter().collect();
@@ -81,7 +81,7 @@ fn large_random(out: &mut impl Write, device: &Device) -> Result<(), Box<dyn Err
     let values = Array2::from_shape_simple_fn((100_000, 10), || rng.random::<f64>());
     // The array is of f64, and so are the tensors: the batcher is told to keep the dtype.
     let dataset = NpyDataset::from_tensor_slices(values)?;
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all().keep_dtypes())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new().keep_dtypes())
         .batch_size(1000)
         .num_workers(1)
         .prefetch(4)

@@ -45,12 +45,13 @@ pub(crate) fn ours(
     batch: usize,
     workers: usize,
 ) -> Arc<dyn DataLoader<Batch>> {
-    DataLoaderBuilder::new(NpyBatcher::<Batch>::all())
+    DataLoaderBuilder::new(NpyBatcher::<Batch>::new())
         .batch_size(batch)
         .shuffle(1)
         .num_workers(workers)
         .set_device(cpu())
-        .build(dataset)
+        .try_build(dataset)
+        .unwrap()
 }
 
 /// The same of items, with Burn's loader.

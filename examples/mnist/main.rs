@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use burn_npy::{AUTOTUNE, NpyDataset};
 
-use data::Loaders;
+use data::Digits;
 use model::Cnn;
-use training::Settings;
 
 const USAGE: &str = "\
 usage: mnist [--data DIR|FILE.npz] [--train-images N] [--epochs N] [--batch-size N]
@@ -43,7 +43,7 @@ impl Args {
             train_images: usize::MAX,
             epochs: 3,
             batch_size: 64,
-            workers: 2,
+            workers: AUTOTUNE,
             seed: 42,
         };
         while let Some(flag) = args.next() {
@@ -101,31 +101,30 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     writeln!(out, "device: {}", describe(&device))?;
     device.seed(args.seed);
 
-    let loaders = Loaders::open(
-        &args.data,
-        args.train_images,
-        args.batch_size,
-        args.workers,
-        args.seed,
-        &device,
-    )?;
+    let train = data::open(&args.data, "train")?.take(args.train_images);
+    let test = data::open(&args.data, "test")?;
     writeln!(
         out,
         "{} training and {} test images from {}",
-        loaders.train.num_items(),
-        loaders.test.num_items(),
+        train.len(),
+        test.len(),
         args.data.display()
     )?;
+    let loader = |dataset: NpyDataset| {
+        dataset
+            .loader::<Digits>()
+            .batch_size(args.batch_size)
+            .num_workers(args.workers)
+            .set_device(device.clone())
+    };
+    let train = loader(train).shuffle(args.seed).try_build()?;
+    let test = loader(test).try_build()?;
 
     // A folder for each run: Burn reads its logs back at the end, so two runs must not share them.
     let folder = format!("target/mnist/{}", std::process::id());
     let artifacts = fresh_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))?;
-    let settings = Settings {
-        epochs: args.epochs,
-        batch_size: args.batch_size,
-    };
     let start = std::time::Instant::now();
-    let model = training::train(&loaders, &settings, &artifacts, &device)?;
+    let model = training::train(train, test.clone(), args.epochs, &artifacts, &device)?;
     writeln!(out, "trained in {:.1} s", start.elapsed().as_secs_f64())?;
 
     let file = artifacts.join("model");
@@ -133,16 +132,16 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let model = Cnn::new(&device).try_load_file(&file)?;
     writeln!(out, "saved and loaded again: {}", file.display())?;
 
-    if let Some(batch) = loaders.test.iter().next() {
+    if let Some(batch) = test.iter().next() {
         let batch = batch?;
-        let shown = batch.targets.dims()[0].min(8);
+        let shown = batch.labels.dims()[0].min(8);
         let predicted = training::predict(&model, batch.images.narrow(0, 0, shown))?;
-        let targets = batch.targets.narrow(0, 0, shown).try_into_data()?;
-        for (digit, target) in predicted.iter().zip(targets.iter::<i64>()) {
-            writeln!(out, "predicted {digit}, label {target}")?;
+        let labels = batch.labels.narrow(0, 0, shown).try_into_data()?;
+        for (digit, label) in predicted.iter().zip(labels.iter::<i64>()) {
+            writeln!(out, "predicted {digit}, label {label}")?;
         }
     }
-    let accuracy = training::accuracy(&model, &*loaders.test)?;
+    let accuracy = training::accuracy(&model, &test)?;
     writeln!(out, "test accuracy: {accuracy:.4}")?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, Linea
 use burn::tensor::{Device, Tensor};
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 
-use crate::data::{MnistBatch, SIDE};
+use crate::data::{Digits, SIDE};
 
 const CLASSES: usize = 10;
 const KERNEL: usize = 5;
@@ -52,30 +52,30 @@ impl Cnn {
         self.output.forward(x)
     }
 
-    fn classify(&self, batch: MnistBatch) -> ClassificationOutput {
+    fn classify(&self, batch: Digits) -> ClassificationOutput {
         let output = self.forward(batch.images);
         let loss = CrossEntropyLossConfig::new()
             .init(&output.device())
-            .forward(output.clone(), batch.targets.clone());
-        ClassificationOutput::new(loss, output, batch.targets)
+            .forward(output.clone(), batch.labels.clone());
+        ClassificationOutput::new(loss, output, batch.labels)
     }
 }
 
 impl TrainStep for Cnn {
-    type Input = MnistBatch;
+    type Input = Digits;
     type Output = ClassificationOutput;
 
-    fn step(&self, batch: MnistBatch) -> TrainOutput<ClassificationOutput> {
+    fn step(&self, batch: Digits) -> TrainOutput<ClassificationOutput> {
         let output = self.classify(batch);
         TrainOutput::new(self, output.loss.backward(), output)
     }
 }
 
 impl InferenceStep for Cnn {
-    type Input = MnistBatch;
+    type Input = Digits;
     type Output = ClassificationOutput;
 
-    fn step(&self, batch: MnistBatch) -> ClassificationOutput {
+    fn step(&self, batch: Digits) -> ClassificationOutput {
         self.classify(batch)
     }
 }

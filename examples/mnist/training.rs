@@ -2,33 +2,30 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
-use burn::data::dataloader::DataLoader;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{Learner, SupervisedTraining};
+use burn_npy::Loader;
 
-use crate::data::{Loaders, MnistBatch};
+use crate::data::Digits;
 use crate::display::Lines;
 use crate::model::Cnn;
 
 const LEARNING_RATE: f64 = 2e-3;
 
-pub(crate) struct Settings {
-    pub(crate) epochs: usize,
-    pub(crate) batch_size: usize,
-}
-
 /// Trains a new model and returns it ready for inference. `logs` receives the metrics.
 pub(crate) fn train(
-    loaders: &Loaders,
-    settings: &Settings,
+    train: Arc<Loader<Digits>>,
+    test: Arc<Loader<Digits>>,
+    epochs: usize,
     logs: &Path,
     device: &Device,
 ) -> Result<Cnn, Box<dyn Error>> {
-    let steps = settings.epochs * loaders.train.num_items().div_ceil(settings.batch_size);
+    let steps = epochs * train.len();
     let schedule = CosineAnnealingLrSchedulerConfig::new(LEARNING_RATE, steps).init()?;
     let learner = Learner::new(
         Cnn::new(&device.clone().autodiff()),
@@ -37,10 +34,10 @@ pub(crate) fn train(
     );
     // The test images double as the validation set: they are displayed after each epoch,
     // but nothing is chosen by them.
-    let training = SupervisedTraining::new(logs, loaders.train.clone(), loaders.test.clone())
+    let training = SupervisedTraining::new(logs, train, test)
         .metrics((AccuracyMetric::new(), LossMetric::new()))
         .with_application_logger(None)
-        .num_epochs(settings.epochs)
+        .num_epochs(epochs)
         // Burn's own display brings 27 crates; without it, Burn prints a line a batch.
         .renderer(Box::new(Lines::new()))
         .summary();
@@ -59,15 +56,12 @@ pub(crate) fn predict(model: &Cnn, images: Tensor<3>) -> Result<Vec<i64>, Box<dy
 }
 
 /// The share of images that the model recognises.
-pub(crate) fn accuracy(
-    model: &Cnn,
-    loader: &dyn DataLoader<MnistBatch>,
-) -> Result<f64, Box<dyn Error>> {
+pub(crate) fn accuracy(model: &Cnn, loader: &Loader<Digits>) -> Result<f64, Box<dyn Error>> {
     let mut correct = 0;
     for batch in loader.iter() {
         let batch = batch?;
         let predicted = model.forward(batch.images).argmax(1).squeeze_dim::<1>(1);
-        let hits = predicted.equal(batch.targets).int().sum();
+        let hits = predicted.equal(batch.labels).int().sum();
         correct += hits.try_into_scalar::<i64>()?;
     }
     Ok(correct as f64 / loader.num_items() as f64)

@@ -9,7 +9,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig, Relu};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_npy::{BatchInfo, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
+use burn_npy::{BatchInfo, Convert, NpyDataset};
 use rand::RngExt;
 
 use crate::Result;
@@ -63,14 +63,15 @@ pub(crate) fn train(folder: &Path, steps: usize, workers: usize) -> Result<()> {
     let model = Network::new(&device);
     let optimizer = AdamConfig::new().init();
     let dataset = NpyDataset::from_npz(IMAGES, ["train_images", "train_labels"])?
-        .convert("train_images", &Convert::to(DType::F32).divide(255.0))?;
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Batch>::all().device_dtypes())
+        .convert("train_images", Convert::to::<f32>().divide(255.0))?;
+    let loader = dataset
+        .loader::<Batch>()
         .map(brighten)
         .batch_size(64)
         .shuffle(SEED)
         .num_workers(workers)
         .set_device(device.clone())
-        .try_build(dataset)?;
+        .try_build()?;
 
     let saved = Checkpoint::load(folder, model.clone(), AdamConfig::new().init())?;
     let (mut step, mut model, mut optimizer) = match saved {

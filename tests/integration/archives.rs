@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::Array2;
 use burn_npy::{
-    Array, DType, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset, NpzWriter, OpenOptions,
+    Array, DType, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset,
+    file::{NpzWriter, OpenOptions},
 };
 
 /// The archive that the example trains on: deflated parts of two lengths.
@@ -27,7 +28,8 @@ fn the_bundled_archive_opens_by_the_call_that_its_error_shows() {
     }
     let names = [("images", "test_images"), ("labels", "test_labels")];
     let dataset = NpyDataset::from_npz(mnist(), names).unwrap();
-    let batcher = NpyBatcher::<(Tensor<3, Int>, Tensor<1, Int>)>::new(["images", "labels"]);
+    let batcher =
+        NpyBatcher::<(Tensor<3, Int>, Tensor<1, Int>)>::new().with_columns(["images", "labels"]);
     let loader = DataLoaderBuilder::new(batcher)
         .batch_size(100)
         .set_device(crate::cpu())
@@ -69,7 +71,7 @@ fn a_batcher_of_opaque_items_says_what_to_do() {
     ])
     .unwrap();
     let build = |dataset: &NpyDataset| {
-        DataLoaderBuilder::new(NpyBatcher::<(Tensor<1>, Tensor<1, Int>)>::all())
+        DataLoaderBuilder::new(NpyBatcher::<(Tensor<1>, Tensor<1, Int>)>::new())
             .batch_size(2)
             .set_device(crate::cpu())
             .try_build(dataset.clone())
@@ -82,13 +84,13 @@ fn a_batcher_of_opaque_items_says_what_to_do() {
         "{error}"
     );
     // A batcher that does not use the opaque column works.
-    DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new(["y"]))
+    DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new().with_columns(["y"]))
         .set_device(crate::cpu())
         .try_build(dataset.clone())
         .unwrap();
-    let to_f32 = burn_npy::Convert::to(DType::F32);
+    let to_f32 = burn_npy::Convert::to::<f32>();
     let known = dataset.reinterpret("x", DType::BF16).unwrap();
-    let known = known.convert("x", &to_f32).unwrap();
+    let known = known.convert("x", to_f32).unwrap();
     let (x, _) = build(&known).unwrap().iter().next().unwrap().unwrap();
     assert_eq!(x.into_data().as_slice::<f32>().unwrap(), [1.5, -2.0]);
 }

@@ -9,9 +9,7 @@ use burn::data::dataset::transform::{ComposedDataset, PartialDataset, SamplerDat
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{
-    Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, OnError, Row, write_npy,
-};
+use burn_npy::{Convert, DataLoaderBuilder, NpyBatcher, NpyDataset, OnError, Row, file::write_npy};
 
 use crate::{batches, builder, numbered, numbers};
 
@@ -74,7 +72,8 @@ fn each_item_is_asked_for_once_an_epoch() {
             .batch_size(8)
             .shuffle(1)
             .num_workers(workers)
-            .build(asked.clone());
+            .try_build(asked.clone())
+            .unwrap();
         let copy = loader.to_device(&crate::cpu());
         let parts = [copy.slice(0, 20), copy.slice(20, 50)];
         assert_eq!((loader.num_items(), parts[1].num_items()), (50, 30));
@@ -100,7 +99,7 @@ fn each_item_is_asked_for_once_an_epoch() {
 fn after_a_failure_the_items_of_its_batch_are_asked_for_again() {
     let asked = Asked::new(32);
     asked.fails.store(true, Ordering::SeqCst);
-    let loader = builder().batch_size(8).build(asked.clone());
+    let loader = builder().batch_size(8).try_build(asked.clone()).unwrap();
     let error = loader.iter().find_map(Result::err).unwrap().to_string();
     assert_eq!(error, "epoch 0, batch 1, row 13: no luck");
     let (many, one) = asked.take();
@@ -111,7 +110,8 @@ fn after_a_failure_the_items_of_its_batch_are_asked_for_again() {
     let loader = builder()
         .batch_size(8)
         .on_error(OnError::SkipRows(1))
-        .build(asked.clone());
+        .try_build(asked.clone())
+        .unwrap();
     assert_eq!(batches(&*loader).concat().len(), 31);
     let calls = asked.many.lock().unwrap().clone();
     let of_batch = calls.iter().filter(|items| (8..16).contains(&items[0]));
@@ -126,7 +126,8 @@ fn a_dataset_that_draws_without_replacement_gives_each_row_once() {
             let loader = builder()
                 .batch_size(7)
                 .num_workers(workers)
-                .build(sampled)
+                .try_build(sampled)
+                .unwrap()
                 .to_device(&crate::cpu());
             for _ in 0..2 {
                 let mut rows = batches(&*loader).concat();
@@ -162,13 +163,15 @@ fn batches_ahead_are_bounded_in_bytes_as_soon_as_one_is_there() {
         let table = Array2::<u8>::zeros((400, 64 << 10));
         let table = NpyDataset::from_tensor_slices(table).unwrap();
         let asked = Arc::default();
-        let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::all())
+        let batcher = NpyBatcher::<Tensor<2, Int>>::new().keep_dtypes();
+        let loader = DataLoaderBuilder::new(batcher)
             .batch_size(15)
             .num_workers(WORKERS)
             .prefetch(30)
             .prefetch_bytes(megabytes << 20)
             .set_device(crate::cpu())
-            .build(Large(table, Arc::clone(&asked)));
+            .try_build(Large(table, Arc::clone(&asked)))
+            .unwrap();
         let mut pass = loader.iter();
         for yielded in 1..=3 {
             pass.next().unwrap().unwrap();
@@ -192,11 +195,12 @@ fn batches_ahead_are_bounded_in_bytes_as_soon_as_one_is_there() {
 #[test]
 fn what_does_not_fit_is_the_error_of_the_first_batch() {
     let bytes = || NpyDataset::from_tensor_slices(Array1::from(vec![7_u8; 20])).unwrap();
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::all())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new())
         .batch_size(4)
         .on_error(OnError::SkipRate(1.0))
         .set_device(crate::cpu())
-        .build(PartialDataset::<_, Row>::new(bytes(), 3, 18));
+        .try_build(PartialDataset::<_, Row>::new(bytes(), 3, 18))
+        .unwrap();
     let mut errors = loader.iter().filter_map(Result::err);
     let error = errors.next().unwrap().to_string();
     assert!(errors.next().is_none());
@@ -216,19 +220,19 @@ fn rows_of_many_files_come_in_their_order() {
             let path = dir.path().join(format!("{class}.npy"));
             let rows = Array1::from_iter((0..20).map(|row| class * 20 + row));
             let (array, convert) = match class % 3 {
-                0 => (write_npy(&path, &rows), Convert::to(DType::I64)),
+                0 => (write_npy(&path, &rows), Convert::to::<i64>()),
                 1 => (
                     write_npy(&path, &rows.mapv(|x| x as u16)),
-                    Convert::to(DType::I64),
+                    Convert::to::<i64>(),
                 ),
                 _ => (
                     write_npy(&path, &rows.mapv(|x| x as f64)),
-                    Convert::to(DType::I64),
+                    Convert::to::<i64>(),
                 ),
             };
             array.unwrap();
             NpyDataset::from_files([("x", path)])
-                .and_then(|dataset| dataset.convert("x", &convert))
+                .and_then(|dataset| dataset.convert("x", convert.clone()))
                 .unwrap()
         })
         .collect();
@@ -237,8 +241,10 @@ fn rows_of_many_files_come_in_their_order() {
             let loader = builder().batch_size(batch_size).num_workers(workers);
             loader.shuffle(seed)
         };
-        let one = loader(3).build(numbered(600));
-        let composed = loader(3).build(ComposedDataset::new(parts.clone()));
+        let one = loader(3).try_build(numbered(600)).unwrap();
+        let composed = loader(3)
+            .try_build(ComposedDataset::new(parts.clone()))
+            .unwrap();
         for _ in 0..2 {
             assert_eq!(batches(&*composed), batches(&*one));
         }

@@ -3,7 +3,6 @@
 //!
 //! A library that is preloaded makes the errors, in a process of its own.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use burn_npy::ndarray::Array2;
 use burn_npy::{
-    Access, Array, DataLoaderBuilder, LoadError, Loader, NpyBatcher, NpyDataset, OnError,
-    OpenOptions, Result, write_npy,
+    Array, DataLoaderBuilder, Error, Loader, NpyBatcher, NpyDataset, OnError, Result,
+    file::{Access, OpenOptions, write_npy},
 };
 use rustix::io::Errno;
 
@@ -35,7 +34,7 @@ fn mend() {
 fn build(on_error: OnError, workers: usize) -> Result<Arc<Loader<Tensor<2>>>> {
     let options = OpenOptions::new().access(Access::Positioned);
     let array = Array::open_with(std::env::var("BAD_FILE").unwrap(), options)?;
-    DataLoaderBuilder::new(NpyBatcher::all())
+    DataLoaderBuilder::new(NpyBatcher::new())
         .batch_size(10)
         .num_workers(workers)
         .on_error(on_error)
@@ -50,7 +49,7 @@ fn pass(loader: &Loader<Tensor<2>>) -> (usize, Option<Option<u64>>, usize) {
         match batch {
             Ok(batch) => rows += batch.dims()[0],
             Err(error) => {
-                let error: &LoadError = error.source().unwrap().downcast_ref().unwrap();
+                let error = Error::from(error);
                 assert!(failed.replace(error.row()).is_none());
             }
         }

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array2, Array3};
-use burn_npy::{Array, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, write_npy};
+use burn_npy::{Array, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, file::write_npy};
 
 fn values() -> Array2<f32> {
     Array2::from_shape_fn((100, 64), |(i, j)| (i * 64 + j) as f32)
 }
 
 fn loader(dataset: NpyDataset, workers: usize) -> Arc<Loader<Tensor<2>>> {
-    DataLoaderBuilder::new(NpyBatcher::all())
+    DataLoaderBuilder::new(NpyBatcher::new())
         .batch_size(16)
         .num_workers(workers)
         .set_device(crate::cpu())
-        .build(dataset)
+        .try_build(dataset)
+        .unwrap()
 }
 
 /// Where the values of a batch of neighbouring rows lie. Flex gives back the memory that a tensor
@@ -23,7 +24,7 @@ fn loader(dataset: NpyDataset, workers: usize) -> Arc<Loader<Tensor<2>>> {
 #[cfg(not(feature = "ndarray"))]
 fn address(dataset: &NpyDataset, rows: impl Iterator<Item = usize>) -> usize {
     let rows: Vec<_> = rows.map(|row| dataset.row(row)).collect();
-    let batcher = NpyBatcher::<Tensor<2>>::all();
+    let batcher = NpyBatcher::<Tensor<2>>::new();
     let batch = batcher.try_batch(&rows, &crate::cpu()).unwrap();
     batch.into_data().bytes().as_ptr().addr()
 }
@@ -101,7 +102,7 @@ fn mapped_files_are_borrowed_on_somebodys_word_only() {
     assert_eq!(of_vouched[0] % 4096, place);
     assert_eq!(of_vouched[1] - of_vouched[0], 10 * 64 * 4);
     // A copy comes back to the pool and is used again.
-    let batcher = NpyBatcher::<Tensor<2>>::all();
+    let batcher = NpyBatcher::<Tensor<2>>::new();
     let copied = |rows: std::ops::Range<usize>| {
         let rows: Vec<_> = rows.map(|row| mapped.row(row)).collect();
         let batch = batcher.try_batch(&rows, &crate::cpu()).unwrap();
@@ -115,10 +116,11 @@ fn a_batch_outlives_dataset_and_loader() {
     let values = Array3::from_shape_fn((10, 2, 2), |(i, y, x)| (i * 4 + y * 2 + x) as i64);
     let array = Array::from(values);
     let dataset = NpyDataset::from_arrays([("x", array)]).unwrap();
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<3, Int>>::all())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<3, Int>>::new())
         .batch_size(4)
         .set_device(crate::cpu())
-        .build(dataset);
+        .try_build(dataset)
+        .unwrap();
     let batch = loader.iter().next().unwrap().unwrap();
     drop(loader);
     let found: Vec<i64> = batch.into_data().iter().collect();

@@ -15,7 +15,7 @@ use crate::{batches, builder, numbered, numbers};
 type Numbers = Tensor<1, Int>;
 
 fn through_burn<D: Dataset<Row> + 'static>(dataset: D, workers: usize) -> Vec<i64> {
-    let loader = BurnBuilder::new(NpyBatcher::<Numbers>::all())
+    let loader = BurnBuilder::new(NpyBatcher::<Numbers>::new())
         .batch_size(3)
         .num_workers(workers)
         .set_device(crate::cpu())
@@ -93,7 +93,9 @@ fn our_loader_takes_burns_datasets_and_any_batcher() {
 fn rows_of_datasets_that_differ_are_not_mixed() {
     let bytes = NpyDataset::from_tensor_slices(Array1::from(vec![1_u8, 2])).unwrap();
     let composed = ComposedDataset::new(vec![numbered(2), bytes]);
-    let loader = builder().batch_size(3).build(composed);
+    let batcher = NpyBatcher::<Tensor<1, Int>>::new().keep_dtypes();
+    let builder = DataLoaderBuilder::new(batcher).set_device(crate::cpu());
+    let loader = builder.batch_size(3).build(composed);
     let error = loader.iter().next().unwrap().unwrap_err().to_string();
     assert!(
         error.contains("rows of U8 [] after rows of I64 []"),

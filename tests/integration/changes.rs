@@ -11,8 +11,8 @@ use std::time::Duration;
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::Array2;
-use burn_npy::{DataLoaderBuilder, Error, ErrorKind, LoadError, NpyBatcher, NpyDataset};
-use burn_npy::{Sampler, catch_sigbus, write_npy};
+use burn_npy::{DataLoaderBuilder, Error, ErrorKind, NpyBatcher, NpyDataset};
+use burn_npy::{Sampler, catch_sigbus, file::write_npy};
 
 use crate::cpu;
 
@@ -26,14 +26,8 @@ fn write(path: &Path, added: i32) {
 }
 
 /// Why a pass ended.
-fn kind(error: &DatasetError) -> ErrorKind {
-    let error = std::error::Error::source(error).and_then(|error| error.downcast_ref());
-    let error: &LoadError = error.unwrap();
-    let cause: &Error = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref())
-        .unwrap();
-    cause.kind()
+fn kind(error: DatasetError) -> ErrorKind {
+    Error::from(error).kind()
 }
 
 #[test]
@@ -46,7 +40,7 @@ fn reader() {
         0 => Sampler::sequential(),
         _ => Sampler::shuffled(1),
     };
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::all().keep_dtypes())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::new().keep_dtypes())
         .set_device(cpu())
         .batch_size(number("READER_BATCH"))
         .num_workers(number("READER_WORKERS"))
@@ -60,7 +54,8 @@ fn reader() {
                 Ok(batch) => batch.into_data(),
                 Err(error) => {
                     assert!(pass.next().is_none(), "a failure ends the pass");
-                    return println!("ended {} {error}", kind(&error));
+                    let text = error.to_string();
+                    return println!("ended {} {text}", kind(error));
                 }
             };
             let rows = pass.info().unwrap().rows();

@@ -48,7 +48,7 @@ fn all_globs_go_into_one_file() {
     let dataset = NpyDataset::from_arrays([("x", array)]).unwrap();
     assert_eq!(first(&dataset).unwrap(), 3);
     let rows = [dataset.row(1), dataset.row(0)];
-    let batcher = NpyBatcher::<Tensor<1, Int>>::new(["x"]);
+    let batcher = NpyBatcher::<Tensor<1, Int>>::new().with_columns(["x"]);
     let device = crate::cpu();
     let batch: Tensor<1, Int> = batcher.try_batch(&rows, &device).unwrap();
     assert_eq!(batch.shape(), Shape::new([2]));

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use burn_npy::{Permutation, State};
+use burn_npy::{State, order::Permutation};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -56,7 +56,7 @@ fn reader() {
     }
     log.set_len(saved_len).unwrap();
     log.seek(std::io::SeekFrom::End(0)).unwrap();
-    let loader = builder.build(Indices(ROWS as usize));
+    let loader = builder.try_build(Indices(ROWS as usize)).unwrap();
     println!("ready");
     loop {
         let mut pass = loader.iter();

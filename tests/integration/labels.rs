@@ -7,7 +7,8 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{
-    Column, Convert, DType, DataLoaderBuilder, Error, ErrorKind, NpyBatcher, NpyDataset, OnError,
+    Convert, DType, DataLoaderBuilder, Error, ErrorKind, NpyBatcher, NpyDataset, OnError,
+    file::Column,
 };
 
 use crate::numpy::{python, run};
@@ -54,14 +55,14 @@ fn casts_to_integers_are_those_of_exact_arithmetic() {
             (if float { step(convert) } else { convert }).cast(to)
         };
         let ways = [
-            Convert::to(to),
+            Convert::new().cast(to),
             Convert::new().saturating_cast(to),
             fraction(Convert::round),
             fraction(Convert::trunc),
             Convert::new().wrapping_cast(to),
         ];
         let found = ways.map(|convert| {
-            let column = match column.clone().convert(&convert) {
+            let column = match column.clone().convert(convert.clone()) {
                 Ok(column) => column,
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Dtype, "{line}");
@@ -112,16 +113,16 @@ fn an_id_beyond_the_integers_of_the_device_is_an_error_of_its_row() {
             .unwrap()
     };
     let values = |batch: Tensor<1, Int>| batch.into_data().iter::<i64>().collect::<Vec<_>>();
-    let as_they_are = build(NpyBatcher::all(), OnError::default());
+    let as_they_are = build(NpyBatcher::new().keep_dtypes(), OnError::default());
     let batch = as_they_are.iter().next().unwrap().unwrap();
     assert_eq!(values(batch), ids);
 
-    let loader = build(NpyBatcher::all().device_dtypes(), OnError::default());
+    let loader = build(NpyBatcher::new(), OnError::default());
     let error = loader.iter().next().unwrap().unwrap_err().to_string();
     let expected = "epoch 0, batch 0, row 2: `ids`: row 2 has 2147483648, but int32 goes from";
     assert!(error.starts_with(expected), "{error}");
 
-    let loader = build(NpyBatcher::all().device_dtypes(), OnError::SkipRows(2));
+    let loader = build(NpyBatcher::new(), OnError::SkipRows(2));
     let batch = loader.iter().next().unwrap().unwrap();
     assert_eq!(values(batch), [0, (1 << 31) - 1, -1]);
     let skipped: Vec<_> = loader.skipped().iter().map(|row| row.row).collect();
@@ -133,7 +134,7 @@ fn an_id_beyond_the_integers_of_the_device_is_an_error_of_its_row() {
 fn labels_that_are_missing_are_errors_of_their_rows_or_skipped() {
     let labels = Array1::from(vec![0.0, 1.0, f64::NAN, 2.0, f64::INFINITY]);
     let dataset = NpyDataset::from_arrays([("label", labels)])
-        .and_then(|dataset| dataset.convert("label", &Convert::to(DType::I64)))
+        .and_then(|dataset| dataset.convert("label", Convert::to::<i64>()))
         .unwrap();
     let error = dataset.read::<i64>("label").unwrap_err();
     assert_eq!(
@@ -142,7 +143,7 @@ fn labels_that_are_missing_are_errors_of_their_rows_or_skipped() {
     );
     assert!(error.message().starts_with("row 2 has NaN"), "{error}");
     let builder = || {
-        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
             .batch_size(2)
             .set_device(Device::flex())
     };
@@ -188,13 +189,13 @@ fn datasets_that_differ_are_refused_and_their_misfits_named() {
             .unwrap()
     };
     for batch_size in [1, 3, 4, 8] {
-        let loader = build(NpyBatcher::all(), batch_size);
+        let loader = build(NpyBatcher::new().keep_dtypes(), batch_size);
         let error = loader.iter().find_map(Result::err).unwrap().to_string();
         assert!(
             error.contains("rows of U8 [] after rows of I64 []"),
             "{error}"
         );
-        let loader = build(NpyBatcher::all().device_dtypes(), batch_size);
+        let loader = build(NpyBatcher::new(), batch_size);
         let rows: Vec<i64> = loader
             .iter()
             .flat_map(|batch| batch.unwrap().into_data().iter::<i64>().collect::<Vec<_>>())
@@ -203,7 +204,7 @@ fn datasets_that_differ_are_refused_and_their_misfits_named() {
     }
     let ids = |ids: [i64; 3]| dataset(ids.to_vec());
     let composed = ComposedDataset::new(vec![ids([0, 1, 2]), ids([3, 1 << 40, 5])]);
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all().device_dtypes())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
         .batch_size(6)
         .set_device(Device::flex())
         .try_build(composed)

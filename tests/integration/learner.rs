@@ -21,7 +21,7 @@ use burn::train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
 use burn_npy::{
-    BatchInfo, DataLoaderBuilder, LoadError, Loader, NpyBatcher, NpyDataset, Row, ndarray::Array2,
+    BatchInfo, DataLoaderBuilder, Error, Loader, NpyBatcher, NpyDataset, Row, ndarray::Array2,
 };
 
 const ROWS: usize = 20;
@@ -71,13 +71,14 @@ impl InferenceStep for Line {
 
 fn loader(workers: usize, start_epoch: u64) -> Arc<Loader<Batch>> {
     let values = Array2::from_shape_fn((ROWS, 1), |(row, _)| row as f32 / ROWS as f32);
-    DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
         .map(|batch, info| (batch, info.clone()))
         .batch_size(6)
         .shuffle(5)
         .num_workers(workers)
         .start_epoch(start_epoch)
-        .build(NpyDataset::from_tensor_slices(values).unwrap())
+        .try_build(NpyDataset::from_tensor_slices(values).unwrap())
+        .unwrap()
 }
 
 /// Trains up to an epoch, and resumes from a checkpoint if there is one.
@@ -169,11 +170,12 @@ fn a_loader_that_fails_ends_a_learner_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let values = Array2::from_shape_fn((ROWS, 1), |(row, _)| row as f32 / ROWS as f32);
     let values = NpyDataset::from_tensor_slices(values).unwrap();
-    let training_set = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    let training_set = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
         .map(|batch, info| (batch, info.clone()))
         .batch_size(6)
         .num_workers(2)
-        .build(Broken(values));
+        .try_build(Broken(values))
+        .unwrap();
     let model = Line {
         linear: LinearConfig::new(1, 1).init(&crate::cpu().autodiff()),
     };
@@ -187,7 +189,7 @@ fn a_loader_that_fails_ends_a_learner_and_says_so() {
     let message = "epoch 0, batch 2, row 13: row 13 of the broken dataset";
     let error = result.error.unwrap();
     let error = error.source().and_then(|error| error.source()).unwrap();
-    let error: &LoadError = error.downcast_ref().unwrap();
+    let error: &Error = error.downcast_ref().unwrap();
     assert_eq!((error.row(), &*error.to_string()), (Some(13), message));
     // The other epochs were not begun.
     let report = training_set.report();

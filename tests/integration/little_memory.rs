@@ -2,7 +2,6 @@
 //!
 //! The memory of a process is limited, so each case is a process of its own.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,8 +9,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
 use burn_npy::{
-    Convert, DType, DataLoaderBuilder, Error, ErrorKind, LoadError, Loader, NpyBatcher, NpyDataset,
-    OnError, Row,
+    Convert, DataLoaderBuilder, Error, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -79,12 +77,11 @@ impl Dataset<Row> for Rows {
 /// Runs a pass with so much memory, and ends with its error.
 fn fail<O: Send + 'static>(loader: &Loader<O>, megabytes: usize) {
     limit(megabytes * MIB);
-    let errors = Vec::from_iter(loader.iter().filter_map(Result::err));
+    let mut errors = Vec::from_iter(loader.iter().filter_map(Result::err));
     assert_eq!((errors.len(), loader.skipped().len()), (1, 0));
-    let error: &LoadError = errors[0].source().unwrap().downcast_ref().unwrap();
-    let cause: &Error = error.get_ref().unwrap().downcast_ref().unwrap();
-    assert_eq!((cause.kind(), error.row()), (ErrorKind::Limit, None));
-    child::end(&cause.to_string());
+    let error = Error::from(errors.remove(0));
+    assert_eq!((error.kind(), error.row()), (ErrorKind::Limit, None));
+    child::end(&error.to_string());
 }
 
 /// One case, named by the environment.
@@ -97,32 +94,37 @@ fn one_case() {
     // Failures are skipped, so a loader that took it for one of a row would try four million.
     let skip = OnError::SkipRate(1.0);
     let plain = plain().batch_size(ROWS).num_workers(workers).on_error(skip);
-    let ours = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+    let ours = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new().keep_dtypes())
         .batch_size(ROWS)
         .num_workers(workers)
         .on_error(skip)
         .set_device(crate::cpu());
     let asked = Arc::new(AtomicUsize::new(0));
     match name.as_str() {
-        "numbers" | "indices" => fail(&plain.build(crate::Indices(ROWS)), megabytes),
-        "file rows" => fail(&ours.build(bytes().skip(1)), megabytes),
+        "numbers" | "indices" => fail(&plain.try_build(crate::Indices(ROWS)).unwrap(), megabytes),
+        "file rows" => fail(&ours.try_build(bytes().skip(1)).unwrap(), megabytes),
         "batch" => {
             let table = Array2::<u8>::zeros((ROWS, 8));
             let table = NpyDataset::from_tensor_slices(table).unwrap();
-            let table = table.convert("0", &Convert::to(DType::I32)).unwrap();
-            let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::all())
+            let table = table.convert("0", Convert::to::<i32>()).unwrap();
+            let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::new())
                 .batch_size(ROWS)
                 .num_workers(workers)
                 .on_error(skip)
                 .set_device(crate::cpu());
-            fail(&loader.build(table), megabytes);
+            fail(&loader.try_build(table).unwrap(), megabytes);
         }
         "rows of one dataset" => {
-            fail(&ours.build(Rows(vec![bytes()], asked.clone())), megabytes);
+            fail(
+                &ours.try_build(Rows(vec![bytes()], asked.clone())).unwrap(),
+                megabytes,
+            );
         }
         "rows of two datasets" => {
             fail(
-                &ours.build(Rows(vec![bytes(), bytes()], asked.clone())),
+                &ours
+                    .try_build(Rows(vec![bytes(), bytes()], asked.clone()))
+                    .unwrap(),
                 megabytes,
             );
         }
@@ -144,6 +146,7 @@ fn a_batch_without_memory_is_one_error_at_once() {
                 ("MALLOC_ARENA_MAX", "1"),
             ];
             let ended = child::run("little_memory::one_case", &variables);
+            let message = format!("epoch 0, batch 0: {message}");
             assert_eq!(ended, message, "{case}, {workers} workers");
         }
     }

@@ -12,6 +12,7 @@ mod burn_loader;
 #[cfg(unix)]
 mod changes;
 mod child;
+mod derive;
 mod errors;
 mod examples;
 mod glob;
@@ -98,7 +99,7 @@ fn numbered(len: usize) -> NpyDataset {
 
 /// A builder for batches of row numbers.
 fn builder() -> DataLoaderBuilder<Row, Tensor<1, Int>> {
-    DataLoaderBuilder::new(NpyBatcher::all()).set_device(cpu())
+    DataLoaderBuilder::new(NpyBatcher::new()).set_device(cpu())
 }
 
 /// The numbers of a batch.

@@ -33,7 +33,7 @@ fn a_pass_over_a_large_file_takes_little_memory() {
     file.as_file().set_len(len as u64).unwrap();
 
     let dataset = NpyDataset::open(file.path()).unwrap();
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
         .batch_size(256)
         .shuffle(1)
         .num_workers(2)

@@ -7,8 +7,9 @@ use std::path::Path;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array0, Array1, Array2, ShapeBuilder};
 use burn_npy::{
-    Array, Column, Convert, DType, DataLoaderBuilder, Limits, NpyBatcher, NpyDataset, Npz,
-    NpzWriter, OpenOptions, Result, Shard, write_npy,
+    Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, Result,
+    file::{Column, Limits, Npz, NpzWriter, OpenOptions, write_npy},
+    order::Shard,
 };
 
 /// What a name may have in it, and in a message may not stand as it is.
@@ -199,7 +200,7 @@ fn columns_with_hostile_names_are_told_of_in_short_and_printable_messages() {
         said.refused(dataset.reshape(name, &[1; 5000]));
         said.refused(dataset.windows(6, 1));
         said.refused(dataset.reinterpret(name, DType::BF16));
-        said.refused(dataset.convert(other, &Convert::to(DType::I32).scale(0.5)));
+        said.refused(dataset.convert(other, Convert::to::<i32>().scale(0.5)));
         said.refused(dataset.split_column(name, [(other, 0.into())]));
         said.refused(dataset.split_column(name, [(other, (1..9).into())]));
         said.refused(dataset.read::<f32>(name));
@@ -211,28 +212,30 @@ fn columns_with_hostile_names_are_told_of_in_short_and_printable_messages() {
                 .unwrap(),
         );
 
-        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new([name]));
+        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new().with_columns([name]));
         said.refused(builder.try_build(dataset.clone()));
-        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new([name]));
+        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new().with_columns([other]));
         said.refused(builder.try_build(dataset.clone()));
-        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new([other]));
+        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new());
         said.refused(builder.try_build(dataset.clone()));
-        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::all());
-        said.refused(builder.try_build(dataset.clone()));
-        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new(["z"]));
+        let builder = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new().with_columns(["z"]));
         said.refused(builder.try_build(dataset.clone()));
 
-        let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().device_dtypes();
-        let build = |dataset: NpyDataset| DataLoaderBuilder::new(batcher.clone()).build(dataset);
+        let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::new();
+        let build = |dataset: NpyDataset| {
+            DataLoaderBuilder::new(batcher.clone())
+                .try_build(dataset)
+                .unwrap()
+        };
         let loader = build(dataset.clone());
         assert_eq!(loader.report().scattered(), [name]);
         said.check(&loader.report().to_string());
         let renamed = dataset.rename(name, "z").unwrap();
         said.refused(build(renamed).resume(&loader.state()));
         // A row that cannot be converted.
-        let halves = dataset.convert(name, &Convert::to(DType::I64)).unwrap();
-        let batcher = NpyBatcher::<Tensor<2, Int>>::new([name]);
-        let loader = DataLoaderBuilder::new(batcher).build(halves);
+        let halves = dataset.convert(name, Convert::to::<i64>()).unwrap();
+        let batcher = NpyBatcher::<Tensor<2, Int>>::new().with_columns([name]);
+        let loader = DataLoaderBuilder::new(batcher).try_build(halves).unwrap();
         said.error(&loader.iter().next().unwrap().unwrap_err());
         said.error(&loader.batch_at(0, 0).unwrap_err());
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_npy::ndarray::{Array1, Array2, ArrayD, Axis};
-use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, write_npy};
+use burn_npy::{Array, Convert, DataLoaderBuilder, NpyBatcher, NpyDataset, file::write_npy};
 
 use crate::skip;
 
@@ -43,14 +43,14 @@ fn open(folder: &Path, container: &str) -> burn_npy::Result<NpyDataset> {
         ),
         _ => NpyDataset::open(folder.join(container)),
     }?;
-    let images = Convert::to(DType::F32)
+    let images = Convert::to::<f32>()
         .divide(255.0)
         .normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
     dataset
-        .convert("images", &images)?
-        .convert("table", &Convert::to(DType::F32).scale(0.5).offset(3.0))?
-        .convert("signed", &Convert::to(DType::I64))?
-        .convert("half", &Convert::to(DType::F32))
+        .convert("images", images)?
+        .convert("table", Convert::to::<f32>().scale(0.5).offset(3.0))?
+        .convert("signed", Convert::to::<i64>())?
+        .convert("half", Convert::to::<f32>())
 }
 
 fn row_bytes(data: &TensorData, rows: usize, row: usize) -> &[u8] {
@@ -82,13 +82,17 @@ fn every_row_of_every_batch_is_numpys() {
     for container in ["npy", "stored.npz", "deflated.npz"] {
         let dataset = open(folder, container).unwrap();
         let rows = dataset.len();
-        let loader = DataLoaderBuilder::new(NpyBatcher::<Everything>::new(COLUMNS))
-            .batch_size(64)
-            .shuffle(1)
-            .num_workers(2)
-            .set_device(crate::cpu())
-            .try_build(dataset)
-            .unwrap();
+        let loader = DataLoaderBuilder::new(
+            NpyBatcher::<Everything>::new()
+                .with_columns(COLUMNS)
+                .keep_dtypes(),
+        )
+        .batch_size(64)
+        .shuffle(1)
+        .num_workers(2)
+        .set_device(crate::cpu())
+        .try_build(dataset)
+        .unwrap();
         let mut seen = vec![false; rows];
         for batch in loader.iter() {
             let (id, images, table, signed, half, flag) = batch.unwrap();

@@ -1,7 +1,7 @@
 //! The order is a pure function of the seed and the epoch; workers and prefetch change nothing.
 
 use burn::data::dataloader::DataLoader;
-use burn_npy::Permutation;
+use burn_npy::order::Permutation;
 
 use crate::{batches, builder, epoch, numbered};
 
@@ -13,7 +13,8 @@ fn batches_are_the_same_for_any_number_of_workers() {
             .shuffle(3)
             .num_workers(workers)
             .prefetch(prefetch)
-            .build(numbered(10_007));
+            .try_build(numbered(10_007))
+            .unwrap();
         [epoch(&loader), epoch(&loader)]
     };
     let [first, second] = pass(0, 1);
@@ -40,7 +41,7 @@ fn batches_are_those_of_a_naive_reference() {
                         if let Some(seed) = shuffle {
                             builder = builder.shuffle(seed);
                         }
-                        let loader = builder.build(numbered(len));
+                        let loader = builder.try_build(numbered(len)).unwrap();
                         for number in 0..2 {
                             let rows: Vec<i64> = (0..len as i64)
                                 .map(|position| match shuffle {
@@ -56,7 +57,7 @@ fn batches_are_those_of_a_naive_reference() {
                                 naive.retain(|batch| batch.len() == batch_size);
                             }
                             assert_eq!(epoch(&loader), naive);
-                            assert_eq!(loader.num_batches(), naive.len());
+                            assert_eq!(loader.len(), naive.len());
                             assert_eq!(loader.num_items(), naive.concat().len());
                         }
                     }
@@ -68,7 +69,11 @@ fn batches_are_those_of_a_naive_reference() {
 
 #[test]
 fn any_epoch_can_be_had_again() {
-    let loader = builder().batch_size(8).shuffle(1).build(numbered(100));
+    let loader = builder()
+        .batch_size(8)
+        .shuffle(1)
+        .try_build(numbered(100))
+        .unwrap();
     let passes = [epoch(&loader), epoch(&loader), epoch(&loader)];
     for (number, pass) in passes.iter().enumerate() {
         let again = loader.epoch(number as u64);
@@ -84,7 +89,8 @@ fn progress_counts_what_was_yielded() {
             .batch_size(4)
             .num_workers(workers)
             .prefetch(100)
-            .build(numbered(10));
+            .try_build(numbered(10))
+            .unwrap();
         let mut iter = loader.iter();
         let mut seen = vec![iter.progress().items_processed];
         while iter.next().is_some() {
@@ -102,7 +108,8 @@ fn slices_are_disjoint_and_each_epoch_anew() {
         .batch_size(10)
         .shuffle(5)
         .num_workers(1)
-        .build(numbered(1000));
+        .try_build(numbered(1000))
+        .unwrap();
     let halves = [loader.slice(0, 500), loader.slice(500, 1000)];
     let mut before = Vec::new();
     for _ in 0..3 {
@@ -126,7 +133,11 @@ fn slices_are_disjoint_and_each_epoch_anew() {
 
 #[test]
 fn a_copy_on_another_device_goes_on_with_the_epoch() {
-    let loader = builder().batch_size(10).shuffle(5).build(numbered(100));
+    let loader = builder()
+        .batch_size(10)
+        .shuffle(5)
+        .try_build(numbered(100))
+        .unwrap();
     epoch(&loader);
     let copy = loader.to_device(&crate::cpu());
     assert_eq!(batches(&*copy), epoch(&loader));

@@ -1,7 +1,10 @@
 //! Random loaders that are stopped at random batches and resumed with other settings, compared with
 //! a naive reference on vectors.
 
-use burn_npy::{DataLoaderBuilder, Order, Remainder, Sampler, Shard, State};
+use burn_npy::{
+    DataLoaderBuilder, Sampler, State,
+    order::{Order, Remainder, Shard},
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -205,10 +208,14 @@ impl Ranks for Case {
                 let rows = numbers(batch).into_iter().map(|row| row as u64).collect();
                 (rows, info.padding())
             });
-            set(self, builder, cut, shard, start).build(numbered(self.len))
+            set(self, builder, cut, shard, start)
+                .try_build(numbered(self.len))
+                .unwrap()
         } else {
             let builder = plain().map(|rows, info| (rows, info.padding()));
-            set(self, builder, cut, shard, start).build(Indices(self.len))
+            set(self, builder, cut, shard, start)
+                .try_build(Indices(self.len))
+                .unwrap()
         }
     }
 }
@@ -238,7 +245,7 @@ fn check(case: &Case, rng: &mut StdRng) {
     let mut saved = None;
     for (shard, expected) in (0..).zip(&expected) {
         let loader = case.loader(before, shard, Err(case.epoch));
-        assert_eq!(loader.num_batches(), expected.len());
+        assert_eq!(loader.len(), expected.len());
         assert_eq!(loader.num_items(), own(expected).len());
         let mut pass = loader.iter();
         let found: Vec<Batch> = pass.by_ref().take(stop).map(Result::unwrap).collect();
@@ -384,8 +391,11 @@ fn ask_together(rng: &mut StdRng) {
             .num_workers(cut.workers)
             .prefetch(cut.prefetch);
         match state {
-            Some(state) => builder.resume(state.clone()).build(Indices(len)),
-            None => builder.build(Indices(len)),
+            Some(state) => builder
+                .resume(state.clone())
+                .try_build(Indices(len))
+                .unwrap(),
+            None => builder.try_build(Indices(len)).unwrap(),
         }
     };
     let whole = rows(0);

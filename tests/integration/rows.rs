@@ -8,7 +8,8 @@ use burn::data::dataloader::DataLoader;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy::rand_core::Rng;
 use burn_npy::{
-    BatchInfo, DataLoaderBuilder, Loader, OnError, PositionRng, Remainder, Row, Sampler, Shard,
+    BatchInfo, DataLoaderBuilder, Loader, OnError, Row, Sampler,
+    order::{PositionRng, Remainder, Shard},
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -56,13 +57,13 @@ fn loader(
             assert_eq!(rows, info.rows());
             drawn(info)
         });
-        return configure_npy(builder).build(numbered(ROWS));
+        return configure_npy(builder).try_build(numbered(ROWS)).unwrap();
     }
     let plain = plain().map(|rows, info| {
         assert_eq!(rows, info.rows());
         drawn(info)
     });
-    configure(plain).build(Indices(ROWS))
+    configure(plain).try_build(Indices(ROWS)).unwrap()
 }
 
 /// The same settings for builders of two types.
@@ -114,7 +115,7 @@ fn each_position_draws_the_same_for_any_workers_and_batches() {
                     start_epoch(epoch)
                 );
                 assert_eq!(rows(loader.iter().map(Result::unwrap)), expected);
-                for batch in 0..loader.num_batches() as u64 {
+                for batch in 0..loader.len() as u64 {
                     let whole = &expected[batch as usize * batch_size..];
                     let whole = &whole[..batch_size.min(whole.len())];
                     assert_eq!(loader.batch_at(epoch, batch).unwrap().0, whole);
@@ -132,7 +133,8 @@ fn a_row_that_is_drawn_fifty_times_has_fifty_generators() {
         .map(|_, info| drawn(info).0)
         .sampler(Sampler::balanced(&labels, 1).unwrap())
         .batch_size(64)
-        .build(numbered(200));
+        .try_build(numbered(200))
+        .unwrap();
     let mut of_each: HashMap<u64, Vec<u64>> = HashMap::new();
     for (row, _, random) in loader.iter().flat_map(Result::unwrap) {
         of_each.entry(row).or_default().push(random);
@@ -157,7 +159,7 @@ fn a_pass_that_is_gone_on_with_draws_as_if_it_had_not_stopped() {
             sampler(sampler.clone()),
             num_workers(workers[0])
         );
-        let stop = rng.random_range(0..first.num_batches());
+        let stop = rng.random_range(0..first.len());
         let mut pass = first.iter();
         let mut found = rows(pass.by_ref().take(stop).map(Result::unwrap));
         let state = serde_json::to_string(&pass.state()).unwrap();
@@ -261,7 +263,8 @@ fn rows_that_were_skipped_change_nothing_for_those_that_stay() {
             .batch_size(batch_size)
             .num_workers(workers)
             .on_error(OnError::SkipRate(1.0))
-            .build(Thirds);
+            .try_build(Thirds)
+            .unwrap();
         let mut left = expected(&sampler, ROWS, 0);
         left.retain(|(row, ..)| row % 3 != 1);
         let mut found = Vec::new();
@@ -281,7 +284,8 @@ fn batches_may_change_their_type_more_than_once_and_move_between_devices() {
         .map(|batch, _| numbers(batch))
         .map(|rows, info| (info.batch(), rows.len()))
         .batch_size(30)
-        .build(numbered(ROWS));
+        .try_build(numbered(ROWS))
+        .unwrap();
     let found: Vec<_> = loader
         .to_device(&crate::cpu())
         .iter()
@@ -303,7 +307,8 @@ fn numbers_of_rows_are_those_of_the_dataset() {
         })
         .batch_size(8)
         .shuffle(1)
-        .build(dataset);
+        .try_build(dataset)
+        .unwrap();
     assert_eq!(loader.iter().map(Result::unwrap).count(), 7);
 }
 
@@ -315,11 +320,13 @@ fn a_map_that_panics_is_one_error() {
             let plain = plain()
                 .map(move |_, info| fail(info))
                 .num_workers(workers)
-                .build(Indices(ROWS));
+                .try_build(Indices(ROWS))
+                .unwrap();
             let ours = builder()
                 .map(move |_, info| fail(info))
                 .num_workers(workers)
-                .build(numbered(ROWS));
+                .try_build(numbered(ROWS))
+                .unwrap();
             [plain, ours].map(|loader| {
                 let mut errors = loader.iter().filter_map(Result::err);
                 let error = errors.next().unwrap().to_string();

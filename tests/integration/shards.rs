@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use burn::data::dataloader::{DataLoader, DataLoaderBuilder as BurnBuilder};
-use burn_npy::{Loader, Remainder, Sampler, Shard};
+use burn_npy::{
+    Loader, Sampler,
+    order::{Remainder, Shard},
+};
 
 use crate::{Indices, Keep, plain};
 
@@ -27,7 +30,7 @@ fn is_fair(rows: &[u64]) -> bool {
 #[test]
 fn halves_of_sorted_labels_are_alike_and_burns_are_not() {
     let ours = plain().batch_size(10).shuffle(5).num_workers(2);
-    let ours: Arc<dyn DataLoader<Vec<u64>>> = ours.build(Indices(ROWS));
+    let ours: Arc<dyn DataLoader<Vec<u64>>> = ours.try_build(Indices(ROWS)).unwrap();
     let burns = BurnBuilder::new(Keep)
         .batch_size(10)
         .shuffle(5)
@@ -69,7 +72,7 @@ fn slices_of_shards_are_parts_of_the_shard() {
             .batch_size(7)
             .shuffle(5)
             .shard(shard, Remainder::Uneven);
-        rank.build(Indices(ROWS))
+        rank.try_build(Indices(ROWS)).unwrap()
     };
     let mut all = Vec::new();
     for index in 0..2 {
@@ -98,15 +101,18 @@ fn padding_is_marked() {
         let builder = plain().map(|rows, info| (rows, info.padding()));
         let builder = builder.batch_size(4).num_workers(1);
         let shard = Shard::new(index, 3).unwrap();
-        let loader = builder.shard(shard, Remainder::Pad).build(Indices(14));
-        assert_eq!(loader.num_batches(), 2);
+        let loader = builder
+            .shard(shard, Remainder::Pad)
+            .try_build(Indices(14))
+            .unwrap();
+        assert_eq!(loader.len(), 2);
         loader.iter().map(Result::unwrap).collect()
     };
     assert_eq!(pass(0), [(vec![0, 1, 2, 3], 0), (vec![12], 0)]);
     assert_eq!(pass(1), [(vec![4, 5, 6, 7], 0), (vec![13], 0)]);
     assert_eq!(pass(2), [(vec![8, 9, 10, 11], 0), (vec![0], 1)]);
 
-    let loader = plain().batch_size(4).build(Indices(14));
+    let loader = plain().batch_size(4).try_build(Indices(14)).unwrap();
     let mut pass = loader.iter();
     assert!(pass.info().is_none());
     while let Some(batch) = pass.next() {
@@ -123,12 +129,12 @@ fn a_shard_with_one_batch_fewer_reaches_the_next_epoch() {
         let shard = Shard::new(index, 2).unwrap();
         let builder = plain().batch_size(2).shard(shard, Remainder::Uneven);
         match state {
-            Some(state) => builder.resume(state).build(Indices(9)),
-            None => builder.build(Indices(9)),
+            Some(state) => builder.resume(state).try_build(Indices(9)).unwrap(),
+            None => builder.try_build(Indices(9)).unwrap(),
         }
     };
     let [long, short] = [0, 1].map(|index| build(index, None));
-    assert_eq!([long.num_batches(), short.num_batches()], [3, 2]);
+    assert_eq!([long.len(), short.len()], [3, 2]);
     for epoch in 0..3 {
         let mut passes = [long.iter(), short.iter()];
         let mut ask = || passes.each_mut().map(|pass| pass.next().is_some());
@@ -155,9 +161,9 @@ fn a_shard_with_one_batch_fewer_reaches_the_next_epoch() {
 fn a_pass_that_fails_is_not_done_with_its_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.npy");
-    burn_npy::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..6_i64)).unwrap();
+    burn_npy::file::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..6_i64)).unwrap();
     let dataset = burn_npy::NpyDataset::from_files([("x", &path)]).unwrap();
-    let loader = crate::builder().batch_size(2).build(dataset);
+    let loader = crate::builder().batch_size(2).try_build(dataset).unwrap();
     let mut pass = loader.iter();
     assert!(pass.next().unwrap().is_ok());
     std::fs::write(&path, b"another").unwrap();
@@ -187,7 +193,8 @@ fn balanced_batches_have_as_many_of_each_class() {
         .batch_size(10)
         .num_workers(2)
         .sampler(sampler)
-        .build(Indices(ROWS));
+        .try_build(Indices(ROWS))
+        .unwrap();
     for batch in loader.iter() {
         let rare = batch.unwrap().iter().filter(|row| **row % 100 == 0).count();
         assert_eq!(rare, 5);

@@ -1,6 +1,5 @@
 //! Rows that cannot be had are skipped up to a limit, the same ones for any number of workers.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,8 +9,8 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{
-    Array, DataLoaderBuilder, ErrorKind, LoadError, Loader, NpyBatcher, NpyDataset, OnError, Row,
-    State, write_npy,
+    Array, DataLoaderBuilder, Error, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
+    State, file::write_npy,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -67,8 +66,11 @@ fn rows_are_skipped_up_to_a_count_or_a_rate() {
     let holes = [5, 15, 25, 35, 45, 55, 65, 75, 85, 95];
     for workers in [0, 1, 4] {
         for on_error in [OnError::SkipRows(10), OnError::SkipRate(0.1)] {
-            let loader = builder(on_error).num_workers(workers).build(Holes(100));
-            let order = builder(OnError::Fail).build(Indices(100));
+            let loader = builder(on_error)
+                .num_workers(workers)
+                .try_build(Holes(100))
+                .unwrap();
+            let order = builder(OnError::Fail).try_build(Indices(100)).unwrap();
             // The limit is one of different rows, so that epochs do not add up.
             for epoch in 0..3 {
                 let (batches, error, skipped) = pass(&loader);
@@ -90,7 +92,9 @@ fn rows_are_skipped_up_to_a_count_or_a_rate() {
 
 #[test]
 fn a_loader_knows_what_its_copies_skipped() {
-    let loader = builder(OnError::SkipRows(10)).build(Holes(100));
+    let loader = builder(OnError::SkipRows(10))
+        .try_build(Holes(100))
+        .unwrap();
     let rows = || -> Vec<u64> { loader.skipped().iter().map(|skipped| skipped.row).collect() };
     assert_eq!(rows(), [0_u64; 0]);
     // Of a copy nothing else can be asked, neither of a slice.
@@ -107,13 +111,16 @@ fn a_loader_knows_what_its_copies_skipped() {
     let mut pass = loader.iter();
     pass.by_ref().for_each(|batch| drop(batch.unwrap()));
     let resumed = builder(OnError::SkipRows(10)).resume(pass.state());
-    assert_eq!(resumed.build(Holes(100)).skipped(), loader.skipped());
+    assert_eq!(
+        resumed.try_build(Holes(100)).unwrap().skipped(),
+        loader.skipped()
+    );
 }
 
 #[test]
 fn one_row_too_many_is_an_error_that_names_it() {
     let expected = {
-        let order = builder(OnError::Fail).build(Indices(100));
+        let order = builder(OnError::Fail).try_build(Indices(100)).unwrap();
         let rows: Vec<u64> = order.epoch(0).flat_map(Result::unwrap).collect();
         let bad = rows
             .iter()
@@ -130,7 +137,10 @@ fn one_row_too_many_is_an_error_that_names_it() {
     };
     for workers in [0, 1, 4] {
         for on_error in [OnError::SkipRows(4), OnError::SkipRate(0.045)] {
-            let loader = builder(on_error).num_workers(workers).build(Holes(100));
+            let loader = builder(on_error)
+                .num_workers(workers)
+                .try_build(Holes(100))
+                .unwrap();
             let (batches, error, skipped) = pass(&loader);
             assert_eq!(
                 (batches.len(), error),
@@ -149,7 +159,9 @@ fn one_row_too_many_is_an_error_that_names_it() {
 
 #[test]
 fn the_ledger_is_part_of_the_state() {
-    let loader = builder(OnError::SkipRows(10)).build(Holes(100));
+    let loader = builder(OnError::SkipRows(10))
+        .try_build(Holes(100))
+        .unwrap();
     let mut half = loader.iter();
     half.by_ref().take(6).for_each(drop);
     let saved = serde_json::to_string(&half.state()).unwrap();
@@ -161,20 +173,23 @@ fn the_ledger_is_part_of_the_state() {
         let resumed = builder(OnError::SkipRows(10))
             .num_workers(workers)
             .resume(state.clone())
-            .build(Holes(100));
+            .try_build(Holes(100))
+            .unwrap();
         let (_, error, skipped) = pass(&resumed);
         assert_eq!((error, skipped.len()), (None, 10));
         // With a lower limit, what was skipped before counts.
         let strict = builder(OnError::SkipRows(known as u64))
             .num_workers(workers)
             .resume(state.clone())
-            .build(Holes(100));
+            .try_build(Holes(100))
+            .unwrap();
         let (_, error, skipped) = pass(&strict);
         assert!(error.unwrap().contains("one more than the"));
         assert_eq!(skipped.len(), known);
         let stricter = builder(OnError::SkipRows(0))
             .resume(state.clone())
-            .build(Holes(100));
+            .try_build(Holes(100))
+            .unwrap();
         assert!(pass(&stricter).1.is_some());
     }
 }
@@ -185,7 +200,8 @@ fn a_batch_of_which_nothing_is_left_is_left_out() {
         let loader = plain()
             .on_error(OnError::SkipRows(100))
             .num_workers(workers)
-            .build(Holes(26));
+            .try_build(Holes(26))
+            .unwrap();
         let (batches, error, skipped) = pass(&loader);
         assert_eq!((batches.len(), error), (23, None));
         assert_eq!(skipped, [5, 15, 25]);
@@ -215,7 +231,8 @@ fn a_batcher_that_panics_over_a_row_loses_the_row() {
             .batch_size(batch_size)
             .on_error(OnError::SkipRate(0.5))
             .set_device(crate::cpu())
-            .build(Indices(12))
+            .try_build(Indices(12))
+            .unwrap()
     };
     let (batches, error, _) = pass(&loader(6));
     assert_eq!(
@@ -233,7 +250,7 @@ fn a_batcher_that_panics_over_a_row_loses_the_row() {
     // Nothing is tried twice if failures are not skipped.
     let batcher = Odd(Arc::default());
     let raising = DataLoaderBuilder::new(batcher.clone()).batch_size(6);
-    assert_eq!(pass(&raising.build(Indices(12))).0.len(), 0);
+    assert_eq!(pass(&raising.try_build(Indices(12)).unwrap()).0.len(), 0);
     assert_eq!(batcher.0.load(Ordering::SeqCst), 1);
 }
 
@@ -259,15 +276,16 @@ fn the_error_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     for row in (0..20).filter(|row| row % 7 != 3) {
         let row_of_its_own = burn_npy::ndarray::Array1::from(vec![row as i64]);
-        burn_npy::write_npy(dir.path().join(format!("{row}.npy")), &row_of_its_own).unwrap();
+        burn_npy::file::write_npy(dir.path().join(format!("{row}.npy")), &row_of_its_own).unwrap();
     }
     let build = |rows| {
-        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
             .batch_size(4)
             .num_workers(2)
             .on_error(OnError::SkipRows(rows))
             .set_device(crate::cpu())
-            .build(Files(dir.path().to_owned()))
+            .try_build(Files(dir.path().to_owned()))
+            .unwrap()
     };
     let (batches, error, skipped) = pass(&build(3));
     let rows: Vec<i64> = batches.into_iter().flat_map(numbers).collect();
@@ -285,11 +303,12 @@ fn the_error_names_the_file() {
 fn a_file_that_changed_is_never_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.npy");
-    burn_npy::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..1000_i64)).unwrap();
+    burn_npy::file::write_npy(&path, &burn_npy::ndarray::Array1::from_iter(0..1000_i64)).unwrap();
     let loader = crate::builder()
         .batch_size(10)
         .on_error(OnError::SkipRate(1.0))
-        .build(NpyDataset::open(&path).unwrap());
+        .try_build(NpyDataset::open(&path).unwrap())
+        .unwrap();
     std::fs::File::options()
         .write(true)
         .open(&path)
@@ -297,8 +316,8 @@ fn a_file_that_changed_is_never_skipped() {
         .set_len(900)
         .unwrap();
     let error = loader.iter().next().unwrap().unwrap_err();
-    let error: &LoadError = error.source().unwrap().downcast_ref().unwrap();
-    assert_eq!((error.row(), error.skip_limit()), (None, None));
+    let error = Error::from(error);
+    assert_eq!(error.row(), None);
     assert_eq!(loader.iter().filter(Result::is_ok).count(), 0);
     assert!(loader.state().skipped().is_empty());
 }
@@ -308,14 +327,16 @@ fn what_does_not_fail_is_not_touched() {
     let loader = DataLoaderBuilder::new(Keep)
         .on_error(OnError::SkipRows(0))
         .set_device(crate::cpu())
-        .build(Indices(10));
+        .try_build(Indices(10))
+        .unwrap();
     assert_eq!(
         pass(&loader),
         ((0..10).map(|row| vec![row]).collect(), None, vec![])
     );
     let loader = crate::builder()
         .on_error(OnError::SkipRows(0))
-        .build(numbered(10));
+        .try_build(numbered(10))
+        .unwrap();
     assert_eq!(pass(&loader).0.len(), 10);
 }
 
@@ -364,7 +385,8 @@ fn what_is_skipped_is_what_a_vector_says() {
         let whole = plain()
             .batch_size(batch_size)
             .shuffle(seed)
-            .build(Indices(rows));
+            .try_build(Indices(rows))
+            .unwrap();
         let mut left = limit;
         let mut expected: Vec<Vec<u64>> = Vec::new();
         let mut fails = false;
@@ -382,10 +404,13 @@ fn what_is_skipped_is_what_a_vector_says() {
         }
         raised += usize::from(fails);
 
-        let first = loader(workers[0]).build(dataset.clone());
+        let first = loader(workers[0]).try_build(dataset.clone()).unwrap();
         let stop = rng.random_range(0..=expected.len());
         let mut found: Vec<_> = first.iter().take(stop).map(Result::unwrap).collect();
-        let second = loader(workers[1]).resume(first.state()).build(dataset);
+        let second = loader(workers[1])
+            .resume(first.state())
+            .try_build(dataset)
+            .unwrap();
         if second.next_epoch() == 0 {
             let (rest, error, skipped) = pass(&second);
             found.extend(rest);
@@ -422,7 +447,8 @@ fn a_file_that_changed_is_no_row_to_skip() {
             .batch_size(8)
             .num_workers(workers)
             .on_error(OnError::SkipRate(1.0))
-            .build(Inner(NpyDataset::open(&path).unwrap()));
+            .try_build(Inner(NpyDataset::open(&path).unwrap()))
+            .unwrap();
         assert_eq!(pass(&loader).0.len(), 13);
         write_npy(&path, &(&values + 1.0)).unwrap();
         let (batches, error, skipped) = pass(&loader);
@@ -456,7 +482,10 @@ fn what_concerns_every_row_is_no_row_to_skip() {
     for workers in [0, 2] {
         let loader = |kind| {
             let on_error = OnError::SkipRate(1.0);
-            builder(on_error).num_workers(workers).build(OutOf(kind))
+            builder(on_error)
+                .num_workers(workers)
+                .try_build(OutOf(kind))
+                .unwrap()
         };
         for kind in [NotFound, PermissionDenied] {
             let (_, error, skipped) = pass(&loader(kind));
@@ -473,7 +502,7 @@ fn what_concerns_every_row_is_no_row_to_skip() {
 #[test]
 fn many_rows_of_a_very_large_batch_are_skipped() {
     let loader = builder(OnError::SkipRows(1 << 10)).batch_size(1 << 14);
-    let (batches, error, skipped) = pass(&loader.build(Holes(10_000)));
+    let (batches, error, skipped) = pass(&loader.try_build(Holes(10_000)).unwrap());
     assert_eq!(
         (batches[0].len(), error, skipped.len()),
         (9_000, None, 1_000)

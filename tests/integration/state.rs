@@ -12,7 +12,11 @@ fn json(state: &State) -> serde_json::Value {
 
 #[test]
 fn the_format_is_small_and_pinned() {
-    let loader = builder().batch_size(10).shuffle(42).build(numbered(100));
+    let loader = builder()
+        .batch_size(10)
+        .shuffle(42)
+        .try_build(numbered(100))
+        .unwrap();
     loader.iter().take(3).for_each(drop);
     let text = serde_json::to_string(&loader.state()).unwrap();
     assert_eq!(
@@ -22,7 +26,7 @@ fn the_format_is_small_and_pinned() {
     let state: State = serde_json::from_str(&text).unwrap();
     assert_eq!(state, loader.state());
 
-    let loader = plain().build(Indices(7));
+    let loader = plain().try_build(Indices(7)).unwrap();
     assert_eq!(
         json(&loader.state())["dataset"],
         serde_json::json!({ "rows": 7 })
@@ -37,7 +41,8 @@ fn only_what_was_yielded_counts() {
             .shuffle(1)
             .num_workers(workers)
             .prefetch(10)
-            .build(numbered(95));
+            .try_build(numbered(95))
+            .unwrap();
         assert_eq!((loader.state().epoch(), loader.state().position()), (0, 0));
         for number in 0..2 {
             let mut pass = loader.iter();
@@ -64,7 +69,7 @@ fn only_what_was_yielded_counts() {
 
 #[test]
 fn the_pass_that_began_last_moves_the_loader() {
-    let loader = builder().batch_size(10).build(numbered(30));
+    let loader = builder().batch_size(10).try_build(numbered(30)).unwrap();
     let (mut first, mut second) = (loader.iter(), loader.iter());
     second.next();
     first.next();
@@ -80,9 +85,14 @@ fn a_loader_goes_on_in_place_too() {
         .batch_size(7)
         .shuffle(3)
         .num_workers(2)
-        .build(numbered(100));
+        .try_build(numbered(100))
+        .unwrap();
     let all = [epoch(&loader), epoch(&loader), epoch(&loader)];
-    let again = builder().batch_size(7).shuffle(3).build(numbered(100));
+    let again = builder()
+        .batch_size(7)
+        .shuffle(3)
+        .try_build(numbered(100))
+        .unwrap();
     epoch(&again);
     let mut pass = again.iter();
     let first: Vec<_> = pass
@@ -110,14 +120,19 @@ fn a_loader_goes_on_in_place_too() {
 
 #[test]
 fn an_epoch_to_start_with_agrees_with_burns_learner() {
-    let loader = builder().batch_size(8).shuffle(1).build(numbered(50));
+    let loader = builder()
+        .batch_size(8)
+        .shuffle(1)
+        .try_build(numbered(50))
+        .unwrap();
     let epochs: Vec<_> = (0..6).map(|_| epoch(&loader)).collect();
     // The learner moves the loader to its device once, then asks for a pass each epoch.
     let resumed = builder()
         .batch_size(8)
         .shuffle(1)
         .start_epoch(3)
-        .build(numbered(50));
+        .try_build(numbered(50))
+        .unwrap();
     assert_eq!(resumed.next_epoch(), 3);
     let copy = resumed.to_device(&crate::cpu());
     for expected in &epochs[3..] {
@@ -129,7 +144,11 @@ fn an_epoch_to_start_with_agrees_with_burns_learner() {
 fn a_state_of_something_else_is_refused() {
     let sorted = || Array1::from_iter(0..100_i64);
     let dataset = |values: Array1<i64>| NpyDataset::from_tensor_slices(values).unwrap();
-    let state = builder().shuffle(1).build(dataset(sorted())).state();
+    let state = builder()
+        .shuffle(1)
+        .try_build(dataset(sorted()))
+        .unwrap()
+        .state();
     let refused = |sampler: Sampler, dataset: NpyDataset| {
         let builder = builder().sampler(sampler).resume(state.clone());
         let error = builder.try_build(dataset).unwrap_err();
@@ -171,7 +190,7 @@ fn a_state_of_something_else_is_refused() {
     }
     let floats = NpyDataset::from_tensor_slices(Array1::<f32>::zeros(100)).unwrap();
     let loader =
-        burn_npy::DataLoaderBuilder::new(burn_npy::NpyBatcher::<burn::tensor::Tensor<1>>::all())
+        burn_npy::DataLoaderBuilder::new(burn_npy::NpyBatcher::<burn::tensor::Tensor<1>>::new())
             .shuffle(1)
             .set_device(crate::cpu());
     let error = loader.resume(state.clone()).try_build(floats).unwrap_err();
@@ -196,7 +215,7 @@ fn a_state_of_something_else_is_refused() {
     assert!(error.to_string().contains("no known columns"), "{error}");
 
     // What a file may say that no loader wrote.
-    let loader = builder().shuffle(1).build(dataset(sorted()));
+    let loader = builder().shuffle(1).try_build(dataset(sorted())).unwrap();
     loader.iter().take(3).for_each(drop);
     let before = loader.state();
     for (key, value, message) in [
@@ -221,11 +240,15 @@ fn a_state_of_something_else_is_refused() {
 
 #[test]
 fn empty_epochs_end_at_once() {
-    let loader = builder().batch_size(4).build(numbered(0));
+    let loader = builder().batch_size(4).try_build(numbered(0)).unwrap();
     assert!(loader.iter().next().is_none());
     assert_eq!(loader.next_epoch(), 1);
     loader.resume(&loader.state()).unwrap();
-    let loader = builder().batch_size(4).drop_last(true).build(numbered(3));
+    let loader = builder()
+        .batch_size(4)
+        .drop_last(true)
+        .try_build(numbered(3))
+        .unwrap();
     assert!(loader.iter().next().is_none());
     assert_eq!((loader.state().epoch(), loader.state().position()), (1, 0));
 }

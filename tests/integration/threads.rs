@@ -8,8 +8,9 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::{
-    Access, Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, NpzWriter,
-    OpenOptions, ndarray::Array2, write_npy,
+    Array, Convert, DataLoaderBuilder, NpyBatcher, NpyDataset,
+    file::{Access, NpzWriter, OpenOptions, write_npy},
+    ndarray::Array2,
 };
 
 /// Counts the batches that are loaded, and the threads that are inside of it.
@@ -62,7 +63,8 @@ fn prefetch_is_bounded() {
             .num_workers(workers)
             .prefetch(prefetch)
             .set_device(crate::cpu())
-            .build(Indices(1000));
+            .try_build(Indices(1000))
+            .unwrap();
         let mut iter = loader.iter();
         assert_eq!(settled(&batcher.loaded), expected);
         for taken in 1..5 {
@@ -77,14 +79,15 @@ fn prefetch_is_bounded_in_bytes() {
     // A batch is 1 MiB; 2.5 MiB hold two.
     let values = Array2::<u8>::zeros((100, 1 << 16));
     let dataset = NpyDataset::from_tensor_slices(values).unwrap();
-    let batcher = NpyBatcher::<burn::tensor::Tensor<2, burn::tensor::Int>>::all();
+    let batcher = NpyBatcher::<burn::tensor::Tensor<2, burn::tensor::Int>>::new().keep_dtypes();
     let loader = DataLoaderBuilder::new(batcher)
         .batch_size(16)
         .num_workers(2)
         .prefetch(50)
         .prefetch_bytes((1 << 20) * 5 / 2)
         .set_device(crate::cpu())
-        .build(dataset);
+        .try_build(dataset)
+        .unwrap();
     assert_eq!(loader.report().prefetch(), 2);
     assert_eq!(loader.iter().count(), 7);
 }
@@ -97,7 +100,8 @@ fn dropping_an_iterator_stops_and_joins() {
         .batch_size(1)
         .num_workers(3)
         .set_device(crate::cpu())
-        .build(Indices(1_000_000));
+        .try_build(Indices(1_000_000))
+        .unwrap();
     for _ in 0..50 {
         let mut iter = loader.iter();
         iter.next();
@@ -124,7 +128,8 @@ fn two_passes_at_once_do_not_disturb_each_other() {
         .batch_size(3)
         .shuffle(1)
         .num_workers(2)
-        .build(crate::numbered(100));
+        .try_build(crate::numbered(100))
+        .unwrap();
     let pairs = loader.epoch(4).zip(loader.epoch(4));
     let mut count = 0;
     for (a, b) in pairs {
@@ -148,16 +153,16 @@ fn workers_and_the_consumer_share_files_and_memory() {
     npz.finish().unwrap();
     for access in [Access::Mapped, Access::Positioned, Access::Memory] {
         let options = OpenOptions::new().access(access);
-        let y = burn_npy::Npz::open_with(path("y.npz"), options.clone()).unwrap();
+        let y = burn_npy::file::Npz::open_with(path("y.npz"), options.clone()).unwrap();
         let arrays = [
             ("x", Array::open_with(path("x.npy"), options).unwrap()),
             ("y", y.array("y").unwrap()),
         ];
         let dataset = NpyDataset::from_arrays(arrays)
-            .and_then(|dataset| dataset.convert("x", &Convert::to(DType::F32).scale(2.0)))
+            .and_then(|dataset| dataset.convert("x", Convert::to::<f32>().scale(2.0)))
             .unwrap();
         for (workers, shuffled) in [(2, true), (2, false), (0, true)] {
-            let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().keep_dtypes();
+            let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::new().keep_dtypes();
             let mut builder = DataLoaderBuilder::new(batcher)
                 .batch_size(7)
                 .num_workers(workers)
@@ -165,7 +170,7 @@ fn workers_and_the_consumer_share_files_and_memory() {
             if shuffled {
                 builder = builder.shuffle(3);
             }
-            let loader = builder.build(dataset.clone());
+            let loader = builder.try_build(dataset.clone()).unwrap();
             // One pass is given up, and others take its place.
             assert_eq!(loader.iter().take(5).count(), 5);
             for _ in 0..2 {

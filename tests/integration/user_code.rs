@@ -318,7 +318,7 @@ fn run_case(case: Case) {
             .set_device(crate::cpu())
     };
     let ours = |on_error, workers| {
-        DataLoaderBuilder::new(NpyBatcher::<Ours>::all())
+        DataLoaderBuilder::new(NpyBatcher::<Ours>::new())
             .batch_size(8)
             .num_workers(workers)
             .on_error(on_error)
@@ -346,26 +346,26 @@ fn run_case(case: Case) {
         Place::Get | Place::GetMany => {
             let message = panicked("dataset");
             run(case, true, &message, |on_error, workers| {
-                others(on_error, workers).build(case)
+                others(on_error, workers).try_build(case).unwrap()
             });
         }
         Place::Items => {
             let message = "the dataset gave 7 items when asked for 8";
             run(case, false, message, |on_error, workers| {
-                others(on_error, workers).build(case)
+                others(on_error, workers).try_build(case).unwrap()
             });
         }
         Place::Batcher => {
             let message = panicked("batcher");
             run(case, true, &message, |on_error, workers| {
-                others(on_error, workers).build(case)
+                others(on_error, workers).try_build(case).unwrap()
             });
         }
         Place::BatchType => {
             BATCH_TYPE.set(fault).unwrap();
             let message = panicked("batch type");
             run(case, false, &message, |on_error, workers| {
-                ours(on_error, workers).build(numbered(ROWS))
+                ours(on_error, workers).try_build(numbered(ROWS)).unwrap()
             });
         }
         Place::MapOfOurs | Place::MapOfOthers => {
@@ -377,17 +377,17 @@ fn run_case(case: Case) {
                 if place == Place::MapOfOurs {
                     let loader = ours(on_error, workers);
                     let loader = loader.map(move |_, info| case.panic_at(place, &rows(info)));
-                    loader.build(numbered(ROWS))
+                    loader.try_build(numbered(ROWS)).unwrap()
                 } else {
                     let loader = others(on_error, workers);
                     let loader = loader.map(move |_, info| case.panic_at(place, &rows(info)));
-                    loader.build(case)
+                    loader.try_build(case).unwrap()
                 }
             });
         }
         Place::LoadedAhead => {
             for workers in [0, 1, 3] {
-                let loader = others(OnError::Fail, workers).build(case);
+                let loader = others(OnError::Fail, workers).try_build(case).unwrap();
                 FAILS.store(true, Ordering::SeqCst);
                 for _ in 0..20 {
                     let mut iter = loader.iter();
@@ -405,7 +405,7 @@ fn run_case(case: Case) {
             log::set_max_level(log::LevelFilter::Error);
             let dataset = Case(Place::Get, Fault::Error);
             run(case, true, "bad", |on_error, workers| {
-                others(on_error, workers).build(dataset)
+                others(on_error, workers).try_build(dataset).unwrap()
             });
         }
     }

@@ -39,9 +39,9 @@ fn batches(device: &Device, workers: usize) -> Vec<[TensorData; 3]> {
             Array2::from_shape_fn((50, 2), |(i, j)| i % 3 == j).into(),
         ),
     ])
-    .and_then(|dataset| dataset.convert("images", &Convert::to(DType::F32).divide(255.0)))
+    .and_then(|dataset| dataset.convert("images", Convert::to::<f32>().divide(255.0)))
     .unwrap();
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Batch>::all().device_dtypes())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Batch>::new())
         .batch_size(8)
         .shuffle(3)
         .num_workers(workers)
@@ -95,12 +95,12 @@ fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
             .set_device(device.clone())
             .try_build(dataset.clone())
     };
-    let error = build(NpyBatcher::all()).unwrap_err().to_string();
+    let error = build(NpyBatcher::new()).unwrap_err().to_string();
     assert!(error.contains("has no float64 tensors"), "{error}");
-    assert!(build(NpyBatcher::all().device_dtypes()).is_ok());
+    assert!(build(NpyBatcher::new()).is_ok());
 
     // A loader that is moved there later says so in its first batch.
-    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::all())
+    let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new())
         .set_device(crate::cpu())
         .try_build(dataset.clone())
         .unwrap();
@@ -112,7 +112,7 @@ fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
 /// Rows of 105 bytes, which no integer of four bytes divides.
 fn images<T>(of: fn(usize) -> T) -> Array
 where
-    T: burn_npy::Element + Clone,
+    T: burn_npy::file::Element + Clone,
 {
     Array4::from_shape_fn((11, 3, 5, 7), |(i, c, y, x)| {
         of(i * 41 + c * 89 + y * 13 + x * 3)
@@ -121,7 +121,7 @@ where
 }
 
 fn conversions() -> Vec<Convert> {
-    let float = || Convert::to(DType::F32);
+    let float = || Convert::to::<f32>();
     vec![
         float().divide(255.0),
         float().scale(0.1).offset(-3.0),
@@ -160,17 +160,17 @@ fn bytes_become_on_the_device_what_they_would_on_the_host() {
         .flat_map(|stored| conversions().into_iter().map(move |c| (stored.clone(), c)))
     {
         let dataset = NpyDataset::from_arrays([("images", stored)])
-            .and_then(|dataset| dataset.convert("images", &convert))
+            .and_then(|dataset| dataset.convert("images", convert.clone()))
             .unwrap();
-        let cpu = bits(&dataset, NpyBatcher::all(), &crate::cpu());
+        let cpu = bits(&dataset, NpyBatcher::new(), &crate::cpu());
         assert_eq!(cpu.iter().map(Vec::len).sum::<usize>(), 11 * 105);
         for device in [device.clone(), device.clone().autodiff()] {
             assert!(
-                bits(&dataset, NpyBatcher::all(), &device) == cpu,
+                bits(&dataset, NpyBatcher::new(), &device) == cpu,
                 "{convert:?}"
             );
         }
-        let wide = NpyBatcher::all().convert_on_device(false);
+        let wide = NpyBatcher::new().convert_on_device(false);
         assert!(bits(&dataset, wide, &device) == cpu, "{convert:?}");
     }
 }
@@ -182,7 +182,7 @@ fn integers_of_bytes_go_up_as_bytes() {
     };
     let tokens = Array2::from_shape_fn((6, 65), |(i, j)| (i * 65 + j) as u8);
     let dataset = NpyDataset::from_tensor_slices(tokens.clone()).unwrap();
-    let batcher = NpyBatcher::<Tensor<2, Int>>::all().device_dtypes();
+    let batcher = NpyBatcher::<Tensor<2, Int>>::new();
     let rows = [4, 0, 5].map(|row| dataset.row(row));
     let batch = batcher.try_batch(&rows, &device).unwrap();
     assert_eq!(batch.dtype(), device.settings().int_dtype.into());
@@ -199,11 +199,11 @@ fn each_dataset_is_widened_in_its_own_way() {
     };
     let dataset = |divisor: f64| {
         NpyDataset::from_tensor_slices(Array2::from_elem((3, 64), 6_u8))
-            .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(divisor)))
+            .and_then(|dataset| dataset.convert("0", Convert::to::<f32>().divide(divisor)))
             .unwrap()
     };
     let (halves, thirds) = (dataset(2.0), dataset(3.0));
-    let batcher = NpyBatcher::<Tensor<2>>::all();
+    let batcher = NpyBatcher::<Tensor<2>>::new();
     let firsts = |rows: &[burn_npy::Row]| -> Vec<f32> {
         let batch = batcher.try_batch(rows, &device).unwrap();
         batch
@@ -224,7 +224,7 @@ fn uploads_of_bytes_are_a_quarter() {
         return;
     };
     let dataset = NpyDataset::from_tensor_slices(Array3::from_elem((10, 8, 24), 7_u8))
-        .and_then(|dataset| dataset.convert("0", &Convert::to(DType::F32).divide(255.0)))
+        .and_then(|dataset| dataset.convert("0", Convert::to::<f32>().divide(255.0)))
         .unwrap();
     let uploaded_bytes = |batcher: NpyBatcher<Tensor<3>>, device: &Device| {
         let loader = DataLoaderBuilder::new(batcher)
@@ -236,12 +236,12 @@ fn uploads_of_bytes_are_a_quarter() {
         assert_eq!(loader.iter().count(), 3);
         loader.report().uploaded_bytes()
     };
-    let wide = NpyBatcher::all().convert_on_device(false);
+    let wide = NpyBatcher::new().convert_on_device(false);
     assert_eq!(uploaded_bytes(wide, &device), 4 * 10 * 192);
-    assert_eq!(uploaded_bytes(NpyBatcher::all(), &device), 10 * 192);
+    assert_eq!(uploaded_bytes(NpyBatcher::new(), &device), 10 * 192);
     // The host's memory needs no upload, and so no second step.
     assert_eq!(
-        uploaded_bytes(NpyBatcher::all(), &crate::cpu()),
+        uploaded_bytes(NpyBatcher::new(), &crate::cpu()),
         4 * 10 * 192
     );
 }
@@ -257,12 +257,12 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
         ("labels", Array1::from_shape_fn(200, |i| i as u8).into()),
     ])
     .and_then(|dataset| {
-        let convert = Convert::to(DType::F32).divide(255.0);
+        let convert = Convert::to::<f32>().divide(255.0);
         dataset.convert("images", &convert.normalize(&[0.5; 3], &[0.3; 3]))
     })
     .unwrap();
     for narrow in [true, false] {
-        let batcher = NpyBatcher::<(Tensor<4>, Tensor<1, Int>)>::all().device_dtypes();
+        let batcher = NpyBatcher::<(Tensor<4>, Tensor<1, Int>)>::new();
         let loader = DataLoaderBuilder::new(batcher.convert_on_device(narrow))
             .batch_size(32)
             .shuffle(1)
@@ -295,7 +295,7 @@ fn batches_are_uploaded_ahead_of_the_consumer() {
     };
     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..40_i32)).unwrap();
     let loader = |workers| {
-        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
             .map(|batch, info| {
                 assert_ne!(info.batch(), 7, "not this one");
                 batch + 1

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{Convert, DType, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, write_npy};
+use burn_npy::{Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, file::write_npy};
 
 type Batch = (Tensor<2>, Tensor<1, Int>);
 
@@ -60,20 +60,21 @@ fn loader(dir: &std::path::Path, rows: usize, batch: usize, workers: usize) -> A
         write_npy(&files[1].1, &Array1::from_iter(0..rows as i64)).unwrap();
     }
     let dataset = NpyDataset::from_files(files)
-        .and_then(|data| data.convert("features", &Convert::to(DType::F32).divide(255.0)))
+        .and_then(|data| data.convert("features", Convert::to::<f32>().divide(255.0)))
         .unwrap();
-    DataLoaderBuilder::new(NpyBatcher::all())
+    DataLoaderBuilder::new(NpyBatcher::new())
         .batch_size(batch)
         .shuffle(1)
         .num_workers(workers)
         .set_device(cpu())
-        .build(dataset)
+        .try_build(dataset)
+        .unwrap()
 }
 
 /// Bytes and calls of the allocator for each batch, without the first quarter of a pass, which
 /// fills what is used again.
 fn allocated(loader: &Loader<Batch>) -> (usize, usize) {
-    let batches = loader.num_batches();
+    let batches = loader.len();
     let mut pass = loader.iter();
     let mut before = (0, 0);
     for batch in 0..batches {
@@ -121,7 +122,7 @@ fn batches_allocate_a_constant_and_epochs_leave_nothing() {
             // The first pass fills the pool. The scheduler may have more runs under way in a later
             // one than ever before, but no more than the window has, so that some pass is the
             // steady state.
-            assert_eq!(loader.iter().count(), loader.num_batches());
+            assert_eq!(loader.iter().count(), loader.len());
             let passes = (0..5).map(|_| allocated(&loader));
             let (bytes, calls) = passes.min().unwrap();
             println!(

@@ -13,7 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use burn_npy_core::{Array, Buffer, Column, Convert, DType, Permutation, Result};
+use burn_npy_core::{
+    Array, Convert, Result,
+    file::{Buffer, Column},
+    order::Permutation,
+};
 
 const BATCH: usize = 256;
 const CODES: [&str; 20] = [
@@ -143,7 +147,7 @@ fn median(mut of: Vec<f64>) -> Option<f64> {
 }
 
 fn run(id: &str, path: &Path, code: &str, peers: &Peers, rounds: usize) -> Result<()> {
-    let column = Column::new(Array::open(path)?)?.convert(&Convert::to(DType::F32))?;
+    let column = Column::new(Array::open(path)?)?.convert(Convert::to::<f32>())?;
     let (rows, len) = (column.rows(), column.row_bytes() / size_of::<f32>());
     let first: Vec<usize> = (0..rows.min(256)).collect();
     let sum: f64 = column

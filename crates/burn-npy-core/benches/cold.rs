@@ -21,7 +21,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn_npy_core::{Permutation, Result};
+use burn_npy_core::{Result, order::Permutation};
 use disk::{BATCH, WAYS};
 
 /// What a way reads in one turn, at most.

@@ -10,8 +10,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn_npy_core::{
-    Array, Buffer, Column, Convert, DType, Element, Permutation, Result, WriteElement,
-    gather_columns, write_npy,
+    Array, Convert, Result,
+    file::{Buffer, Column, Element, WriteElement, gather_columns, write_npy},
+    order::Permutation,
 };
 use ndarray::{Array1, Array2};
 
@@ -39,7 +40,7 @@ impl Workload {
         )?;
         Ok(Self {
             name,
-            features: Column::new(Array::open(file("features"))?)?.convert(convert)?,
+            features: Column::new(Array::open(file("features"))?)?.convert(convert.clone())?,
             labels: Column::new(Array::open(file("labels"))?)?,
         })
     }
@@ -86,14 +87,14 @@ fn main() -> Result<()> {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");
     let dir = dir.path();
     let bytes = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u8;
-    let unit = Convert::to(DType::F32).divide(255.0);
+    let unit = Convert::to::<f32>().divide(255.0);
     let images = |rows: usize, len: usize| {
         Array2::from_shape_fn((rows / scale, len), |(i, j)| bytes(i * len + j))
     };
     let table = Array2::from_shape_fn((1_000_000 / scale, 10), |(i, j)| (i * 10 + j) as f64 * 0.37);
     let workloads = [
         Workload::new("mnist", dir, images(60_000, 784), &unit)?,
-        Workload::new("table", dir, table, &Convert::to(DType::F32))?,
+        Workload::new("table", dir, table, &Convert::to::<f32>())?,
         Workload::new("images", dir, images(20_000, 12_288), &unit)?,
     ];
     println!("{:24} {:>12} {:>12}", "id", "rows/s", "GB/s made");

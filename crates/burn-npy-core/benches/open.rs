@@ -8,7 +8,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use burn_npy_core::{Access, Array, Npz, NpzWriter, OpenOptions, Result, write_npy};
+use burn_npy_core::{
+    Array, Result,
+    file::{Access, Npz, NpzWriter, OpenOptions, write_npy},
+};
 use ndarray::{Array1, array};
 
 struct Counting;

@@ -8,7 +8,11 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 
-use burn_npy_core::{Array, Column, Order, Plan, Sampler};
+use burn_npy_core::{
+    Array, Sampler,
+    file::Column,
+    order::{Order, Plan},
+};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;

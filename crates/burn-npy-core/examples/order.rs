@@ -5,7 +5,10 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use burn_npy_core::{Order, Plan, Remainder, Sampler, Shard, read_index};
+use burn_npy_core::{
+    Sampler,
+    order::{Order, Plan, Remainder, Shard, read_index},
+};
 
 const HELP: &str = "\
 Prints the row numbers of an epoch in their order, one a line.

@@ -8,8 +8,10 @@ use std::path::Path;
 use burn_npy_core::half::f16;
 use burn_npy_core::ndarray::{Array1, ArrayD, Axis};
 use burn_npy_core::{
-    Access, Array, Buffer, Column, DType, Npz, NpzWriter, OpenOptions, WriteElement, append_npy,
-    write_npy,
+    Array, DType,
+    file::{
+        Access, Buffer, Column, Npz, NpzWriter, OpenOptions, WriteElement, append_npy, write_npy,
+    },
 };
 use serde_json::Value;
 

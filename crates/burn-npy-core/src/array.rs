@@ -21,12 +21,13 @@ pub(crate) use read::swap_bytes;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Access, Array, OpenOptions};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Array, file::{Access, OpenOptions}};
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("labels.npy");
-/// # burn_npy_core::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
+/// # burn_npy::file::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
 /// let options = OpenOptions::new().access(Access::Positioned);
 /// let labels = Array::open_with(&path, options)?;
 /// assert_eq!(labels.shape(), [3]);
@@ -386,7 +387,8 @@ impl Array {
     /// # Example
     ///
     /// ```
-    /// use burn_npy_core::{Array, DType};
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::{Array, DType};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
@@ -396,7 +398,7 @@ impl Array {
     /// # bytes.extend(header.bytes().chain([0xc0, 0x3f, 0, 0xc0]));
     /// # std::fs::write(&path, bytes)?;
     /// let weights = Array::open(&path)?.reinterpret(DType::BF16)?;
-    /// let values = weights.read::<burn_npy_core::half::bf16>()?;
+    /// let values = weights.read::<burn_npy::half::bf16>()?;
     /// assert_eq!(values.mapv(f32::from).into_raw_vec_and_offset().0, [1.5, -2.0]);
     /// # Ok(())
     /// # }

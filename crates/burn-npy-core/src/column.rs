@@ -223,9 +223,10 @@ impl Column {
     /// # Example
     ///
     /// ```
-    /// use burn_npy_core::Column;
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::file::Column;
     ///
-    /// # fn main() -> burn_npy_core::Result<()> {
+    /// # fn main() -> burn_npy::Result<()> {
     /// let series = Column::new(vec![0_i32, 1, 2, 3, 4, 5, 6].into())?;
     /// let windows = series.windows(3, 2)?;
     /// assert_eq!((windows.rows(), windows.row_shape()), (3, &[3][..]));
@@ -279,9 +280,9 @@ impl Column {
     /// [`ErrorKind::Dtype`] for arithmetic on integers and casts to 8-bit floats;
     /// [`ErrorKind::Usage`] for numbers that do not fit the rows, are not finite, or cannot divide;
     /// [`ErrorKind::Overflow`] if the rows become too large.
-    pub fn convert(mut self, convert: &Convert) -> Result<Self> {
+    pub fn convert(mut self, convert: Convert) -> Result<Self> {
         self.stages
-            .extend(convert, &self.row_shape)
+            .extend(&convert, &self.row_shape)
             .map_err(|error| self.array.locate(error))?;
         self.check_row_bytes()?;
         Ok(self)

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use crate::element::{BoolByte, with_measured};
 use crate::table::Table;
-use crate::{DType, Error, ErrorKind, Result};
+use crate::{DType, Element, Error, ErrorKind, Result};
 
 /// Steps that convert the elements of a column: casts, scales, offsets, normalisations.
 ///
@@ -20,9 +20,10 @@ use crate::{DType, Error, ErrorKind, Result};
 /// deviation 1:
 ///
 /// ```
-/// use burn_npy_core::{Convert, DType};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Convert, DType};
 ///
-/// let convert = Convert::to(DType::F32)
+/// let convert = Convert::to::<f32>()
 ///     .divide(255.0)
 ///     .normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
 /// ```
@@ -72,9 +73,10 @@ impl Convert {
         Self::default()
     }
 
-    /// Casts to another dtype, the usual first step.
-    pub fn to(dtype: DType) -> Self {
-        Self::new().cast(dtype)
+    /// Casts to the dtype of a type, the usual first step: `Convert::to::<f32>()`. It is the short
+    /// form of [`cast`](Self::cast) with [`Element::DTYPE`].
+    pub fn to<T: Element>() -> Self {
+        Self::new().cast(T::DTYPE)
     }
 
     /// Casts to another dtype.
@@ -92,11 +94,12 @@ impl Convert {
     /// # Example
     ///
     /// ```
-    /// use burn_npy_core::{Array, Column, Convert, DType, ErrorKind};
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::{Array, Convert, DType, ErrorKind, file::Column};
     ///
-    /// # fn main() -> burn_npy_core::Result<()> {
+    /// # fn main() -> burn_npy::Result<()> {
     /// let labels = Column::new(Array::from(vec![0.0, 1.0, f64::NAN]))?
-    ///     .convert(&Convert::to(DType::I64))?;
+    ///     .convert(Convert::to::<i64>())?;
     /// assert_eq!(labels.read::<i64>(&[1, 0])?.as_slice(), Some(&[1, 0][..]));
     /// let error = labels.read::<i64>(&[2]).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Value);
@@ -779,7 +782,11 @@ mod tests {
             (F8E5M2, I64, [Guard::Exact, Guard::Whole]),
             (F8E5M2, F16, [Guard::None, Guard::None]),
         ] {
-            assert_eq!(guard(from, &Convert::to(to)), guards[0], "{from} to {to}");
+            assert_eq!(
+                guard(from, &Convert::new().cast(to)),
+                guards[0],
+                "{from} to {to}"
+            );
             let saturating = Convert::new().saturating_cast(to);
             assert_eq!(guard(from, &saturating), guards[1], "{from} to {to}");
             if from.is_float() && to.is_int() {
@@ -794,13 +801,13 @@ mod tests {
     fn steps_become_stages() {
         let mut stages = Stages::new(DType::U8);
         assert_eq!((stages.to(), stages.stages.len()), (DType::U8, 0));
-        let convert = Convert::to(DType::F32).divide(255.0).offset(-0.5);
+        let convert = Convert::to::<f32>().divide(255.0).offset(-0.5);
         stages.extend(&convert, &[3]).unwrap();
         assert_eq!((stages.to(), stages.stages.len()), (DType::F32, 1));
-        stages.extend(&Convert::to(DType::F32), &[3]).unwrap();
+        stages.extend(&Convert::to::<f32>(), &[3]).unwrap();
         assert_eq!(stages.stages.len(), 1);
         stages
-            .extend(&Convert::to(DType::F16).scale(2.0), &[3])
+            .extend(&Convert::new().cast(DType::F16).scale(2.0), &[3])
             .unwrap();
         assert_eq!((stages.to(), stages.stages.len()), (DType::F16, 2));
     }
@@ -814,13 +821,13 @@ mod tests {
                 .to_string()
         };
         assert!(refused(Convert::new().scale(2.0)).contains("cast first"));
-        let floats = Convert::to(DType::F32);
-        assert!(refused(Convert::to(DType::F8E5M2)).contains("not made"));
+        let floats = Convert::to::<f32>();
+        assert!(refused(Convert::new().cast(DType::F8E5M2)).contains("not made"));
         assert!(refused(floats.clone().divide(0.0)).contains("divide by"));
         assert!(refused(floats.clone().scale(f64::NAN)).contains("finite"));
         // In the dtype of the column they are infinite, or 0.
         assert!(refused(floats.clone().scale(1e39)).contains("not a finite float32"));
-        let halves = Convert::to(DType::F16);
+        let halves = Convert::new().cast(DType::F16);
         assert!(refused(halves.clone().offset(70_000.0)).contains("finite"));
         assert!(refused(halves.divide(1e-9)).contains("no float16 to divide by"));
         let narrow = floats.clone().normalize(&[0.0; 3], &[1e-60; 3]);

@@ -2,7 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::message::{bounded, shown, shown_path, shown_source};
 
@@ -65,6 +67,11 @@ pub enum ErrorKind {
     Value,
     /// An argument is wrong, or arguments contradict each other or the data.
     Usage,
+    /// A dataset returned an error of another crate, which [`Error::get_ref`] gives.
+    Dataset,
+    /// Code panicked while a batch was loaded: of a dataset, a batcher or a function that the user
+    /// wrote, or of this crate.
+    Panic,
 }
 
 impl ErrorKind {
@@ -94,6 +101,8 @@ impl ErrorKind {
             Self::Row => "row",
             Self::Value => "value",
             Self::Usage => "usage",
+            Self::Dataset => "dataset",
+            Self::Panic => "panic",
         }
     }
 }
@@ -104,25 +113,82 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Why a file could not be opened, read or used.
+/// Why a file could not be opened, read or used, or why a batch could not be loaded.
 ///
-/// The message names the file, the array or column, and the row or byte, and says what was found
-/// and what was expected. It ends with the error of the operating system, if there was one. So
+/// The message names the batch, the file, the array or column, and the row or byte, and says what
+/// was found and what was expected. It ends with the error that caused it, if there was one. So
 /// [`source`](StdError::source) skips that error and gives its source, and a chain of errors prints
-/// each text once. [`kind`](Error::kind) and [`io_error`](Error::io_error) are for programs.
+/// each text once. The other methods are for programs.
 ///
 /// Names, paths and texts of files are shown with their control characters escaped, and long ones
-/// are cut, so an error prints less than 5 KB. [`file`](Error::file) and [`array`](Error::array)
-/// give them whole.
-pub struct Error(Box<Repr>);
+/// are cut, so an error prints less than 6 KB. [`file`](Error::file) and [`array`](Error::array)
+/// give them whole. A clone is cheap.
+#[derive(Clone)]
+pub struct Error(Arc<Repr>);
 
+#[derive(Clone)]
 struct Repr {
     kind: ErrorKind,
     message: String,
+    place: Option<Place>,
     file: Option<PathBuf>,
     array: Option<String>,
     offset: Option<u64>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    cause: Cause,
+}
+
+/// The batch that could not be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The epoch, counted from 0.
+    pub epoch: u64,
+    /// The batch of the epoch, counted from 0.
+    pub batch: u64,
+    /// The row of the dataset, if the failure is about one row.
+    pub row: Option<u64>,
+    /// How many rows may be skipped, if the row was one more.
+    pub skip_limit: Option<u64>,
+}
+
+/// The error that caused an error.
+#[derive(Clone)]
+enum Cause {
+    None,
+    /// It is shown after the message.
+    System(Arc<dyn StdError + Send + Sync>),
+    /// The message is its own.
+    User(Arc<UserError>),
+}
+
+/// An error of a user. Its code may panic, and that goes no further.
+struct UserError(Option<Box<dyn StdError + Send + Sync>>);
+
+impl UserError {
+    fn get(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.as_deref()
+    }
+
+    /// The source that its message does not include.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = || {
+            let mut error: &(dyn StdError + 'static) = self.get()?;
+            #[cfg(feature = "burn")]
+            while error.is::<burn_dataset::DatasetError>() {
+                // It prints the message of its source.
+                error = error.source()?;
+            }
+            error.source()
+        };
+        catch_unwind(AssertUnwindSafe(source)).unwrap_or(None)
+    }
+}
+
+impl Drop for UserError {
+    fn drop(&mut self) {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
+        // What it panics with may panic too when it is dropped.
+        dropped.unwrap_or_else(std::mem::forget);
+    }
 }
 
 impl Error {
@@ -130,13 +196,14 @@ impl Error {
     /// beyond 3,000 bytes of it is cut off, and control characters other than line breaks are
     /// escaped.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Repr {
+        Self(Arc::new(Repr {
             kind,
             message: bounded(message.into()),
+            place: None,
             file: None,
             array: None,
             offset: None,
-            source: None,
+            cause: Cause::None,
         }))
     }
 
@@ -147,37 +214,50 @@ impl Error {
 
     /// Adds the file, unless the error already has one.
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
-        self.0
-            .file
-            .get_or_insert_with(|| file.as_ref().to_path_buf());
+        let known = &mut self.change().file;
+        known.get_or_insert_with(|| file.as_ref().to_path_buf());
         self
     }
 
     /// Adds the archive member or the column, unless the error already has one.
     pub fn in_array(mut self, array: impl Into<String>) -> Self {
-        self.0.array.get_or_insert_with(|| array.into());
+        self.change().array.get_or_insert_with(|| array.into());
         self
     }
 
     /// Adds the column. It replaces the archive member, since the user knows the column by the name
     /// that they gave it.
     pub fn in_column(mut self, column: impl Into<String>) -> Self {
-        self.0.array = Some(column.into());
+        self.change().array = Some(column.into());
         self
     }
 
     /// Adds the byte where the problem starts, counted from the start of the file or member.
     pub(crate) fn at(mut self, offset: u64) -> Self {
-        self.0.offset.get_or_insert(offset);
+        self.change().offset.get_or_insert(offset);
         self
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        self.0.source = Some(source.into());
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.change().cause = Cause::System(Arc::new(source));
         self
+    }
+
+    /// The error of a user, whose message it has.
+    pub(crate) fn user(message: String, error: Box<dyn StdError + Send + Sync>) -> Self {
+        let mut new = Self::new(ErrorKind::Dataset, message);
+        new.change().cause = Cause::User(Arc::new(UserError(Some(error))));
+        new
+    }
+
+    /// Adds the batch, unless the error already has one.
+    pub(crate) fn in_batch(mut self, place: Place) -> Self {
+        self.change().place.get_or_insert(place);
+        self
+    }
+
+    fn change(&mut self) -> &mut Repr {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The kind of the error.
@@ -205,16 +285,43 @@ impl Error {
     /// # Example
     ///
     /// ```
+    /// # extern crate burn_npy_core as burn_npy;
     /// use std::io::ErrorKind;
     ///
-    /// let error = burn_npy_core::Array::open("no such file.npy").unwrap_err();
+    /// let error = burn_npy::Array::open("no such file.npy").unwrap_err();
     /// assert_eq!(error.io_error().map(|error| error.kind()), Some(ErrorKind::NotFound));
     /// ```
     pub fn io_error(&self) -> Option<&std::io::Error> {
-        self.0.source.as_ref()?.downcast_ref()
+        self.get_ref()?.downcast_ref()
     }
 
-    /// The message without the file, the array and the byte.
+    /// The error that caused this one: of the operating system, or of a dataset that the user
+    /// wrote. The message includes its message.
+    pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        match &self.0.cause {
+            Cause::None => None,
+            Cause::System(error) => Some(&**error),
+            Cause::User(error) => error.get(),
+        }
+    }
+
+    /// The epoch of the batch that could not be loaded, counted from 0. `None` for errors that are
+    /// not about a batch.
+    pub fn epoch(&self) -> Option<u64> {
+        Some(self.0.place?.epoch)
+    }
+
+    /// The batch that could not be loaded, counted from 0 in each epoch.
+    pub fn batch(&self) -> Option<u64> {
+        Some(self.0.place?.batch)
+    }
+
+    /// The row of the dataset because of which the batch could not be loaded, if it is known.
+    pub fn row(&self) -> Option<u64> {
+        self.0.place?.row
+    }
+
+    /// The message without the batch, the file, the array and the byte.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -222,6 +329,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "epoch {}, batch {}", place.epoch, place.batch)?;
+            if let Some(row) = place.row {
+                write!(f, ", row {row}")?;
+            }
+            if let Some(limit) = place.skip_limit {
+                write!(f, ", one more than the {limit} rows that may be skipped")?;
+            }
+            f.write_str(": ")?;
+        }
         if let Some(file) = &self.0.file {
             write!(f, "{}: ", shown_path(file))?;
         }
@@ -232,8 +349,8 @@ impl fmt::Display for Error {
         if let Some(offset) = self.0.offset {
             write!(f, " (at byte {offset})")?;
         }
-        if let Some(source) = &self.0.source {
-            write!(f, ": {}", shown_source(&**source))?;
+        if let Cause::System(error) = &self.0.cause {
+            write!(f, ": {}", shown_source(&**error))?;
         }
         Ok(())
     }
@@ -247,8 +364,23 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The message contains the source itself.
-        self.0.source.as_ref()?.source()
+        match &self.0.cause {
+            Cause::None => None,
+            Cause::System(error) => error.source(),
+            Cause::User(error) => error.source(),
+        }
+    }
+}
+
+/// An error that a loader yields through Burn's traits is the [`Error`] again. One of a dataset is
+/// [`ErrorKind::Dataset`].
+#[cfg(feature = "burn")]
+impl From<burn_dataset::DatasetError> for Error {
+    fn from(error: burn_dataset::DatasetError) -> Self {
+        match error.source().and_then(|inner| inner.downcast_ref()) {
+            Some(ours) => Self::clone(ours),
+            None => Self::user(error.to_string(), Box::new(error)),
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! What `burn-npy` alone needs of this crate. No part of the public API: it may change in any
 //! version.
 
+use std::error::Error as StdError;
 use std::ops::Range;
 
 pub use crate::column::{ByteTable, SharedRows};
-pub use crate::message::{WORDS, listed, literal, one_line, quoted, separated, shown, shown_path};
-use crate::{Column, Result};
+pub use crate::error::Place;
+pub use crate::message::{
+    MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
+};
+use crate::{Column, Error, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -48,4 +52,14 @@ pub fn by_position(column: &Column) -> Column {
 /// Whether two columns are in the same open file.
 pub fn share_file(a: &Column, b: &Column) -> bool {
     a.shares_file_with(b)
+}
+
+/// The error of a user, whose message it has.
+pub fn user_error(message: String, error: Box<dyn StdError + Send + Sync>) -> Error {
+    Error::user(message, error)
+}
+
+/// Adds the batch to an error, unless it already has one.
+pub fn in_batch(error: Error, place: Place) -> Error {
+    error.in_batch(place)
 }

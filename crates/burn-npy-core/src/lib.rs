@@ -15,13 +15,13 @@
 //!    random numbers for a position.
 //!
 //! ```
-//! use burn_npy_core::{Array, Buffer, Column, Convert, DType, Plan, Sampler};
+//! use burn_npy_core::{Array, Convert, DType, Sampler, file::{Buffer, Column}, order::Plan};
 //!
 //! # fn main() -> burn_npy_core::Result<()> {
 //! # let dir = tempfile::tempdir().unwrap();
 //! # let path = dir.path().join("images.npy");
-//! # burn_npy_core::write_npy(&path, &ndarray::Array3::from_elem((10, 2, 2), 255_u8))?;
-//! let images = Column::new(Array::open(&path)?)?.convert(&Convert::to(DType::F32).divide(255.0))?;
+//! # burn_npy_core::file::write_npy(&path, &ndarray::Array3::from_elem((10, 2, 2), 255_u8))?;
+//! let images = Column::new(Array::open(&path)?)?.convert(Convert::to::<f32>().divide(255.0))?;
 //!
 //! let order = Sampler::shuffled(42).order(images.rows() as u64, 0);
 //! let plan = Plan::new(0..order.len(), 4, false);
@@ -34,7 +34,8 @@
 //! # }
 //! ```
 //!
-//! [`write_npy`], [`append_npy`] and [`NpzWriter`] write files.
+//! [`write_npy`](file::write_npy), [`append_npy`](file::append_npy) and
+//! [`NpzWriter`](file::NpzWriter) write files.
 //!
 //! # Hostile files
 //!
@@ -87,6 +88,7 @@ mod decode;
 mod dtype;
 mod element;
 mod error;
+pub mod file;
 mod format;
 mod gather;
 #[doc(hidden)]
@@ -97,30 +99,22 @@ pub mod ml_dtypes;
 mod non_temporal;
 mod npz;
 mod numpy_file;
-mod order;
+pub mod order;
 mod readahead;
 mod storage;
 mod table;
 mod write;
 mod zip;
 
-pub use array::{Array, OpenOptions};
-pub use buffer::Buffer;
-pub use column::{Column, gather_columns};
+pub use array::Array;
 pub use convert::Convert;
-pub use dtype::{ByteOrder, DType, Layout};
-pub use element::Element;
+pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
-pub use format::{Field, Header, ItemKind, ItemType};
-pub use limits::Limits;
-pub use ml_dtypes::*;
-pub use npz::Npz;
-pub use numpy_file::NumpyFile;
-pub use order::{
-    BatchPosition, Order, Partition, Permutation, Plan, PositionRng, Remainder, Sampler, Shard,
-    read_index,
-};
-pub use storage::{Access, catch_sigbus};
-pub use write::{NpzWriter, WriteElement, append_npy, write_npy};
+pub use order::sampler::Sampler;
+pub use storage::catch_sigbus;
 
 pub use {half, ndarray, rand_core};
+
+// Short paths for this crate itself. Users reach these through their module.
+use file::*;
+use order::*;

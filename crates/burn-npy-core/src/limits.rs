@@ -6,7 +6,8 @@
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::Limits;
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::file::Limits;
 ///
 /// let limits = Limits::new().member_bytes(64 << 20).total_bytes(256 << 20);
 /// assert_eq!(limits.header_bytes, 10_000);

@@ -17,7 +17,7 @@ pub const WORDS: usize = 20;
 /// The longest list.
 const LIST: usize = 1300;
 /// The longest message of an error, without the file, the array and the source.
-pub(crate) const MESSAGE: usize = 3000;
+pub const MESSAGE: usize = 3000;
 
 /// A name or another text, at most 100 bytes long.
 pub fn shown(text: &str) -> String {

@@ -267,7 +267,7 @@ mod tests {
         let read = |array: Array, dtype| {
             let array = array.reinterpret(dtype).unwrap();
             let column = Column::new(array).unwrap();
-            let column = column.convert(&Convert::to(DType::F32)).unwrap();
+            let column = column.convert(Convert::to::<f32>()).unwrap();
             (0..column.rows())
                 .map(|row| column.row::<f32>(row).unwrap()[[]])
                 .collect::<Vec<_>>()
@@ -306,7 +306,7 @@ mod tests {
             let mut file = header::encode("'int4'", Layout::C, &[5, len]);
             file.extend(&raw);
             let column = Column::new(Array::from_bytes(file).unwrap()).unwrap();
-            let column = column.convert(&Convert::to(DType::I16)).unwrap();
+            let column = column.convert(Convert::to::<i16>()).unwrap();
             for row in [3, 0, 4] {
                 let expected = bytes
                     .row(row)

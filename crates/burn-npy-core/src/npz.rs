@@ -140,7 +140,8 @@ impl Npz {
     /// # Example
     ///
     /// ```
-    /// use burn_npy_core::{Npz, NpzWriter};
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::file::{Npz, NpzWriter};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;

@@ -14,7 +14,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use burn_npy_core::{Access, Array, Buffer, Column, ErrorKind, OpenOptions, write_npy};
+use burn_npy_core::{
+    Array, ErrorKind,
+    file::{Access, Buffer, Column, OpenOptions, write_npy},
+};
 use ndarray::Array2;
 
 const ROWS: usize = 200_000;

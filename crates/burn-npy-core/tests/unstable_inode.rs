@@ -3,7 +3,10 @@
 
 use std::process::Command;
 
-use burn_npy_core::{Access, Array, Column, OpenOptions, write_npy};
+use burn_npy_core::{
+    Array,
+    file::{Access, Column, OpenOptions, write_npy},
+};
 
 #[test]
 fn an_inode_number_that_changes_is_no_other_file() {

@@ -13,7 +13,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use burn_npy_core::{Array, Error, Npz, NpzWriter, Result, append_npy, write_npy};
+use burn_npy_core::{
+    Array, Error, Result,
+    file::{Npz, NpzWriter, append_npy, write_npy},
+};
 use ndarray::Array1;
 use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags, getxattr, setxattr};
 use rustix::io::Errno;

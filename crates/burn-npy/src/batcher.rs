@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn::tensor::kind::Kind;
-use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, Result, internal};
+use burn_npy_core::{Convert, DType, Error, ErrorKind, Result, file::Column, internal};
 
 use crate::dataset::listed_names;
-use crate::dtype::{check_float, check_kind, device_dtype, tensor_dtype};
+use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
 use crate::layouts::Layouts;
 use crate::memory;
@@ -18,19 +17,24 @@ use crate::mixed;
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
 use crate::tensors::{Assembled, Batch, TensorSpec};
-use crate::upload::{DeviceLut, Upload};
+use crate::upload::DeviceLut;
 
-/// Gathers rows into a [`Batch`]: each named column becomes one tensor.
+/// Gathers rows into a [`Batch`]: each column becomes one tensor.
 ///
-/// Elements keep the dtype of their column unless the dataset
-/// ([`NpyDataset::convert`](crate::NpyDataset::convert)) or the batcher
-/// ([`device_dtypes`](Self::device_dtypes)) converts them. Float columns must have the float dtype
-/// of the device, unless [`keep_dtypes`](Self::keep_dtypes) is called: `float64`, NumPy's default,
-/// is seldom meant. Ranks, dtypes and kinds are checked when a [`Loader`](crate::Loader) of an
+/// [`NpyDataset::loader`](crate::NpyDataset::loader) makes one. A project that has a loader of Burn
+/// puts it in the place of its own batcher: it is a Burn `Batcher<Row, B>`, so Burn's loader takes
+/// it too.
+///
+/// Float and integer columns are cast to the default dtypes of the device, as Burn's
+/// `Tensor::from_data` does, so `float64` features and labels of bytes become what a model, a loss
+/// and a metric expect. An integer that the device's integers do not have, as one above
+/// 2<sup>31</sup> on a device with `i32`, is an error of its row,
+/// [`ErrorKind::Value`](crate::ErrorKind::Value). Integers do not become floats by themselves, nor
+/// floats integers: [`NpyDataset::convert`](crate::NpyDataset::convert) converts them.
+///
+/// Ranks, dtypes and kinds are checked when a [`Loader`](crate::Loader) of an
 /// [`NpyDataset`](crate::NpyDataset) is built. Rows of another dataset, such as one of Burn's
 /// transforms, are checked in each batch.
-///
-/// It is a Burn `Batcher<Row, B>`, so Burn's own loader takes it too.
 ///
 /// # Example
 ///
@@ -43,11 +47,11 @@ use crate::upload::{DeviceLut, Upload};
 ///     array![[1.0_f32, 3.0], [2.0, 1.0], [3.0, 3.0]],
 ///     array![0_i64, 1, 0],
 /// ))?;
-/// let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all();
+/// let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::new();
 /// let rows = vec![dataset.row(2), dataset.row(0)];
 /// let (features, labels) = batcher.try_batch(&rows, &Device::default())?;
 /// assert_eq!(features.to_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0, 1.0, 3.0]);
-/// assert_eq!(labels.to_data().try_to_vec::<i64>().unwrap(), [0, 0]);
+/// assert_eq!(labels.to_data().iter::<i64>().collect::<Vec<_>>(), [0, 0]);
 /// # Ok(())
 /// # }
 /// ```
@@ -70,7 +74,7 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
         f.debug_struct("NpyBatcher")
             .field("columns", &self.gather.names)
             .field("tensors", &self.gather.specs)
-            .field("dtypes", &self.gather.dtypes)
+            .field("keep_dtypes", &self.gather.keep_dtypes)
             .field("convert_on_device", &self.gather.convert_on_device)
             .finish()
     }
@@ -78,37 +82,32 @@ impl<B> std::fmt::Debug for NpyBatcher<B> {
 
 // The functions have the bound, not the `impl`, so that the compiler says why a type is no batch.
 impl<B> NpyBatcher<B> {
-    /// The named columns become the tensors of the batch, in this order, each of the shape
-    /// `[rows, ...row_shape]`.
-    pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Self
+    /// A batcher of the columns that the fields of the batch name. If it names none, as a tuple
+    /// does not, all columns of the dataset become the tensors of the batch, in their order.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self
     where
         B: Batch,
     {
-        Self::with_names(Some(columns.into_iter().map(Into::into).collect()))
-    }
-
-    /// All columns of the dataset become the tensors of the batch, in their order.
-    pub fn all() -> Self
-    where
-        B: Batch,
-    {
-        Self::with_names(None)
-    }
-
-    fn with_names(names: Option<Vec<String>>) -> Self
-    where
-        B: Batch,
-    {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             gather: Arc::new(Gather {
-                names,
+                names: B::COLUMNS.map(names),
                 specs: B::Tensors::SPECS,
-                dtypes: Dtypes::Unsaid,
+                needs_rows: B::NEEDS_ROWS,
+                keep_dtypes: false,
                 convert_on_device: true,
                 pool: Arc::default(),
             }),
             assemble: Arc::new(Assembler(PhantomData)),
         }
+    }
+
+    /// The named columns become the tensors of the batch, in this order, each of the shape
+    /// `[rows, ...row_shape]`.
+    pub fn with_columns(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names = columns.into_iter().map(Into::into).collect();
+        self.change(|gather| gather.names = Some(names))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Gather)) -> Self {
@@ -122,24 +121,10 @@ impl<B> NpyBatcher<B> {
         self
     }
 
-    /// Casts float and integer columns to the default dtypes of the device, as Burn's
-    /// `Tensor::from_data` does: labels of bytes become what its loss functions and metrics expect.
-    ///
-    /// Where the integers of the device are narrower than those of the column, as `i32` is for
-    /// NumPy's `i64`, a number that does not fit is an error of its row,
-    /// [`ErrorKind::Value`](crate::ErrorKind::Value). To avoid that, convert the column with
-    /// [`saturating_cast`](crate::Convert::saturating_cast) or
-    /// [`wrapping_cast`](crate::Convert::wrapping_cast), or keep all dtypes with
-    /// [`keep_dtypes`](Self::keep_dtypes). The last of the two methods that is called counts.
-    pub fn device_dtypes(self) -> Self {
-        self.change(|gather| gather.dtypes = Dtypes::Device)
-    }
-
-    /// Keeps the dtypes of all columns, even those of floats that are not the device's default: the
-    /// tensors of a `float64` column are `f64`. A model whose parameters are `f32` panics on them,
-    /// so a [`Loader`](crate::Loader) is only built for them if this is called.
+    /// Keeps the dtypes of all columns: the tensors of a `float64` column are `f64`, and labels of
+    /// bytes `u8`. A model whose parameters are `f32` panics on the former.
     pub fn keep_dtypes(self) -> Self {
-        self.change(|gather| gather.dtypes = Dtypes::Kept)
+        self.change(|gather| gather.keep_dtypes = true)
     }
 
     /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by
@@ -159,7 +144,7 @@ impl<B> NpyBatcher<B> {
     /// use burn::tensor::Tensor;
     /// use burn_npy::NpyBatcher;
     ///
-    /// let batcher = NpyBatcher::<Tensor<4>>::new(["images"]).convert_on_device(false);
+    /// let batcher = NpyBatcher::<Tensor<4>>::new().convert_on_device(false);
     /// ```
     pub fn convert_on_device(self, narrow: bool) -> Self {
         self.change(|gather| gather.convert_on_device = narrow)
@@ -177,7 +162,7 @@ impl<B> NpyBatcher<B> {
     /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let gathered = self.gather.rows(rows, device, None)?;
-        Ok(self.assemble.assemble(&mut gathered.uploads(), device))
+        Ok(self.assemble.assemble(&gathered, device))
     }
 }
 
@@ -194,26 +179,20 @@ impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
 
 /// Makes the batch, of a type that only [`NpyBatcher::new`] knows to be one.
 pub(crate) trait Assemble<B>: Send + Sync {
-    fn assemble(&self, uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> B;
+    fn assemble(&self, gathered: &HostBatch, device: &Device) -> B;
 }
 
 struct Assembler<B>(PhantomData<fn() -> B>);
 
 impl<B: Batch> Assemble<B> for Assembler<B> {
-    fn assemble(&self, uploads: &mut dyn Iterator<Item = Upload>, device: &Device) -> B {
-        B::from_tensors(B::Tensors::from_uploads(uploads, device))
+    fn assemble(&self, gathered: &HostBatch, device: &Device) -> B {
+        let tensors = B::Tensors::from_uploads(&mut gathered.uploads(), device);
+        let mut batch = B::from_tensors(tensors);
+        if let Some(rows) = gathered.file_rows() {
+            batch.set_rows(rows.to_vec());
+        }
+        batch
     }
-}
-
-/// Which dtypes the tensors have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Dtypes {
-    /// Those of the columns, whose floats must be those of the device.
-    Unsaid,
-    /// Those of the device.
-    Device,
-    /// Those of the columns.
-    Kept,
 }
 
 /// What a batcher gathers.
@@ -222,7 +201,10 @@ pub(crate) struct Gather {
     /// All columns if `None`.
     names: Option<Vec<String>>,
     specs: &'static [TensorSpec],
-    dtypes: Dtypes,
+    /// Whether the batch gets the numbers of its rows.
+    needs_rows: bool,
+    /// Whether the tensors have the dtypes of the columns, and not those of the device.
+    keep_dtypes: bool,
     convert_on_device: bool,
     pool: Arc<Pool>,
 }
@@ -252,7 +234,7 @@ impl Gather {
             return Err(Error::new(
                 ErrorKind::Usage,
                 format!(
-                    "the batch has {}, but there are {} for them: {}; NpyBatcher::new([..]) names \
+                    "the batch has {}, but there are {} for them: {}; dataset.select([..]) leaves \
                      those of the batch, in the order of its tensors",
                     counted(self.specs.len(), "tensor"),
                     counted(names.len(), "column"),
@@ -273,9 +255,8 @@ impl Gather {
             let new_file = !found
                 .iter()
                 .any(|b| internal::share_file(&b.column, &column));
-            let cast_to = self.dtypes == Dtypes::Device;
             found.push(BatchColumn {
-                cast_to: cast_to.then_some(column.dtype()),
+                cast_to: (!self.keep_dtypes).then_some(column.dtype()),
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
                 column,
@@ -313,17 +294,14 @@ impl Gather {
             ));
         }
         let mut column = column.clone();
-        if self.dtypes == Dtypes::Device && column.dtype() != DType::Bool {
+        if !self.keep_dtypes && column.dtype() != DType::Bool {
             let dtype = device_dtype(spec.kind, device)?;
             let same_kind = column.dtype().is_float() == dtype.is_float() && dtype != DType::Bool;
             if same_kind {
-                column = column.convert(&Convert::to(dtype))?;
+                column = column.convert(Convert::new().cast(dtype))?;
             }
         }
         check_kind(name, column.dtype(), spec.kind, device)?;
-        if self.dtypes == Dtypes::Unsaid && spec.kind == Kind::Float {
-            check_float(name, column.dtype(), device)?;
-        }
         Ok(column)
     }
 
@@ -352,13 +330,23 @@ impl Gather {
         if rows.iter().all(|row| same_dataset(row, first)) {
             let layout = layouts_of(first)?.single;
             let indices = memory::list(rows.iter().map(|row| row.index))?;
-            return layout.gather(&self.pool, &indices);
+            return self.gather(&layout, &indices);
         }
-        mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)
+        let batch = mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
+        if !self.needs_rows {
+            return Ok(batch);
+        }
+        let indices = memory::list(rows.iter().map(|row| row.index))?;
+        Ok(batch.with_file_rows(indices))
     }
 
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+    /// Gathers file rows of one dataset.
+    pub(crate) fn gather(&self, layout: &Arc<BatchLayout>, rows: &[usize]) -> Result<HostBatch> {
+        let batch = layout.gather(&self.pool, rows)?;
+        if !self.needs_rows {
+            return Ok(batch);
+        }
+        Ok(batch.with_file_rows(memory::list(rows.iter().copied())?))
     }
 }
 

@@ -22,7 +22,7 @@
 //! part by part. Each pair is the name of a column and that of an array.
 //!
 //! ```
-//! use burn_npy::{NpyDataset, NpzWriter, ndarray::{Array1, Array3}};
+//! use burn_npy::{NpyDataset, file::NpzWriter, ndarray::{Array1, Array3}};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // np.savez("mnist.npz", x_train=..., y_train=..., x_test=..., y_test=...)
@@ -55,8 +55,8 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let dataset = NpyDataset::from_arrays([("table", Array2::<f64>::zeros((100, 10)))])?
 //!         .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
-//!         .convert("label", &Convert::to(DType::I64))?;
-//!     let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::all().device_dtypes();
+//!         .convert("label", Convert::to::<i64>())?;
+//!     let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::new();
 //!     let loader = DataLoaderBuilder::new(batcher).batch_size(10).try_build(dataset)?;
 //!     let (features, labels) = loader.iter().next().unwrap()?;
 //!     assert_eq!((features.dims(), labels.dims()), ([10, 9], [10]));
@@ -86,8 +86,8 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let images = Array4::<u8>::zeros((20, 32, 32, 3));
 //!     let dataset = NpyDataset::from_arrays([("images", images)])?
-//!         .convert("images", &Convert::to(DType::F32).divide(255.0))?;
-//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Images>::all())
+//!         .convert("images", Convert::to::<f32>().divide(255.0))?;
+//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Images>::new())
 //!         .batch_size(8)
 //!         .try_build(dataset)?;
 //!     let batch = loader.iter().next().unwrap()?;
@@ -104,21 +104,23 @@
 //!
 //! ```
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, Partition, Sampler, ndarray::Array1};
+//! use burn_npy::{
+//!     DataLoaderBuilder, NpyBatcher, NpyDataset, Sampler, ndarray::Array1, order::Partition,
+//! };
 //!
 //! fn main() -> burn_npy::Result<()> {
 //!     let classes = Array1::from_iter((0..100_i64).map(|row| (row % 10) / 9));
 //!     let dataset = NpyDataset::from_tensor_slices(classes)?;
 //!     let labels: Vec<i64> = dataset.read("0")?.into_iter().collect();
 //!     let builder = || {
-//!         let batcher = NpyBatcher::<Tensor<1, Int>>::all().device_dtypes();
+//!         let batcher = NpyBatcher::<Tensor<1, Int>>::new();
 //!         DataLoaderBuilder::new(batcher).batch_size(10)
 //!     };
 //!
 //!     let balanced = builder()
 //!         .sampler(Sampler::balanced(&labels, 42)?)
 //!         .try_build(dataset.clone())?;
-//!     assert_eq!(balanced.num_batches(), 10);
+//!     assert_eq!(balanced.len(), 10);
 //!
 //!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
 //!     for fold in 0..5 {
@@ -147,7 +149,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-//!     let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all()).shuffle(42);
+//!     let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new()).shuffle(42);
 //!     let loader = builder().batch_size(10).try_build(dataset.clone())?;
 //!
 //!     let mut pass = loader.iter();
@@ -172,7 +174,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
 //!         .batch_size(10)
 //!         .num_workers(AUTOTUNE)
 //!         .try_build(dataset)?;

@@ -15,12 +15,16 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::internal::{listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Column, Element, Error, ErrorKind, ItemKind, Npz, NumpyFile, OpenOptions, Result,
+    Array, Error, ErrorKind, Result,
+    file::{Column, Element, ItemKind, Npz, NumpyFile, OpenOptions},
 };
 
+use crate::batcher::NpyBatcher;
+use crate::loader::DataLoaderBuilder;
 use crate::memory;
 use crate::row::Row;
 use crate::slices::TensorSlices;
+use crate::tensors::Batch;
 use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
@@ -45,12 +49,12 @@ pub(crate) use row_map::RowMap;
 /// # fn main() -> burn_npy::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let table = dir.path().join("table.npy");
-/// # burn_npy::write_npy(&table, &burn_npy::ndarray::Array2::<f64>::ones((20, 10)))?;
+/// # burn_npy::file::write_npy(&table, &burn_npy::ndarray::Array2::<f64>::ones((20, 10)))?;
 /// // 20 rows of 10 numbers: nine features and a label.
 /// let dataset = NpyDataset::open(&table)?
 ///     .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
-///     .convert("features", &Convert::to(DType::F32))?
-///     .convert("label", &Convert::to(DType::I64))?;
+///     .convert("features", Convert::to::<f32>())?
+///     .convert("label", Convert::to::<i64>())?;
 /// let (train, valid) = dataset.split(0.8, 42)?;
 ///
 /// assert_eq!((train.len(), valid.len()), (16, 4));
@@ -85,7 +89,7 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// Those of [`Npz::open`](crate::Npz::open), [`Npz::array`](crate::Npz::array) and
+    /// Those of [`Npz::open`](crate::file::Npz::open), [`Npz::array`](crate::file::Npz::array) and
     /// [`Array::open`]; [`ErrorKind::Magic`] for a file that is neither; [`ErrorKind::Shape`] if
     /// the arrays are not the columns of one table; [`ErrorKind::Dtype`] for opaque items, see
     /// [`reinterpret`](Self::reinterpret); [`ErrorKind::Usage`] for an archive without arrays.
@@ -125,14 +129,14 @@ impl NpyDataset {
     }
 
     /// Opens some arrays of an archive as columns, and ignores the others. The archive is a path or
-    /// an open [`Npz`](crate::Npz). An array is given by its name, or by a pair of the name of the
-    /// column and the name of the array.
+    /// an open [`Npz`](crate::file::Npz). An array is given by its name, or by a pair of the name
+    /// of the column and the name of the array.
     ///
     /// Opaque items are accepted, see [`reinterpret`](Self::reinterpret).
     ///
     /// # Errors
     ///
-    /// Those of [`Npz::open`](crate::Npz::open) and [`Npz::array`](crate::Npz::array);
+    /// Those of [`Npz::open`](crate::file::Npz::open) and [`Npz::array`](crate::file::Npz::array);
     /// [`ErrorKind::Name`] if there is no such array, with a list of those that exist; those of
     /// [`from_arrays`](Self::from_arrays). If the lengths differ, nothing is decoded.
     ///
@@ -142,7 +146,7 @@ impl NpyDataset {
     /// use burn_npy::NpyDataset;
     ///
     /// # fn main() -> burn_npy::Result<()> {
-    /// # use burn_npy::{NpzWriter, ndarray::{Array1, Array3}};
+    /// # use burn_npy::{file::NpzWriter, ndarray::{Array1, Array3}};
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let mnist = dir.path().join("mnist.npz");
     /// # let mut npz = NpzWriter::create(&mnist)?;
@@ -240,8 +244,9 @@ impl NpyDataset {
     }
 
     /// Makes a dataset of an array in memory, or of a tuple of arrays, whose rows are slices along
-    /// axis 0, like TensorFlow's `tf.data.Dataset.from_tensor_slices`. The columns are named `0`,
-    /// `1` and so on.
+    /// axis 0, like TensorFlow's `tf.data.Dataset.from_tensor_slices`. In a tuple, each array may
+    /// be a pair of a name and the array. Columns without a name are named `0`, `1` and so on,
+    /// after their place.
     ///
     /// # Errors
     ///
@@ -254,18 +259,18 @@ impl NpyDataset {
     ///
     /// # fn main() -> burn_npy::Result<()> {
     /// let features = array![[1.0_f32, 3.0], [2.0, 1.0], [3.0, 3.0]];
-    /// let dataset = NpyDataset::from_tensor_slices((features, array![0, 1, 0]))?;
-    /// assert_eq!(dataset.row(1).get::<i32>("1")?.into_scalar(), 1);
+    /// let labels = array![0, 1, 0];
+    /// let dataset = NpyDataset::from_tensor_slices((("features", features), ("labels", labels)))?;
+    /// assert_eq!(dataset.row(1).get::<i32>("labels")?[[]], 1);
     /// # Ok(())
-    /// # }
-    /// # trait IntoScalar<T> { fn into_scalar(self) -> T; }
-    /// # impl IntoScalar<i32> for burn_npy::ndarray::ArrayD<i32> {
-    /// #     fn into_scalar(self) -> i32 { self[[]] }
     /// # }
     /// ```
     pub fn from_tensor_slices(arrays: impl TensorSlices) -> Result<Self> {
-        let arrays = arrays.into_arrays();
-        Self::from_arrays((0_usize..).map(|index| index.to_string()).zip(arrays))
+        let arrays = arrays.into_arrays().into_iter().enumerate();
+        let named = |(index, (name, array)): (usize, (Option<String>, Array))| {
+            (name.unwrap_or_else(|| index.to_string()), array)
+        };
+        Self::from_arrays(arrays.map(named))
     }
 
     fn from_columns(columns: Columns) -> Result<Self> {
@@ -322,6 +327,37 @@ impl NpyDataset {
             from.read(&rows)
         };
         read(self.columns.get(column)?).map_err(|error| error.in_column(column))
+    }
+
+    /// A builder of a loader of this dataset, with an [`NpyBatcher`] of all its defaults: the
+    /// fields of a batch with `#[derive(Batch)]` name their columns, and a tuple gets all columns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::{Int, Tensor};
+    /// use burn_npy::{NpyDataset, ndarray::{Array1, Array3}};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let images = Array3::<f32>::zeros((100, 28, 28));
+    /// let labels = Array1::<u8>::zeros(100);
+    /// let dataset = NpyDataset::from_tensor_slices((images, labels))?;
+    ///
+    /// let loader = dataset
+    ///     .loader::<(Tensor<3>, Tensor<1, Int>)>()
+    ///     .batch_size(32)
+    ///     .shuffle(42)
+    ///     .try_build()?;
+    /// for batch in loader.iter() {
+    ///     let (images, labels) = batch?;
+    ///     assert_eq!(images.dims()[0], labels.dims()[0]);
+    /// }
+    /// assert_eq!((loader.len(), loader.num_items()), (4, 100));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn loader<B: Batch>(&self) -> DataLoaderBuilder<Row, B, Self> {
+        DataLoaderBuilder::new(NpyBatcher::new()).of(self.clone())
     }
 
     pub(crate) fn shared_columns(&self) -> &Arc<Columns> {
@@ -393,8 +429,8 @@ impl std::fmt::Debug for NpyDataset {
 
 #[cfg(test)]
 mod tests {
+    use burn_npy_core::Convert;
     use burn_npy_core::ndarray::{Array1, Array2, array};
-    use burn_npy_core::{Convert, DType};
 
     use super::*;
 
@@ -417,7 +453,7 @@ mod tests {
     fn a_column_is_read_as_it_is_converted() {
         let table = Array2::from_shape_fn((5, 3), |(i, j)| (3 * i + j) as u8);
         let dataset = NpyDataset::from_arrays([("t", table)])
-            .and_then(|dataset| dataset.convert("t", &Convert::to(DType::F32).scale(0.5)))
+            .and_then(|dataset| dataset.convert("t", Convert::to::<f32>().scale(0.5)))
             .unwrap()
             .skip(3);
         let expected = array![[4.5_f32, 5.0, 5.5], [6.0, 6.5, 7.0]];
@@ -479,7 +515,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         // As an archive.
-        let mut npz = crate::NpzWriter::create(&path).unwrap();
+        let mut npz = crate::file::NpzWriter::create(&path).unwrap();
         for member in 0..20_000 {
             npz.add(&format!("c{member}"), &array![member]).unwrap();
         }
@@ -513,7 +549,7 @@ mod tests {
         bytes.extend(text.bytes());
         bytes.extend((0..5000_i32).flat_map(i32::to_le_bytes));
         std::fs::write(&path, bytes).unwrap();
-        let limits = burn_npy_core::Limits::new().header_bytes(1 << 20);
+        let limits = burn_npy_core::file::Limits::new().header_bytes(1 << 20);
         let options = OpenOptions::new().limits(limits);
         expect(&NpyDataset::open_with(&path, options).unwrap(), 5000);
     }

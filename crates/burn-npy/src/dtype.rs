@@ -61,37 +61,19 @@ pub(crate) fn device_dtype(kind: Kind, device: &Device) -> Result<DType> {
         })
 }
 
-/// Checks that a column of floats has the dtype in which the device computes.
-pub(crate) fn check_float(name: &str, dtype: DType, device: &Device) -> Result<()> {
-    let expected = device_dtype(Kind::Float, device)?;
-    if dtype == expected {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Dtype,
-        format!(
-            "the column is {dtype}, but the device computes in {expected}, and a model would panic \
-             over the mixture: dataset.convert({}, &Convert::to(DType::{expected:?})) \
-             converts it, device_dtypes() of the batcher converts all columns, keep_dtypes() keeps \
-             {dtype}",
-            literal(name)
-        ),
-    ))
-}
-
 /// Checks that a column can become a tensor of a kind on a device.
 pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) -> Result<()> {
     let (fits, wanted, advice) = match kind {
-        Kind::Float => (dtype.is_float(), "a float", "DType::F32"),
-        Kind::Int => (dtype.is_int(), "an integer", "DType::I64"),
-        Kind::Bool => (dtype == DType::Bool, "a bool", "DType::Bool"),
+        Kind::Float => (dtype.is_float(), "a float", "f32"),
+        Kind::Int => (dtype.is_int(), "an integer", "i64"),
+        Kind::Bool => (dtype == DType::Bool, "a bool", "bool"),
     };
     if !fits {
         return Err(Error::new(
             ErrorKind::Dtype,
             format!(
                 "the column is {dtype}, but the batch wants {wanted} tensor: \
-                 dataset.convert({}, &Convert::to({advice})) makes it one",
+                 dataset.convert({}, Convert::to::<{advice}>()) makes it one",
                 literal(name)
             ),
         ));
@@ -101,8 +83,7 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
         return Err(Error::new(
             ErrorKind::Dtype,
             format!(
-                "{device:?} has no {dtype} tensors: convert the column, or let the batcher do it \
-                 with device_dtypes()"
+                "{device:?} has no {dtype} tensors: convert the column, or leave out keep_dtypes()"
             ),
         ));
     }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use burn_npy_core::{BatchPosition, Order, Plan, Remainder, Result, Shard};
+use burn_npy_core::{
+    Result,
+    order::{BatchPosition, Order, Plan, Remainder, Shard},
+};
 
 use crate::memory;
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
-use burn_npy_core::{Column, DType, Error, ErrorKind, Result, gather_columns, internal};
+use burn_npy_core::{
+    DType, Error, ErrorKind, Result,
+    file::{Column, gather_columns},
+    internal,
+};
 
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{DeviceLut, Upload};
@@ -56,8 +60,7 @@ impl BatchColumn {
         let error = match self.cast_to {
             Some(dtype) if error.kind() == ErrorKind::Value => {
                 let message = format!(
-                    "{} (device_dtypes() casts to {dtype}, the device's; keep_dtypes() in its \
-                     place keeps the column's)",
+                    "{} ({dtype} is the device's; NpyBatcher::keep_dtypes() keeps the column's)",
                     error.message()
                 );
                 let new = Error::new(error.kind(), message);
@@ -225,8 +228,7 @@ impl BatchLayout {
                 ErrorKind::Shape,
                 format!(
                     "rows of {dtype:?} {shape:?} after rows of {:?} {:?}, of another dataset: \
-                     convert and reshape them alike; device_dtypes() of the batcher gives them one \
-                     dtype",
+                     convert and reshape them alike",
                     expected.dtype, expected.shape
                 ),
             );
@@ -261,6 +263,8 @@ pub(crate) struct HostBatch {
     gathered: usize,
     /// The rows of the batch among them.
     rows: Range<usize>,
+    /// The rows that were gathered as rows of their files, if the batch needs them.
+    file_rows: Option<Arc<Vec<usize>>>,
 }
 
 impl HostBatch {
@@ -271,7 +275,19 @@ impl HostBatch {
             columns,
             gathered: rows,
             rows: 0..rows,
+            file_rows: None,
         }
+    }
+
+    /// Keeps the rows that were gathered as rows of their files.
+    pub(crate) fn with_file_rows(self, rows: Vec<usize>) -> Self {
+        let file_rows = Some(Arc::new(rows));
+        Self { file_rows, ..self }
+    }
+
+    /// The rows as rows of their files, if they were kept.
+    pub(crate) fn file_rows(&self) -> Option<&[usize]> {
+        Some(&self.file_rows.as_ref()?[self.rows.clone()])
     }
 
     /// Some of the rows that were gathered.

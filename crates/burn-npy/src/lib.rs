@@ -26,15 +26,16 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
 //! # let (images, labels) = (dir.path().join("images.npy"), dir.path().join("labels.npy"));
-//! # burn_npy::write_npy(&images, &burn_npy::ndarray::Array3::from_elem((100, 28, 28), 255_u8))?;
-//! # burn_npy::write_npy(&labels, &burn_npy::ndarray::Array1::from_elem(100, 7_u8))?;
+//! # burn_npy::file::write_npy(&images, &burn_npy::ndarray::Array3::from_elem((100, 28, 28),
+//! 255_u8))?;
+//! # burn_npy::file::write_npy(&labels, &burn_npy::ndarray::Array1::from_elem(100, 7_u8))?;
 //! // 2. The files of NumPy. Only their headers are read.
 //! let dataset = NpyDataset::from_files([("images", images), ("labels", labels)])?
 //!     // 3. The conversion of each row, on its way into a batch.
-//!     .convert("images", &Convert::to(DType::F32).divide(255.0))?;
+//!     .convert("images", Convert::to::<f32>().divide(255.0))?;
 //!
 //! // 4. The column of each tensor. Labels become integers of the device.
-//! let batcher = NpyBatcher::<MnistBatch>::new(["images", "labels"]).device_dtypes();
+//! let batcher = NpyBatcher::<MnistBatch>::new().with_columns(["images", "labels"]);
 //!
 //! // 5. The order, the batches, the threads.
 //! let loader = DataLoaderBuilder::new(batcher)
@@ -93,18 +94,14 @@ mod upload;
 pub use batcher::NpyBatcher;
 pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part};
 pub use loader::{
-    AUTOTUNE, BatchInfo, DataLoaderBuilder, LoadError, Loader, LoaderIter, OnError, Report,
-    SkippedRow, State,
+    AUTOTUNE, BatchInfo, DataLoaderBuilder, Loader, LoaderIter, OnError, Report, SkippedRow, State,
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
 pub use tensors::{Batch, Tensors};
 
-pub use burn_npy_core::ml_dtypes::*;
 pub use burn_npy_core::{
-    self, Access, Array, BatchPosition, Buffer, ByteOrder, Column, Convert, DType, Element, Error,
-    ErrorKind, Field, Header, ItemKind, ItemType, Layout, Limits, Npz, NpzWriter, NumpyFile,
-    OpenOptions, Order, Partition, Permutation, Plan, PositionRng, Remainder, Result, Sampler,
-    Shard, WriteElement, append_npy, catch_sigbus, half, ml_dtypes, ndarray, rand_core, read_index,
-    write_npy,
+    Array, Convert, DType, Error, ErrorKind, Result, Sampler, catch_sigbus, file, half, ml_dtypes,
+    ndarray, order, rand_core,
 };
+pub use burn_npy_derive::Batch;

@@ -92,8 +92,9 @@ mod tests {
     use burn_npy_core::ndarray::{Array1, Array3};
     use burn_npy_core::rand_core::Rng;
     use burn_npy_core::{
-        Access, Array, Convert, DType, Element, ErrorKind, OpenOptions, PositionRng, WriteElement,
-        write_npy,
+        Array, Convert, ErrorKind,
+        file::{Access, Element, OpenOptions, WriteElement, write_npy},
+        order::PositionRng,
     };
 
     use crate::{NpyBatcher, NpyDataset};
@@ -133,11 +134,11 @@ mod tests {
     /// Features that become `f32` in one way or another, and labels.
     fn dataset(rng: &mut PositionRng, dir: &Path, shape: (usize, usize)) -> NpyDataset {
         let rows = 1 + below(rng, 40_000 / (shape.0 * shape.1).max(1000));
-        let float = || Convert::to(DType::F32);
+        let float = || Convert::to::<f32>();
         let (features, convert) = match below(rng, 4) {
             0 => (
                 column(rng, dir, rows, shape, f32::from),
-                Convert::to(DType::F32),
+                Convert::to::<f32>(),
             ),
             1 => (
                 column(rng, dir, rows, shape, |x| x),
@@ -154,8 +155,8 @@ mod tests {
             _ => Array1::from_iter((0..rows).map(|row| row as u8)).into(),
         };
         let dataset = NpyDataset::from_arrays([("features", features), ("labels", labels)])
-            .and_then(|dataset| dataset.convert("features", &convert))
-            .and_then(|dataset| dataset.convert("labels", &Convert::to(DType::I64)))
+            .and_then(|dataset| dataset.convert("features", convert.clone()))
+            .and_then(|dataset| dataset.convert("labels", Convert::to::<i64>()))
             .unwrap();
         let skipped = below(rng, rows);
         dataset.skip(skipped)
@@ -184,9 +185,9 @@ mod tests {
                 // Neighbours of one dataset, and the same row twice.
                 rows.extend(std::iter::repeat_n(row, 1 + below(rng, 2)));
             }
-            let batcher = NpyBatcher::<Batch>::all();
+            let batcher = NpyBatcher::<Batch>::new();
             let alone = |row: &Row| {
-                let fresh = NpyBatcher::<Batch>::all();
+                let fresh = NpyBatcher::<Batch>::new();
                 bytes(fresh.try_batch(std::slice::from_ref(row), &device).unwrap())
             };
             let mut expected = [Vec::new(), Vec::new()];
@@ -217,7 +218,7 @@ mod tests {
                 NpyDataset::from_files([("x", path)]).unwrap()
             })
         };
-        let batcher = NpyBatcher::<Tensor<1, Int>>::all();
+        let batcher = NpyBatcher::<Tensor<1, Int>>::new();
         let failure = |rows: &[Row]| {
             let error = batcher.try_batch(rows, &Device::flex()).unwrap_err();
             (error.kind(), error.file().map(Path::to_owned))
@@ -256,7 +257,7 @@ mod tests {
             batcher.try_batch(&rows, &Device::flex()).unwrap();
         };
         // A dataset goes when its user lets it go, whatever batcher has gathered rows of it.
-        let batcher = NpyBatcher::all();
+        let batcher = NpyBatcher::new();
         let stays = numbers();
         let gone = [0; 3].map(|_| {
             let dataset = numbers();
@@ -266,7 +267,7 @@ mod tests {
         assert!(gone.iter().all(|columns| columns.strong_count() == 0));
         // And so does a batcher.
         let gone = [0; 3].map(|_| {
-            let batcher = NpyBatcher::all();
+            let batcher = NpyBatcher::new();
             batch(&batcher, std::slice::from_ref(&stays));
             batch(&batcher, &[numbers(), stays.clone()]);
             Arc::downgrade(&batcher.gather)

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-use burn_npy_core::{Buffer, Result};
+use burn_npy_core::{Result, file::Buffer};
 
 /// No more buffers are kept once this many bytes are unused, or twice the bytes of a large one.
 const MAX_IDLE_BYTES: usize = 256 << 20;

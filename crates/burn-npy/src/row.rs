@@ -6,7 +6,11 @@ use std::sync::Arc;
 use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::internal::{WORDS, quoted};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{Column, DType, Element, Error, ErrorKind, Result, ml_dtypes, small_types};
+use burn_npy_core::{
+    DType, Error, ErrorKind, Result,
+    file::{Column, Element},
+    ml_dtypes, small_types,
+};
 
 use crate::dataset::AnyColumn;
 pub(crate) use crate::dataset::Columns;

@@ -42,7 +42,9 @@ impl Scope {
             | ErrorKind::Encrypted
             | ErrorKind::Duplicate
             | ErrorKind::Name
-            | ErrorKind::Usage => Self::File,
+            | ErrorKind::Usage
+            | ErrorKind::Dataset
+            | ErrorKind::Panic => Self::File,
             ErrorKind::Limit | ErrorKind::Changed => Self::All,
             // A kind that is new here ends a pass until somebody has thought about it.
             _ => Self::All,
@@ -113,6 +115,8 @@ mod tests {
             ErrorKind::Duplicate,
             ErrorKind::Name,
             ErrorKind::Usage,
+            ErrorKind::Dataset,
+            ErrorKind::Panic,
         ] {
             assert_eq!(of(kind), Scope::File, "{kind}");
         }

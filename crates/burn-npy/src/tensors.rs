@@ -16,10 +16,11 @@ pub struct TensorSpec {
 
 /// A single tensor.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a tensor: the tuple of a batch is of single tensors",
+    message = "`{Self}` is not a tensor",
     label = "expected a `Tensor<D, K>`",
     note = "write each tensor into one tuple, as `(a, b, c)` for `((a, b), c)`, twelve at most",
-    note = "to give a batch a structure of its own, write a struct and `impl Batch` for it"
+    note = "a field of a struct with `#[derive(Batch)]` that is not in the data is marked \
+            `#[batch(default)]`, and one of row numbers `#[batch(rows)]`"
 )]
 pub trait SingleTensor: Send + Sized + 'static {
     /// The requirements on the tensor.
@@ -33,7 +34,7 @@ pub trait SingleTensor: Send + Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`Tensors` is implemented for tensors and tuples of tensors, and not by others",
     label = "not a tensor or a tuple of tensors",
-    note = "a type of your own is a batch: write `impl Batch` for it"
+    note = "a type of your own is a batch: write `#[derive(burn_npy::Batch)]` above it"
 )]
 pub trait Assembled: Send + Sized + 'static {
     /// The requirements on the tensors, in order.
@@ -50,14 +51,14 @@ pub trait Assembled: Send + Sized + 'static {
 
 /// A tensor, or a tuple of up to twelve tensors, one for each column.
 ///
-/// A tuple cannot contain tuples, and no other type can implement the trait. Implement [`Batch`]
-/// for a type of your own.
+/// A tuple cannot contain tuples, and no other type can implement the trait. A type of your own is
+/// a [`Batch`].
 ///
 /// ```compile_fail,E0277
 /// use burn::tensor::Tensor;
 /// use burn_npy::NpyBatcher;
 ///
-/// NpyBatcher::<((Tensor<1>, Tensor<1>), Tensor<1>)>::all();
+/// NpyBatcher::<((Tensor<1>, Tensor<1>), Tensor<1>)>::new();
 /// ```
 ///
 /// ```compile_fail,E0277
@@ -71,8 +72,7 @@ pub trait Assembled: Send + Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tensor, nor a tuple of up to twelve tensors",
     label = "expected a `Tensor<D, K>`, or a tuple of up to twelve of them",
-    note = "for a batch of your own type, write a struct and `impl Batch` for it, whose `Tensors` \
-            are a tuple of up to twelve tensors",
+    note = "for a batch of your own type, write `#[derive(burn_npy::Batch)]` above the struct",
     note = "instead of more than twelve tensors, put columns that are alike into one array with an \
             axis more: they become one tensor"
 )]
@@ -143,30 +143,60 @@ tuples! { A B C E F G H I J K L M }
 
 /// A batch: tensors, or a type of your own that contains them.
 ///
-/// # Example
+/// With `#[derive(Batch)]`, each field of a struct gets the column of the same name:
 ///
 /// ```
 /// use burn::tensor::{Int, Tensor};
-/// use burn_npy::Batch;
+/// use burn_npy::{Batch, NpyDataset};
 ///
-/// struct MnistBatch {
+/// #[derive(Batch)]
+/// struct Digits {
 ///     images: Tensor<3>,
-///     targets: Tensor<1, Int>,
+///     #[batch(column = "y")]
+///     labels: Tensor<1, Int>,
+///     #[batch(rows)]
+///     rows: Vec<usize>,
+///     #[batch(default)]
+///     noise: Option<Tensor<3>>,
 /// }
 ///
-/// impl Batch for MnistBatch {
-///     type Tensors = (Tensor<3>, Tensor<1, Int>);
+/// # fn main() -> burn_npy::Result<()> {
+/// use burn_npy::ndarray::{Array1, Array3};
 ///
-///     fn from_tensors((images, targets): Self::Tensors) -> Self {
-///         Self { images, targets }
-///     }
+/// let dataset = NpyDataset::from_tensor_slices((
+///     ("images", Array3::<f32>::zeros((100, 28, 28))),
+///     ("y", Array1::<u8>::ones(100)),
+/// ))?;
+/// for batch in dataset.loader::<Digits>().batch_size(50).try_build()?.iter() {
+///     let batch = batch?;
+///     assert_eq!(batch.images.dims(), [50, 28, 28]);
+///     assert_eq!((batch.labels.dims(), batch.rows.len()), ([50], 50));
+///     assert!(batch.noise.is_none());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// * `#[batch(column = "..")]` names a column that is not called as the field is.
+/// * `#[batch(rows)]` is for a field of the type `Vec<usize>`. It gets the numbers of the rows in
+///   their files or arrays, as [`Row::index`](crate::Row::index) gives them.
+/// * `#[batch(default)]` is for a field that is not in the data. It gets its `Default`.
+///
+/// All other fields are tensors, twelve at most. A tensor and a tuple of up to twelve tensors are
+/// batches too. They get the columns of the dataset in their order.
+///
+/// A field of another type does not compile:
+///
+/// ```compile_fail,E0277
+/// #[derive(burn_npy::Batch)]
+/// struct Digits {
+///     images: Vec<f32>,
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a batch",
-    label = "expected a type with `impl Batch`, a tensor, or a tuple of up to twelve tensors",
-    note = "for a batch of your own type, write a struct and `impl Batch` for it, whose `Tensors` \
-            are a tuple of up to twelve tensors",
+    label = "expected a type with `#[derive(Batch)]`, a tensor, or a tuple of up to twelve tensors",
+    note = "for a batch of your own type, write `#[derive(burn_npy::Batch)]` above the struct",
     note = "instead of more than twelve tensors, put columns that are alike into one array with an \
             axis more: they become one tensor"
 )]
@@ -176,9 +206,22 @@ pub trait Batch: Send + Sized + 'static {
     /// loader is built, or in each batch if the rows come from a dataset of your own.
     type Tensors: Tensors;
 
+    /// The columns of the tensors, in their order. If it is `None`, the batch has all columns of
+    /// the dataset, in the order of the dataset.
+    const COLUMNS: Option<&'static [&'static str]> = None;
+
+    /// Whether [`set_rows`](Self::set_rows) is called.
+    const NEEDS_ROWS: bool = false;
+
     /// Makes the batch from its tensors. In a [`Loader`](crate::Loader), a panic in this method is
     /// an error of the batch.
     fn from_tensors(tensors: Self::Tensors) -> Self;
+
+    /// Gives the batch the numbers of its rows in their files or arrays, see
+    /// [`Row::index`](crate::Row::index).
+    fn set_rows(&mut self, rows: Vec<usize>) {
+        let _ = rows;
+    }
 }
 
 impl<T: Tensors> Batch for T {

@@ -15,7 +15,7 @@ use burn::backend::{Backend, Dispatch};
 use burn::tensor::kind::{Basic, TensorKind};
 use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor, TensorData};
 use burn_npy_core::internal::{self, ByteTable};
-use burn_npy_core::{Column, Result};
+use burn_npy_core::{Result, file::Column};
 
 use crate::dtype::tensor_dtype;
 
@@ -222,11 +222,11 @@ mod tests {
 
     fn column<T>(shape: (usize, usize, usize), convert: &Convert, of: fn(usize) -> T) -> Column
     where
-        T: burn_npy_core::Element + Clone,
+        T: burn_npy_core::file::Element + Clone,
     {
         let array = Array3::from_shape_fn(shape, |(i, y, x)| of(i * 91 + y * 17 + x * 5));
         Column::new(Array::from(array))
-            .and_then(|column| column.convert(convert))
+            .and_then(|column| column.convert(convert.clone()))
             .unwrap()
     }
 
@@ -258,11 +258,11 @@ mod tests {
 
     #[test]
     fn what_is_looked_up_is_what_would_have_been_gathered() {
-        let float = || Convert::to(DType::F32);
+        let float = || Convert::to::<f32>();
         let conversions = [
             float().divide(255.0),
             float().scale(0.1).offset(3.0),
-            Convert::to(DType::F16).divide(7.0),
+            Convert::new().cast(DType::F16).divide(7.0),
             float().normalize(&[1.0, 2.0, 3.0], &[0.1, 0.3, 0.7]),
             float()
                 .divide(255.0)
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn integers_are_looked_up_too() {
         for packed in [true, false] {
-            let column = column((4, 2, 7), &Convert::to(DType::I64), |i| i as i8);
+            let column = column((4, 2, 7), &Convert::to::<i64>(), |i| i as i8);
             let [looked_up, gathered] = both_ways::<Int>(&column, packed);
             assert!(looked_up == gathered, "{packed}");
         }
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_cpu_gets_what_it_always_got() {
-        let column = column((4, 16, 16), &Convert::to(DType::F32), |i| i as u8);
+        let column = column((4, 16, 16), &Convert::to::<f32>(), |i| i as u8);
         assert!(DeviceLut::of(&column, &Device::flex()).unwrap().is_none());
     }
 }

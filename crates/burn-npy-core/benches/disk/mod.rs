@@ -8,8 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use burn_npy_core::{
-    Access, Array, Buffer, Column, OpenOptions, Permutation, Result, append_npy, internal,
-    write_npy,
+    Array, Result,
+    file::{Access, Buffer, Column, OpenOptions, append_npy, write_npy},
+    internal,
+    order::Permutation,
 };
 use ndarray::Array2;
 use rustix::fs::{Advice, fadvise};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use burn_npy_core::{
-    Array, Buffer, ByteOrder, Column, Error, ItemKind, Layout, Limits, NumpyFile, OpenOptions,
-    Result,
+    Array, Error, Result,
+    file::{Buffer, ByteOrder, Column, ItemKind, Layout, Limits, NumpyFile, OpenOptions},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

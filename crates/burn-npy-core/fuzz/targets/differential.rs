@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use burn_npy_core::{
-    Array, Buffer, Column, Error, ErrorKind, Header, Limits, Npz, OpenOptions, Result,
+    Array, Error, ErrorKind, Result, file::{Buffer, Column, Header, Limits, Npz, OpenOptions},
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};

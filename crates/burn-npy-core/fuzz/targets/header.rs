@@ -1,7 +1,7 @@
 //! Any bytes as a header give an error, or a header that is consistent.
 #![no_main]
 
-use burn_npy_core::Header;
+use burn_npy_core::file::Header;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

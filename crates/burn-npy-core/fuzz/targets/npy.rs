@@ -1,7 +1,7 @@
 //! Any bytes as a `.npy` file give an error, or arrays whose rows equal those of the whole array.
 #![no_main]
 
-use burn_npy_core::{Array, Buffer, Column, Convert, DType, ErrorKind};
+use burn_npy_core::{Array, Convert, DType, ErrorKind, file::{Buffer, Column}};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -66,11 +66,11 @@ fn check(array: &Array, data: &[u8]) {
     assert_eq!(gather(&raw, &rows), expected);
     for to in [DType::F32, DType::F16, DType::I64, DType::U8, DType::Bool] {
         for convert in [
-            Convert::to(to),
+            Convert::new().cast(to),
             Convert::new().saturating_cast(to),
             Convert::new().wrapping_cast(to),
         ] {
-            let Ok(converted) = column.clone().convert(&convert) else {
+            let Ok(converted) = column.clone().convert(convert.clone()) else {
                 // Only floats cannot be wrapped.
                 assert!(column.dtype().is_float() && to.is_int());
                 continue;

@@ -1,7 +1,7 @@
 //! Any bytes as a `.npz` archive give errors, or members with the right checksums.
 #![no_main]
 
-use burn_npy_core::{Limits, Npz, OpenOptions};
+use burn_npy_core::file::{Limits, Npz, OpenOptions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

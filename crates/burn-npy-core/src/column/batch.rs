@@ -27,9 +27,10 @@ const ROWS_PER_TURN: usize = 1024;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Buffer, Column, gather_columns};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::file::{Buffer, Column, gather_columns};
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// let features = Column::new(vec![0.5_f32, 1.5, 2.5].into())?;
 /// let labels = Column::new(vec![7_i64, 8, 9].into())?;
 /// let mut batch = [Buffer::zeroed(2 * 4)?, Buffer::zeroed(2 * 8)?];

@@ -109,7 +109,7 @@ mod tests {
     fn the_table_is_the_conversion() {
         let images = Array3::from_shape_fn((3, 256, 3), |(i, y, x)| (i * 7 + y + x * 50) as u8);
         let signed = images.mapv(|x| x as i8);
-        let to = Convert::to;
+        let to = |dtype| Convert::new().cast(dtype);
         let conversions = [
             to(DType::F32).divide(255.0),
             to(DType::F32).scale(0.1).offset(-0.5),
@@ -125,12 +125,12 @@ mod tests {
         for array in [Array::from(images), signed.into()] {
             let column = Column::new(array).unwrap();
             for convert in &conversions {
-                let column = column.clone().convert(convert).unwrap();
+                let column = column.clone().convert(convert.clone()).unwrap();
                 let [gathered, looked_up] = both_ways(&column);
                 assert!(gathered == looked_up, "{convert:?}");
             }
             let first = to(DType::F32).normalize(&[7.0; 256], &[0.3; 256]);
-            let column = column.clone().convert(&first).unwrap();
+            let column = column.clone().convert(first.clone()).unwrap();
             let [gathered, looked_up] = both_ways(&column.reshape(&[3, 256]).unwrap());
             assert!(gathered == looked_up);
         }
@@ -144,7 +144,7 @@ mod tests {
             let mut column = Column::new(bytes.clone().into()).unwrap();
             column.numbers.dtype = dtype;
             column.stages = super::super::Stages::new(dtype);
-            let column = column.convert(&Convert::to(DType::F32)).unwrap();
+            let column = column.convert(Convert::to::<f32>()).unwrap();
             let [gathered, looked_up] = both_ways(&column);
             assert!(gathered == looked_up, "{dtype}");
         }
@@ -155,9 +155,13 @@ mod tests {
         let column = |convert: &Convert| {
             let array = Array3::<u8>::zeros((2, 300, 3));
             let column = Column::new(array.into()).unwrap();
-            column.convert(convert).unwrap().byte_table().unwrap()
+            column
+                .convert(convert.clone())
+                .unwrap()
+                .byte_table()
+                .unwrap()
         };
-        let float = Convert::to(DType::F32);
+        let float = Convert::to::<f32>();
         assert!(column(&Convert::new()).is_none());
         let many = float.clone().normalize(&[0.0; 300], &[1.0; 300]);
         assert!(column(&many).is_none());
@@ -166,10 +170,10 @@ mod tests {
         let twice = few.normalize(&[0.0; 300], &[1.0; 300]);
         assert!(column(&twice).is_none());
         // A value that does not fit is an error of its row, which a table cannot give.
-        assert!(column(&Convert::to(DType::I8)).is_none());
-        assert!(column(&Convert::to(DType::I16)).is_some());
+        assert!(column(&Convert::to::<i8>()).is_none());
+        assert!(column(&Convert::to::<i16>()).is_some());
         let wide = Column::new(vec![1_u16].into()).unwrap();
-        let wide = wide.convert(&Convert::to(DType::F32)).unwrap();
+        let wide = wide.convert(Convert::to::<f32>()).unwrap();
         assert!(wide.byte_table().unwrap().is_none());
     }
 }

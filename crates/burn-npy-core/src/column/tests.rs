@@ -61,11 +61,11 @@ fn rows_are_taken_whole_cut_and_reshaped() {
 #[test]
 fn steps_are_those_of_numpy() {
     let images = Array3::from_shape_fn((3, 2, 2), |(i, c, x)| (i * 90 + c * 50 + x * 7) as u8);
-    let convert = Convert::to(DType::F32)
+    let convert = Convert::to::<f32>()
         .divide(255.0)
         .normalize(&[0.4, 0.5], &[0.2, 0.3]);
     let column = Column::new(images.clone().into()).unwrap();
-    let column = column.convert(&convert).unwrap();
+    let column = column.convert(convert.clone()).unwrap();
     let expected: Vec<f32> = [2, 0]
         .iter()
         .flat_map(|&i| {
@@ -89,7 +89,7 @@ fn channels_can_be_last() {
     let convert = Convert::new().normalize_axis(1, &[1.0, 2.0], &[1.0, 2.0]);
     let column = Column::new(image.into())
         .unwrap()
-        .convert(&convert)
+        .convert(convert.clone())
         .unwrap();
     assert_eq!(gather::<f64>(&column, &[0]), [0.0, 0.0, 2.0, 1.0]);
 }
@@ -105,7 +105,7 @@ fn stored_bools_become_zero_or_one() {
     std::fs::write(&path, bytes).unwrap();
     let column = Column::new(Array::open(&path).unwrap()).unwrap();
     assert_eq!(gather::<u8>(&column, &[2, 0, 1]), [1, 0, 1]);
-    let column = column.convert(&Convert::to(DType::F32)).unwrap();
+    let column = column.convert(Convert::to::<f32>()).unwrap();
     assert_eq!(gather::<f32>(&column, &[2, 0, 1]), [1.0, 0.0, 1.0]);
 }
 
@@ -113,7 +113,7 @@ fn stored_bools_become_zero_or_one() {
 fn empty_rows_and_no_rows() {
     let column = Column::new(Array2::<f32>::zeros((3, 0)).into()).unwrap();
     assert!(gather::<f32>(&column, &[0, 2]).is_empty());
-    let column = column.convert(&Convert::to(DType::F64)).unwrap();
+    let column = column.convert(Convert::to::<f64>()).unwrap();
     assert!(gather::<f64>(&column, &[0, 2]).is_empty());
     assert!(Column::new(ndarray::arr0(1_u8).into()).is_err());
 }
@@ -232,24 +232,28 @@ fn large_batches_are_those_of_small_ones() {
     let short = values.to_shape((50_820, 65)).unwrap().mapv(f64::from);
     let short = Column::new(short.into()).unwrap();
     let halves = Column::new(values.mapv(|x| half::f16::from_f32(x.into())).into()).unwrap();
-    let divided = Convert::to(DType::F32).divide(255.0);
+    let divided = Convert::to::<f32>().divide(255.0);
     for column in [
-        bytes.clone().convert(&divided).unwrap(),
+        bytes.clone().convert(divided.clone()).unwrap(),
         bytes
             .clone()
             .slice(1..5001)
             .unwrap()
-            .convert(&divided)
+            .convert(divided.clone())
             .unwrap(),
-        bytes.convert(&Convert::to(DType::F64)).unwrap(),
+        bytes.convert(Convert::to::<f64>()).unwrap(),
         // Rows of a few lines, and of less than one.
-        short.clone().convert(&divided).unwrap(),
-        short.slice(1..16).unwrap().convert(&divided).unwrap(),
+        short.clone().convert(divided.clone()).unwrap(),
+        short
+            .slice(1..16)
+            .unwrap()
+            .convert(divided.clone())
+            .unwrap(),
         floats.clone(),
         floats.clone().slice(3..5002).unwrap(),
-        floats.convert(&Convert::to(DType::F16)).unwrap(),
+        floats.convert(Convert::new().cast(DType::F16)).unwrap(),
         // A cast in two steps.
-        halves.convert(&Convert::to(DType::F64)).unwrap(),
+        halves.convert(Convert::to::<f64>()).unwrap(),
     ] {
         let rows = column.rows();
         let rows: Vec<usize> = (0..rows).map(|i| i * 397 % rows).collect();
@@ -275,8 +279,8 @@ fn bytes_are_divided_as_by_a_division() {
         let bytes = Column::new(values.clone().into()).unwrap();
         let signed = Column::new(values.mapv(|x| x as i8).into()).unwrap();
         for divisor in [255.0, 127.5, -3.0, 0.1, 1e-38, 3e38, 7.0, 256.0] {
-            let convert = |to| Convert::to(to).divide(divisor);
-            let column = |column: &Column, to| column.clone().convert(&convert(to)).unwrap();
+            let convert = |to| Convert::new().cast(to).divide(divisor);
+            let column = |column: &Column, to| column.clone().convert(convert(to)).unwrap();
             let values = picks.iter().flat_map(|row| values.row(*row).to_vec());
             let (found, expected): (Vec<f32>, Vec<f32>) = (
                 gather(&column(&bytes, DType::F32), &picks),
@@ -310,7 +314,7 @@ fn short_rows_of_every_length() {
         for len in 1..=stride {
             let part = stride - len..stride;
             let column = bytes.clone().slice(part.clone()).unwrap();
-            let wide = column.clone().convert(&Convert::to(DType::I16)).unwrap();
+            let wide = column.clone().convert(Convert::to::<i16>()).unwrap();
             let of = |row: &usize| values.slice(s![*row, part.clone()]).to_vec();
             let expected: Vec<u8> = picks.iter().flat_map(of).collect();
             assert!(
@@ -333,7 +337,7 @@ fn long_rows_of_every_length() {
         for len in (1000 / size..1800 / size).chain([12_288 / size, 12_345 / size]) {
             let values = Array2::from_shape_fn((3, len), |(i, j)| of(i * 7 + j * 3));
             let column = Column::new(values.clone().into()).unwrap();
-            let column = column.convert(&Convert::to(DType::F64)).unwrap();
+            let column = column.convert(Convert::to::<f64>()).unwrap();
             let rows = [2, 0, 2, 1];
             let of = |row: &usize| values.row(*row).mapv(|value| value.into()).to_vec();
             let expected: Vec<f64> = rows.iter().flat_map(of).collect();
@@ -363,7 +367,7 @@ fn columns_together_are_the_same_as_alone() {
     let count = 3000;
     let table = Array2::from_shape_fn((count, 10), |(i, j)| (i * 10 + j) as f64);
     let features = Column::new(table.clone().into()).unwrap();
-    let features = features.convert(&Convert::to(DType::F32)).unwrap();
+    let features = features.convert(Convert::to::<f32>()).unwrap();
     let fortran = table.t().as_standard_layout().into_owned().reversed_axes();
     let fortran = Column::new(fortran.into()).unwrap();
     let long = Array2::from_shape_fn((count, 600), |(i, j)| (i * 3 + j) as u8);
@@ -398,7 +402,7 @@ fn the_column_that_fails_is_told() {
     write_npy(&path, &ndarray::array![1_i64, 2, 3]).unwrap();
     let file = Column::new(Array::open(&path).unwrap()).unwrap();
     let floats = Column::new(vec![1.0, 2.0, f64::NAN].into()).unwrap();
-    let floats = floats.convert(&Convert::to(DType::I64)).unwrap();
+    let floats = floats.convert(Convert::to::<i64>()).unwrap();
     let failure = |columns: [&Column; 2], rows: &[usize]| {
         let [mut a, mut b] = [0; 2].map(|_| Buffer::zeroed(8 * rows.len()).unwrap());
         let [x, y] = columns;
@@ -433,7 +437,7 @@ fn only_rows_as_they_are_and_that_stay_are_borrowed() {
     for range in [5..10, 10..10, 0..usize::MAX] {
         assert!(owned.borrow(range).is_none());
     }
-    let converted = owned.clone().convert(&Convert::to(DType::F64)).unwrap();
+    let converted = owned.clone().convert(Convert::to::<f64>()).unwrap();
     assert!(converted.borrow(0..1).is_none());
     assert!(owned.slice(0..2).unwrap().borrow(0..1).is_none());
     for access in [Access::Mapped, Access::Positioned] {
@@ -493,11 +497,11 @@ fn a_row_that_is_too_large_when_it_is_converted_is_refused() {
         let column = write(len);
         let error = column.row::<u8>(0).unwrap_err().kind();
         assert!([ErrorKind::Limit, ErrorKind::Row].contains(&error));
-        let wide = column.clone().convert(&Convert::to(DType::F64));
+        let wide = column.clone().convert(Convert::to::<f64>());
         assert_eq!(class(wide), ErrorKind::Overflow);
         // Also if it is only on the way.
-        let through = Convert::to(DType::F64).cast(DType::U8);
-        assert_eq!(class(column.convert(&through)), ErrorKind::Overflow);
+        let through = Convert::to::<f64>().cast(DType::U8);
+        assert_eq!(class(column.convert(through.clone())), ErrorKind::Overflow);
     }
     let mut windows = Column::new(vec![0_u8; 100].into());
     let mut count = 0;
@@ -513,7 +517,7 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
     let message = |values: Vec<f64>, convert: Convert| {
         let column = Column::new(values.into())
             .unwrap()
-            .convert(&convert)
+            .convert(convert.clone())
             .unwrap();
         let rows: Vec<_> = (0..column.rows()).rev().collect();
         let mut out = Buffer::zeroed(rows.len() * column.row_bytes()).unwrap();
@@ -521,7 +525,7 @@ fn a_value_that_an_integer_does_not_have_is_an_error_of_its_row() {
         assert_eq!(error.kind(), ErrorKind::Value);
         error.message().to_owned()
     };
-    let to = Convert::to;
+    let to = |dtype| Convert::new().cast(dtype);
     for (value, dtype, expected) in [
         (
             f64::NAN,
@@ -582,7 +586,7 @@ fn the_row_and_the_element_that_do_not_fit_are_named() {
             };
             let column = Column::new(Array::open_with(&path, options).unwrap()).unwrap();
             assert_eq!(column.is_scattered(), file == "fortran");
-            let checked = column.clone().convert(&Convert::to(DType::I32)).unwrap();
+            let checked = column.clone().convert(Convert::to::<i32>()).unwrap();
             let all: Vec<_> = (0..rows).map(|i| i * 7 % rows).collect();
             let mut out = Buffer::zeroed(rows * checked.row_bytes()).unwrap();
             let error = checked.gather(&all, out.as_mut_slice()).unwrap_err();
@@ -599,7 +603,7 @@ fn the_row_and_the_element_that_do_not_fit_are_named() {
                 (Convert::new().saturating_cast(DType::I32), i32::MAX),
                 (Convert::new().wrapping_cast(DType::I32), 0),
             ] {
-                let column = column.clone().convert(&convert).unwrap();
+                let column = column.clone().convert(convert.clone()).unwrap();
                 assert_eq!(column.row::<i32>(4_321).unwrap()[5], expected, "{file}");
             }
         }
@@ -623,7 +627,7 @@ fn every_half_becomes_its_float_in_rows_of_any_length() {
         let rows = all.len() / len;
         let table = Array2::from_shape_vec((rows, len), all[..rows * len].to_vec()).unwrap();
         let column = Column::new(table.into()).unwrap();
-        let column = column.convert(&Convert::to(DType::F32)).unwrap();
+        let column = column.convert(Convert::to::<f32>()).unwrap();
         let found = gather::<u32>(&column, &Vec::from_iter(0..rows));
         let expected = all[..rows * len].iter().map(|x| float(*x));
         assert!(found.into_iter().eq(expected), "{len}");
@@ -637,7 +641,7 @@ fn small_integers_wrap_as_wide_ones_do() {
     let path = raw_file(dir.path(), "'|V1'", "(5,)", &[0x8, 0xd, 0xf, 0, 7]);
     let array = Array::open(&path).unwrap();
     let array = array.reinterpret(DType::I4).unwrap();
-    let column = |convert: &Convert| Column::new(array.clone()).unwrap().convert(convert);
+    let column = |convert: &Convert| Column::new(array.clone()).unwrap().convert(convert.clone());
     let wrapped = |dtype| column(&Convert::new().wrapping_cast(dtype)).unwrap();
     assert_eq!(
         gather::<u8>(&wrapped(DType::U8), &[0, 1, 2, 3, 4]),
@@ -653,7 +657,7 @@ fn small_integers_wrap_as_wide_ones_do() {
     );
     let saturated = column(&Convert::new().saturating_cast(DType::U16)).unwrap();
     assert_eq!(gather::<u16>(&saturated, &[0, 4]), [0, 7]);
-    let checked = column(&Convert::to(DType::U8)).unwrap();
+    let checked = column(&Convert::to::<u8>()).unwrap();
     let error = checked.row::<u8>(1).unwrap_err();
     assert!(
         error
@@ -668,7 +672,7 @@ fn a_window_that_cannot_be_converted_is_called_one() {
     let mut series = vec![0.0; 40];
     series[33] = f64::NAN;
     let windows = Column::new(series.into()).unwrap().windows(4, 3).unwrap();
-    let windows = windows.convert(&Convert::to(DType::I64)).unwrap();
+    let windows = windows.convert(Convert::to::<i64>()).unwrap();
     let error = windows.row::<i64>(10).unwrap_err();
     assert!(
         error.message().starts_with("window 10, element 3, has NaN"),

@@ -20,7 +20,8 @@ use crate::{Access, Array, DType, Error, ErrorKind, ItemKind, OpenOptions, Resul
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Sampler, read_index};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Sampler, order::read_index};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;

@@ -1,4 +1,9 @@
 //! The order of an epoch: which row is at which position.
+//!
+//! A [`Sampler`](crate::Sampler) gives the [`Order`] of an epoch. A [`Plan`] divides the order into
+//! batches, for one [`Shard`] or several. A [`Partition`] divides rows into folds, or into parts
+//! for training and validation. A [`PositionRng`] gives random numbers for a position. All of them
+//! are pure functions of their arguments.
 
 use std::ops::Range;
 
@@ -14,7 +19,7 @@ mod partition;
 mod permutation;
 mod plan;
 mod position_rng;
-mod sampler;
+pub(crate) mod sampler;
 mod shard;
 mod shared;
 mod weighted_without_replacement;
@@ -24,7 +29,6 @@ pub use partition::Partition;
 pub use permutation::Permutation;
 pub use plan::{BatchPosition, Plan, Remainder};
 pub use position_rng::PositionRng;
-pub use sampler::Sampler;
 pub use shard::Shard;
 
 use crate::order::alias::Draws;
@@ -39,7 +43,8 @@ use crate::order::shared::Shared;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Plan, Sampler};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Sampler, order::Plan};
 ///
 /// let order = Sampler::shuffled(42).order(60_000, 3);
 /// let plan = Plan::new(0..order.len(), 256, false);

@@ -13,9 +13,10 @@ const TAG: u64 = 7;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Partition, Sampler};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Sampler, order::Partition};
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// let labels = ["cat", "dog", "cat", "cat", "dog", "cat", "cat", "dog", "dog", "cat"];
 ///
 /// // Each part has half of the cats and half of the dogs, within a row.

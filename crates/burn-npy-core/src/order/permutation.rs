@@ -30,7 +30,8 @@ const TABLE_LEN: u64 = 4096;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::Permutation;
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::order::Permutation;
 ///
 /// let permutation = Permutation::new(1_000_000_000, 42, 0);
 /// let row = permutation.row(0);

@@ -21,9 +21,10 @@ use crate::Shard;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Plan, Shard, Remainder};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::order::{Plan, Remainder, Shard};
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// let plan = Plan::new(0..15, 3, false);
 /// let ranks = [0, 1].map(|rank| plan.shard(Shard::new(rank, 2).unwrap(), Remainder::Pad));
 /// assert_eq!(ranks[1].batch(0), 3..6);

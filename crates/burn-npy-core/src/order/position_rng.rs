@@ -24,7 +24,8 @@ const TAG: u64 = 8;
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::PositionRng;
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::order::PositionRng;
 /// use rand::RngExt;
 ///
 /// let flip = |position| PositionRng::new(42, 0, position).random_bool(0.5);

@@ -28,9 +28,10 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::Sampler;
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::Sampler;
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// // A row is an hour. Shuffle windows of a day over 10 days.
 /// let sampler = Sampler::shuffled(7).windows(24, 24)?;
 /// sampler.check(240)?;

@@ -21,9 +21,10 @@ const LAUNCHERS: [[&str; 2]; 4] = [
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::Shard;
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::order::Shard;
 ///
-/// # fn main() -> burn_npy_core::Result<()> {
+/// # fn main() -> burn_npy::Result<()> {
 /// let shard: Shard = "1/4".parse()?;
 /// assert_eq!(shard, Shard::new(1, 4)?);
 /// # Ok(())

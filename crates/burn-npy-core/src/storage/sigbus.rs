@@ -135,8 +135,9 @@ fn new_entry() -> &'static Map {
 /// # Example
 ///
 /// ```
-/// fn main() -> burn_npy_core::Result<()> {
-///     burn_npy_core::catch_sigbus()?;
+/// # extern crate burn_npy_core as burn_npy;
+/// fn main() -> burn_npy::Result<()> {
+///     burn_npy::catch_sigbus()?;
 ///     // Open files, make loaders, train.
 ///     Ok(())
 /// }

@@ -38,7 +38,8 @@ use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, WriteElement, 
 /// # Example
 ///
 /// ```
-/// use burn_npy_core::{Array, append_npy};
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::{Array, file::append_npy};
 /// use ndarray::array;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -122,11 +122,12 @@ fn is_dense<T, D: Dimension>(array: &ArrayView<'_, T, D>) -> bool {
 /// # Example
 ///
 /// ```
+/// # extern crate burn_npy_core as burn_npy;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("labels.npy");
-/// burn_npy_core::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
-/// assert_eq!(burn_npy_core::Array::open(&path)?.shape(), [3]);
+/// burn_npy::file::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
+/// assert_eq!(burn_npy::Array::open(&path)?.shape(), [3]);
 /// # Ok(())
 /// # }
 /// ```

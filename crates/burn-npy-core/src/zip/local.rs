@@ -99,7 +99,7 @@ fn widened([compressed, size]: [u32; 2], extra: &[u8]) -> Result<[u64; 2]> {
         } else {
             narrow
         };
-        Ok(if wide { field } else { narrow })
+        Ok::<u64, Error>(if wide { field } else { narrow })
     };
     let size = next(wide[1], size)?;
     let compressed = next(wide[0], compressed)?;

@@ -3,7 +3,7 @@
 use std::env::consts::EXE_SUFFIX;
 use std::process::{Command, Stdio};
 
-use burn_npy_core::Permutation;
+use burn_npy_core::order::Permutation;
 
 fn command(args: &str) -> Command {
     // Beside the directory of this test.

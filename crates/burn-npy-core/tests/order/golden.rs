@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use burn_npy_core::rand_core::Rng;
-use burn_npy_core::{Order, Partition, Permutation, Plan, PositionRng, Remainder, Sampler, Shard};
+use burn_npy_core::{
+    Sampler,
+    order::{Order, Partition, Permutation, Plan, PositionRng, Remainder, Shard},
+};
 
 fn numbers(text: &str) -> Vec<u64> {
     text.split_whitespace()

@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use burn_npy_core::{Order, Plan, Remainder, Sampler, Shard};
+use burn_npy_core::{
+    Sampler,
+    order::{Order, Plan, Remainder, Shard},
+};
 use proptest::prelude::*;
 
 /// A sampler that gives each entry once.

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use burn_npy_core::internal::{WORDS, listed, literal, separated, shown};
-use burn_npy_core::{Array, DType, Error, ErrorKind, Header, ItemKind, ItemType, Npz, Result};
+use burn_npy_core::{
+    Array, DType, Error, ErrorKind, Result,
+    file::{Header, ItemKind, ItemType, Npz},
+};
 
 use super::named::opaque_as;
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use burn_npy_core::{Column, Convert, DType, Error, ErrorKind, ItemKind, Result};
+use burn_npy_core::{
+    Convert, DType, Error, ErrorKind, Result,
+    file::{Column, ItemKind},
+};
 
 use super::NpyDataset;
 use super::named::{AnyColumn, Columns};
@@ -90,7 +93,7 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::convert`].
-    pub fn convert(&self, name: &str, convert: &Convert) -> Result<Self> {
+    pub fn convert(&self, name: &str, convert: Convert) -> Result<Self> {
         self.replace(name, |column| column.convert(convert))
     }
 
@@ -271,8 +274,8 @@ fn cut(column: Column, part: Part) -> Result<Column> {
 
 #[cfg(test)]
 mod tests {
+    use burn_npy_core::Array;
     use burn_npy_core::ndarray::Array2;
-    use burn_npy_core::{Array, DType};
 
     use super::*;
     use crate::dataset::tests::numbers;
@@ -286,7 +289,7 @@ mod tests {
         let dataset = dataset
             .split_column("t", [("a", (0..3).into()), ("b", 3.into())])
             .and_then(|dataset| dataset.rename("l", "label"))
-            .and_then(|dataset| dataset.convert("b", &Convert::to(DType::I32)))
+            .and_then(|dataset| dataset.convert("b", Convert::to::<i32>()))
             .and_then(|dataset| dataset.reshape("a", &[3, 1]))
             .unwrap();
         assert_eq!(

@@ -1,6 +1,10 @@
 //! A short description of a dataset, to tell whether a saved state belongs to it.
 
-use burn_npy_core::{Buffer, Column, Error, ErrorKind, Result, internal};
+use burn_npy_core::{
+    Error, ErrorKind, Result,
+    file::{Buffer, Column},
+    internal,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{NpyDataset, listed_names};
@@ -193,8 +197,8 @@ pub(crate) mod hex {
 
 #[cfg(test)]
 mod tests {
+    use burn_npy_core::Convert;
     use burn_npy_core::ndarray::Array2;
-    use burn_npy_core::{Convert, DType};
 
     use super::*;
 
@@ -238,7 +242,7 @@ mod tests {
                 "with the columns 0, but there are the columns x",
             ),
             (
-                same.convert("0", &Convert::to(DType::F64)).unwrap(),
+                same.convert("0", Convert::to::<f64>()).unwrap(),
                 "of float32, but the column is float64",
             ),
             (

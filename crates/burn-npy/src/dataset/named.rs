@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use burn_npy_core::internal::{WORDS, listed, literal, shown, shown_path};
-use burn_npy_core::{Array, Column, Error, ErrorKind, ItemKind, Result};
+use burn_npy_core::{
+    Array, Error, ErrorKind, Result,
+    file::{Column, ItemKind},
+};
 
 use crate::layouts::LayoutCache;
 

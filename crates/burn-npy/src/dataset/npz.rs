@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use burn_npy_core::{Npz, Result};
+use burn_npy_core::{Result, file::Npz};
 
 /// An archive for [`NpyDataset::from_npz`](crate::NpyDataset::from_npz): a path, or an open
-/// [`Npz`]. The latter can be opened with other [`OpenOptions`](crate::OpenOptions).
+/// [`Npz`]. The latter can be opened with other [`OpenOptions`](crate::file::OpenOptions).
 ///
 /// It is implemented for `&str`, `String`, `&String`, `&Path`, `PathBuf`, `&PathBuf` and `&Npz`,
 /// and cannot be implemented elsewhere.

@@ -1,6 +1,6 @@
 //! Maps the rows of a dataset to rows of its files.
 
-use burn_npy_core::Permutation;
+use burn_npy_core::order::Permutation;
 
 /// Maps each row of a dataset to a file row. Its memory does not depend on the number of rows.
 #[derive(Clone, Debug)]

@@ -1,6 +1,9 @@
 //! Checks all data of a dataset before it is used.
 
-use burn_npy_core::{Buffer, Column, Result};
+use burn_npy_core::{
+    Result,
+    file::{Buffer, Column},
+};
 
 use super::NpyDataset;
 use super::named::AnyColumn;
@@ -36,7 +39,7 @@ impl NpyDataset {
     ///
     /// # fn main() -> burn_npy::Result<()> {
     /// let dataset = NpyDataset::from_tensor_slices(array![1.0, 2.0, 3.0])?
-    ///     .convert("0", &Convert::to(DType::I64))?;
+    ///     .convert("0", Convert::to::<i64>())?;
     /// dataset.verify()?;
     /// # Ok(())
     /// # }

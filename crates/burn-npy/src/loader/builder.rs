@@ -4,10 +4,14 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::{Device, StreamId};
-use burn_npy_core::{Error, ErrorKind, Remainder, Result, Sampler, Shard};
+use burn_npy_core::{
+    Error, ErrorKind, Result, Sampler,
+    order::{Remainder, Shard},
+};
 
 use super::Loader;
 use super::error::{Failure, OnError, guarded};
@@ -16,6 +20,7 @@ use super::source::{AnyBatcher, AnySource, MappedSource, NpySource, Source};
 use super::state::{Cursor, Identity, SharedCursor, State};
 use super::workers::{AUTOTUNE, PrefetchOptions, WorkerConfig};
 use crate::NpyDataset;
+use crate::Row;
 use crate::batcher::as_npy;
 use crate::dataset::fingerprint::Fingerprint;
 use crate::epoch_plan::Batching;
@@ -26,7 +31,8 @@ const PREFETCH_BYTES: usize = 128 << 20;
 const MAX_WORKERS: usize = 1024;
 
 /// Builds a [`Loader`] from any dataset and any batcher, with the method names of Burn's builder of
-/// the same name: changing the `use` line moves a project over.
+/// the same name: changing the `use` line moves a project over. For an [`NpyDataset`] alone,
+/// [`NpyDataset::loader`] is shorter.
 ///
 /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher), rows go from the files straight
 /// into batches; with other datasets and batchers the order, the bounds and the error handling are
@@ -57,7 +63,7 @@ const MAX_WORKERS: usize = 1024;
 ///     ("images", burn_npy::Array::from(Array::<f32, _>::zeros((100, 28, 28)))),
 ///     ("labels", Array::<i64, _>::zeros(100).into()),
 /// ])?;
-/// let loader = DataLoaderBuilder::new(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::all())
+/// let loader = DataLoaderBuilder::new(NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new())
 ///     .batch_size(32)
 ///     .shuffle(42)
 ///     .num_workers(2)
@@ -68,13 +74,17 @@ const MAX_WORKERS: usize = 1024;
 ///     let (images, labels) = batch.expect("the data is in memory");
 ///     assert_eq!(images.dims()[0], labels.dims()[0]);
 /// }
-/// assert_eq!(loader.num_batches(), 4);
+/// assert_eq!(loader.len(), 4);
 /// # Ok(())
 /// # }
 /// ```
-pub struct DataLoaderBuilder<I, O> {
+///
+/// [`NpyDataset::loader`] makes a builder that has its dataset, the parameter `D`. Its `build` and
+/// `try_build` take no arguments.
+pub struct DataLoaderBuilder<I, O, D = ()> {
     source: MakeSource<I, O>,
     options: Options,
+    dataset: D,
 }
 
 /// What the methods of the builder set.
@@ -110,8 +120,8 @@ where
     I: Send + 'static,
     O: Send + 'static,
 {
-    /// A loader of batches of one item, in the order of the dataset, without threads, on the
-    /// default device; the other methods change that.
+    /// A loader of batches of one item, in the order of the dataset, on the default device, with as
+    /// many threads as [`AUTOTUNE`] chooses. The other methods change that.
     pub fn new<Bt: Batcher<I, O> + 'static>(batcher: Bt) -> Self {
         let batcher = match as_npy(&batcher) {
             Some(ours) => AnyBatcher::Ours(ours),
@@ -135,15 +145,81 @@ where
                 start: Start::Epoch(0),
                 on_error: OnError::default(),
                 prefetch: PrefetchOptions {
-                    num_workers: 0,
+                    num_workers: AUTOTUNE,
                     batches: None,
                     bytes: PREFETCH_BYTES,
                 },
                 device: None,
             },
+            dataset: (),
         }
     }
 
+    pub(crate) fn of<D>(self, dataset: D) -> DataLoaderBuilder<I, O, D> {
+        DataLoaderBuilder {
+            source: self.source,
+            options: self.options,
+            dataset,
+        }
+    }
+
+    /// Builds the loader, as Burn's builder does.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the message of [`try_build`](Self::try_build) if that fails.
+    pub fn build<D: Dataset<I> + 'static>(self, dataset: D) -> Arc<dyn DataLoader<O>> {
+        expect_loader(self.try_build(dataset))
+    }
+
+    /// Builds the loader, with all of its methods. No thread starts before the first pass.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, a rate of skipped
+    /// rows that is none, and a dataset that panics when it is asked for its length; those of
+    /// [`Sampler::check`] and [`Loader::resume`].
+    ///
+    /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
+    /// [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for a column that does not fit the batch
+    /// type, [`ErrorKind::Usage`] if there are more or fewer columns than tensors, and what
+    /// reading a few of the rows may give, such as [`ErrorKind::Changed`]. A failure that is about
+    /// one of these rows alone is left to the batch of the row, see [`OnError`]. If the row cannot
+    /// be read, the loader knows its dataset by the other rows: states that it saves are refused
+    /// once the row can be read again, and states from before the row went bad are refused now.
+    ///
+    /// If the rows of an `NpyBatcher` come from another dataset, they are not looked at before they
+    /// are wanted: a column that does not fit is then the error of the first batch.
+    pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
+        build(self.source, self.options, dataset)
+    }
+}
+
+impl<O: Send + 'static> DataLoaderBuilder<Row, O, NpyDataset> {
+    /// Builds the loader, as Burn's builder does.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the message of [`try_build`](Self::try_build) if that fails.
+    pub fn build(self) -> Arc<dyn DataLoader<O>> {
+        expect_loader(self.try_build())
+    }
+
+    /// Builds the loader, with all of its methods. No thread starts before the first pass.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DataLoaderBuilder::try_build`] for an [`NpyDataset`].
+    pub fn try_build(self) -> Result<Arc<Loader<O>>> {
+        build(self.source, self.options, self.dataset)
+    }
+}
+
+impl<I, O, D> DataLoaderBuilder<I, O, D>
+where
+    I: Send + 'static,
+    O: Send + 'static,
+{
     /// Passes each batch through a function, which also gets the [`BatchInfo`]: which rows these
     /// are, in which epoch, which of them are padding, and a generator of random numbers for each
     /// of them. The generator belongs to the position of the row in the epoch's order: it is the
@@ -166,7 +242,7 @@ where
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let dataset = NpyDataset::from_tensor_slices(Array2::<f32>::ones((100, 3)))?;
-    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
     ///     .map(|batch, info| {
     ///         let sign = |i| if info.rng(i).next_u32() & 1 == 0 { 1.0_f32 } else { -1.0 };
     ///         let signs: Vec<f32> = (0..info.rows().len()).map(sign).collect();
@@ -186,7 +262,7 @@ where
     pub fn map<P: Send + 'static>(
         self,
         map: impl Fn(O, &BatchInfo) -> P + Send + Sync + 'static,
-    ) -> DataLoaderBuilder<I, P> {
+    ) -> DataLoaderBuilder<I, P, D> {
         let source = self.source;
         DataLoaderBuilder {
             source: Box::new(move |any, ours, device| {
@@ -196,6 +272,7 @@ where
                 }))
             }),
             options: self.options,
+            dataset: self.dataset,
         }
     }
 
@@ -213,8 +290,8 @@ where
     }
 
     /// Shuffles all items anew in each epoch. The order is a pure function of the seed, the epoch
-    /// and the number of items, see [`Permutation`](crate::Permutation); it takes no memory. It is
-    /// the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
+    /// and the number of items, see [`Permutation`](crate::order::Permutation); it takes no memory.
+    /// It is the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.options.sampler = Sampler::shuffled(seed);
         self
@@ -261,7 +338,7 @@ where
         self
     }
 
-    /// How many threads load batches ahead of the consumer; 0 unless set. With [`AUTOTUNE`], one
+    /// How many threads load batches ahead of the consumer. With [`AUTOTUNE`], the default, one
     /// less than there are cores, but at least one. With 0, the consumer loads each batch when it
     /// asks for it, together with the next ones if they are small.
     ///
@@ -301,105 +378,84 @@ where
         self.options.device = Some(device);
         self
     }
-
-    /// Builds the loader, as Burn's builder does.
-    ///
-    /// # Panics
-    ///
-    /// Panics with the message of [`try_build`](Self::try_build) if that fails.
-    pub fn build<D: Dataset<I> + 'static>(self, dataset: D) -> Arc<Loader<O>> {
-        self.try_build(dataset)
-            .unwrap_or_else(|error| panic!("cannot build the loader: {error}"))
-    }
-
-    /// Builds the loader. No thread starts before the first pass.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, a rate of skipped
-    /// rows that is none, and a dataset that panics when it is asked for its length; those of
-    /// [`Sampler::check`] and [`Loader::resume`].
-    ///
-    /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
-    /// [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for a column that does not fit the batch
-    /// type, [`ErrorKind::Usage`] if there are more or fewer columns than tensors, and what
-    /// reading a few of the rows may give, such as [`ErrorKind::Changed`]. A failure that is about
-    /// one of these rows alone is left to the batch of the row, see [`OnError`]. If the row cannot
-    /// be read, the loader knows its dataset by the other rows: states that it saves are refused
-    /// once the row can be read again, and states from before the row went bad are refused now.
-    ///
-    /// If the rows of an `NpyBatcher` come from another dataset, they are not looked at before they
-    /// are wanted: a column that does not fit is then the error of the first batch.
-    pub fn try_build<D: Dataset<I> + 'static>(self, dataset: D) -> Result<Arc<Loader<O>>> {
-        let options = self.options;
-        if options.batch_size == 0 {
-            return Err(Error::new(ErrorKind::Usage, "a batch size of zero"));
-        }
-        let workers = options.prefetch.num_workers;
-        if workers > MAX_WORKERS && workers != AUTOTUNE {
-            let message = format!("{workers} workers, more than {MAX_WORKERS}");
-            return Err(Error::new(ErrorKind::Usage, message));
-        }
-        let any: &dyn Any = &dataset;
-        let npy = any.downcast_ref::<NpyDataset>().cloned();
-        let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
-        let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
-        options.sampler.check(len as u64)?;
-        let positions = options.sampler.positions(len as u64);
-        let skip_limit = options.on_error.limit(len as u64)?;
-        let device = options.device.unwrap_or_default();
-        let source = (self.source)(Arc::new(dataset), npy.clone(), device)?;
-        let identity = Identity {
-            sampler: options.sampler.clone(),
-            sampler_print: OnceLock::new(),
-            dataset: match npy {
-                Some(dataset) => {
-                    guarded("dataset", || Fingerprint::of(&dataset)).map_err(panicked)??
-                }
-                None => Fingerprint::of_length(len),
-            },
-            positions,
-        };
-        let cursor = match options.start {
-            Start::Epoch(epoch) => Cursor {
-                epoch,
-                ..Cursor::default()
-            },
-            Start::State(state) => identity.cursor(&state)?,
-        };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let max_threads = if workers == AUTOTUNE { cores } else { workers };
-        Ok(Arc::new(Loader {
-            info: source.info(),
-            source,
-            sampler: options.sampler,
-            rows: len as u64,
-            batching: Batching {
-                positions,
-                batch_size: options.batch_size,
-                drop_last: options.drop_last,
-                shard: options.shard,
-                remainder: options.remainder,
-                slice: None,
-            },
-            workers: WorkerConfig {
-                options: options.prefetch,
-                batch_size: options.batch_size,
-                cores,
-                counters: Arc::default(),
-                found_limit: Arc::default(),
-                streams: (0..max_threads).map(|_| StreamId::allocate()).collect(),
-                upload_stream: StreamId::allocate(),
-            },
-            skip_limit,
-            skipped: Arc::default(),
-            cursor: Arc::new(SharedCursor::new(cursor)),
-            identity: Arc::new(identity),
-        }))
-    }
 }
 
-impl<I, O> std::fmt::Debug for DataLoaderBuilder<I, O> {
+fn expect_loader<O: Send + 'static>(built: Result<Arc<Loader<O>>>) -> Arc<dyn DataLoader<O>> {
+    built.unwrap_or_else(|error| panic!("cannot build the loader: {error}"))
+}
+
+fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
+    source: MakeSource<I, O>,
+    options: Options,
+    dataset: D,
+) -> Result<Arc<Loader<O>>> {
+    if options.batch_size == 0 {
+        return Err(Error::new(ErrorKind::Usage, "a batch size of zero"));
+    }
+    let workers = options.prefetch.num_workers;
+    if workers > MAX_WORKERS && workers != AUTOTUNE {
+        let message = format!("{workers} workers, more than {MAX_WORKERS}");
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    let any: &dyn Any = &dataset;
+    let npy = any.downcast_ref::<NpyDataset>().cloned();
+    let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
+    let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
+    options.sampler.check(len as u64)?;
+    let positions = options.sampler.positions(len as u64);
+    let skip_limit = options.on_error.limit(len as u64)?;
+    let device = options.device.unwrap_or_default();
+    let source = source(Arc::new(dataset), npy.clone(), device)?;
+    let identity = Identity {
+        sampler: options.sampler.clone(),
+        sampler_print: OnceLock::new(),
+        dataset: match npy {
+            Some(dataset) => {
+                guarded("dataset", || Fingerprint::of(&dataset)).map_err(panicked)??
+            }
+            None => Fingerprint::of_length(len),
+        },
+        positions,
+    };
+    let cursor = match options.start {
+        Start::Epoch(epoch) => Cursor {
+            epoch,
+            ..Cursor::default()
+        },
+        Start::State(state) => identity.cursor(&state)?,
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let max_threads = if workers == AUTOTUNE { cores } else { workers };
+    Ok(Arc::new(Loader {
+        info: source.info(),
+        source,
+        sampler: options.sampler,
+        rows: len as u64,
+        batching: Batching {
+            positions,
+            batch_size: options.batch_size,
+            drop_last: options.drop_last,
+            shard: options.shard,
+            remainder: options.remainder,
+            slice: None,
+        },
+        workers: WorkerConfig {
+            options: options.prefetch,
+            batch_size: options.batch_size,
+            cores,
+            counters: Arc::default(),
+            found_limit: Arc::default(),
+            streams: (0..max_threads).map(|_| StreamId::allocate()).collect(),
+            upload_stream: StreamId::allocate(),
+        },
+        skip_limit,
+        skipped: Arc::default(),
+        cursor: Arc::new(SharedCursor::new(cursor)),
+        identity: Arc::new(identity),
+    }))
+}
+
+impl<I, O, D> std::fmt::Debug for DataLoaderBuilder<I, O, D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.options.fmt(f)
     }

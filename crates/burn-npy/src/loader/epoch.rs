@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
 
-use burn_npy_core::Order;
+use burn_npy_core::order::Order;
 
 use super::error::{Failure, Loaded, guarded};
 use super::report::Counters;

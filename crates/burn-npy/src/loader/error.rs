@@ -4,58 +4,15 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use burn::data::dataset::DatasetError;
-use burn_npy_core::internal::one_line;
+use burn_npy_core::internal::{self, MESSAGE, Place, one_line};
 use burn_npy_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::scope::Scope;
 
-/// Why a batch could not be loaded: its epoch and number, its row if known, and the cause.
-///
-/// The message ends with the message of the cause, as it was when the batch failed: in one line, at
-/// most a few thousand characters, control characters escaped. [`get_ref`](Self::get_ref) returns
-/// the cause itself. [`source`](StdError::source) returns the source of the cause, so a program
-/// that prints an error and its sources prints each message once.
-///
-/// The loader yields it inside Burn's `DatasetError`, which prints the same message and returns the
-/// `LoadError` as its source. To print each message once, start with that source:
-///
-/// ```
-/// use std::error::Error as _;
-///
-/// use burn::data::dataloader::DataLoader;
-/// use burn::tensor::Tensor;
-/// use burn_npy::{DataLoaderBuilder, Error, ErrorKind, LoadError, NpyBatcher, NpyDataset};
-///
-/// # fn main() -> burn_npy::Result<()> {
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let path = dir.path().join("x.npy");
-/// # burn_npy::write_npy(&path, &burn_npy::ndarray::Array2::<f32>::zeros((4, 4)))?;
-/// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
-///     .try_build(NpyDataset::open(&path)?)?;
-/// std::fs::write(&path, b"x").unwrap();
-///
-/// let error = loader.iter().next().unwrap().unwrap_err();
-/// let error: &LoadError = error.source().and_then(|error| error.downcast_ref()).unwrap();
-/// let cause: &Error = error.get_ref().and_then(|cause| cause.downcast_ref()).unwrap();
-/// assert_eq!(cause.kind(), ErrorKind::Changed);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct LoadError(Box<Repr>);
-
-#[derive(Debug)]
-struct Repr {
-    epoch: u64,
-    batch: u64,
-    failure: Failure,
-}
-
-/// How long a message is, at most, in bytes.
-const MAX_MESSAGE: usize = 4096;
 /// How many errors of a chain are looked at. An error may be its own source.
 const MAX_CHAIN: usize = 64;
 
@@ -71,7 +28,7 @@ pub(crate) struct Failure {
     /// Whether it may be about a single row, so that the other rows of the batch can be loaded.
     pub(crate) may_be_of_a_row: bool,
     /// The cause, unless something panicked.
-    error: Guarded<Box<dyn StdError + Send + Sync>>,
+    error: Guarded<Option<Box<dyn StdError + Send + Sync>>>,
 }
 
 /// What comes of loading.
@@ -82,7 +39,7 @@ impl Failure {
     pub(crate) fn error(error: impl StdError + Send + Sync + 'static) -> Self {
         let error: Box<dyn StdError + Send + Sync> = Box::new(error);
         let message = guarded("`Display` of an error", || {
-            one_line(&error.to_string(), MAX_MESSAGE)
+            one_line(&error.to_string(), MESSAGE)
         });
         let may_be_of_a_row = guarded("`source` of an error", || may_be_of_a_row(&*error));
         Self {
@@ -90,7 +47,7 @@ impl Failure {
             limit: None,
             message: message.unwrap_or_else(|panic| panic.message),
             may_be_of_a_row: may_be_of_a_row.unwrap_or(true),
-            error: Guarded(Some(error)),
+            error: Guarded::new(Some(error)),
         }
     }
 
@@ -100,15 +57,33 @@ impl Failure {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("no message");
-        let message = one_line(&format!("the {who} panicked: {text}"), MAX_MESSAGE);
+        let message = one_line(&format!("the {who} panicked: {text}"), MESSAGE);
         discard(payload);
         Self {
             row: None,
             limit: None,
             message,
             may_be_of_a_row: ["dataset", "batcher"].contains(&who),
-            error: Guarded(None),
+            error: Guarded::new(None),
         }
+    }
+
+    /// The error of a batch, as it is yielded.
+    pub(crate) fn in_batch(self, epoch: u64, batch: u64) -> Error {
+        let place = Place {
+            epoch,
+            batch,
+            row: self.row,
+            skip_limit: self.limit,
+        };
+        let error = match self.error.into_inner() {
+            None => Error::new(ErrorKind::Panic, self.message),
+            Some(cause) => match ours(&*cause) {
+                Some(ours) => ours.clone(),
+                None => internal::user_error(self.message, cause),
+            },
+        };
+        internal::in_batch(error, place)
     }
 
     /// Names the row, unless one is named already.
@@ -116,6 +91,15 @@ impl Failure {
         self.row.get_or_insert(row);
         self
     }
+}
+
+/// An error of this crate, also inside of a `DatasetError`, which prints the same.
+fn ours<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    while error.is::<DatasetError>() {
+        error = error.source()?;
+    }
+    let shared = || error.downcast_ref::<Arc<Error>>().map(|error| &**error);
+    error.downcast_ref().or_else(shared)
 }
 
 /// Of this crate: there, an error of a file is not one of a row.
@@ -140,7 +124,7 @@ fn may_be_of_a_row(error: &(dyn StdError + 'static)) -> bool {
 /// The error inside of an error. An error that prints its inner error does not return it as its
 /// source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    let of_ours = error.downcast_ref().and_then(LoadError::get_ref);
+    let of_ours = error.downcast_ref().and_then(Error::get_ref);
     let printed = of_ours.or_else(|| error.downcast_ref::<std::io::Error>()?.get_ref());
     printed.map_or_else(|| error.source(), |inner| Some(inner))
 }
@@ -184,78 +168,12 @@ impl<T> fmt::Debug for Guarded<T> {
     }
 }
 
-impl LoadError {
-    pub(crate) fn new(epoch: u64, batch: u64, failure: Failure) -> Self {
-        Self(Box::new(Repr {
-            epoch,
-            batch,
-            failure,
-        }))
-    }
-
-    /// The epoch, counted from 0.
-    pub fn epoch(&self) -> u64 {
-        self.0.epoch
-    }
-
-    /// The batch of the epoch, counted from 0.
-    pub fn batch(&self) -> u64 {
-        self.0.batch
-    }
-
-    /// The row of the dataset that failed, if the failure is known to be about one row.
-    pub fn row(&self) -> Option<u64> {
-        self.0.failure.row
-    }
-
-    /// How many rows [`OnError`] allows to skip, if the row was one more.
-    pub fn skip_limit(&self) -> Option<u64> {
-        self.0.failure.limit
-    }
-
-    /// Whether something panicked: code of the user, such as a batcher, or of this crate.
-    pub fn is_panic(&self) -> bool {
-        self.get_ref().is_none()
-    }
-
-    /// The cause: an [`Error`], an error of the system, or the `DatasetError` that a dataset of
-    /// yours returned, whose source is your error. `None` if something panicked.
-    pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
-        self.0.failure.error.0.as_deref()
-    }
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {}, batch {}", self.0.epoch, self.0.batch)?;
-        if let Some(row) = self.0.failure.row {
-            write!(f, ", row {row}")?;
-        }
-        if let Some(limit) = self.0.failure.limit {
-            write!(f, ", one more than the {limit} rows that may be skipped")?;
-        }
-        write!(f, ": {}", self.0.failure.message)
-    }
-}
-
-/// The message includes that of the cause, so `source` is the source of the cause.
-impl StdError for LoadError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let mut cause: &(dyn StdError + 'static) = self.get_ref()?;
-        // A `DatasetError` prints the message of its source.
-        while cause.is::<DatasetError>() {
-            cause = cause.source()?;
-        }
-        guarded("`source` of an error", || cause.source()).unwrap_or(None)
-    }
-}
-
 /// What a loader does about a row that cannot be loaded.
 ///
 /// These failures may be about a row: a value that a cast cannot keep, a place of a file that the
-/// disk cannot read (under [`Access::Positioned`](crate::Access::Positioned)), an error that a
-/// dataset of yours returns for the row, and a panic of your dataset or batcher. All others end the
-/// pass:
+/// disk cannot read (under [`Access::Positioned`](crate::file::Access::Positioned)), an error that
+/// a dataset of yours returns for the row, and a panic of your dataset or batcher. All others end
+/// the pass:
 ///
 /// * a file that changed, or that cannot be read as a whole; no memory, a size above a limit, too
 ///   many open files, a full disk. They do so inside of an error of your dataset too, if that error
@@ -384,8 +302,8 @@ mod tests {
 
     use super::*;
 
-    fn load_error(cause: impl StdError + Send + Sync + 'static) -> LoadError {
-        LoadError::new(1, 2, Failure::error(cause))
+    fn load_error(cause: impl StdError + Send + Sync + 'static) -> Error {
+        Failure::error(cause).in_batch(1, 2)
     }
 
     fn changed() -> Error {
@@ -410,7 +328,7 @@ mod tests {
 
     #[test]
     fn each_message_is_printed_once() {
-        let chain = |error: LoadError| {
+        let chain = |error: Error| {
             let mut messages = Vec::new();
             let mut link: Option<&dyn StdError> = Some(&error);
             while let Some(error) = link {
@@ -433,12 +351,31 @@ mod tests {
 
     #[test]
     fn the_cause_is_there_for_programs() {
-        let error = load_error(changed());
-        let cause: &Error = error.get_ref().and_then(|it| it.downcast_ref()).unwrap();
-        assert_eq!(cause.kind(), ErrorKind::Changed);
+        let error = Failure::error(DatasetError::new(changed()))
+            .of_row(7)
+            .in_batch(1, 2);
+        assert_eq!(error.kind(), ErrorKind::Changed);
+        assert_eq!(
+            (error.epoch(), error.batch(), error.row()),
+            (Some(1), Some(2), Some(7))
+        );
+        let foreign = load_error(Outer(io::Error::other("inner")));
+        assert_eq!(foreign.kind(), ErrorKind::Dataset);
+        assert!(foreign.get_ref().unwrap().is::<Outer>());
         let panicked = guarded("map", || panic!("no")).unwrap_err();
-        let panicked = LoadError::new(1, 2, panicked);
-        assert!(panicked.is_panic() && panicked.get_ref().is_none());
+        let panicked = panicked.in_batch(1, 2);
+        assert_eq!(panicked.kind(), ErrorKind::Panic);
+        assert!(panicked.get_ref().is_none());
+
+        // Through Burn's traits it is the same error, and `?` gives it back.
+        let back = Error::from(DatasetError::new(error));
+        assert_eq!((back.kind(), back.row()), (ErrorKind::Changed, Some(7)));
+        let back = Error::from(DatasetError::new(Outer(io::Error::other("inner"))));
+        assert_eq!(
+            (back.kind(), &*back.to_string()),
+            (ErrorKind::Dataset, "outer")
+        );
+        assert_eq!(back.source().unwrap().to_string(), "inner");
     }
 
     /// Whatever a dataset of the user wraps it in.
@@ -507,7 +444,7 @@ mod tests {
         );
         let long = message(&"\u{e9}".repeat(1 << 20));
         assert!(long.len() < 5000 && long.ends_with("\u{e9}..."));
-        assert!(message(&"x".repeat(MAX_MESSAGE)).ends_with('x'));
+        assert!(message(&"x".repeat(MESSAGE)).ends_with('x'));
         let panicked = guarded("map", || panic!("{}\u{7}", "y".repeat(1 << 20))).unwrap_err();
         assert!(panicked.message.len() < 5000);
     }

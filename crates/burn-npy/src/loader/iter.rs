@@ -7,7 +7,7 @@ use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{LoadError, Loaded, SkippedRow, SkippedRows, guarded};
+use super::error::{Loaded, SkippedRow, SkippedRows, guarded};
 use super::report::Counters;
 use super::rows::BatchInfo;
 use super::source::SourceInfo;
@@ -158,7 +158,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                 Ok(Some(loaded)) => return Some(Ok(loaded)),
                 Ok(None) => {}
                 Err(failure) => {
-                    let error = LoadError::new(self.epoch.number, batch, failure);
+                    let error = failure.in_batch(self.epoch.number, batch);
                     Counters::count(&self.epoch.counters.failures, 1);
                     // A program may look at batches only. The logger is code of the user too.
                     let _ = guarded("logger", || log::error!("{error}"));

@@ -46,10 +46,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::Device;
-use burn_npy_core::{BatchPosition, Order, Sampler};
+use burn_npy_core::{
+    Sampler,
+    order::{BatchPosition, Order},
+};
 
 pub use builder::DataLoaderBuilder;
-pub use error::{LoadError, OnError, SkippedRow};
+pub use error::{OnError, SkippedRow};
 pub use iter::LoaderIter;
 pub use report::Report;
 pub use rows::BatchInfo;
@@ -73,7 +76,7 @@ use workers::WorkerConfig;
 /// far the loader has come, and [`resume`](Self::resume) continues from there.
 /// [`batch_at`](Self::batch_at) and [`locate`](Self::locate) look at any batch of any epoch.
 ///
-/// A pass that fails yields one error, a [`LoadError`], and ends; the next pass is not affected.
+/// A pass that fails yields one [`Error`](crate::Error) and ends; the next pass is not affected.
 /// Dropping an iterator stops and joins its threads; between passes there are none.
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
@@ -147,7 +150,8 @@ impl<O: Send + 'static> Loader<O> {
     }
 
     /// How many batches a whole epoch has, for this shard; batches that are all padding count.
-    pub fn num_batches(&self) -> usize {
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
         self.batching.plan(0).batches().end as usize
     }
 
@@ -191,7 +195,7 @@ impl<O: Send + 'static> Loader<O> {
     ///
     /// # Panics
     ///
-    /// Panics if the batch is not below [`num_batches`](Self::num_batches).
+    /// Panics if the batch is not below [`len`](Self::len).
     ///
     /// # Example
     ///
@@ -201,7 +205,7 @@ impl<O: Send + 'static> Loader<O> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all())
+    /// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
     ///     .batch_size(8)
     ///     .shuffle(42)
     ///     .try_build(dataset)?;
@@ -214,7 +218,7 @@ impl<O: Send + 'static> Loader<O> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn batch_at(&self, epoch: u64, batch: u64) -> Result<O, LoadError> {
+    pub fn batch_at(&self, epoch: u64, batch: u64) -> Result<O> {
         let whole = self.whole(epoch, batch);
         let load = || {
             let mut loaded = whole.load_alone(batch)?;
@@ -224,14 +228,14 @@ impl<O: Send + 'static> Loader<O> {
                 (None, None) => unreachable!("a batch without data has a row that failed"),
             }
         };
-        load().map_err(|failure| LoadError::new(epoch, batch, failure))
+        load().map_err(|failure| failure.in_batch(epoch, batch))
     }
 
     /// The rows of one batch of an epoch, without loading it.
     ///
     /// # Panics
     ///
-    /// Panics if the batch is not below [`num_batches`](Self::num_batches), or if there is no
+    /// Panics if the batch is not below [`len`](Self::len), or if there is no
     /// memory for the numbers of its rows.
     pub fn info_at(&self, epoch: u64, batch: u64) -> BatchInfo {
         let info = self.whole(epoch, batch).info(batch);
@@ -247,7 +251,7 @@ impl<O: Send + 'static> Loader<O> {
     }
 
     fn whole(&self, epoch: u64, batch: u64) -> Epoch<O> {
-        let count = self.num_batches() as u64;
+        let count = self.len() as u64;
         assert!(batch < count, "batch {batch} of {count}");
         self.source.advise(self.sampler.is_random());
         self.epoch_from(epoch, 0)

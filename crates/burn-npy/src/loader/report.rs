@@ -141,7 +141,7 @@ fn thread_time() -> Option<Duration> {
 ///
 /// # fn main() -> burn_npy::Result<()> {
 /// let dataset = NpyDataset::from_tensor_slices(Array2::<f32>::zeros((1000, 8)))?;
-/// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::all())
+/// let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2>>::new())
 ///     .batch_size(10)
 ///     .num_workers(1)
 ///     .try_build(dataset)?;

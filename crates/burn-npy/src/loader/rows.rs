@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn_npy_core::PositionRng;
+use burn_npy_core::order::PositionRng;
 
 use super::report::Counters;
 use crate::epoch_plan::Rows;
@@ -106,9 +106,9 @@ impl BatchInfo {
         &all.numbers()[first.start..last.end]
     }
 
-    /// The positions of the [`rows`](Self::rows) in the [order](crate::Order) of the epoch, counted
-    /// from 0: the same for any batch size and number of shards, and after a resume in the middle
-    /// of the epoch. A row that the epoch has more than once has another position each time.
+    /// The positions of the [`rows`](Self::rows) in the [order](crate::order::Order) of the epoch,
+    /// counted from 0: the same for any batch size and number of shards, and after a resume in the
+    /// middle of the epoch. A row that the epoch has more than once has another position each time.
     /// [Padding](Self::padding) has the position of the row that it repeats.
     pub fn positions(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         let (all, range) = &self.rows;
@@ -117,7 +117,7 @@ impl BatchInfo {
 
     /// How many of the last rows are repeated from other batches, so that all shards have as many
     /// batches. Always 0 unless the loader has shards and
-    /// [`Remainder::Pad`](crate::Remainder::Pad).
+    /// [`Remainder::Pad`](crate::order::Remainder::Pad).
     pub fn padding(&self) -> usize {
         self.padding
     }

@@ -105,7 +105,7 @@ fn upload<O>(
     counters: &Counters,
 ) -> Loaded<O> {
     Counters::count(&counters.uploaded_bytes, data.bytes() as u64);
-    let assemble = || batcher.assemble.assemble(&mut data.uploads(), device);
+    let assemble = || batcher.assemble.assemble(&data, device);
     Counters::time(&counters.upload, || guarded("batch type", assemble))
 }
 
@@ -166,7 +166,7 @@ impl<O: 'static> NpySource<O> {
     }
 
     fn gather(&self, rows: &[usize]) -> Result<HostBatch> {
-        self.layout.gather(self.batcher.gather.pool(), rows)
+        self.batcher.gather.gather(&self.layout, rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use burn_npy_core::{Error, ErrorKind, Order, Result, Sampler};
+use burn_npy_core::{Error, ErrorKind, Result, Sampler, order::Order};
 use serde::{Deserialize, Serialize};
 
 use super::error::{SkippedRow, SkippedRows};
@@ -24,9 +24,10 @@ const VERSION: u32 = 1;
 /// workers, another batch size or another number of shards, and each row still comes once. The
 /// state of a pass that was dropped continues with the rest of that pass.
 ///
-/// A shard may have one batch fewer than others, see [`Remainder::Uneven`](crate::Remainder). After
-/// its last batch its state is that of the others, which have one more to do. It is the start of
-/// the next epoch once the pass has said that no batch is left.
+/// A shard may have one batch fewer than others, see
+/// [`Remainder::Uneven`](crate::order::Remainder). After its last batch its state is that of the
+/// others, which have one more to do. It is the start of the next epoch once the pass has said that
+/// no batch is left.
 ///
 /// # Example
 ///
@@ -36,7 +37,7 @@ const VERSION: u32 = 1;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-/// let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::all()).shuffle(42);
+/// let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new()).shuffle(42);
 ///
 /// let loader = builder().batch_size(10).try_build(dataset.clone())?;
 /// let mut pass = loader.iter();

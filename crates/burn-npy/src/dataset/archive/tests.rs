@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use burn::data::dataset::Dataset;
 use burn_npy_core::ndarray::{Array1, Array2, Array3, arr0};
-use burn_npy_core::{Access, Convert, NpzWriter, OpenOptions};
+use burn_npy_core::{
+    Convert,
+    file::{Access, NpzWriter, OpenOptions},
+};
 
 use super::*;
 use crate::NpyDataset;
@@ -515,7 +518,7 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
         dataset.read::<f32>("x").unwrap_err(),
         row.get::<u8>("x").unwrap_err(),
         row.value("x").unwrap_err(),
-        dataset.convert("x", &Convert::to(DType::F32)).unwrap_err(),
+        dataset.convert("x", Convert::to::<f32>()).unwrap_err(),
         dataset.reshape("x", &[1]).unwrap_err(),
         dataset.split_column("x", [("a", 0.into())]).unwrap_err(),
         whole.windows(2, 1).unwrap_err(),
@@ -535,7 +538,7 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
     }
 
     let known = dataset.reinterpret("x", DType::BF16).unwrap();
-    let known = known.convert("x", &Convert::to(DType::F32)).unwrap();
+    let known = known.convert("x", Convert::to::<f32>()).unwrap();
     let read = known.read::<f32>("x").unwrap();
     assert_eq!(read.as_slice(), Some(&[1.0078125, 1.015625, 1.0234375][..]));
     let bytes = dataset.reinterpret("x", DType::U8).unwrap();
@@ -616,7 +619,7 @@ fn errors_name_the_column_and_not_the_member_that_it_is_of() {
     let parts = [("f", 0.into()), ("l", 1.into())];
     let dataset = NpyDataset::open(&path).unwrap();
     let dataset = dataset.split_column("x", parts).unwrap();
-    let dataset = dataset.convert("l", &Convert::to(DType::I64)).unwrap();
+    let dataset = dataset.convert("l", Convert::to::<i64>()).unwrap();
     let row = dataset.row(1);
     for error in [
         dataset.verify().unwrap_err(),

@@ -5,7 +5,10 @@ use std::sync::atomic::AtomicIsize;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use burn_npy_core::{Remainder, Sampler, Shard};
+use burn_npy_core::{
+    Sampler,
+    order::{Remainder, Shard},
+};
 
 use super::super::rows::BatchInfo;
 use super::super::source::Source;
