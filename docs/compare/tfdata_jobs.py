@@ -242,7 +242,7 @@ def job_11():
     Grain, whose state is the number of the batch.
 
     tf.data has `tf.train.Checkpoint(batches=iterator)`. Its file holds the rows of the shuffle
-    buffer. The epochs after the resumed one are the same only in a new process with the same seed.
+    buffer. The epochs after the resumed one are the same if both programs set the same global seed.
     """
 
     # job 11
