@@ -27,6 +27,7 @@ mod messages;
 mod numpy;
 mod order;
 mod property;
+mod readme;
 mod rows;
 mod shards;
 mod skip;

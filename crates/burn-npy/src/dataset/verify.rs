@@ -17,8 +17,8 @@ impl NpyDataset {
     ///
     /// It checks that the files have not changed since they were opened, checks the checksums of
     /// archive members, and converts each row of the dataset, column by column. It does not check
-    /// the conversions of a batcher, such as [`device_dtypes`](crate::NpyBatcher::device_dtypes). A
-    /// column of opaque items is not converted.
+    /// whether the device has each integer, which a batcher does. A column of opaque items is not
+    /// converted.
     ///
     /// It runs on one thread and takes about as long as an epoch without a model. Members that are
     /// stored in an archive are read once more for their checksums. It needs a few MiB of memory,
