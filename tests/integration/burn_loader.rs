@@ -115,3 +115,70 @@ fn splitting_a_loader_over_devices_covers_it() {
     all.sort();
     assert_eq!(all, (0..23).collect::<Vec<_>>());
 }
+
+/// The shapes in which the examples of Burn use a loader: loaders in one list, and passes over them
+/// without the trait `DataLoader` in scope. Nothing but the `use` line differs.
+macro_rules! project {
+    ($name:ident, $builder:path) => {
+        mod $name {
+            use burn::data::dataset::InMemDataset;
+            use $builder as DataLoaderBuilder;
+
+            use crate::Keep;
+
+            /// The items of each epoch of each loader.
+            pub(super) fn run() -> Vec<Vec<u64>> {
+                let items = |count: u64| InMemDataset::new((0..count).collect());
+                let mut loaders = Vec::new();
+                for count in [10, 25] {
+                    let loader = DataLoaderBuilder::new(Keep)
+                        .batch_size(4)
+                        .shuffle(42)
+                        .num_workers(2)
+                        .set_device(crate::cpu())
+                        .build(items(count));
+                    loaders.push((format!("of {count}"), loader));
+                }
+                let plain = DataLoaderBuilder::new(Keep).batch_size(7).build(items(7));
+                loaders.push(("plain".to_owned(), plain));
+                list(&loaders)
+            }
+
+            type Loaders = [(
+                String,
+                std::sync::Arc<dyn burn::data::dataloader::DataLoader<Vec<u64>>>,
+            )];
+
+            fn list(loaders: &Loaders) -> Vec<Vec<u64>> {
+                let mut all = Vec::new();
+                for (name, loader) in loaders {
+                    let mut epoch = Vec::new();
+                    for (iteration, batch) in loader.iter().enumerate() {
+                        let batch = batch.unwrap();
+                        assert!(batch.len() <= 7, "{name}, iteration {iteration}");
+                        epoch.extend(batch);
+                    }
+                    assert_eq!(epoch.len(), loader.num_items());
+                    let mut pass = loader.iter();
+                    pass.next();
+                    assert!(pass.progress().items_processed > 0);
+                    epoch.sort_unstable();
+                    all.push(epoch);
+                }
+                all
+            }
+        }
+    };
+}
+project!(
+    with_burns_builder,
+    burn::data::dataloader::DataLoaderBuilder
+);
+project!(with_our_builder, burn_npy::DataLoaderBuilder);
+
+#[test]
+fn a_project_moves_over_by_its_use_line() {
+    let expected: Vec<Vec<u64>> = [10, 25, 7].map(|count| (0..count).collect()).into();
+    assert_eq!(with_burns_builder::run(), expected);
+    assert_eq!(with_our_builder::run(), expected);
+}
