@@ -45,13 +45,13 @@ pub(crate) fn ours(
     batch: usize,
     workers: usize,
 ) -> Arc<dyn DataLoader<Batch>> {
-    DataLoaderBuilder::new(NpyBatcher::<Batch>::new())
+    // Labels of `int64`, as the others have them.
+    DataLoaderBuilder::new(NpyBatcher::<Batch>::new().keep_dtypes())
         .batch_size(batch)
         .shuffle(1)
         .num_workers(workers)
         .set_device(cpu())
-        .try_build(dataset)
-        .unwrap()
+        .build(dataset)
 }
 
 /// The same of items, with Burn's loader.
