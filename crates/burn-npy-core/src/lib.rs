@@ -118,3 +118,8 @@ pub use {half, ndarray, rand_core};
 // Short paths for this crate itself. Users reach these through their module.
 use file::*;
 use order::*;
+
+// The example of the README is a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
