@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # The files of each column, from the root of the repository. The lines of several are added.
 COLUMNS = {
-    "burn-npy": ["crates/burn-npy/src/cookbook.rs"],
+    "burn-npy": ["docs/compare/jobs.rs"],
     "PyTorch": ["docs/compare/torch_jobs.py"],
     "tf.data or Grain": ["docs/compare/tfdata_jobs.py"],
 }

@@ -60,7 +60,8 @@ impl BatchColumn {
         let error = match self.cast_to {
             Some(dtype) if error.kind() == ErrorKind::Value => {
                 let message = format!(
-                    "{} ({dtype} is the device's; NpyBatcher::keep_dtypes() keeps the column's)",
+                    "{} ({dtype} is the device's; NpyBatcher::new().keep_dtypes() in a \
+                     DataLoaderBuilder keeps the column's)",
                     error.message()
                 );
                 let new = Error::new(error.kind(), message);

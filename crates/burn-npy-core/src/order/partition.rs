@@ -53,15 +53,21 @@ impl Partition {
     }
 
     /// Divides the rows into parts with given shares of each class, which is all rows with the same
-    /// label. The size of each part is within two rows of its share of each class, and within one
-    /// row of its share of all rows.
+    /// label. The labels are those of the rows, in their order, as for
+    /// [`Sampler::balanced`](crate::Sampler::balanced). The size of each part is within two rows of
+    /// its share of each class, and within one row of its share of all rows.
     ///
     /// # Errors
     ///
     /// Those of [`split`](Self::split).
-    pub fn stratified_split<L: Ord>(labels: &[L], shares: &[f64], seed: u64) -> Result<Self> {
+    pub fn stratified_split<L: Ord>(
+        labels: impl IntoIterator<Item = L>,
+        shares: &[f64],
+        seed: u64,
+    ) -> Result<Self> {
         check_shares(shares)?;
-        let rows = by_class(labels, seed);
+        let labels: Vec<L> = labels.into_iter().collect();
+        let rows = by_class(&labels, seed);
         Ok(Self::apportion(labels.len(), rows.into_iter(), shares))
     }
 
@@ -81,9 +87,14 @@ impl Partition {
     /// # Errors
     ///
     /// Those of [`k_fold`](Self::k_fold).
-    pub fn stratified_k_fold<L: Ord>(labels: &[L], count: u32, seed: u64) -> Result<Self> {
+    pub fn stratified_k_fold<L: Ord>(
+        labels: impl IntoIterator<Item = L>,
+        count: u32,
+        seed: u64,
+    ) -> Result<Self> {
+        let labels: Vec<L> = labels.into_iter().collect();
         check_count(labels.len(), count)?;
-        let rows = by_class(labels, seed);
+        let rows = by_class(&labels, seed);
         Ok(Self::deal(labels.len(), rows.into_iter(), count))
     }
 

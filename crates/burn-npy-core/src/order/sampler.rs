@@ -155,7 +155,8 @@ impl Sampler {
     }
 
     /// Rows drawn so that each class comes equally often, whatever its size. A class is all rows
-    /// with the same label.
+    /// with the same label. The labels are those of the rows, in their order: an array, a slice or
+    /// a list, by value or by reference.
     ///
     /// The rows come in rounds. A round has one row of each class, with the classes in a random
     /// order. A class gives all its rows, in a random order, before it gives any again. An epoch
@@ -165,13 +166,14 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if there are no labels.
-    pub fn balanced<L: Ord>(labels: &[L], seed: u64) -> Result<Self> {
+    pub fn balanced<L: Ord>(labels: impl IntoIterator<Item = L>, seed: u64) -> Result<Self> {
+        let labels: Vec<L> = labels.into_iter().collect();
         if labels.is_empty() {
             return Err(usage("no labels to balance"));
         }
         Ok(Kind::Balanced {
             seed,
-            classes: Classes::new(labels),
+            classes: Classes::new(&labels),
             draws: None,
         }
         .over_rows())
