@@ -135,7 +135,6 @@ fn thread_time() -> Option<Duration> {
 /// # Example
 ///
 /// ```
-/// use burn::data::dataloader::DataLoader;
 /// use burn::tensor::Tensor;
 /// use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
 ///
