@@ -21,7 +21,7 @@ use crate::{DType, Element, Error, ErrorKind, Result};
 ///
 /// ```
 /// # extern crate burn_npy_core as burn_npy;
-/// use burn_npy::{Convert, DType};
+/// use burn_npy::Convert;
 ///
 /// let convert = Convert::to::<f32>()
 ///     .divide(255.0)
@@ -95,7 +95,7 @@ impl Convert {
     ///
     /// ```
     /// # extern crate burn_npy_core as burn_npy;
-    /// use burn_npy::{Array, Convert, DType, ErrorKind, file::Column};
+    /// use burn_npy::{Array, Convert, ErrorKind, file::Column};
     ///
     /// # fn main() -> burn_npy::Result<()> {
     /// let labels = Column::new(Array::from(vec![0.0, 1.0, f64::NAN]))?
@@ -165,6 +165,23 @@ impl Convert {
 
     /// As [`normalize`](Self::normalize), with the channels along another axis of a row, such as
     /// 2 for images of the shape `[height, width, channels]`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::{Array, Convert, file::Column};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// // One image of two pixels, with three channels last.
+    /// let image = ndarray::array![[[[0_u8, 10, 20], [2, 20, 30]]]];
+    /// let column = Column::new(Array::from(image))?
+    ///     .convert(Convert::to::<f32>().normalize_axis(2, &[1.0, 10.0, 20.0], &[1.0, 5.0, 5.0]))?;
+    /// let expected = ndarray::array![[[-1.0, 0.0, 0.0], [1.0, 2.0, 2.0]]];
+    /// assert_eq!(column.row::<f32>(0)?, expected.into_dyn());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn normalize_axis(self, axis: usize, mean: &[f64], std: &[f64]) -> Self {
         self.then(Step::Normalize {
             axis,

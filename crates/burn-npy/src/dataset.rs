@@ -44,7 +44,7 @@ pub(crate) use row_map::RowMap;
 /// # Example
 ///
 /// ```
-/// use burn_npy::{Convert, DType, NpyDataset};
+/// use burn_npy::{Convert, NpyDataset};
 ///
 /// # fn main() -> burn_npy::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
@@ -93,6 +93,40 @@ impl NpyDataset {
     /// [`Array::open`]; [`ErrorKind::Magic`] for a file that is neither; [`ErrorKind::Shape`] if
     /// the arrays are not the columns of one table; [`ErrorKind::Dtype`] for opaque items, see
     /// [`reinterpret`](Self::reinterpret); [`ErrorKind::Usage`] for an archive without arrays.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{ErrorKind, NpyDataset};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// # use burn_npy::{file::{NpzWriter, write_npy}, ndarray::{Array1, Array2}};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    /// # let (table, data, parts) = (path("table.npy"), path("data.npz"), path("parts.npz"));
+    /// # write_npy(&table, &Array2::<f64>::zeros((100, 10)))?;
+    /// # let mut npz = NpzWriter::create(&data)?;
+    /// # npz.add("x", &Array2::<f32>::zeros((100, 8)))?;
+    /// # npz.add("y", &Array1::<u8>::zeros(100))?;
+    /// # npz.finish()?;
+    /// # let mut npz = NpzWriter::create(&parts)?;
+    /// # npz.add("train", &Array1::<u8>::zeros(90))?;
+    /// # npz.add("test", &Array1::<u8>::zeros(10))?;
+    /// # npz.finish()?;
+    /// // np.save("table.npy", table)
+    /// let dataset = NpyDataset::open(&table)?;
+    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 100, table: float64 [10] }");
+    ///
+    /// // np.savez("data.npz", x=x, y=y)
+    /// let dataset = NpyDataset::open(&data)?;
+    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 100, x: float32 [8], y: uint8 [] }");
+    ///
+    /// // np.savez("parts.npz", train=train, test=test), of 90 and 10 rows: use `from_npz`.
+    /// let error = NpyDataset::open(&parts).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Shape);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, OpenOptions::default())
     }
@@ -329,8 +363,9 @@ impl NpyDataset {
         read(self.columns.get(column)?).map_err(|error| error.in_column(column))
     }
 
-    /// A builder of a loader of this dataset, with an [`NpyBatcher`] of all its defaults: the
-    /// fields of a batch with `#[derive(Batch)]` name their columns, and a tuple gets all columns.
+    /// A builder of a loader of this dataset, with the [`NpyBatcher`] that `NpyBatcher::new` makes.
+    /// The fields of a batch with `#[derive(Batch)]` name their columns. A tuple gets all columns,
+    /// in their order.
     ///
     /// # Example
     ///

@@ -84,6 +84,22 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::reshape`].
+    ///
+    /// # Example
+    ///
+    /// Labels of the shape `(n, 1)` become `(n,)`, as a `Tensor<1, Int>` needs them:
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::Array2};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_arrays([("labels", Array2::<u8>::zeros((100, 1)))])?;
+    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 100, labels: uint8 [1] }");
+    /// let dataset = dataset.reshape("labels", &[])?;
+    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 100, labels: uint8 [] }");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reshape(&self, name: &str, row_shape: &[usize]) -> Result<Self> {
         self.replace(name, |column| column.reshape(row_shape))
     }
@@ -93,6 +109,24 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::convert`].
+    ///
+    /// # Example
+    ///
+    /// Bytes become floats in [0, 1]. A second call continues where the first ends:
+    ///
+    /// ```
+    /// use burn_npy::{Convert, NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_arrays([("x", array![[0_u8, 51], [102, 255]])])?
+    ///     .convert("x", Convert::to::<f32>().divide(255.0))?;
+    /// assert_eq!(dataset.read::<f32>("x")?, array![[0.0, 0.2], [0.4, 1.0]].into_dyn());
+    ///
+    /// let dataset = dataset.convert("x", Convert::new().offset(-0.5).scale(2.0))?;
+    /// assert_eq!(dataset.row(1).get::<f32>("x")?[[1]], 1.0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn convert(&self, name: &str, convert: Convert) -> Result<Self> {
         self.replace(name, |column| column.convert(convert))
     }
@@ -235,6 +269,26 @@ impl NpyDataset {
     ///
     /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Duplicate`] if a new name is
     /// taken, and those of [`Column::slice`].
+    ///
+    /// # Example
+    ///
+    /// A range keeps the axis, an index removes it. Parts may overlap, and what is in none is left
+    /// out:
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_arrays([("table", array![[1, 2, 3, 4], [5, 6, 7, 8]])])?
+    ///     .split_column("table", [("features", (0..2).into()), ("label", 3.into())])?;
+    /// assert_eq!(
+    ///     format!("{dataset:?}"),
+    ///     "NpyDataset { rows: 2, features: int32 [2], label: int32 [] }"
+    /// );
+    /// assert_eq!(format!("{:?}", dataset.row(1)), r#"{"features": [5, 6], "label": 8}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn split_column<N: Into<String>>(
         &self,
         name: &str,

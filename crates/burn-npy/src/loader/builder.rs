@@ -54,7 +54,6 @@ const MAX_WORKERS: usize = 1024;
 /// # Example
 ///
 /// ```
-/// use burn::data::dataloader::DataLoader;
 /// use burn::tensor::{Device, Int, Tensor};
 /// use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array};
 ///
@@ -290,8 +289,8 @@ where
     }
 
     /// Shuffles all items anew in each epoch. The order is a pure function of the seed, the epoch
-    /// and the number of items, see [`Permutation`](crate::order::Permutation); it takes no memory.
-    /// It is the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
+    /// and the number of items, see [`Permutation`](crate::order::Permutation). It takes no memory.
+    /// This is the short form of [`sampler`](Self::sampler) with [`Sampler::shuffled`].
     pub fn shuffle(mut self, seed: u64) -> Self {
         self.options.sampler = Sampler::shuffled(seed);
         self
@@ -332,20 +331,63 @@ where
         self
     }
 
-    /// What happens if a row cannot be had: the pass ends with an error, or the row is skipped.
+    /// What happens if a row cannot be loaded: the pass ends with an error, or the row is skipped.
+    ///
+    /// # Example
+    ///
+    /// Up to one row in a hundred is skipped:
+    ///
+    /// ```
+    /// use burn::tensor::{Int, Tensor};
+    /// use burn_npy::{Convert, NpyDataset, OnError, ndarray::Array1};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let mut ages = Array1::<f64>::ones(1000);
+    /// ages[57] = f64::NAN; // no integer has this value
+    /// let loader = NpyDataset::from_arrays([("ages", ages)])?
+    ///     .convert("ages", Convert::to::<i32>())?
+    ///     .loader::<Tensor<1, Int>>()
+    ///     .batch_size(10)
+    ///     .on_error(OnError::SkipRate(0.01))
+    ///     .try_build()?;
+    /// assert_eq!(loader.iter().count(), 100);
+    /// assert_eq!(loader.skipped()[0].row, 57);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.options.on_error = on_error;
         self
     }
 
-    /// How many threads load batches ahead of the consumer. With [`AUTOTUNE`], the default, one
-    /// less than there are cores, but at least one. With 0, the consumer loads each batch when it
-    /// asks for it, together with the next ones if they are small.
+    /// How many threads load batches ahead of the consumer. With [`AUTOTUNE`], the default, there
+    /// is one less than there are cores, but at least one. With 0, the consumer loads each batch
+    /// when it asks for it, together with the next ones if they are small.
     ///
     /// Where loading a batch copies rows that are in memory, the consumer loads batches too instead
     /// of waiting, so there are never more workers than one less than there are cores. Datasets and
     /// batchers of your own, and files of more than 256 MiB, which may have to be read from a disk,
     /// get exactly as many workers as you ask for.
+    ///
+    /// # Example
+    ///
+    /// The batches are the same for any number:
+    ///
+    /// ```
+    /// use burn::tensor::{Int, Tensor};
+    /// use burn_npy::{NpyDataset, ndarray::Array1};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i32))?;
+    /// let batches = |workers| -> burn_npy::Result<Vec<_>> {
+    ///     let builder = dataset.loader::<Tensor<1, Int>>().batch_size(8).shuffle(42);
+    ///     let loader = builder.num_workers(workers).try_build()?;
+    ///     loader.iter().map(|batch| Ok(batch?.into_data())).collect()
+    /// };
+    /// assert_eq!(batches(0)?, batches(4)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn num_workers(mut self, num_workers: usize) -> Self {
         self.options.prefetch.num_workers = num_workers;
         self
@@ -357,6 +399,23 @@ where
     /// Unless set, or with [`AUTOTUNE`], the loader starts with a few batches. It doubles that each
     /// time that the consumer finds no batch ready although the window was full before, up to what
     /// [`prefetch_bytes`](Self::prefetch_bytes) allows.
+    ///
+    /// # Example
+    ///
+    /// To hold little memory, whatever the consumer does:
+    ///
+    /// ```
+    /// use burn::tensor::Tensor;
+    /// use burn_npy::{NpyDataset, ndarray::Array2};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_tensor_slices(Array2::<f32>::zeros((1000, 64)))?;
+    /// let loader = dataset.loader::<Tensor<2>>().batch_size(100).prefetch(2).try_build()?;
+    /// assert_eq!(loader.iter().count(), 10);
+    /// assert_eq!(loader.report().prefetch(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.options.prefetch.batches = Some(batches);
         self

@@ -78,6 +78,36 @@ use workers::WorkerConfig;
 ///
 /// A pass that fails yields one [`Error`](crate::Error) and ends; the next pass is not affected.
 /// Dropping an iterator stops and joins its threads; between passes there are none.
+///
+/// # Example
+///
+/// What an error says of its place:
+///
+/// ```
+/// use burn::tensor::{Int, Tensor};
+/// use burn_npy::{Convert, Error, ErrorKind, NpyDataset, ndarray::Array1};
+///
+/// # fn main() -> burn_npy::Result<()> {
+/// let mut ages = Array1::<f64>::ones(100);
+/// ages[57] = f64::NAN;
+/// let loader = NpyDataset::from_arrays([("ages", ages)])?
+///     .convert("ages", Convert::to::<i32>())?
+///     .loader::<Tensor<1, Int>>()
+///     .batch_size(10)
+///     .try_build()?;
+///
+/// let mut pass = loader.iter();
+/// assert_eq!(pass.by_ref().take_while(|batch| batch.is_ok()).count(), 5);
+/// assert!(pass.next().is_none(), "an error ends the pass");
+///
+/// // Burn's iterators yield a `DatasetError`, which `?` converts too.
+/// let error = Error::from(loader.epoch(3).find_map(|batch| batch.err()).unwrap());
+/// assert_eq!((error.epoch(), error.batch(), error.row()), (Some(3), Some(5), Some(57)));
+/// assert_eq!((error.kind(), error.array()), (ErrorKind::Value, Some("ages")));
+/// assert!(error.to_string().starts_with("epoch 3, batch 5, row 57: `ages`: row 57 has NaN"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
     info: SourceInfo,
