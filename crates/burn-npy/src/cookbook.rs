@@ -1,188 +1,1105 @@
 //! One program for each job that people come with.
 //!
-//! # Arrays in memory
+//! Each program is complete, and what it prints is shown below it. The [guide](crate::guide)
+//! explains the parts. The jobs:
 //!
-//! Like TensorFlow's `from_tensor_slices`: the rows are slices along axis 0.
+//! 1. [Train and validation files, with a Learner](#1-train-and-validation-files-with-a-learner)
+//! 2. [One archive](#2-one-archive)
+//! 3. [Images with channels last](#3-images-with-channels-last)
+//! 4. [Crop and flip, in training only](#4-crop-and-flip-in-training-only)
+//! 5. [A table whose last column is the label](#5-a-table-whose-last-column-is-the-label)
+//! 6. [Windows with a horizon](#6-windows-with-a-horizon)
+//! 7. [Windows of tokens](#7-windows-of-tokens)
+//! 8. [Rows of several lengths](#8-rows-of-several-lengths)
+//! 9. [A hundred shards](#9-a-hundred-shards)
+//! 10. [Rare classes](#10-rare-classes)
+//! 11. [Resume](#11-resume)
+//! 12. [Filter and join](#12-filter-and-join)
+//! 13. [Cross-validation](#13-cross-validation)
+//! 14. [Predictions](#14-predictions)
+//! 15. [Arrays in memory](#15-arrays-in-memory)
+//! 16. [Where the time goes](#16-where-the-time-goes)
+//!
+//! # 1. Train and validation files, with a Learner
+//!
+//! Each array is a file of its own. `from_files` gives each a name, which is that of a field of the
+//! batch.
 //!
 //! ```
-//! use burn_npy::{NpyDataset, ndarray::array};
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::nn::{Linear, LinearConfig, loss::CrossEntropyLossConfig};
+//! use burn::optim::AdamConfig;
+//! use burn::prelude::*;
+//! use burn::train::metric::{AccuracyMetric, LossMetric};
+//! use burn::train::{ClassificationOutput, InferenceStep, Learner};
+//! use burn::train::{SupervisedTraining, TrainOutput, TrainStep};
+//! use burn_npy::{Batch, Convert, NpyDataset};
+//!
+//! # // job 1
+//! #[derive(Batch)]
+//! struct Digits {
+//!     images: Tensor<3>,
+//!     labels: Tensor<1, Int>,
+//! }
+//!
+//! fn open(part: &str) -> burn_npy::Result<NpyDataset> {
+//!     let files = ["images", "labels"].map(|column| (column, format!("{part}_{column}.npy")));
+//!     NpyDataset::from_files(files)?.convert("images", Convert::to::<f32>().divide(255.0))
+//! }
+//! # // end
+//!
+//! #[derive(Module, Debug)]
+//! struct Model {
+//!     linear: Linear,
+//! }
+//!
+//! impl Model {
+//!     fn classify(&self, batch: Digits) -> ClassificationOutput {
+//!         let output = self.linear.forward(batch.images.flatten::<2>(1, 2));
+//!         let criterion = CrossEntropyLossConfig::new().init(&output.device());
+//!         let loss = criterion.forward(output.clone(), batch.labels.clone());
+//!         ClassificationOutput::new(loss, output, batch.labels)
+//!     }
+//! }
+//!
+//! impl TrainStep for Model {
+//!     type Input = Digits;
+//!     type Output = ClassificationOutput;
+//!
+//!     fn step(&self, batch: Digits) -> TrainOutput<ClassificationOutput> {
+//!         let output = self.classify(batch);
+//!         TrainOutput::new(self, output.loss.backward(), output)
+//!     }
+//! }
+//!
+//! impl InferenceStep for Model {
+//!     type Input = Digits;
+//!     type Output = ClassificationOutput;
+//!
+//!     fn step(&self, batch: Digits) -> ClassificationOutput {
+//!         self.classify(batch)
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let _folder = folder();
+//! #   digits();
+//! #   for (part, rows) in [("train", 0..900), ("valid", 900..1000)] {
+//! #       use burn_npy::ndarray::s;
+//! #       let all = NpyDataset::open("mnist.npz")?;
+//! #       let images = all.read::<u8>("images")?;
+//! #       let labels = all.read::<u8>("labels")?;
+//! #       let of = |name: &str| format!("{part}_{name}.npy");
+//! #       burn_npy::file::write_npy(of("images"), &images.slice(s![rows.clone(), .., ..]))?;
+//! #       burn_npy::file::write_npy(of("labels"), &labels.slice(s![rows]))?;
+//! #   }
+//! #   // job 1
+//!     let train = open("train")?.loader::<Digits>().batch_size(50).shuffle(42).try_build()?;
+//!     let valid = open("valid")?.loader::<Digits>().batch_size(50).try_build()?;
+//! #   // end
+//!     println!("{} and {} batches", train.len(), valid.len());
+//!
+//!     let device = Device::default().autodiff();
+//!     let model = Model { linear: LinearConfig::new(28 * 28, 10).init(&device) };
+//!     let result = SupervisedTraining::new("run", train.clone(), valid.clone())
+//!         .metrics((AccuracyMetric::new(), LossMetric::new()))
+//!         .num_epochs(2)
+//!         .launch(Learner::new(model, AdamConfig::new().init(), 1e-2));
+//!     if let Some(error) = result.error {
+//!         return Err(error.into());
+//!     }
+//!     println!("{} rows trained on, {} validated", train.report().rows(), valid.report().rows());
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 18 and 2 batches
+//! 1800 rows trained on, 200 validated
+//! ```
+//!
+//! Burn's metrics and its summary come in between. `burn` needs the feature `train`.
+//!
+//! # 2. One archive
+//!
+//! The arrays for training and for tests have different lengths, so they are opened as two
+//! datasets. Each pair is the name of a column and that of an array.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, Convert, NpyDataset};
+//!
+//! # // job 2
+//! #[derive(Batch)]
+//! struct Digits {
+//!     images: Tensor<3>,
+//!     labels: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array3};
+//! #   let mut npz = burn_npy::file::NpzWriter::create("mnist.npz")?;
+//! #   for (part, rows) in [("train", 60), ("test", 10)] {
+//! #       npz.add(&format!("x_{part}"), &Array3::<u8>::zeros((rows, 28, 28)))?;
+//! #       npz.add(&format!("y_{part}"), &Array1::<u8>::zeros(rows))?;
+//! #   }
+//! #   npz.finish()?;
+//!     // np.savez("mnist.npz", x_train=..., y_train=..., x_test=..., y_test=...)
+//! #   // job 2
+//!     let open = |x, y| {
+//!         NpyDataset::from_npz("mnist.npz", [("images", x), ("labels", y)])?
+//!             .convert("images", Convert::to::<f32>().divide(255.0))
+//!     };
+//!     let (train, test) = (open("x_train", "y_train")?, open("x_test", "y_test")?);
+//!     let train = train.loader::<Digits>().batch_size(16).shuffle(42).try_build()?;
+//!     let test = test.loader::<Digits>().batch_size(16).try_build()?;
+//! #   // end
+//!     println!("{} and {} rows", train.num_items(), test.num_items());
+//!
+//!     // `open` would not know what belongs together, and says so:
+//!     println!("{}", NpyDataset::open("mnist.npz").unwrap_err());
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 60 and 10 rows
+//! mnist.npz: the arrays have different numbers of rows, so they are not one dataset:
+//! x_train: uint8 [60, 28, 28]
+//! y_train: uint8 [60]
+//! x_test: uint8 [10, 28, 28]
+//! y_test: uint8 [10]
+//! To open those with the same number of rows: NpyDataset::from_npz("mnist.npz", ["x_train",
+//!     "y_train"])
+//! ```
+//!
+//! # 3. Images with channels last
+//!
+//! CIFAR-10 and most NumPy code keep channels last, and its labels are a column of a table, `(n,
+//! 1)`. Burn's convolutions expect channels first. `normalize_axis` takes the axis of a row,
+//! without that of the rows: 2 for `(height, width, channels)`. The function given to `map`
+//! permutes the tensor, which only changes its strides.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, Convert, NpyDataset};
+//!
+//! # // job 3
+//! #[derive(Batch)]
+//! struct Images {
+//!     images: Tensor<4>,
+//!     labels: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array2, Array4};
+//! #   let mut npz = burn_npy::file::NpzWriter::create("cifar10.npz")?;
+//! #   npz.add("x_train", &Array4::from_shape_fn((100, 32, 32, 3), |i| (40 * i.3) as u8))?;
+//! #   npz.add("y_train", &Array2::<u8>::from_elem((100, 1), 3))?;
+//! #   npz.finish()?;
+//!     // x_train: (100, 32, 32, 3) uint8, y_train: (100, 1) uint8
+//! #   // job 3
+//!     let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
+//!     let normalized = Convert::to::<f32>().divide(255.0).normalize_axis(2, &mean, &std);
+//!     let columns = [("images", "x_train"), ("labels", "y_train")];
+//!     let loader = NpyDataset::from_npz("cifar10.npz", columns)?
+//!         .convert("images", normalized)?
+//!         .reshape("labels", &[])? // (n, 1) to (n,)
+//!         .loader::<Images>()
+//!         .map(|batch, _| Images { images: batch.images.permute([0, 3, 1, 2]), ..batch })
+//!         .batch_size(64)
+//!         .shuffle(42)
+//!         .try_build()?;
+//! #   // end
+//!     for batch in loader.iter() {
+//!         let Images { images, labels } = batch?;
+//!         println!("{:?} and {:?}", images.dims(), labels.dims());
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! [64, 3, 32, 32] and [64]
+//! [36, 3, 32, 32] and [36]
+//! ```
+//!
+//! # 4. Crop and flip, in training only
+//!
+//! The loader for training has a function in `map`, and the one for validation has none.
+//! `info.rng(i)` gives row `i` of the batch its own random numbers. They depend on the seed, the
+//! epoch and the position of the row, so a run can be repeated with another number of workers.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor, ops::PadMode};
+//! use burn_npy::rand_core::Rng;
+//! use burn_npy::{Batch, BatchInfo, NpyDataset};
+//!
+//! # // job 4
+//! #[derive(Batch)]
+//! struct Images {
+//!     images: Tensor<4>, // [rows, channels, height, width]
+//!     labels: Tensor<1, Int>,
+//! }
+//!
+//! /// A crop of the padded image, mirrored or not.
+//! fn augment(batch: Images, info: &BatchInfo) -> Images {
+//!     let [rows, channels, height, width] = batch.images.dims();
+//!     let padded = batch.images.pad((4, 4, 4, 4), PadMode::Constant(0.0));
+//!     let crop = |row| {
+//!         let mut rng = info.rng(row);
+//!         let mut below = |end: usize| rng.next_u32() as usize % end;
+//!         let (y, x) = (below(9), below(9));
+//!         let place = [row..row + 1, 0..channels, y..y + height, x..x + width];
+//!         let crop = padded.clone().slice(place);
+//!         if below(2) == 0 { crop } else { crop.flip([3]) }
+//!     };
+//!     Images { images: Tensor::cat((0..rows).map(crop).collect(), 0), ..batch }
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array4};
+//! #   let mut npz = burn_npy::file::NpzWriter::create("images.npz")?;
+//! #   npz.add("images", &Array4::from_shape_fn((100, 3, 32, 32), |i| (i.2 * 32 + i.3) as f32))?;
+//! #   npz.add("labels", &Array1::<u8>::zeros(100))?;
+//! #   npz.finish()?;
+//!     // images: (100, 3, 32, 32) float32, labels: (100,) uint8
+//! #   // job 4
+//!     let (train, valid) = NpyDataset::open("images.npz")?.split(0.8, 42)?;
+//!     let train = train.loader::<Images>().map(augment).batch_size(16).shuffle(42).try_build()?;
+//!     let valid = valid.loader::<Images>().batch_size(16).try_build()?;
+//! #   // end
+//!     for loader in [&train, &valid] {
+//!         let batch = loader.epoch(0).next().unwrap()?;
+//!         println!("{:?} and {:?}", batch.images.dims(), batch.labels.dims());
+//!     }
+//!     let image = |epoch| Ok::<_, burn_npy::Error>(train.batch_at(epoch, 0)?.images.to_data());
+//!     println!("the same again: {}", image(0)? == image(0)?);
+//!     println!("in the next epoch: {}", image(0)? == image(1)?);
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! [16, 3, 32, 32] and [16]
+//! [16, 3, 32, 32] and [16]
+//! the same again: true
+//! in the next epoch: false
+//! ```
+//!
+//! The function runs where the tensors are made. That is the thread that trains, or, with workers
+//! and a GPU, a thread that is a batch ahead of it. It does not run on the workers.
+//!
+//! # 5. A table whose last column is the label
+//!
+//! `split_column` makes columns of parts of a row: a range keeps its axis, an index removes it.
+//! NumPy computes in `float64`. The features become the floats of the device by themselves, and the
+//! label an integer by `convert`. A label with a fraction is an error that names its row.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, Convert, NpyDataset};
+//!
+//! # // job 5
+//! #[derive(Batch)]
+//! struct Wine {
+//!     features: Tensor<2>,
+//!     label: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::Array2;
+//! #   let table = Array2::from_shape_fn((100, 10), |(i, j)| (i * j % 7) as f64);
+//! #   burn_npy::file::write_npy("wine.npy", &table)?;
+//!     // (100, 10) float64
+//! #   // job 5
+//!     let loader = NpyDataset::open("wine.npy")?
+//!         .split_column("wine", [("features", (0..9).into()), ("label", 9.into())])?
+//!         .convert("label", Convert::to::<i64>())?
+//!         .loader::<Wine>()
+//!         .batch_size(50)
+//!         .shuffle(42)
+//!         .try_build()?;
+//! #   // end
+//!     for batch in loader.iter() {
+//!         let Wine { features, label } = batch?;
+//!         println!("{:?} {:?}", features.dims(), features.dtype());
+//!         println!("{:?} {:?}", label.dims(), label.dtype());
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! [50, 9] F32
+//! [50] I32
+//! [50, 9] F32
+//! [50] I32
+//! ```
+//!
+//! # 6. Windows with a horizon
+//!
+//! From a day of hours, the six hours after it are predicted. `windows(30, 1)` makes a row of each
+//! 30 consecutive rows of the file, and `split_column` cuts it in two. Nothing is copied until a
+//! batch is made.
+//!
+//! Do not `split` windows at random. Neighbouring windows share 29 of their 30 hours, so a window
+//! for validation would have neighbours in the training set, and the model would be tested with
+//! what it has seen. Divide them by time, and leave out as many windows as overlap the border.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::Tensor;
+//! use burn_npy::{Batch, NpyDataset};
+//!
+//! # // job 6
+//! #[derive(Batch)]
+//! struct Series {
+//!     past: Tensor<3>,   // [rows, 24, sensors]
+//!     future: Tensor<3>, // [rows, 6, sensors]
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   let hours = burn_npy::ndarray::Array2::from_shape_fn((1000, 4), |(hour, _)| hour as f32);
+//! #   burn_npy::file::write_npy("hourly.npy", &hours)?;
+//!     // (1000, 4) float32: an hour a row, four sensors
+//! #   // job 6
+//!     let windows = NpyDataset::open("hourly.npy")?
+//!         .windows(24 + 6, 1)?
+//!         .split_column("hourly", [("past", (0..24).into()), ("future", (24..30).into())])?;
+//!     let count = windows.len() * 8 / 10;
+//!     let train = windows.take(count);
+//!     let valid = windows.skip(count + 30 - 1); // 29 windows overlap the last one of training
+//!
+//!     let train = train.loader::<Series>().batch_size(32).shuffle(42).try_build()?;
+//!     let valid = valid.loader::<Series>().batch_size(32).try_build()?;
+//! #   // end
+//!     println!("{} and {} windows of {}", train.num_items(), valid.num_items(), windows.len());
+//!     let batch = train.epoch(0).next().unwrap()?;
+//!     println!("{:?} and {:?}", batch.past.dims(), batch.future.dims());
+//!     let last = windows.row(count - 1).get::<f32>("future")?[[5, 0]];
+//!     let first = valid.epoch(0).next().unwrap()?.past.slice([0..1, 0..1, 0..1]);
+//!     println!("training ends with hour {last}");
+//!     println!("validation begins with hour {}", first.into_scalar::<f32>());
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 776 and 166 windows of 971
+//! [32, 24, 4] and [32, 6, 4]
+//! training ends with hour 804
+//! validation begins with hour 805
+//! ```
+//!
+//! # 7. Windows of tokens
+//!
+//! A language model predicts the next token, so `y` is `x` shifted by one. A window has one token
+//! more than the model sees, and the next one starts with the last token of the window before it.
+//! Two parts of a row may overlap.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, NpyDataset};
+//!
+//! # // job 7
+//! #[derive(Batch)]
+//! struct Tokens {
+//!     x: Tensor<2, Int>,
+//!     y: Tensor<2, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   let tokens = burn_npy::ndarray::Array1::from_iter(0..1025_u16);
+//! #   burn_npy::file::write_npy("tokens.npy", &tokens)?;
+//!     // (1025,) uint16
+//! #   // job 7
+//!     const CONTEXT: usize = 128;
+//!     let loader = NpyDataset::open("tokens.npy")?
+//!         .windows(CONTEXT + 1, CONTEXT)?
+//!         .split_column("tokens", [("x", (0..CONTEXT).into()), ("y", (1..CONTEXT + 1).into())])?
+//!         .loader::<Tokens>()
+//!         .batch_size(4)
+//!         .shuffle(42)
+//!         .try_build()?;
+//! #   // end
+//!     println!("{} windows", loader.num_items());
+//!     let Tokens { x, y } = loader.iter().next().unwrap()?;
+//!     println!("{:?} and {:?}", x.dims(), y.dims());
+//!     println!("shifted by one: {}", (x + 1).equal(y).all().into_scalar::<bool>());
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 8 windows
+//! [4, 128] and [4, 128]
+//! shifted by one: true
+//! ```
+//!
+//! Shuffled windows do not keep a sentence together over two batches. Without `shuffle`, windows
+//! come in the order of the file.
+//!
+//! # 8. Rows of several lengths
+//!
+//! Each row of an array has the same length. So pad the sequences in NumPy, and save their lengths:
+//!
+//! ```python
+//! lengths = np.array([len(s) for s in sequences])
+//! tokens = np.zeros((len(sequences), lengths.max()), np.uint16)
+//! for row, sequence in enumerate(sequences):
+//!     tokens[row, :len(sequence)] = sequence
+//! np.savez("sentences.npz", tokens=tokens, lengths=lengths)
+//! ```
+//!
+//! The function given to `map` makes the mask of the lengths, and cuts a batch after its longest
+//! row.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Bool, Int, Tensor};
+//! use burn_npy::{Batch, BatchInfo, NpyDataset};
+//!
+//! # // job 8
+//! #[derive(Batch)]
+//! struct Padded {
+//!     tokens: Tensor<2, Int>,
+//!     lengths: Tensor<1, Int>,
+//! }
+//!
+//! struct Masked {
+//!     tokens: Tensor<2, Int>,
+//!     mask: Tensor<2, Bool>, // true where there is a token
+//! }
+//!
+//! fn mask(batch: Padded, _: &BatchInfo) -> Masked {
+//!     let rows = batch.lengths.dims()[0];
+//!     let longest = batch.lengths.clone().max().into_scalar::<i64>();
+//!     let places = Tensor::arange(0..longest, &batch.lengths.device()).unsqueeze_dim::<2>(0);
+//!     let lengths = batch.lengths.unsqueeze_dim::<2>(1);
+//!     Masked {
+//!         tokens: batch.tokens.slice([0..rows, 0..longest as usize]),
+//!         mask: places.lower(lengths),
+//!     }
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array2};
+//! #   let lengths = Array1::from_iter((0..9_i64).map(|row| 1 + row % 3));
+//! #   let tokens = Array2::from_shape_fn((9, 5), |(row, place)| {
+//! #       if (place as i64) < lengths[row] { 7_u16 } else { 0 }
+//! #   });
+//! #   let mut npz = burn_npy::file::NpzWriter::create("sentences.npz")?;
+//! #   npz.add("tokens", &tokens)?;
+//! #   npz.add("lengths", &lengths)?;
+//! #   npz.finish()?;
+//!     // tokens: (9, 5) uint16, lengths: (9,) int64
+//! #   // job 8
+//!     let data = NpyDataset::open("sentences.npz")?;
+//!     let loader = data.loader::<Padded>().map(mask).batch_size(3).try_build()?;
+//! #   // end
+//!     let Masked { tokens, mask } = loader.iter().next().unwrap()?;
+//!     println!("{}", tokens.to_data());
+//!     println!("{}", mask.int().to_data());
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! [7, 0, 0, 7, 7, 0, 7, 7, 7]
+//! [1, 0, 0, 1, 1, 0, 1, 1, 1]
+//! ```
+//!
+//! On a GPU, the maximum of the lengths waits for the device. Leave out `slice` if that costs too
+//! much.
+//!
+//! # 9. A hundred shards
+//!
+//! Each shard is a dataset. Burn's `ComposedDataset` puts them behind each other, and the loader
+//! shuffles the rows of all. A batch may have rows of several shards.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::data::dataset::transform::ComposedDataset;
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result};
+//!
+//! # // job 9
+//! #[derive(Batch)]
+//! struct Rows {
+//!     features: Tensor<2>,
+//!     labels: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array2};
+//! #   for shard in 0..100 {
+//! #       let path = format!("train-{shard:03}.npz");
+//! #       let mut npz = burn_npy::file::NpzWriter::create(path)?;
+//! #       npz.add("features", &Array2::<f32>::zeros((10, 8)))?;
+//! #       npz.add("labels", &Array1::from_elem(10, shard as u8))?;
+//! #       npz.finish()?;
+//! #   }
+//!     // train-000.npz to train-099.npz, each with features (10, 8) and labels (10,)
+//! #   // job 9
+//!     let shards = (0..100).map(|shard| NpyDataset::open(format!("train-{shard:03}.npz")));
+//!     let all = ComposedDataset::new(shards.collect::<Result<Vec<_>>>()?);
+//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Rows>::new())
+//!         .batch_size(64)
+//!         .shuffle(42)
+//!         .try_build(all)?;
+//! #   // end
+//!     println!("{} rows", loader.num_items());
+//!     let Rows { features, labels } = loader.iter().next().unwrap()?;
+//!     let mut labels: Vec<i64> = labels.to_data().iter().collect();
+//!     labels.dedup();
+//!     println!("{:?}, from more than 10 shards: {}", features.dims(), labels.len() > 10);
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 1000 rows
+//! [64, 8], from more than 10 shards: true
+//! ```
+//!
+//! A conversion is given to each shard: `NpyDataset::open(..)?.convert(..)`. Two things differ from
+//! a single file. Whether the columns fit the batch is checked with the first batch, not when the
+//! loader is built. A run that resumes knows the dataset by its number of rows alone.
+//!
+//! # 10. Rare classes
+//!
+//! `Sampler::balanced` draws each class equally often, so rows of rare classes come several times
+//! in an epoch. `Sampler::weighted` takes a weight for each row instead.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, NpyDataset, Sampler};
+//!
+//! # // job 10
+//! #[derive(Batch)]
+//! struct Scans {
+//!     scans: Tensor<2>,
+//!     labels: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array2};
+//! #   let mut npz = burn_npy::file::NpzWriter::create("scans.npz")?;
+//! #   npz.add("scans", &Array2::<f32>::zeros((100, 8)))?;
+//! #   npz.add("labels", &Array1::from_iter((0..100_u8).map(|row| u8::from(row % 20 == 0))))?;
+//! #   npz.finish()?;
+//!     // 95 rows have the label 0, and 5 the label 1
+//! #   // job 10
+//!     let data = NpyDataset::open("scans.npz")?;
+//!     let labels: Vec<u8> = data.read("labels")?.into_iter().collect();
+//!     let loader = data
+//!         .loader::<Scans>()
+//!         .batch_size(20)
+//!         .sampler(Sampler::balanced(&labels, 42)?)
+//!         .try_build()?;
+//! #   // end
+//!     for batch in loader.iter() {
+//!         let Scans { scans, labels } = batch?;
+//!         println!("{} of {} are rare", labels.sum().into_scalar::<i64>(), scans.dims()[0]);
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 10 of 20 are rare
+//! 10 of 20 are rare
+//! 10 of 20 are rare
+//! 10 of 20 are rare
+//! 10 of 20 are rare
+//! ```
+//!
+//! # 11. Resume
+//!
+//! The state of the loader is saved with the model, in one file or with one rename, so that they
+//! belong to the same step. This program stops after five steps, and goes on where it was when it
+//! is called again. The example `resume` of the repository saves a model and an optimizer too.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, NpyDataset, State};
+//! use std::{error::Error, fs, path::Path};
+//!
+//! # // job 11
+//! #[derive(Batch)]
+//! struct Numbers {
+//!     numbers: Tensor<1, Int>,
+//! }
+//!
+//! fn train(steps: usize) -> Result<(), Box<dyn Error>> {
+//!     let loader = NpyDataset::open("numbers.npy")?
+//!         .loader::<Numbers>()
+//!         .batch_size(4)
+//!         .shuffle(42)
+//!         .try_build()?;
+//!     if Path::new("state.json").exists() {
+//!         let state: State = serde_json::from_str(&fs::read_to_string("state.json")?)?;
+//!         loader.resume(&state)?;
+//!     }
+//!     let mut step = 0;
+//!     loop {
+//!         // The rest of an epoch, and then the next ones.
+//!         let epoch = loader.next_epoch();
+//!         for batch in loader.iter() {
+//!             println!("epoch {epoch}: {}", batch?.numbers.to_data());
+//!             step += 1;
+//!             fs::write("state.new", serde_json::to_string(&loader.state())?)?;
+//!             fs::rename("state.new", "state.json")?;
+//!             if step == steps {
+//!                 return Ok(());
+//!             }
+//!         }
+//!     }
+//! }
+//! # // end
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//! #   let _folder = folder();
+//! #   burn_npy::file::write_npy("numbers.npy", &burn_npy::ndarray::Array1::from_iter(0..10_i64))?;
+//!     train(2)?;
+//!     println!("killed, and started again");
+//!     train(3)?;
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! epoch 0: [8, 2, 3, 9]
+//! epoch 0: [5, 0, 1, 7]
+//! killed, and started again
+//! epoch 0: [6, 4]
+//! epoch 1: [6, 0, 3, 9]
+//! epoch 1: [5, 4, 7, 2]
+//! ```
+//!
+//! Under Burn's `Learner`, which copies its loaders, a run resumes after a whole epoch. Burn counts
+//! epochs from 1. So `.checkpoint(n)` of the training, which loads the model after its epoch `n`,
+//! goes with `.start_epoch(n)` of the loader:
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::nn::{Linear, LinearConfig, loss::{MseLoss, Reduction}};
+//! use burn::optim::SgdConfig;
+//! use burn::prelude::*;
+//! use burn::train::{InferenceStep, Learner, RegressionOutput};
+//! use burn::train::{SupervisedTraining, TrainOutput, TrainStep};
+//! use burn_npy::{Batch, NpyDataset};
+//! use std::{error::Error, path::Path};
+//!
+//! #[derive(Batch)]
+//! struct Points {
+//!     x: Tensor<2>,
+//!     y: Tensor<2>,
+//! }
+//!
+//! fn train(epochs: usize) -> Result<(), Box<dyn Error>> {
+//!     // The last epoch whose model is saved.
+//!     let model = |epoch: usize| format!("run/checkpoint/model-{epoch}.bpk");
+//!     let done = (1..epochs).rev().find(|&epoch| Path::new(&model(epoch)).exists());
+//!
+//!     let data = NpyDataset::open("points.npz")?;
+//!     let train = data
+//!         .loader::<Points>()
+//!         .batch_size(10)
+//!         .shuffle(42)
+//!         .start_epoch(done.unwrap_or(0) as u64)
+//!         .try_build()?;
+//!     let valid = data.loader::<Points>().batch_size(10).try_build()?;
+//!     println!("starts with epoch {}, counted from 0", train.next_epoch());
+//!
+//!     let device = Device::default().autodiff();
+//!     let model = Line { linear: LinearConfig::new(1, 1).init(&device) };
+//!     let mut training = SupervisedTraining::new("run", train.clone(), valid)
+//!         .with_default_checkpointers()
+//!         .num_epochs(epochs);
+//!     if let Some(epoch) = done {
+//!         training = training.checkpoint(epoch);
+//!     }
+//!     let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
+//!     if let Some(error) = result.error {
+//!         return Err(error.into());
+//!     }
+//!     println!("trained on {} batches", train.report().batches());
+//!     Ok(())
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//! #   let _folder = folder();
+//! #   let mut npz = burn_npy::file::NpzWriter::create("points.npz")?;
+//! #   let x = burn_npy::ndarray::Array2::from_shape_fn((40, 1), |(row, _)| row as f32 / 40.0);
+//! #   npz.add("x", &x)?;
+//! #   npz.add("y", &(&x * 2.0))?;
+//! #   npz.finish()?;
+//!     train(2)?;
+//!     train(5)?;
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//!
+//! #[derive(Module, Debug)]
+//! struct Line {
+//!     linear: Linear,
+//! }
+//!
+//! impl Line {
+//!     fn regress(&self, batch: Points) -> RegressionOutput {
+//!         let output = self.linear.forward(batch.x);
+//!         let loss = MseLoss::new().forward(output.clone(), batch.y.clone(), Reduction::Mean);
+//!         RegressionOutput { loss, output, targets: batch.y }
+//!     }
+//! }
+//!
+//! impl TrainStep for Line {
+//!     type Input = Points;
+//!     type Output = RegressionOutput;
+//!
+//!     fn step(&self, batch: Points) -> TrainOutput<RegressionOutput> {
+//!         let output = self.regress(batch);
+//!         TrainOutput::new(self, output.loss.backward(), output)
+//!     }
+//! }
+//!
+//! impl InferenceStep for Line {
+//!     type Input = Points;
+//!     type Output = RegressionOutput;
+//!
+//!     fn step(&self, batch: Points) -> RegressionOutput {
+//!         self.regress(batch)
+//!     }
+//! }
+//! ```
+//!
+//! ```text
+//! starts with epoch 0, counted from 0
+//! trained on 8 batches
+//! starts with epoch 2, counted from 0
+//! trained on 12 batches
+//! ```
+//!
+//! # 12. Filter and join
+//!
+//! A filter is a list of rows. With one dataset, `Sampler::index` takes the list. To join filtered
+//! datasets, Burn's `SelectionDataset` takes the list, and `ComposedDataset` puts them behind each
+//! other.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::data::dataset::transform::{ComposedDataset, SelectionDataset};
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result, Sampler};
+//!
+//! # // job 12
+//! #[derive(Batch)]
+//! struct Visits {
+//!     pages: Tensor<1, Int>,
+//!     seconds: Tensor<1>,
+//! }
+//!
+//! /// The rows of visits that took longer than a second.
+//! fn long(data: &NpyDataset) -> Result<Vec<usize>> {
+//!     let seconds = data.read::<f32>("seconds")?;
+//!     Ok((0..data.len()).filter(|&row| seconds[[row]] > 1.0).collect())
+//! }
+//! # // end
+//!
+//! fn main() -> Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::Array1;
+//! #   for (day, first) in [("monday", 0), ("tuesday", 100)] {
+//! #       let mut npz = burn_npy::file::NpzWriter::create(format!("{day}.npz"))?;
+//! #       npz.add("pages", &Array1::from_iter(first..first + 10_u16))?;
+//! #       npz.add("seconds", &Array1::from_iter((0..10).map(|row| row as f32 / 4.0)))?;
+//! #       npz.finish()?;
+//! #   }
+//!     // monday.npz and tuesday.npz: pages (10,) uint16, seconds (10,) float32
+//! #   // job 12
+//!     let (monday, tuesday) = (NpyDataset::open("monday.npz")?, NpyDataset::open("tuesday.npz")?);
+//!
+//!     let rows: Vec<u64> = long(&monday)?.into_iter().map(|row| row as u64).collect();
+//!     let filtered = monday
+//!         .loader::<Visits>()
+//!         .batch_size(20)
+//!         .sampler(Sampler::shuffled(42).index(rows)?)
+//!         .try_build()?;
+//!
+//!     let selected = [monday, tuesday].map(|day| {
+//!         let rows = long(&day)?;
+//!         Ok(SelectionDataset::from_indices_checked(day, rows))
+//!     });
+//!     let both = ComposedDataset::new(selected.into_iter().collect::<Result<Vec<_>>>()?);
+//!     let joined = DataLoaderBuilder::new(NpyBatcher::<Visits>::new())
+//!         .batch_size(20)
+//!         .shuffle(42)
+//!         .try_build(both)?;
+//! #   // end
+//!     for loader in [filtered, joined] {
+//!         let Visits { pages, seconds } = loader.iter().next().unwrap()?;
+//!         println!("{} {}", pages.to_data(), seconds.min().into_scalar::<f32>());
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! [6, 5, 9, 8, 7] 1.25
+//! [108, 7, 8, 109, 105, 5, 6, 107, 106, 9] 1.25
+//! ```
+//!
+//! What job 9 says of a `ComposedDataset` holds here too.
+//!
+//! # 13. Cross-validation
+//!
+//! A `Partition` divides the rows into folds. `stratified_k_fold` gives each fold its share of each
+//! class. A list of rows goes to `Sampler::index`, so all folds use one dataset.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::nn::{LinearConfig, loss::CrossEntropyLossConfig};
+//! use burn::optim::{AdamConfig, GradientsParams};
+//! use burn::prelude::*;
+//! use burn_npy::{Batch, NpyDataset, Sampler, order::Partition};
+//!
+//! # // job 13
+//! #[derive(Batch)]
+//! struct Points {
+//!     points: Tensor<2>,
+//!     labels: Tensor<1, Int>,
+//! }
+//! # // end
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   use burn_npy::ndarray::{Array1, Array2};
+//! #   let labels = Array1::from_iter((0..100_u8).map(|row| row % 2));
+//! #   let points = Array2::from_shape_fn((100, 2), |(row, x)| {
+//! #       (x as f32 - 0.5) * (f32::from(labels[row]) - 0.5)
+//! #   });
+//! #   let mut npz = burn_npy::file::NpzWriter::create("points.npz")?;
+//! #   npz.add("points", &points)?;
+//! #   npz.add("labels", &labels)?;
+//! #   npz.finish()?;
+//!     // points: (100, 2) float32, labels: (100,) uint8
+//!     let device = Device::default().autodiff();
+//!     let criterion = CrossEntropyLossConfig::new().init(&device);
+//! #   // job 13
+//!     let data = NpyDataset::open("points.npz")?;
+//!     let labels: Vec<u8> = data.read("labels")?.into_iter().collect();
+//!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
+//!     for fold in 0..5 {
+//!         let train = data
+//!             .loader::<Points>()
+//!             .batch_size(16)
+//!             .sampler(Sampler::shuffled(42).index(folds.others(fold))?)
+//!             .set_device(device.clone())
+//!             .try_build()?;
+//!         let valid = data
+//!             .loader::<Points>()
+//!             .batch_size(16)
+//!             .sampler(Sampler::sequential().index(folds.rows(fold))?)
+//!             .try_build()?;
+//! #   // end
+//!
+//!         let mut model = LinearConfig::new(2, 2).init(&device);
+//!         let mut optimizer = AdamConfig::new().init();
+//!         for _epoch in 0..5 {
+//!             for batch in train.iter() {
+//!                 let Points { points, labels } = batch?;
+//!                 let loss = criterion.forward(model.forward(points), labels);
+//!                 let gradients = GradientsParams::from_grads(loss.backward(), &model);
+//!                 model = optimizer.step(0.3, model, gradients);
+//!             }
+//!         }
+//!         let (model, mut correct) = (model.valid(), 0);
+//!         for batch in valid.iter() {
+//!             let Points { points, labels } = batch?;
+//!             let classes = model.forward(points).argmax(1).squeeze_dim::<1>(1);
+//!             correct += classes.equal(labels).int().sum().into_scalar::<i64>();
+//!         }
+//!         println!("fold {fold}: {correct} of {} are right", valid.num_items());
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! fold 0: 20 of 20 are right
+//! fold 1: 20 of 20 are right
+//! fold 2: 20 of 20 are right
+//! fold 3: 20 of 20 are right
+//! fold 4: 20 of 20 are right
+//! ```
+//!
+//! # 14. Predictions
+//!
+//! A loader without `shuffle` gives the rows in the order of the file, each once, so the
+//! predictions are in that order too. `append_npy` adds those of a batch to the file. For results
+//! that fit into memory, `write_npy` writes them at once.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::nn::LinearConfig;
+//! use burn::prelude::*;
+//! use burn_npy::file::append_npy;
+//! use burn_npy::{Batch, NpyDataset, ndarray::Array2};
+//!
+//! # // job 14
+//! #[derive(Batch)]
+//! struct Inputs {
+//!     inputs: Tensor<2>,
+//! }
+//! # // end
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let _folder = folder();
+//! #   burn_npy::file::write_npy("inputs.npy", &Array2::<f32>::ones((100, 8)))?;
+//!     // (100, 8) float32
+//!     let model = LinearConfig::new(8, 3).init(&Device::default());
+//! #   // job 14
+//!     let loader = NpyDataset::open("inputs.npy")?.loader::<Inputs>().batch_size(32).try_build()?;
+//!     for batch in loader.iter() {
+//!         let scores = model.forward(batch?.inputs);
+//!         let shape = (scores.dims()[0], 3);
+//!         let values: Vec<f32> = scores.into_data().iter().collect();
+//!         append_npy("scores.npy", &Array2::from_shape_vec(shape, values)?)?;
+//!     }
+//! #   // end
+//!     println!("{:?}", NpyDataset::open("scores.npy")?);
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! NpyDataset { rows: 100, scores: float32 [3] }
+//! ```
+//!
+//! # 15. Arrays in memory
+//!
+//! As with TensorFlow's `from_tensor_slices`, the rows are slices along axis 0. A pair of a name
+//! and an array is a column with that name. Rows in memory are borrowed by a batch where that is
+//! possible, and copied otherwise.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, NpyDataset, ndarray::array};
+//!
+//! #[derive(Batch)]
+//! struct Points {
+//!     features: Tensor<2>,
+//!     labels: Tensor<1, Int>,
+//! }
 //!
 //! fn main() -> burn_npy::Result<()> {
 //!     let features = array![[1.0_f32, 3.0], [2.0, 1.0], [3.0, 3.0]];
 //!     let labels = array![0, 1, 0];
-//!     let dataset = NpyDataset::from_tensor_slices((features, labels))?;
-//!     assert_eq!(dataset.len(), 3);
-//!     Ok(())
-//! }
-//! ```
-//!
-//! # A part of an archive
-//!
-//! An archive with arrays of several lengths, such as those for training and for tests, is opened
-//! part by part. Each pair is the name of a column and that of an array.
-//!
-//! ```
-//! use burn_npy::{NpyDataset, file::NpzWriter, ndarray::{Array1, Array3}};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // np.savez("mnist.npz", x_train=..., y_train=..., x_test=..., y_test=...)
-//!     let dir = tempfile::tempdir()?;
-//!     let path = dir.path().join("mnist.npz");
-//!     let mut npz = NpzWriter::create(&path)?;
-//!     for (part, rows) in [("train", 60), ("test", 10)] {
-//!         npz.add(&format!("x_{part}"), &Array3::<u8>::zeros((rows, 28, 28)))?;
-//!         npz.add(&format!("y_{part}"), &Array1::<u8>::zeros(rows))?;
+//!     let data = NpyDataset::from_tensor_slices((("features", features), ("labels", labels)))?;
+//!     for batch in data.loader::<Points>().batch_size(2).try_build()?.iter() {
+//!         let Points { features, labels } = batch?;
+//!         println!("{} {}", features.to_data(), labels.to_data());
 //!     }
-//!     npz.finish()?;
-//!
-//!     let train = NpyDataset::from_npz(&path, [("images", "x_train"), ("labels", "y_train")])?;
-//!     let test = NpyDataset::from_npz(&path, [("images", "x_test"), ("labels", "y_test")])?;
-//!     assert_eq!((train.len(), test.len()), (60, 10));
+//! #   shown("cookbook");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! # A table whose last column is the label
+//! ```text
+//! [1.0, 3.0, 2.0, 1.0] [0, 1]
+//! [3.0, 3.0] [0]
+//! ```
 //!
-//! NumPy computes in `float64`, models in `float32`. The batch fails if a label has a fraction, and
-//! the error names the row. `device_dtypes` makes features and labels what Burn's losses and
-//! metrics expect.
+//! # 16. Where the time goes
+//!
+//! The loader counts its time. It chooses the number of threads that load batches, and how far
+//! ahead they load. `println!("{}", loader.report())` prints a verdict, such as "the model is the
+//! limit: a faster loader would gain 1 %", and the figures behind it. `since` is for one epoch of
+//! many.
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let dataset = NpyDataset::from_arrays([("table", Array2::<f64>::zeros((100, 10)))])?
-//!         .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
-//!         .convert("label", Convert::to::<i64>())?;
-//!     let batcher = NpyBatcher::<(Tensor<2>, Tensor<1, Int>)>::new();
-//!     let loader = DataLoaderBuilder::new(batcher).batch_size(10).try_build(dataset)?;
-//!     let (features, labels) = loader.iter().next().unwrap()?;
-//!     assert_eq!((features.dims(), labels.dims()), ([10, 9], [10]));
-//!     Ok(())
-//! }
-//! ```
-//!
-//! # Images with channels last
-//!
-//! Most NumPy code keeps channels last, Burn's convolutions expect them first. The tensor is
-//! permuted on the device, without a copy of the rows on the way.
-//!
-//! ```
-//! use burn::tensor::Tensor; use burn_npy::{Batch, Convert, DType, DataLoaderBuilder, NpyBatcher,
-//! NpyDataset, ndarray::Array4};
-//!
-//! struct Images(Tensor<4>);
-//!
-//! impl Batch for Images {
-//!     type Tensors = Tensor<4>;
-//!
-//!     fn from_tensors(images: Self::Tensors) -> Self {
-//!         Self(images.permute([0, 3, 1, 2]))
-//!     }
-//! }
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let images = Array4::<u8>::zeros((20, 32, 32, 3));
-//!     let dataset = NpyDataset::from_arrays([("images", images)])?
-//!         .convert("images", Convert::to::<f32>().divide(255.0))?;
-//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Images>::new())
-//!         .batch_size(8)
-//!         .try_build(dataset)?;
-//!     let batch = loader.iter().next().unwrap()?;
-//!     assert_eq!(batch.0.dims(), [8, 3, 32, 32]);
-//!     Ok(())
-//! }
-//! ```
-//!
-//! # Rare classes, and folds
-//!
-//! `Sampler::balanced` draws every class equally often, so rows of rare classes come several times.
-//! `Partition` divides the rows for cross-validation, here with as many of each class in each fold.
-//! An array without a name is the column `0`.
-//!
-//! ```
-//! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{
-//!     DataLoaderBuilder, NpyBatcher, NpyDataset, Sampler, ndarray::Array1, order::Partition,
-//! };
+//! use burn_npy::{NpyDataset, ndarray::Array1};
 //!
 //! fn main() -> burn_npy::Result<()> {
-//!     let classes = Array1::from_iter((0..100_i64).map(|row| (row % 10) / 9));
-//!     let dataset = NpyDataset::from_tensor_slices(classes)?;
-//!     let labels: Vec<i64> = dataset.read("0")?.into_iter().collect();
-//!     let builder = || {
-//!         let batcher = NpyBatcher::<Tensor<1, Int>>::new();
-//!         DataLoaderBuilder::new(batcher).batch_size(10)
-//!     };
-//!
-//!     let balanced = builder()
-//!         .sampler(Sampler::balanced(&labels, 42)?)
-//!         .try_build(dataset.clone())?;
-//!     assert_eq!(balanced.len(), 10);
-//!
-//!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
-//!     for fold in 0..5 {
-//!         let train = Sampler::shuffled(42).index(folds.others(fold))?;
-//!         let train = builder().sampler(train).try_build(dataset.clone())?;
-//!         let valid = Sampler::sequential().index(folds.rows(fold))?;
-//!         let valid = builder().sampler(valid).try_build(dataset.clone())?;
-//!         assert_eq!((train.num_items(), valid.num_items()), (80, 20));
+//!     let data = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
+//!     let loader = data.loader::<Tensor<1, Int>>().batch_size(10).try_build()?;
+//!     for epoch in 0..2 {
+//!         let before = loader.report();
+//!         for batch in loader.iter() {
+//!             batch?; // a training step
+//!         }
+//!         let report = loader.report().since(&before);
+//!         println!("epoch {epoch}: {} batches, {} rows", report.batches(), report.rows());
 //!     }
+//! #   shown("cookbook");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! # Resuming
-//!
-//! The state is a few hundred bytes of JSON. Save it with a checkpoint of the model. A run that is
-//! resumed continues with the next row, also with another batch size or number of workers.
-//!
-//! This is for a training loop of your own. Burn's `Learner` copies its loaders, so their state
-//! does not follow it. It resumes after a whole epoch: `.checkpoint(n)` of the training and
-//! `.start_epoch(n)` of the loader.
-//!
-//! ```
-//! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{DataLoaderBuilder, NpyBatcher, NpyDataset, State, ndarray::Array1};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-//!     let builder = || DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new()).shuffle(42);
-//!     let loader = builder().batch_size(10).try_build(dataset.clone())?;
-//!
-//!     let mut pass = loader.iter();
-//!     assert_eq!(pass.by_ref().take(4).count(), 4);
-//!     let saved = serde_json::to_string(&pass.state())?; // a few hundred bytes
-//!
-//!     let state: State = serde_json::from_str(&saved)?;
-//!     let loader = builder().batch_size(6).resume(state).try_build(dataset)?;
-//!     assert_eq!(loader.iter().count(), 10); // the 60 rows that are left
-//!     Ok(())
-//! }
+//! ```text
+//! epoch 0: 10 batches, 100 rows
+//! epoch 1: 10 batches, 100 rows
 //! ```
 //!
-//! # Where the time goes
-//!
-//! The loader counts its time. With `AUTOTUNE` it chooses how many threads load batches. How far
-//! ahead they load, it finds in any case.
-//!
-//! ```
-//! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{AUTOTUNE, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array1};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(0..100_i64))?;
-//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<1, Int>>::new())
-//!         .batch_size(10)
-//!         .num_workers(AUTOTUNE)
-//!         .try_build(dataset)?;
-//!     for batch in loader.iter() {
-//!         batch?; // a training step
-//!     }
-//!     // "the model is the limit: a faster loader would gain 1 %", for example, and the figures.
-//!     println!("{}", loader.report());
-//!     Ok(())
-//! }
-//! ```
+//! The [guide](crate::guide#where-the-time-goes) says what helps after each verdict.
