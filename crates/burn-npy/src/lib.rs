@@ -79,6 +79,7 @@ pub mod cookbook;
 mod dataset;
 mod dtype;
 mod epoch_plan;
+pub mod guide;
 mod layout;
 mod layouts;
 mod loader;
