@@ -1,0 +1,97 @@
+//! Coming from tf.data: the same pipeline, the names, and the differences.
+//!
+//! # The same pipeline
+//!
+//! ```python
+//! with np.load("mnist.npz") as data:
+//!     train = tf.data.Dataset.from_tensor_slices((data["images"], data["labels"]))
+//! train = train.shuffle(10_000, seed=42)
+//! train = train.map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y), tf.data.AUTOTUNE)
+//! train = train.batch(64, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+//! for images, labels in train:
+//!     ...
+//! ```
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, Convert, NpyDataset};
+//!
+//! #[derive(Batch)]
+//! struct Digits {
+//!     images: Tensor<3>,
+//!     labels: Tensor<1, Int>,
+//! }
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   digits();
+//!     let train = NpyDataset::open("mnist.npz")?
+//!         .convert("images", Convert::to::<f32>().divide(255.0))?
+//!         .loader::<Digits>()
+//!         .shuffle(42)
+//!         .batch_size(64)
+//!         .drop_last(true)
+//!         .try_build()?;
+//!     for batch in train.iter() {
+//!         let Digits { images, labels } = batch?;
+//! #       assert_eq!((images.dims(), labels.dims()), ([64, 28, 28], [64]));
+//!         // ...
+//!     }
+//!     println!("{} batches", train.len());
+//! #   shown("from_tf_data");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! 15 batches
+//! ```
+//!
+//! The calls of a builder can come in any order: they describe the loader, and do not wrap each
+//! other. The number of threads and how far they load ahead are chosen as with `AUTOTUNE`.
+//!
+//! # The names
+//!
+//! | tf.data | here |
+//! |---|---|
+//! | `from_tensor_slices` | [`from_tensor_slices`](crate::NpyDataset::from_tensor_slices) for arrays in memory; [`open`](crate::NpyDataset::open) for files |
+//! | `from_generator`, `TFRecordDataset` | Burn's `Dataset`, with [`DataLoaderBuilder::new`](crate::DataLoaderBuilder::new); streams without row numbers are not there |
+//! | `zip` | columns of one dataset: [`from_files`](crate::NpyDataset::from_files), [`from_npz`](crate::NpyDataset::from_npz) |
+//! | `shuffle(buffer, seed)` | `shuffle(seed)`: of all rows, without a buffer |
+//! | `shuffle(.., reshuffle_each_iteration=False)` | [`Loader::epoch`](crate::Loader::epoch)`(0)` for each pass |
+//! | `batch(n)` | `batch_size(n)` |
+//! | `batch(n, drop_remainder=True)` | `batch_size(n).drop_last(true)` |
+//! | `padded_batch`, `ragged_batch` | not there; pad in NumPy, see the [cookbook](crate::cookbook#8-rows-of-several-lengths) |
+//! | `map` of one element | [`convert`](crate::NpyDataset::convert) for casts and normalisation; it runs on the workers |
+//! | `map` of a batch | [`map`](crate::DataLoaderBuilder::map) of the builder, on tensors |
+//! | `map(num_parallel_calls)` | `num_workers`, for all that workers do |
+//! | `prefetch(n)`, `AUTOTUNE` | `prefetch(n)`; found by itself unless set |
+//! | `repeat(n)` | a loop: each call of [`iter`](crate::Loader::iter) is the next epoch |
+//! | `take(n)`, `skip(n)` | [`take`](crate::NpyDataset::take) and [`skip`](crate::NpyDataset::skip) of the dataset, in rows; `loader.iter().take(n)`, in batches |
+//! | `window(size, shift)` | [`windows`](crate::NpyDataset::windows)`(size, shift)`: each window is a row, not a dataset |
+//! | `shard(count, index)` | `shard(Shard::new(index, count)?, ..)`: it cuts the order, not the files, see [`Shard`](crate::order::Shard) |
+//! | `filter` | a list of rows for [`Sampler::index`](crate::Sampler::index), see the [cookbook](crate::cookbook#12-filter-and-join) |
+//! | `concatenate`, `interleave` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | `sample_from_datasets`, `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
+//! | `cache()` | not needed for files that fit into memory: the system keeps their pages; conversions are not cached |
+//! | `ignore_errors` | [`on_error`](crate::DataLoaderBuilder::on_error), with a limit and a list of the rows |
+//! | `cardinality()` | [`Loader::len`](crate::Loader::len) in batches, [`num_items`](crate::Loader::num_items) in rows |
+//! | `unbatch`, `group_by_window`, `bucket_by_sequence_length` | not there |
+//! | saving an iterator with `tf.train.Checkpoint` | [`Loader::state`](crate::Loader::state): a few hundred bytes, without the buffer |
+//!
+//! # The differences that bite
+//!
+//! - **There is no shuffle buffer.** `shuffle(seed)` draws from all rows, and takes no memory. For
+//!   a file on a slow disk, [`Sampler::blocks`](crate::Sampler::blocks) shuffles blocks of rows,
+//!   which is near to what a buffer does.
+//! - **An order depends on the seed and the epoch**, and not on the number of threads or on the
+//!   machine. So `deterministic=False` is not there.
+//! - **Integers do not become floats**, and a field `Tensor<3>` does not take a column of `uint8`.
+//!   The error of `try_build` says which `convert` makes it one. `float64` becomes the float of the
+//!   device.
+//! - **There are no graphs.** `convert` has the steps that fit into the copy of a row. All others
+//!   are tensor operations in `map`, which run where the tensors are made and not on the workers.
+//! - **The last batch is smaller**, as in tf.data, unless `drop_last(true)`.
+//! - **A batch is a `Result`**, and an error ends the pass.
