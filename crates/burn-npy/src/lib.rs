@@ -85,6 +85,7 @@ pub mod from_tf_data;
 pub mod guide;
 mod layout;
 mod layouts;
+pub mod limits;
 mod loader;
 mod memory;
 mod mixed;

@@ -1,0 +1,131 @@
+//! What this crate does not do, and where it runs.
+//!
+//! # What cannot be opened
+//!
+//! - **Pickled objects**, as in arrays of the dtype `object`, are refused and never loaded: a
+//!   pickle can run code. Save numbers, or text of a fixed width.
+//! - **Files of `torch.save`** are pickles too. `np.savez("x.npz", x=tensor.numpy())` writes their
+//!   tensors.
+//! - **Remote files** are not fetched. A path is one of the file system.
+//! - **Rows of several lengths** do not exist in a NumPy array. Pad them, and save their lengths,
+//!   as in the [cookbook](crate::cookbook#8-rows-of-several-lengths).
+//! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
+//!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn_npy::NpyDataset;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let _folder = folder();
+//! #   let header = "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }\n";
+//! #   let mut bytes = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..]].concat();
+//! #   bytes.extend(header.bytes().chain(*b"\x80\x04pickle"));
+//! #   std::fs::write("names.npy", &bytes)?;
+//!     // np.save("names.npy", np.array(["a", None], object))
+//!     println!("{}", NpyDataset::open("names.npy").unwrap_err());
+//! #   shown("limits");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! names.npy: the array holds Python objects, which are pickled and never loaded; if you trust
+//!     the file, np.load(path, allow_pickle=True) loads it in Python, and np.savez saves its
+//!     arrays
+//! ```
+//!
+//! # What becomes something else
+//!
+//! | NumPy | here |
+//! |---|---|
+//! | complex numbers | two floats: a last axis of length 2 |
+//! | `datetime64`, `timedelta64` | `int64`, in the unit of the file |
+//! | text, `<U8` | code points: a last axis of `uint32` |
+//! | bytes, `S8` | a last axis of `uint8` |
+//! | structured arrays | a column for each field |
+//! | `bfloat16`, `int4` and 8-bit floats of `ml_dtypes` | opaque until [`reinterpret`](crate::NpyDataset::reinterpret) names the type |
+//! | `float128`, where the machine has it | refused; save `float64` |
+//! | Fortran order | the same values; rows are scattered in the file, so loading them is slower |
+//!
+//! # What a loader does not do
+//!
+//! - **A function of yours on the workers.** Workers run [`convert`](crate::NpyDataset::convert). A
+//!   function given to [`map`](crate::DataLoaderBuilder::map) gets tensors, and runs where they are
+//!   made. What has to run on the workers goes into a Burn `Batcher` of your own.
+//! - **Several datasets with weights.** A [`Sampler`](crate::Sampler) draws rows of one dataset,
+//!   which may be a `ComposedDataset` of Burn's.
+//! - **Loading into a batch that you hold.** A batch is a new one each time; its host memory is
+//!   reused.
+//! - **Resuming inside an epoch under Burn's `Learner`**, which copies its loaders. It resumes
+//!   after whole epochs, see the [cookbook](crate::cookbook#11-resume).
+//!
+//! # Do not overwrite a file that is in use
+//!
+//! A file is mapped into memory, so what is written to it is seen at once. `np.save` truncates the
+//! file that it overwrites. So each batch is compared with the length and the times that its file
+//! had when it was opened, and the rows of another file are never given out:
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::Tensor;
+//! use burn_npy::{NpyDataset, file::write_npy, ndarray::Array1};
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//!     write_npy("x.npy", &Array1::<f32>::zeros(100))?;
+//!     let loader = NpyDataset::open("x.npy")?.loader::<Tensor<1>>().batch_size(10).try_build()?;
+//!     write_npy("x.npy", &Array1::<f32>::ones(100))?;
+//!     if let Some(Err(error)) = loader.iter().next() {
+//!         println!("{error}");
+//!     }
+//! #   shown("limits");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! epoch 0, batch 0: /data/x.npy: `x`: the file was replaced by another file while in use
+//! ```
+//!
+//! Give new data a new name, and let the next run open it. To replace a file that may be in use,
+//! write another one and rename it. Then a run that has the old file ends with this error, and with
+//! nothing worse. [`write_npy`](crate::file::write_npy) does so, and in Python:
+//!
+//! ```python
+//! np.save("x.new.npy", x)
+//! os.replace("x.new.npy", "x.npy")
+//! ```
+//!
+//! **SIGBUS.** If a file is truncated while a batch is being copied from it, the system sends the
+//! signal SIGBUS, which kills the process. A disk that cannot read a page of a mapped file does the
+//! same. [`catch_sigbus`](crate::catch_sigbus), called at the start of `main`, makes both an error.
+//!
+//! On a file system that changes the times of files by itself, open with
+//! [`OpenOptions::ignore_times`](crate::file::OpenOptions::ignore_times()). Without a map, as for a
+//! network file system that is not reliable, read with
+//! [`Access::Positioned`](crate::file::Access::Positioned) or
+//! [`Access::Memory`](crate::file::Access::Memory).
+//!
+//! # Sizes
+//!
+//! A `.npy` file may be larger than memory, since only the rows of a batch are read. What a file
+//! may ask for is bounded by [`Limits`](crate::file::Limits):
+//!
+//! | what | the limit, unless set |
+//! |---|---|
+//! | the header of a `.npy` file | 10,000 bytes, as in NumPy |
+//! | an array that is decoded from an archive | 4 GiB |
+//! | all decoded arrays of an open archive | 16 GiB |
+//! | an array that is decoded into memory, and not into a temporary file | 1 GiB |
+//!
+//! The tensors of a batch are twelve at most. Batches that are loaded ahead take 128 MiB unless
+//! [`prefetch_bytes`](crate::DataLoaderBuilder::prefetch_bytes) says otherwise.
+//!
+//! # Platforms and versions
+//!
+//! Tested on Linux. For macOS and Windows the crate is only checked to compile.
+//!
+//! It needs Burn 0.22 and Rust 1.95. It is not on crates.io yet. Names may still change.
