@@ -1,77 +1,90 @@
-//! Train Burn models straight from NumPy files. `.npy` and `.npz` files are memory-mapped datasets.
-//! Background workers build batches at the speed of memory. The shuffle depends only on the seed
-//! and the epoch.
+//! Train [Burn](https://burn.dev) models straight from NumPy files.
 //!
-//! # A loader in five steps
+//! `.npy` and `.npz` files are memory-mapped datasets. Background threads build batches. The
+//! shuffle depends only on the seed and the epoch. A killed run resumes with the next row.
+//!
+//! # In twenty lines
+//!
+//! In Python:
+//!
+//! ```python
+//! np.savez("mnist.npz", images=images, labels=labels)  # (1000, 28, 28) and (1000,), uint8
+//! ```
+//!
+//! In Rust:
 //!
 //! ```
-//! use burn::data::dataloader::DataLoader;
-//! use burn::tensor::{Device, Int, Tensor};
-//! use burn_npy::{Batch, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::prelude::*;
+//! use burn_npy::{Batch, Convert, NpyDataset};
 //!
-//! // 1. The batch your model takes.
-//! struct MnistBatch {
+//! #[derive(Batch)] // a field gets the column of its name
+//! struct Digits {
 //!     images: Tensor<3>,
-//!     targets: Tensor<1, Int>,
+//!     labels: Tensor<1, Int>,
 //! }
 //!
-//! impl Batch for MnistBatch {
-//!     type Tensors = (Tensor<3>, Tensor<1, Int>);
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   digits();
+//!     let data = NpyDataset::open("mnist.npz")?
+//!         .convert("images", Convert::to::<f32>().divide(255.0))?;
+//!     let (train, valid) = data.split(0.9, 42)?;
+//!     println!("{train:?}");
 //!
-//!     fn from_tensors((images, targets): Self::Tensors) -> Self {
-//!         Self { images, targets }
+//!     let train = train.loader::<Digits>().batch_size(64).shuffle(42).try_build()?;
+//!     let valid = valid.loader::<Digits>().batch_size(64).try_build()?;
+//!     println!("{} and {} batches", train.len(), valid.len());
+//!     for batch in train.iter().take(2) {
+//!         let Digits { images, labels } = batch?; // on the device
+//!         println!("{:?} and {:?}", images.dims(), labels.dims());
 //!     }
+//! #   shown("lib");
+//!     Ok(())
 //! }
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let dir = tempfile::tempdir()?;
-//! # let (images, labels) = (dir.path().join("images.npy"), dir.path().join("labels.npy"));
-//! # burn_npy::file::write_npy(&images, &burn_npy::ndarray::Array3::from_elem((100, 28, 28),
-//! 255_u8))?;
-//! # burn_npy::file::write_npy(&labels, &burn_npy::ndarray::Array1::from_elem(100, 7_u8))?;
-//! // 2. The files of NumPy. Only their headers are read.
-//! let dataset = NpyDataset::from_files([("images", images), ("labels", labels)])?
-//!     // 3. The conversion of each row, on its way into a batch.
-//!     .convert("images", Convert::to::<f32>().divide(255.0))?;
-//!
-//! // 4. The column of each tensor. Labels become integers of the device.
-//! let batcher = NpyBatcher::<MnistBatch>::new().with_columns(["images", "labels"]);
-//!
-//! // 5. The order, the batches, the threads.
-//! let loader = DataLoaderBuilder::new(batcher)
-//!     .batch_size(64)
-//!     .shuffle(42)
-//!     .num_workers(2)
-//!     .set_device(Device::default())
-//!     .try_build(dataset)?;
-//!
-//! for batch in loader.iter() {
-//!     let batch = batch?;
-//!     assert_eq!(batch.images.dims()[1..], [28, 28]);
-//!     assert_eq!(batch.targets.dims()[0], batch.images.dims()[0]);
-//! }
-//! # Ok(())
-//! # }
 //! ```
 //!
-//! The [`cookbook`] has a program for each of the usual jobs.
+//! ```text
+//! NpyDataset { rows: 900, images: float32 [28, 28], labels: uint8 [] }
+//! 15 and 2 batches
+//! [64, 28, 28] and [64]
+//! [64, 28, 28] and [64]
+//! ```
+//!
+//! Each call of [`iter`](Loader::iter) is the next epoch, shuffled anew. Burn's `Learner` takes the
+//! loaders as they are.
+//!
+//! # Where to read on
+//!
+//! | page | what it has |
+//! |---|---|
+//! | [`guide`] | from a file to a trained model, in the order in which the data flows |
+//! | [`cookbook`] | a program for each of the usual jobs: images, tables, windows, shards, folds, resuming |
+//! | [`from_pytorch`], [`from_tf_data`], [`from_burn`] | the same pipeline in both, the names, and the differences |
+//! | [`limits`] | what cannot be opened, files that are overwritten, platforms |
 //!
 //! # The types
 //!
-//! * An [`NpyDataset`] has named columns; a [`Row`] is a handle to one of its rows. It is a Burn
-//!   `Dataset<Row>`, so Burn's transforms and Burn's loader work with it.
-//! * An [`NpyBatcher`] gathers rows into a [`Batch`]. It is a Burn `Batcher<Row, B>`.
-//! * A [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It takes any
-//!   dataset and any batcher, and has the method names of Burn's builder. A [`Sampler`] chooses and
-//!   orders the rows, a [`Shard`] divides them among processes, and [`OnError`] sets what happens
-//!   to a row that cannot be loaded. A [`State`] lets a run resume after a crash.
-//! * [`Array`], [`Npz`], [`Convert`], [`Order`] and the other types for files, conversions and
-//!   orders come from the crate `burn-npy-core`, which does not depend on Burn.
+//! 1. **Files.** [`NpyDataset::open`] opens a `.npy` file or an archive. The module
+//!    [`file`](mod@file) has what is below that: [`Array`], archives, headers, writers.
+//! 2. **Dataset.** An [`NpyDataset`] has named columns; a [`Row`] is a handle to one of its rows.
+//!    It is a Burn `Dataset<Row>`. A [`Convert`] says how elements are cast and scaled.
+//! 3. **Batch.** A [`Batch`] is a struct of tensors, or a tuple of tensors. An [`NpyBatcher`] makes
+//!    it of rows; it is a Burn `Batcher<Row, B>`.
+//! 4. **Loader.** A [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It
+//!    takes any dataset and any batcher. A [`Sampler`] chooses and orders the rows, [`OnError`]
+//!    says what happens to a row that cannot be loaded, and the module [`order`] has shards, folds
+//!    and the orders themselves.
+//! 5. **Running.** A [`BatchInfo`] says which rows a batch has. A [`State`] lets a run resume. A
+//!    [`Report`] says where the time went. An [`Error`] says what failed, and where.
+//!
+//! What does not need Burn is the crate `burn-npy-core`.
 //!
 //! # Cargo features
 //!
-//! No backend is enabled by default. Batches are made on the `Device` that you pass. The features
-//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` enable the backend of
+//! No backend is on by default: batches are made on the `Device` that you pass. The features
+//! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` turn on the backend of
 //! that name in Burn, as the same features of your own `burn` dependency do.
 
 mod batcher;
