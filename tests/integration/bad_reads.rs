@@ -10,7 +10,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use burn_npy::ndarray::Array2;
 use burn_npy::{
-    Array, DataLoaderBuilder, Error, Loader, NpyBatcher, NpyDataset, OnError, Result,
+    Array, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, OnError, Result,
     file::{Access, OpenOptions, write_npy},
 };
 use rustix::io::Errno;
@@ -49,7 +49,6 @@ fn pass(loader: &Loader<Tensor<2>>) -> (usize, Option<Option<u64>>, usize) {
         match batch {
             Ok(batch) => rows += batch.dims()[0],
             Err(error) => {
-                let error = Error::from(error);
                 assert!(failed.replace(error.row()).is_none());
             }
         }

@@ -8,10 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use burn::data::dataset::DatasetError;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::Array2;
-use burn_npy::{DataLoaderBuilder, Error, ErrorKind, NpyBatcher, NpyDataset};
+use burn_npy::{DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset};
 use burn_npy::{Sampler, catch_sigbus, file::write_npy};
 
 use crate::cpu;
@@ -23,11 +22,6 @@ const LEN: usize = 10;
 fn write(path: &Path, added: i32) {
     let number = |(row, i)| (row * LEN + i) as i32 + added;
     write_npy(path, &Array2::from_shape_fn((ROWS, LEN), number)).unwrap();
-}
-
-/// Why a pass ended.
-fn kind(error: DatasetError) -> ErrorKind {
-    Error::from(error).kind()
 }
 
 #[test]
@@ -55,7 +49,7 @@ fn reader() {
                 Err(error) => {
                     assert!(pass.next().is_none(), "a failure ends the pass");
                     let text = error.to_string();
-                    return println!("ended {} {text}", kind(error));
+                    return println!("ended {} {text}", error.kind());
                 }
             };
             let rows = pass.info().unwrap().rows();

@@ -11,7 +11,7 @@ use burn_npy::{
 /// The fields are in another order than the columns, and one column is not used.
 #[derive(Batch, Clone, Debug)]
 struct Marked<const D: usize> {
-    #[batch(rows)]
+    #[batch(file_rows)]
     rows: Vec<usize>,
     r#type: Tensor<1, Int>,
     #[batch(default)]
@@ -111,7 +111,7 @@ fn rows_that_are_skipped_are_not_told() {
     #[derive(Batch)]
     struct X {
         x: Tensor<1, Int>,
-        #[batch(rows)]
+        #[batch(file_rows)]
         rows: Vec<usize>,
     }
     let loader = dataset
@@ -141,7 +141,7 @@ fn a_row_drawn_twice_and_a_window_are_told_by_their_numbers() {
     #[derive(Batch)]
     struct X {
         x: Tensor<2, Int>,
-        #[batch(rows)]
+        #[batch(file_rows)]
         rows: Vec<usize>,
     }
     let series = NpyDataset::from_tensor_slices((("x", Array1::from_iter(0..20_i32)),)).unwrap();

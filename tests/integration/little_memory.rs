@@ -9,7 +9,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
 use burn_npy::{
-    Convert, DataLoaderBuilder, Error, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
+    Convert, DataLoaderBuilder, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -79,7 +79,7 @@ fn fail<O: Send + 'static>(loader: &Loader<O>, megabytes: usize) {
     limit(megabytes * MIB);
     let mut errors = Vec::from_iter(loader.iter().filter_map(Result::err));
     assert_eq!((errors.len(), loader.skipped().len()), (1, 0));
-    let error = Error::from(errors.remove(0));
+    let error = errors.remove(0);
     assert_eq!((error.kind(), error.row()), (ErrorKind::Limit, None));
     child::end(&error.to_string());
 }

@@ -9,8 +9,8 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array1;
 use burn_npy::{
-    Array, DataLoaderBuilder, Error, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
-    State, file::write_npy,
+    Array, DataLoaderBuilder, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row, State,
+    file::write_npy,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -316,7 +316,6 @@ fn a_file_that_changed_is_never_skipped() {
         .set_len(900)
         .unwrap();
     let error = loader.iter().next().unwrap().unwrap_err();
-    let error = Error::from(error);
     assert_eq!(error.row(), None);
     assert_eq!(loader.iter().filter(Result::is_ok).count(), 0);
     assert!(loader.state().skipped().is_empty());

@@ -139,15 +139,15 @@ struct Repr {
 
 /// The batch that could not be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The epoch, counted from 0.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// The batch of the epoch, counted from 0.
-    pub batch: u64,
+    pub(crate) batch: u64,
     /// The row of the dataset, if the failure is about one row.
-    pub row: Option<u64>,
+    pub(crate) row: Option<u64>,
     /// How many rows may be skipped, if the row was one more.
-    pub skip_limit: Option<u64>,
+    pub(crate) skip_limit: Option<u64>,
 }
 
 /// The error that caused an error.
@@ -369,6 +369,13 @@ impl StdError for Error {
             Cause::System(error) => error.source(),
             Cause::User(error) => error.source(),
         }
+    }
+}
+
+#[cfg(feature = "burn")]
+impl From<Error> for burn_dataset::DatasetError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
     }
 }
 

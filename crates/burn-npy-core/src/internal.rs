@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::ops::Range;
 
 pub use crate::column::{ByteTable, SharedRows};
-pub use crate::error::Place;
+use crate::error::Place;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
@@ -59,7 +59,19 @@ pub fn user_error(message: String, error: Box<dyn StdError + Send + Sync>) -> Er
     Error::user(message, error)
 }
 
-/// Adds the batch to an error, unless it already has one.
-pub fn in_batch(error: Error, place: Place) -> Error {
-    error.in_batch(place)
+/// Adds the batch to an error, unless it already has one, and the row if it is known. With
+/// `skip_limit`, the row is one more than may be skipped.
+pub fn in_batch(
+    error: Error,
+    epoch: u64,
+    batch: u64,
+    row: Option<u64>,
+    skip_limit: Option<u64>,
+) -> Error {
+    error.in_batch(Place {
+        epoch,
+        batch,
+        row,
+        skip_limit,
+    })
 }

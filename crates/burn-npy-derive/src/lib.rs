@@ -9,7 +9,7 @@ use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Res
 /// Implements `Batch` for a struct whose fields are tensors: each gets the column of its name.
 ///
 /// * `#[batch(column = "..")]` on a field names another column.
-/// * `#[batch(rows)]` on a field of the type `Vec<usize>` gives it the numbers of the rows.
+/// * `#[batch(file_rows)]` on a field of the type `Vec<usize>` gives it the numbers of the rows.
 /// * `#[batch(default)]` on a field that is not in the data gives it its `Default`.
 #[proc_macro_derive(Batch, attributes(batch))]
 pub fn derive_batch(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
@@ -112,9 +112,9 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
         .map(|(_, ty, _)| quote_spanned!(ty.span()=> #ty));
     let given = rows.map(|ident| {
         quote! {
-            const NEEDS_ROWS: bool = true;
+            const NEEDS_FILE_ROWS: bool = true;
 
-            fn set_rows(&mut self, rows: ::std::vec::Vec<usize>) {
+            fn set_file_rows(&mut self, rows: ::std::vec::Vec<usize>) {
                 self.#ident = rows;
             }
         }
@@ -150,18 +150,18 @@ fn content(field: &Field, ident: &Ident) -> Result<Content> {
                 let text = "`column` needs the name of a column: `#[batch(column = \"labels\")]`";
                 let value = meta.value().map_err(|_| meta.error(text))?;
                 Content::Column(value.parse().map_err(|_| meta.error(text))?)
-            } else if meta.path.is_ident("rows") {
+            } else if meta.path.is_ident("file_rows") {
                 Content::Rows
             } else if meta.path.is_ident("default") {
                 Content::Default
             } else {
                 return Err(meta.error(
-                    "there is `column = \"..\"` for the name of the column, `rows` for the numbers \
-                     of the rows, and `default` for a field that is not in the data",
+                    "there is `column = \"..\"` for the name of the column, `file_rows` for the \
+                     numbers of the rows, and `default` for a field that is not in the data",
                 ));
             };
             if said.replace(content).is_some() {
-                return Err(meta.error("a field has one of `column`, `rows` and `default`"));
+                return Err(meta.error("a field has one of `column`, `file_rows` and `default`"));
             }
             Ok(())
         })?;

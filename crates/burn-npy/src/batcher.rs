@@ -94,7 +94,7 @@ impl<B> NpyBatcher<B> {
             gather: Arc::new(Gather {
                 names: B::COLUMNS.map(names),
                 specs: B::Tensors::SPECS,
-                needs_rows: B::NEEDS_ROWS,
+                needs_file_rows: B::NEEDS_FILE_ROWS,
                 keep_dtypes: false,
                 convert_on_device: true,
                 pool: Arc::default(),
@@ -189,7 +189,7 @@ impl<B: Batch> Assemble<B> for Assembler<B> {
         let tensors = B::Tensors::from_uploads(&mut gathered.uploads(), device);
         let mut batch = B::from_tensors(tensors);
         if let Some(rows) = gathered.file_rows() {
-            batch.set_rows(rows.to_vec());
+            batch.set_file_rows(rows.to_vec());
         }
         batch
     }
@@ -202,7 +202,7 @@ pub(crate) struct Gather {
     names: Option<Vec<String>>,
     specs: &'static [TensorSpec],
     /// Whether the batch gets the numbers of its rows.
-    needs_rows: bool,
+    needs_file_rows: bool,
     /// Whether the tensors have the dtypes of the columns, and not those of the device.
     keep_dtypes: bool,
     convert_on_device: bool,
@@ -245,6 +245,7 @@ impl Gather {
         let mut found: Vec<BatchColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
             let column = columns.get(name)?;
+            let own_dtype = column.dtype();
             let column = self.fit(name, column, spec, device).map_err(|error| {
                 let error = error.in_column(name);
                 match column.array().file() {
@@ -256,7 +257,7 @@ impl Gather {
                 .iter()
                 .any(|b| internal::share_file(&b.column, &column));
             found.push(BatchColumn {
-                cast_to: (!self.keep_dtypes).then_some(column.dtype()),
+                cast_to: (column.dtype() != own_dtype).then_some(column.dtype()),
                 name: name.clone(),
                 dtype: tensor_dtype(column.dtype())?,
                 column,
@@ -333,7 +334,7 @@ impl Gather {
             return self.gather(&layout, &indices);
         }
         let batch = mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
-        if !self.needs_rows {
+        if !self.needs_file_rows {
             return Ok(batch);
         }
         let indices = memory::list(rows.iter().map(|row| row.index))?;
@@ -343,7 +344,7 @@ impl Gather {
     /// Gathers file rows of one dataset.
     pub(crate) fn gather(&self, layout: &Arc<BatchLayout>, rows: &[usize]) -> Result<HostBatch> {
         let batch = layout.gather(&self.pool, rows)?;
-        if !self.needs_rows {
+        if !self.needs_file_rows {
             return Ok(batch);
         }
         Ok(batch.with_file_rows(memory::list(rows.iter().copied())?))

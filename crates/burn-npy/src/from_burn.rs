@@ -138,9 +138,10 @@
 //! - **Loading ahead is bounded.** Burn's workers load up to 100 batches ahead, whatever their
 //!   size. Here [`prefetch_bytes`](crate::DataLoaderBuilder::prefetch_bytes) bounds them.
 //! - **Workers live as long as a pass.** Burn's live as long as the loader.
-//! - **Errors come once, and say where.** An error is a `DatasetError`, as Burn's trait wants it,
-//!   and `?` or `burn_npy::Error::from` makes an [`Error`](crate::Error) of it, with the epoch, the
-//!   batch and the row. It ends the pass, with any number of workers.
+//! - **Errors come once, and say where.** [`Loader::iter`](crate::Loader::iter) yields an
+//!   [`Error`](crate::Error) with the epoch, the batch and the row. An `Arc<dyn DataLoader>` yields
+//!   Burn's `DatasetError`, and `?` or `burn_npy::Error::from` makes the `Error` of it. It ends the
+//!   pass, with any number of workers.
 //! - **A panic in a dataset or a batcher is an error** of its batch, and does not end the epoch
 //!   silently.
 //! - **Integers have the dtype of the device.** Burn's `Tensor::from_data` converts so too.

@@ -122,7 +122,7 @@
 //!     images: Tensor<3>,
 //!     #[batch(column = "labels")] // a column of another name
 //!     targets: Tensor<1, Int>,
-//!     #[batch(rows)] // the numbers of the rows in the file
+//!     #[batch(file_rows)] // the numbers of the rows in the file
 //!     rows: Vec<usize>,
 //! }
 //!
@@ -440,7 +440,7 @@
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Convert, Error, ErrorKind, NpyDataset, OnError};
+//! use burn_npy::{Convert, ErrorKind, NpyDataset, OnError};
 //!
 //! fn main() -> burn_npy::Result<()> {
 //! #   let _folder = folder();
@@ -453,7 +453,6 @@
 //!
 //!     for batch in builder().try_build()?.iter() {
 //!         if let Err(error) = batch {
-//!             let error = Error::from(error); // Burn's iterators yield a `DatasetError`
 //!             println!("{error}");
 //!             assert_eq!((error.kind(), error.row()), (ErrorKind::Value, Some(57)));
 //!         }
@@ -477,7 +476,6 @@
 //! ```text
 //! epoch 0, batch 5, row 57: /data/ages.npy: `ages`: row 57 of the file has NaN, but int64 has
 //!     no such value; replace it in the file, or let the loader skip such rows with on_error
-//!     (int32 is the device's; NpyBatcher::keep_dtypes() keeps the column's)
 //! 99 rows are left, row 57 was skipped
 //! /data/ages.npy: `ages`: row 57 of the file has NaN, but int64 has no such value; replace it
 //!     in the file, or let the loader skip such rows with on_error

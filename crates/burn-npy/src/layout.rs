@@ -38,7 +38,7 @@ pub(crate) struct BatchColumn {
     pub(crate) column: Column,
     /// The dtype of the tensor.
     pub(crate) dtype: TensorDType,
-    /// The dtype of the device, if the batcher casts to it.
+    /// The dtype of the device, if the batcher casts to it from another.
     pub(crate) cast_to: Option<DType>,
     /// The conversion, if the device does it.
     pub(crate) lut: Option<Arc<DeviceLut>>,
@@ -58,7 +58,8 @@ impl BatchColumn {
     /// that the integers of the device do not have.
     fn explain(&self, error: Error) -> Error {
         let error = match self.cast_to {
-            Some(dtype) if error.kind() == ErrorKind::Value => {
+            // Not one that a conversion of the user has refused.
+            Some(dtype) if error.message().contains(&format!("but {dtype} goes from")) => {
                 let message = format!(
                     "{} ({dtype} is the device's; NpyBatcher::new().keep_dtypes() in a \
                      DataLoaderBuilder keeps the column's)",

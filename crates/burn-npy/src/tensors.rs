@@ -20,7 +20,7 @@ pub struct TensorSpec {
     label = "expected a `Tensor<D, K>`",
     note = "write each tensor into one tuple, as `(a, b, c)` for `((a, b), c)`, twelve at most",
     note = "a field of a struct with `#[derive(Batch)]` that is not in the data is marked \
-            `#[batch(default)]`, and one of row numbers `#[batch(rows)]`"
+            `#[batch(default)]`, and one of row numbers `#[batch(file_rows)]`"
 )]
 pub trait SingleTensor: Send + Sized + 'static {
     /// The requirements on the tensor.
@@ -154,7 +154,7 @@ tuples! { A B C E F G H I J K L M }
 ///     images: Tensor<3>,
 ///     #[batch(column = "y")]
 ///     labels: Tensor<1, Int>,
-///     #[batch(rows)]
+///     #[batch(file_rows)]
 ///     rows: Vec<usize>,
 ///     #[batch(default)]
 ///     noise: Option<Tensor<3>>,
@@ -178,8 +178,8 @@ tuples! { A B C E F G H I J K L M }
 /// ```
 ///
 /// * `#[batch(column = "..")]` names a column that is not called as the field is.
-/// * `#[batch(rows)]` is for a field of the type `Vec<usize>`. It gets the numbers of the rows in
-///   their files or arrays, as [`Row::index`](crate::Row::index) gives them.
+/// * `#[batch(file_rows)]` is for a field of the type `Vec<usize>`. It gets the numbers of the rows
+///   in their files or arrays, as [`Row::index`](crate::Row::index) gives them.
 /// * `#[batch(default)]` is for a field that is not in the data. It gets its `Default`.
 ///
 /// All other fields are tensors, twelve at most. A tensor and a tuple of up to twelve tensors are
@@ -210,8 +210,8 @@ pub trait Batch: Send + Sized + 'static {
     /// the dataset, in the order of the dataset.
     const COLUMNS: Option<&'static [&'static str]> = None;
 
-    /// Whether [`set_rows`](Self::set_rows) is called.
-    const NEEDS_ROWS: bool = false;
+    /// Whether [`set_file_rows`](Self::set_file_rows) is called.
+    const NEEDS_FILE_ROWS: bool = false;
 
     /// Makes the batch from its tensors. In a [`Loader`](crate::Loader), a panic in this method is
     /// an error of the batch.
@@ -219,7 +219,7 @@ pub trait Batch: Send + Sized + 'static {
 
     /// Gives the batch the numbers of its rows in their files or arrays, see
     /// [`Row::index`](crate::Row::index).
-    fn set_rows(&mut self, rows: Vec<usize>) {
+    fn set_file_rows(&mut self, rows: Vec<usize>) {
         let _ = rows;
     }
 }

@@ -6,7 +6,7 @@ struct Digits {
     labels: Tensor<1, Int>,
     #[batch(column = 3)]
     weights: Tensor<1>,
-    #[batch(rows, default)]
+    #[batch(file_rows, default)]
     rows: Vec<usize>,
     #[batch]
     bare: Tensor<1>,

@@ -3,7 +3,7 @@ struct Unit;
 
 #[derive(burn_npy_derive::Batch)]
 struct OnlyRows {
-    #[batch(rows)]
+    #[batch(file_rows)]
     rows: Vec<usize>,
 }
 

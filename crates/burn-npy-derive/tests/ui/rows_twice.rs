@@ -1,9 +1,9 @@
 #[derive(burn_npy_derive::Batch)]
 struct Digits {
     images: Tensor<3>,
-    #[batch(rows)]
+    #[batch(file_rows)]
     rows: Vec<usize>,
-    #[batch(rows)]
+    #[batch(file_rows)]
     again: Vec<usize>,
 }
 

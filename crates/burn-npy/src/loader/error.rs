@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use burn::data::dataset::DatasetError;
-use burn_npy_core::internal::{self, MESSAGE, Place, one_line};
+use burn_npy_core::internal::{self, MESSAGE, one_line};
 use burn_npy_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -70,12 +70,7 @@ impl Failure {
 
     /// The error of a batch, as it is yielded.
     pub(crate) fn in_batch(self, epoch: u64, batch: u64) -> Error {
-        let place = Place {
-            epoch,
-            batch,
-            row: self.row,
-            skip_limit: self.limit,
-        };
+        let (row, limit) = (self.row, self.limit);
         let error = match self.error.into_inner() {
             None => Error::new(ErrorKind::Panic, self.message),
             Some(cause) => match ours(&*cause) {
@@ -83,7 +78,7 @@ impl Failure {
                 None => internal::user_error(self.message, cause),
             },
         };
-        internal::in_batch(error, place)
+        internal::in_batch(error, epoch, batch, row, limit)
     }
 
     /// Names the row, unless one is named already.

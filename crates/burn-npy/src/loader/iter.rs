@@ -13,12 +13,13 @@ use super::rows::BatchInfo;
 use super::source::SourceInfo;
 use super::state::{Cursor, Identity, SharedCursor, State, Ticket};
 use super::workers::{self, TakeBatch, WorkerConfig};
+use crate::Result;
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
-/// A batch that fails is yielded as one error, which ends the pass. The error is also logged, with
-/// the crate `log`, and counted in the [`Report`](crate::Report). Dropping the iterator stops its
-/// threads and waits for them.
+/// A batch that fails is yielded as one [`Error`](crate::Error), which ends the pass. The error is
+/// also logged, with the crate `log`, and counted in the [`Report`](crate::Report). Dropping the
+/// iterator stops its threads and waits for them.
 pub struct LoaderIter<O> {
     epoch: Arc<Epoch<O>>,
     /// `None` after the last batch.
@@ -141,7 +142,7 @@ impl<O: Send + 'static> LoaderIter<O> {
 }
 
 impl<O: Send + 'static> Iterator for LoaderIter<O> {
-    type Item = Result<O, DatasetError>;
+    type Item = Result<O>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.next < self.end {
@@ -162,7 +163,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                     Counters::count(&self.epoch.counters.failures, 1);
                     // A program may look at batches only. The logger is code of the user too.
                     let _ = guarded("logger", || log::error!("{error}"));
-                    return Some(Err(DatasetError::new(error)));
+                    return Some(Err(error));
                 }
             }
         }
@@ -181,18 +182,26 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
     }
 }
 
-impl<O: Send + 'static> DataLoaderIterator<O> for LoaderIter<O> {
+/// A pass as Burn's `DataLoader` has it.
+pub(super) struct BurnIter<O>(pub(super) LoaderIter<O>);
+
+impl<O: Send + 'static> Iterator for BurnIter<O> {
+    type Item = Result<O, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map_err(DatasetError::new))
+    }
+}
+
+impl<O: Send + 'static> DataLoaderIterator<O> for BurnIter<O> {
     fn progress(&self) -> Progress {
-        self.progress()
+        self.0.progress()
     }
 }
 
 impl<O> std::fmt::Debug for LoaderIter<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoaderIter")
-            .field("epoch", &self.epoch.number)
-            .field("next", &self.next)
-            .field("end", &self.end)
-            .finish()
+        let (epoch, next, end) = (self.epoch.number, self.next, self.end);
+        write!(f, "LoaderIter {{ epoch: {epoch}, batches: {next}..{end} }}")
     }
 }

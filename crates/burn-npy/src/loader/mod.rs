@@ -63,7 +63,7 @@ use crate::Result;
 use crate::epoch_plan::Batching;
 use epoch::Epoch;
 use error::SkippedRows;
-use iter::Track;
+use iter::{BurnIter, Track};
 use source::{Source, SourceInfo};
 use state::{Cursor, Identity, SharedCursor, Ticket};
 use workers::WorkerConfig;
@@ -85,7 +85,7 @@ use workers::WorkerConfig;
 ///
 /// ```
 /// use burn::tensor::{Int, Tensor};
-/// use burn_npy::{Convert, Error, ErrorKind, NpyDataset, ndarray::Array1};
+/// use burn_npy::{Convert, ErrorKind, NpyDataset, ndarray::Array1};
 ///
 /// # fn main() -> burn_npy::Result<()> {
 /// let mut ages = Array1::<f64>::ones(100);
@@ -100,8 +100,7 @@ use workers::WorkerConfig;
 /// assert_eq!(pass.by_ref().take_while(|batch| batch.is_ok()).count(), 5);
 /// assert!(pass.next().is_none(), "an error ends the pass");
 ///
-/// // Burn's iterators yield a `DatasetError`, which `?` converts too.
-/// let error = Error::from(loader.epoch(3).find_map(|batch| batch.err()).unwrap());
+/// let error = loader.epoch(3).find_map(|batch| batch.err()).unwrap();
 /// assert_eq!((error.epoch(), error.batch(), error.row()), (Some(3), Some(5), Some(57)));
 /// assert_eq!((error.kind(), error.array()), (ErrorKind::Value, Some("ages")));
 /// assert!(error.to_string().starts_with("epoch 3, batch 5, row 57: `ages`: row 57 has NaN"));
@@ -125,8 +124,8 @@ pub struct Loader<O> {
 }
 
 impl<O: Send + 'static> Loader<O> {
-    /// The next epoch, or the rest of one that is resumed. It is what `DataLoader::iter` returns,
-    /// as the type that knows its [`state`](LoaderIter::state) and the rows of its batches.
+    /// The next epoch, or the rest of one that is resumed. `DataLoader::iter` returns the same pass
+    /// with the errors of Burn, and without its [`state`](LoaderIter::state) and its rows.
     pub fn iter(&self) -> LoaderIter<O> {
         let (cursor, ticket) = self.cursor.start();
         self.pass(cursor, Some((self.cursor.clone(), ticket)))
@@ -338,7 +337,7 @@ impl<O> Loader<O> {
 
 impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<O> + 'a> {
-        Box::new(self.iter())
+        Box::new(BurnIter(self.iter()))
     }
 
     fn num_items(&self) -> usize {
