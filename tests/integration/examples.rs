@@ -77,6 +77,70 @@ fn tensor_slices_prints_the_tutorial() {
     assert_eq!(lines[8..], ["[1000, 10] F64"; 10]);
 }
 
+/// What an example prints, without its numbers, which depend on the processor.
+fn without_numbers(text: &str) -> String {
+    let mut shape = String::new();
+    for c in text.chars() {
+        let c = if c.is_ascii_digit() { '0' } else { c };
+        if c != '0' || !shape.ends_with('0') {
+            shape.push(c);
+        }
+    }
+    shape
+}
+
+/// The other examples take too long without optimisation. `.ci/run` runs all of them.
+#[test]
+fn examples_print_what_their_comments_say() {
+    let after = |text: &str, start: &str| -> f64 {
+        let (_, rest) = text.rsplit_once(start).unwrap_or_else(|| panic!("{text}"));
+        rest.split([' ', '\n']).next().unwrap().parse().unwrap()
+    };
+    for (name, file) in [
+        ("table", "table.rs"),
+        ("time_series", "time_series.rs"),
+        ("predict", "predict.rs"),
+        ("from_burn", "from_burn/main.rs"),
+    ] {
+        let Some(command) = example(name) else {
+            return;
+        };
+        let printed = stdout(command);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples")
+            .join(file);
+        let source = std::fs::read_to_string(file).unwrap();
+        let comments = source.lines().map_while(|line| line.strip_prefix("//!"));
+        let in_block = comments.skip_while(|line| *line != " ```text").skip(1);
+        let block: String = in_block
+            .take_while(|line| *line != " ```")
+            .map(|line| format!("{}\n", line.trim_start()))
+            .collect();
+        assert_eq!(
+            without_numbers(&printed),
+            without_numbers(&block),
+            "{printed}"
+        );
+
+        match name {
+            "table" => assert!(after(&printed, "test R2: ") > 0.95, "{printed}"),
+            "time_series" => {
+                let naive = after(&printed, "test mean squared error: ");
+                assert!(3.0 * after(&printed, "value, ") < naive, "{printed}");
+            }
+            "predict" => {
+                assert!(printed.starts_with("2000 rows, in the order of the file: true"));
+                assert!(after(&printed, "test accuracy: ") > 0.8, "{printed}");
+            }
+            _ => {
+                let last = "burn-npy: the same order for any number of workers: true\n";
+                assert!(printed.ends_with(last), "{printed}");
+                assert_eq!(printed.matches("all once: true").count(), 6, "{printed}");
+            }
+        }
+    }
+}
+
 /// As by `example | true`.
 #[cfg(unix)]
 #[test]
