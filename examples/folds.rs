@@ -77,8 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .take(4000);
 
     // Each fold has as many images of each digit as the others, give or take one.
-    let labels: Vec<u8> = data.read("labels")?.into_iter().collect();
-    let folds = Partition::stratified_k_fold(&labels, FOLDS, 42)?;
+    let folds = Partition::stratified_k_fold(data.read::<u8>("labels")?, FOLDS, 42)?;
     let mut accuracies = Vec::new();
     for fold in 0..FOLDS {
         let (train, test) = (folds.others(fold), folds.rows(fold));

@@ -27,7 +27,7 @@ struct Digits {
     /// `[batch]`
     labels: Tensor<1, Int>,
     /// The row of each image in the file.
-    #[batch(rows)]
+    #[batch(file_rows)]
     rows: Vec<usize>,
 }
 

@@ -42,9 +42,9 @@ for start in range(0, len(large), 10_000):
 large.flush()
 del large
 
-# A file gets its name when it is complete. A program that trains with the old file keeps it, and
-# one that starts meanwhile finds the old or the new one, never a half. `np.save` over a file that
-# is in use would be an error there.
+# A file gets its name when it is complete. A training that starts meanwhile finds the old file or
+# the new one, never a half. One that uses the old file ends with an error. `np.save` over the old
+# file could kill it.
 os.replace("large.new.npy", "large.npy")
 
 
