@@ -46,6 +46,7 @@ impl Map {
     }
 
     /// The end of the map, if it has an address.
+    #[cfg(unix)]
     fn end_if_has(&self, address: usize) -> Option<usize> {
         let before = self.sequence.load(Ordering::Acquire);
         let start = self.start.load(Ordering::Relaxed);
