@@ -171,6 +171,7 @@ impl UserError {
     /// The source that its message does not include.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let source = || {
+            #[cfg_attr(not(feature = "burn"), allow(unused_mut))]
             let mut error: &(dyn StdError + 'static) = self.get()?;
             #[cfg(feature = "burn")]
             while error.is::<burn_dataset::DatasetError>() {

@@ -34,8 +34,7 @@
 //! # }
 //! ```
 //!
-//! [`write_npy`](file::write_npy), [`append_npy`](file::append_npy) and
-//! [`NpzWriter`](file::NpzWriter) write files.
+//! [`write_npy`], [`append_npy`] and [`NpzWriter`] write files.
 //!
 //! # Hostile files
 //!
