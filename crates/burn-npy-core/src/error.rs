@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::message::{bounded, shown, shown_path, shown_source};
+use crate::message::{MESSAGE, bounded, one_line, shown, shown_path, shown_source};
 
 /// A result whose error is [`Error`] by default.
 ///
@@ -150,6 +150,19 @@ pub(crate) struct Place {
     pub(crate) skip_limit: Option<u64>,
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}, batch {}", self.epoch, self.batch)?;
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
+        }
+        if let Some(limit) = self.skip_limit {
+            write!(f, ", one more than the {limit} rows that may be skipped")?;
+        }
+        Ok(())
+    }
+}
+
 /// The error that caused an error.
 #[derive(Clone)]
 enum Cause {
@@ -164,24 +177,32 @@ enum Cause {
 struct UserError(Option<Box<dyn StdError + Send + Sync>>);
 
 impl UserError {
-    fn get(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
-        self.0.as_deref()
+    fn get(&self) -> Option<&(dyn StdError + 'static)> {
+        unwrapped(self.0.as_deref()?)
     }
 
     /// The source that its message does not include.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source = || {
-            #[cfg_attr(not(feature = "burn"), allow(unused_mut))]
-            let mut error: &(dyn StdError + 'static) = self.get()?;
-            #[cfg(feature = "burn")]
-            while error.is::<burn_dataset::DatasetError>() {
-                // It prints the message of its source.
-                error = error.source()?;
-            }
-            error.source()
-        };
+        let source = || self.get()?.source();
         catch_unwind(AssertUnwindSafe(source)).unwrap_or(None)
     }
+}
+
+/// The error inside of Burn's `DatasetError`, which prints the message of its source.
+#[cfg_attr(not(feature = "burn"), allow(clippy::unnecessary_wraps, unused_mut))]
+fn unwrapped<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    #[cfg(feature = "burn")]
+    while error.is::<burn_dataset::DatasetError>() {
+        error = error.source()?;
+    }
+    Some(error)
+}
+
+/// An error that is one of ours, also inside of Burn's `DatasetError` or of an `Arc`.
+pub fn as_ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let error = unwrapped(error)?;
+    let shared = || error.downcast_ref::<Arc<Error>>().map(|error| &**error);
+    error.downcast_ref().or_else(shared)
 }
 
 impl Drop for UserError {
@@ -251,9 +272,13 @@ impl Error {
         new
     }
 
-    /// Adds the batch, unless the error already has one.
+    /// Adds the batch. If the error already has one, of another loader, that becomes a part of the
+    /// message.
     pub(crate) fn in_batch(mut self, place: Place) -> Self {
-        self.change().place.get_or_insert(place);
+        let new = self.change();
+        if let Some(inner) = new.place.replace(place) {
+            new.message = bounded(format!("{inner}: {}", new.message));
+        }
         self
     }
 
@@ -298,7 +323,7 @@ impl Error {
 
     /// The error that caused this one: of the operating system, or of a dataset that the user
     /// wrote. The message includes its message.
-    pub fn get_ref(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+    pub fn get_ref(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.cause {
             Cause::None => None,
             Cause::System(error) => Some(&**error),
@@ -331,14 +356,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.0.place {
-            write!(f, "epoch {}, batch {}", place.epoch, place.batch)?;
-            if let Some(row) = place.row {
-                write!(f, ", row {row}")?;
-            }
-            if let Some(limit) = place.skip_limit {
-                write!(f, ", one more than the {limit} rows that may be skipped")?;
-            }
-            f.write_str(": ")?;
+            write!(f, "{place}: ")?;
         }
         if let Some(file) = &self.0.file {
             write!(f, "{}: ", shown_path(file))?;
@@ -385,10 +403,16 @@ impl From<Error> for burn_dataset::DatasetError {
 #[cfg(feature = "burn")]
 impl From<burn_dataset::DatasetError> for Error {
     fn from(error: burn_dataset::DatasetError) -> Self {
-        match error.source().and_then(|inner| inner.downcast_ref()) {
-            Some(ours) => Self::clone(ours),
-            None => Self::user(error.to_string(), Box::new(error)),
+        if let Some(ours) = as_ours(&error) {
+            return ours.clone();
         }
+        // Its `Display` is code of the user.
+        let message = catch_unwind(AssertUnwindSafe(|| one_line(&error.to_string(), MESSAGE)));
+        let message = message.unwrap_or_else(|payload| {
+            std::mem::forget(payload);
+            "an error that panics when it is shown".to_owned()
+        });
+        Self::user(message, Box::new(error))
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 pub use crate::column::{ByteTable, SharedRows};
 use crate::error::Place;
+pub use crate::error::as_ours;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
@@ -59,7 +60,7 @@ pub fn user_error(message: String, error: Box<dyn StdError + Send + Sync>) -> Er
     Error::user(message, error)
 }
 
-/// Adds the batch to an error, unless it already has one, and the row if it is known. With
+/// Adds the batch to an error, and the row if it is known. With
 /// `skip_limit`, the row is one more than may be skipped.
 pub fn in_batch(
     error: Error,

@@ -54,7 +54,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let fields = named.map_err(|message| Error::new(input.ident.span(), message))?;
 
     let mut tensors: Vec<(&Ident, &Type, LitStr)> = Vec::new();
-    let mut rows: Option<&Ident> = None;
+    let mut rows: Option<(&Ident, &Type)> = None;
     let mut defaults: Vec<&Ident> = Vec::new();
     let mut errors: Option<Error> = None;
     let mut fail = |error: Error| match &mut errors {
@@ -77,11 +77,11 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
                 tensors.push((ident, &field.ty, column));
             }
             Ok(Content::Rows) => {
-                if let Some(other) = rows {
+                if let Some((other, _)) = rows {
                     let message = format!("`{other}` has the numbers of the rows already");
                     fail(Error::new(ident.span(), message));
                 }
-                rows = Some(ident);
+                rows = Some((ident, &field.ty));
             }
             Ok(Content::Default) => defaults.push(ident),
             Err(error) => fail(error),
@@ -106,27 +106,40 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let idents: Vec<_> = tensors.iter().map(|(ident, ..)| *ident).collect();
     let columns = tensors.iter().map(|(.., column)| column);
-    // Errors about the type of a field then point at the field.
-    let types = tensors
-        .iter()
-        .map(|(_, ty, _)| quote_spanned!(ty.span()=> #ty));
-    let given = rows.map(|ident| {
+    let types = tensors.iter().map(|(_, ty, _)| ty);
+    // An error about the type of a field points at the field. A type parameter is not known here.
+    let asserts = input.generics.params.is_empty().then(|| {
+        let tensors = tensors
+            .iter()
+            .map(|(_, ty, _)| quote_spanned!(ty.span()=> is_tensor::<#ty>();));
         quote! {
-            const NEEDS_FILE_ROWS: bool = true;
+            const _: fn() = || {
+                fn is_tensor<T: ::burn_npy::Tensors>() {}
+                #(#tensors)*
+            };
+        }
+    });
+    let given = rows.map(|(ident, ty)| {
+        let set = quote_spanned!(ty.span()=> self.#ident = rows;);
+        quote! {
+            const NEEDS_FILE_ROWS: ::core::primitive::bool = true;
 
-            fn set_file_rows(&mut self, rows: ::std::vec::Vec<usize>) {
-                self.#ident = rows;
+            fn set_file_rows(&mut self, rows: ::std::vec::Vec<::core::primitive::usize>) {
+                #set
             }
         }
     });
-    let defaults = rows.into_iter().chain(defaults);
+    let defaults = rows.map(|(ident, _)| ident).into_iter().chain(defaults);
     let defaults = defaults.map(|ident| quote!(#ident: ::std::default::Default::default()));
     Ok(quote! {
+        #asserts
+
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics ::burn_npy::Batch for #name #type_generics #where_clause {
             type Tensors = (#(#types,)*);
 
-            const COLUMNS: ::std::option::Option<&'static [&'static str]> =
+            const COLUMNS: ::std::option::Option<&'static [&'static ::core::primitive::str]> =
                 ::std::option::Option::Some(&[#(#columns),*]);
 
             fn from_tensors((#(#idents,)*): Self::Tensors) -> Self {

@@ -32,6 +32,9 @@ use crate::upload::DeviceLut;
 /// [`ErrorKind::Value`](crate::ErrorKind::Value). Integers do not become floats by themselves, nor
 /// floats integers: [`NpyDataset::convert`](crate::NpyDataset::convert) converts them.
 ///
+/// The device's dtypes are those that it has when the loader is built, so configure the device
+/// before.
+///
 /// Ranks, dtypes and kinds are checked when a [`Loader`](crate::Loader) of an
 /// [`NpyDataset`](crate::NpyDataset) is built. Rows of another dataset, such as one of Burn's
 /// transforms, are checked in each batch.

@@ -78,7 +78,7 @@
 //! | `num_workers` | `num_workers`; threads, and there are some by default |
 //! | `prefetch_factor` | `prefetch`, a number of batches for all workers together; found by itself unless set |
 //! | `persistent_workers` | not needed: starting a thread is cheap, and nothing is copied to it |
-//! | `worker_init_fn` | not needed: random numbers belong to rows, not to workers, see [`BatchInfo::rng`](crate::BatchInfo::rng) |
+//! | `worker_init_fn` | not needed: random numbers belong to positions in the order, not to workers, see [`BatchInfo::rng`](crate::BatchInfo::rng) |
 //! | `collate_fn` | `#[derive(Batch)]`; for what it does beyond that, `map`, or a Burn `Batcher` of your own |
 //! | `transform=` of a dataset | [`convert`](crate::NpyDataset::convert) for casts and normalisation; `map` on the batch for the rest |
 //! | `pin_memory` | not there: the backend decides how memory goes to the device |

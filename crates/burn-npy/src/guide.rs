@@ -158,8 +158,9 @@
 //!
 //! **Dtypes.** Tensors get the default dtypes of the device, as with Burn's `Tensor::from_data`:
 //! labels of bytes become the integers that a loss expects, and `float64` features become `float32`
-//! if the model's parameters are. [`NpyBatcher::keep_dtypes`] keeps the dtypes of the file instead.
-//! Integers never become floats by themselves, nor floats integers. [`convert`] says so explicitly.
+//! where the device computes in it. [`NpyBatcher::keep_dtypes`] keeps the dtypes of the file
+//! instead. Integers never become floats by themselves, nor floats integers. [`convert`] says so
+//! explicitly.
 //!
 //! **Tuples.** A tensor is a batch too, and so is a tuple of up to twelve. A tuple gets the columns
 //! of the dataset in their order, and [`select`] sets the order: `data.select(["images",
@@ -173,14 +174,14 @@
 //! `data.loader::<Digits>()` gives a [`DataLoaderBuilder`](crate::DataLoaderBuilder). Its methods
 //! have the names of Burn's builder, and there are more of them.
 //!
-//! | method | default |
+//! | method | without it |
 //! |---|---|
 //! | `batch_size(n)` | 1; the last batch of an epoch may be smaller |
 //! | `drop_last(true)` | the last batch is kept |
 //! | `shuffle(seed)` | the order of the dataset |
-//! | `sampler(..)` | as `shuffle`, with weights, classes, blocks or a list: [`Sampler`](crate::Sampler) |
-//! | `shard(..)` | the whole epoch; the part of one of several processes |
-//! | `map(..)` | the batch as it is; a function that gets each batch and its rows |
+//! | `sampler(..)` | the order of the dataset; a [`Sampler`](crate::Sampler) has weights, classes, blocks, lists |
+//! | `shard(..)` | the whole epoch, not the part of one of several processes |
+//! | `map(..)` | the batch as it is, without a function that gets it and its rows |
 //! | `num_workers(n)` | one thread less than there are cores, at least one |
 //! | `prefetch(n)` | found while the loader works, within `prefetch_bytes` |
 //! | `set_device(device)` | Burn's default device |

@@ -60,10 +60,16 @@ impl BatchColumn {
         let error = match self.cast_to {
             // Not one that a conversion of the user has refused.
             Some(dtype) if error.message().contains(&format!("but {dtype} goes from")) => {
+                // A conversion to another dtype does not help: this cast comes after it.
+                let found = error
+                    .message()
+                    .split("; cast to")
+                    .next()
+                    .unwrap_or_default();
                 let message = format!(
-                    "{} ({dtype} is the device's; NpyBatcher::new().keep_dtypes() in a \
-                     DataLoaderBuilder keeps the column's)",
-                    error.message()
+                    "{found} ({dtype} is the device's integer); keep the dtypes of the columns \
+                     with NpyBatcher::new().keep_dtypes() in a DataLoaderBuilder, or say with \
+                     saturating_cast or wrapping_cast what becomes of the number"
                 );
                 let new = Error::new(error.kind(), message);
                 match error.file() {

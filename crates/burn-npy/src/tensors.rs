@@ -180,7 +180,10 @@ tuples! { A B C E F G H I J K L M }
 /// * `#[batch(column = "..")]` names a column that is not called as the field is.
 /// * `#[batch(file_rows)]` is for a field of the type `Vec<usize>`. It gets the numbers of the rows
 ///   in their files or arrays, as [`Row::index`](crate::Row::index) gives them.
+///   Rows of several datasets may have the same numbers.
 /// * `#[batch(default)]` is for a field that is not in the data. It gets its `Default`.
+///
+/// The macro needs the dependency to be called `burn_npy`, as it is unless you rename it.
 ///
 /// All other fields are tensors, twelve at most. A tensor and a tuple of up to twelve tensors are
 /// batches too. They get the columns of the dataset in their order.

@@ -4,9 +4,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use burn::data::dataset::DatasetError;
 use burn_npy_core::internal::{self, MESSAGE, one_line};
 use burn_npy_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -73,7 +71,7 @@ impl Failure {
         let (row, limit) = (self.row, self.limit);
         let error = match self.error.into_inner() {
             None => Error::new(ErrorKind::Panic, self.message),
-            Some(cause) => match ours(&*cause) {
+            Some(cause) => match internal::as_ours(&*cause) {
                 Some(ours) => ours.clone(),
                 None => internal::user_error(self.message, cause),
             },
@@ -86,15 +84,6 @@ impl Failure {
         self.row.get_or_insert(row);
         self
     }
-}
-
-/// An error of this crate, also inside of a `DatasetError`, which prints the same.
-fn ours<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    while error.is::<DatasetError>() {
-        error = error.source()?;
-    }
-    let shared = || error.downcast_ref::<Arc<Error>>().map(|error| &**error);
-    error.downcast_ref().or_else(shared)
 }
 
 /// Of this crate: there, an error of a file is not one of a row.
@@ -120,8 +109,8 @@ fn may_be_of_a_row(error: &(dyn StdError + 'static)) -> bool {
 /// source.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     let of_ours = error.downcast_ref().and_then(Error::get_ref);
-    let printed = of_ours.or_else(|| error.downcast_ref::<std::io::Error>()?.get_ref());
-    printed.map_or_else(|| error.source(), |inner| Some(inner))
+    let of_io = || Some(error.downcast_ref::<std::io::Error>()?.get_ref()? as _);
+    of_ours.or_else(of_io).or_else(|| error.source())
 }
 
 /// Runs `f`; a panic of it is a failure of `who`.
@@ -174,8 +163,8 @@ impl<T> fmt::Debug for Guarded<T> {
 ///   many open files, a full disk. They do so inside of an error of your dataset too, if that error
 ///   returns them as its [`source`](StdError::source);
 /// * a column that does not fit the batch type;
-/// * a panic in a function given to [`map`](crate::DataLoaderBuilder::map) or in
-///   [`Batch::from_tensors`](crate::Batch::from_tensors), since it had the whole batch;
+/// * a panic in a function given to [`map`](crate::DataLoaderBuilder::map) or in a method of your
+///   [`Batch`](crate::Batch), since it had the whole batch;
 /// * a batch that fails although each of its rows can be loaded.
 ///
 /// The loader tries a batch that fails again row by row, and makes it of the rows that can be
@@ -295,6 +284,8 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
+    use burn::data::dataset::DatasetError;
+
     use super::*;
 
     fn load_error(cause: impl StdError + Send + Sync + 'static) -> Error {
@@ -354,7 +345,7 @@ mod tests {
             (error.epoch(), error.batch(), error.row()),
             (Some(1), Some(2), Some(7))
         );
-        let foreign = load_error(Outer(io::Error::other("inner")));
+        let foreign = load_error(DatasetError::new(Outer(io::Error::other("inner"))));
         assert_eq!(foreign.kind(), ErrorKind::Dataset);
         assert!(foreign.get_ref().unwrap().is::<Outer>());
         let panicked = guarded("map", || panic!("no")).unwrap_err();
@@ -362,8 +353,30 @@ mod tests {
         assert_eq!(panicked.kind(), ErrorKind::Panic);
         assert!(panicked.get_ref().is_none());
 
+        let missing = load_error(DatasetError::new(io::Error::from(io::ErrorKind::NotFound)));
+        let kind = missing.io_error().map(io::Error::kind);
+        assert_eq!(
+            (missing.kind(), kind),
+            (ErrorKind::Dataset, Some(io::ErrorKind::NotFound))
+        );
+
+        // A dataset may use a loader of its own. The place is that of the outer one.
+        let outer = Failure::error(DatasetError::new(error.clone()));
+        let outer = outer.of_row(3).in_batch(4, 5);
+        assert_eq!(
+            (outer.epoch(), outer.batch(), outer.row()),
+            (Some(4), Some(5), Some(3))
+        );
+        assert_eq!(
+            (outer.kind(), &*outer.to_string()),
+            (
+                ErrorKind::Changed,
+                "epoch 4, batch 5, row 3: epoch 1, batch 2, row 7: the file is another"
+            )
+        );
+
         // Through Burn's traits it is the same error, and `?` gives it back.
-        let back = Error::from(DatasetError::new(error));
+        let back = Error::from(DatasetError::new(DatasetError::new(Arc::new(error))));
         assert_eq!((back.kind(), back.row()), (ErrorKind::Changed, Some(7)));
         let back = Error::from(DatasetError::new(Outer(io::Error::other("inner"))));
         assert_eq!(

@@ -90,11 +90,11 @@ fn draws_count_the_rows_of_an_epoch() {
     );
     assert_eq!(without_replacement.positions(4), 3);
 
-    let balanced = Sampler::balanced(&["a", "a", "a", "b"], 1).unwrap();
+    let balanced = Sampler::balanced(["a", "a", "a", "b"], 1).unwrap();
     let order = balanced.draws(8).unwrap().order(4, 0);
     assert_eq!(order.positions(3).count(), 4);
     assert!(
-        Sampler::balanced(&["a"], 1)
+        Sampler::balanced(["a"], 1)
             .unwrap()
             .draws(0)
             .unwrap()
@@ -106,7 +106,7 @@ fn draws_count_the_rows_of_an_epoch() {
 #[test]
 fn millions_of_rows_are_shown_in_a_line() {
     let weighted = Sampler::weighted(&[1.0; 10_000], 1).unwrap();
-    let balanced = Sampler::balanced(&[1; 10_000], 1).unwrap();
+    let balanced = Sampler::balanced([1; 10_000], 1).unwrap();
     let listed = Sampler::shuffled(1).index(vec![0; 10_000]).unwrap();
     for sampler in [weighted, balanced, listed, Sampler::shuffled(1)] {
         let order = sampler.order(10_000, 0);
@@ -152,7 +152,7 @@ fn misuse_is_an_error_that_names_the_place() {
         (Usage, "1 weights for 5 rows".to_owned())
     );
     assert_eq!(
-        check(Sampler::balanced(&[1], 1).unwrap().windows(2, 1), 5),
+        check(Sampler::balanced([1], 1).unwrap().windows(2, 1), 5),
         (Usage, "1 labels for 4 windows".to_owned())
     );
     assert_eq!(
@@ -165,7 +165,7 @@ fn misuse_is_an_error_that_names_the_place() {
     assert_eq!(check(Ok(Sampler::sequential()), u64::MAX).0, Overflow);
 
     let none: [u8; 0] = [];
-    assert_eq!(message(Sampler::balanced(&none, 1)).0, Usage);
+    assert_eq!(message(Sampler::balanced(none, 1)).0, Usage);
     assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
     assert_eq!(message(Sampler::blocks(4, 0, 1)).0, Usage);
     assert_eq!(message(Sampler::sequential().windows(0, 4)).0, Usage);
