@@ -1,6 +1,20 @@
 //! TensorFlow's tutorial on `tf.data` with NumPy arrays, in the words of burn-npy.
 //!
-//! `cargo run --profile demo --example tensor_slices`
+//! `cargo run --profile demo --example tensor_slices` prints:
+//!
+//! ```text
+//! first element: 1
+//! [1, 2, 3]
+//! [4, 5, 6]
+//! [7, 8, 9]
+//! [10]
+//! features [2.0, 1.0, 1.0, 3.0], labels [1, 0]
+//! features [5.0, 2.0, 4.0, 0.0], labels [0, 1]
+//! features [3.0, 3.0], labels [0]
+//! [1000, 10] F64
+//! ```
+//!
+//! and the last line ten times.
 
 use std::error::Error;
 use std::io::Write;

@@ -1,6 +1,14 @@
 //! Trains a small convolutional network on MNIST, from NumPy files to a test accuracy.
 //!
-//! `cargo run --profile demo --example mnist` needs no arguments and no download.
+//! `cargo run --profile demo --example mnist` needs no arguments and no download. It prints, in
+//! part:
+//!
+//! ```text
+//! 10000 training and 2000 test images from examples/mnist/data/mnist.npz
+//! epoch 3/3 valid: 2000 images in 0.5 s; Accuracy: epoch 97.90 % - batch 100.00 %; Loss: ...
+//! predicted 7, label 7
+//! test accuracy: 0.9790
+//! ```
 
 mod data;
 mod display;

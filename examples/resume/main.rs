@@ -6,6 +6,13 @@
 //! (SIGKILL) at moments chosen from a seed and started again, each time with another number of
 //! workers. Then it compares the losses of all steps, and exits with 1 if one differs.
 //!
+//! With `--steps 30` it ends with:
+//!
+//! ```text
+//! step  29: [1.4185548] and [1.4185548]
+//! identical: all 30 losses, and those of 17 steps that came after a checkpoint and were done again
+//! ```
+//!
 //! Nothing has to be done to make the training itself repeatable: this network's losses are the
 //! same for 1, 2, 4 and 8 threads of Flex, which divides the outputs of its operations among
 //! threads, not their sums. For a model of which that is not true, set `RAYON_NUM_THREADS=1` for
