@@ -209,7 +209,8 @@ fn what_does_not_fit_is_refused_when_the_loader_is_built() {
     assert_eq!(
         message,
         "`images`: the column is uint8, but the batch wants a float tensor: \
-         dataset.convert(\"images\", Convert::to::<f32>()) makes it one"
+         dataset.convert(\"images\", Convert::to::<f32>()) makes it one, or the field of the \
+         batch can be of the kind Int"
     );
     let (kind, message) = refused(NpyBatcher::<Tensor<4, Int>>::new().with_columns(["images"]));
     assert_eq!(kind, ErrorKind::Shape);

@@ -247,7 +247,9 @@ impl Gather {
         }
         let mut found: Vec<BatchColumn> = Vec::new();
         for (name, spec) in names.iter().zip(self.specs) {
-            let column = columns.get(name)?;
+            let column = columns
+                .get(name)
+                .map_err(|error| explain_name(error, name))?;
             let own_dtype = column.dtype();
             let column = self.fit(name, column, spec, device).map_err(|error| {
                 let error = error.in_column(name);
@@ -290,10 +292,12 @@ impl Gather {
             return Err(Error::new(
                 ErrorKind::Shape,
                 format!(
-                    "rows of shape {:?} make a batch of {rank} dimensions, but the batch has a \
-                     tensor of {} there: {reshaped}, or change the type of the batch",
+                    "rows of shape {:?} make a batch of {}, but the batch has a tensor of {} \
+                     there: use {} in the batch, or {reshaped}",
                     column.row_shape(),
-                    spec.rank
+                    counted(rank, "dimension"),
+                    spec.rank,
+                    TensorSpec { rank, ..*spec },
                 ),
             ));
         }
@@ -352,6 +356,19 @@ impl Gather {
         }
         Ok(batch.with_file_rows(memory::list(rows.iter().copied())?))
     }
+}
+
+/// Says what to do about a column that is not there.
+fn explain_name(error: Error, name: &str) -> Error {
+    if error.kind() != ErrorKind::Name {
+        return error;
+    }
+    let message = format!(
+        "{}; the batch asks for it, so rename its field or the column, or write \
+         #[batch(column = \"..\")] above the field",
+        error.message()
+    );
+    Error::new(error.kind(), message).in_column(name)
 }
 
 /// A number of things in words.

@@ -120,7 +120,8 @@
 //! 1800 rows trained on, 200 validated
 //! ```
 //!
-//! Burn's metrics and its summary come in between. `burn` needs the feature `train`.
+//! In between, Burn prints how far it is. `.summary()` before `.launch(..)` prints the metrics at
+//! the end. `burn` needs the feature `train`.
 //!
 //! # 2. One archive
 //!

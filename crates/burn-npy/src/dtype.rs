@@ -69,11 +69,17 @@ pub(crate) fn check_kind(name: &str, dtype: DType, kind: Kind, device: &Device) 
         Kind::Bool => (dtype == DType::Bool, "a bool", "bool"),
     };
     if !fits {
+        let kind_of_column = match dtype {
+            DType::Bool => "Bool",
+            dtype if dtype.is_float() => "Float",
+            _ => "Int",
+        };
         return Err(Error::new(
             ErrorKind::Dtype,
             format!(
                 "the column is {dtype}, but the batch wants {wanted} tensor: \
-                 dataset.convert({}, Convert::to::<{advice}>()) makes it one",
+                 dataset.convert({}, Convert::to::<{advice}>()) makes it one, or the field of the \
+                 batch can be of the kind {kind_of_column}",
                 literal(name)
             ),
         ));

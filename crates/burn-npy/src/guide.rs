@@ -150,7 +150,8 @@
 //!
 //! ```text
 //! mnist.npz: `images`: the column is uint8, but the batch wants a float tensor:
-//!     dataset.convert("images", Convert::to::<f32>()) makes it one
+//!     dataset.convert("images", Convert::to::<f32>()) makes it one, or the field of the batch
+//!     can be of the kind Int
 //! images: [4, 28, 28] F32
 //! targets: [0, 7, 4, 1] I32
 //! rows: [0, 1, 2, 3]
@@ -381,8 +382,9 @@
 //! trained on 1800 rows
 //! ```
 //!
-//! Before that, Burn prints its metrics and a summary. `burn` needs its feature `train` for this,
-//! and `tui` for Burn's display.
+//! Before that, Burn prints how far it is, a line a batch, or with its feature `tui` a display. The
+//! metrics are in the folder `run`, and `.summary()` before `.launch(..)` prints them at the end.
+//! `burn` needs its feature `train` for this.
 //!
 //! # Resume
 //!

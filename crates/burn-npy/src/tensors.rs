@@ -14,6 +14,16 @@ pub struct TensorSpec {
     pub(crate) kind: Kind,
 }
 
+/// The type of the tensor.
+impl std::fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Kind::Float => write!(f, "Tensor<{}>", self.rank),
+            kind => write!(f, "Tensor<{}, {kind:?}>", self.rank),
+        }
+    }
+}
+
 /// A single tensor.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tensor",

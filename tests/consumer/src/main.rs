@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let training = SupervisedTraining::new("run", train, valid).num_epochs(3);
     let training = training.metrics((AccuracyMetric::new(), LossMetric::new()));
     let learner = Learner::new(Model { linear }, AdamConfig::new().init(), 2e-3);
-    let result = training.launch(learner);
+    let result = training.summary().launch(learner);
     // A loader that fails ends the training early.
     result.error.map_or(Ok(()), |error| Err(error.into()))
 }

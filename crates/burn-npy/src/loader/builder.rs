@@ -449,7 +449,10 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     dataset: D,
 ) -> Result<Arc<Loader<O>>> {
     if options.batch_size == 0 {
-        return Err(Error::new(ErrorKind::Usage, "a batch size of zero"));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "a batch size of zero; it must be at least 1",
+        ));
     }
     let workers = options.prefetch.num_workers;
     if workers > MAX_WORKERS && workers != AUTOTUNE {
