@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::message::{MESSAGE, bounded, one_line, shown, shown_path, shown_source};
+use crate::message::{bounded, shown, shown_path, shown_source};
 
 /// A result whose error is [`Error`] by default.
 ///
@@ -403,6 +403,8 @@ impl From<Error> for burn_dataset::DatasetError {
 #[cfg(feature = "burn")]
 impl From<burn_dataset::DatasetError> for Error {
     fn from(error: burn_dataset::DatasetError) -> Self {
+        use crate::message::{MESSAGE, one_line};
+
         if let Some(ours) = as_ours(&error) {
             return ours.clone();
         }
