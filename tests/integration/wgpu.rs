@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Bool, Device, DeviceKind, Int, Tensor, TensorData};
 use burn_npy::ndarray::{Array1, Array2, Array3, Array4};
-use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset};
+use burn_npy::{Array, Convert, DataLoaderBuilder, NpyBatcher, NpyDataset};
 
 use crate::skip;
 
@@ -258,7 +258,7 @@ fn the_memory_of_the_device_is_flat_over_epochs() {
     ])
     .and_then(|dataset| {
         let convert = Convert::to::<f32>().divide(255.0);
-        dataset.convert("images", &convert.normalize(&[0.5; 3], &[0.3; 3]))
+        dataset.convert("images", convert.normalize(&[0.5; 3], &[0.3; 3]))
     })
     .unwrap();
     for narrow in [true, false] {
