@@ -107,7 +107,7 @@ fn one_case() {
             let table = Array2::<u8>::zeros((ROWS, 8));
             let table = NpyDataset::from_tensor_slices(table).unwrap();
             let table = table.convert("0", Convert::to::<i32>()).unwrap();
-            let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::new())
+            let loader = DataLoaderBuilder::new(NpyBatcher::<Tensor<2, Int>>::new().keep_dtypes())
                 .batch_size(ROWS)
                 .num_workers(workers)
                 .on_error(skip)
