@@ -10,6 +10,7 @@ pub use crate::error::as_ours;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
+pub use crate::row_map::RowMap;
 use crate::{Column, Error, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead

@@ -101,8 +101,10 @@ mod npz;
 mod numpy_file;
 pub mod order;
 mod readahead;
+mod row_map;
 mod storage;
 mod table;
+pub mod transform;
 mod write;
 mod zip;
 

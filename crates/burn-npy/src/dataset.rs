@@ -5,14 +5,13 @@ mod columns;
 pub(crate) mod fingerprint;
 mod named;
 mod npz;
-mod row_map;
 mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use burn_npy_core::internal::{listed, shown};
+use burn_npy_core::internal::{RowMap, listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
     Array, Error, ErrorKind, Result,
@@ -31,7 +30,6 @@ use npz::sealed::Names;
 pub use columns::Part;
 pub(crate) use named::{AnyColumn, Columns, listed_names};
 pub use npz::{NpzColumn, NpzSource};
-pub(crate) use row_map::RowMap;
 
 /// Named columns of NumPy arrays with the same number of rows. It is a Burn `Dataset` whose items
 /// are [`Row`]s.
@@ -317,7 +315,7 @@ impl NpyDataset {
 
     /// The number of rows.
     pub fn len(&self) -> usize {
-        self.rows.len
+        self.rows.len()
     }
 
     /// Whether there are no rows.
@@ -406,7 +404,7 @@ impl NpyDataset {
     /// The first `count` rows, or all if there are fewer.
     pub fn take(&self, count: usize) -> Self {
         let mut new = self.clone();
-        new.rows.len = count.min(self.len());
+        new.rows.take(count);
         new
     }
 
