@@ -2,9 +2,17 @@
 
 mod batch;
 mod bytes;
+mod chain;
+mod cut;
+mod derived;
+mod draws;
 mod gather;
+mod mapped;
+mod picked;
+mod windows;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis};
 
@@ -15,8 +23,11 @@ use crate::format::item::Numbers;
 use crate::storage::Storage;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
-pub use batch::gather_columns;
+use derived::Derived;
+
+pub use batch::{gather_columns, gather_drawn};
 pub use bytes::ByteTable;
+pub use draws::Draws;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -43,6 +54,8 @@ pub struct Column {
     stages: Stages,
     /// Whether the user vouches that nobody changes the file.
     unchanging: bool,
+    /// What the rows are made of, if they are not rows of the array.
+    derived: Option<Arc<dyn Derived>>,
 }
 
 /// Rows that were borrowed; they keep the memory or the map alive that they are in.
@@ -103,6 +116,7 @@ impl Column {
             axes,
             stages: Stages::new(numbers.dtype),
             unchanging: false,
+            derived: None,
             array,
         })
     }
@@ -197,11 +211,8 @@ impl Column {
             );
         }
         let stored = self.axes.iter().map(|(len, _)| len);
-        if stored.ne(&self.row_shape) || self.stages.has_channels() {
-            return refuse(
-                ErrorKind::Usage,
-                "slice a column before it is reshaped or normalized".to_owned(),
-            );
+        if self.derived.is_some() || stored.ne(&self.row_shape) || self.stages.has_channels() {
+            return self.cut(part);
         }
         let (len, stride) = &mut self.axes[0];
         *len = part.len();
@@ -216,9 +227,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the length or the stride is zero, or if the rows were reshaped or
-    /// normalized before; [`ErrorKind::Shape`] if there are fewer rows than a window has;
-    /// [`ErrorKind::Overflow`] if a window is too large.
+    /// [`ErrorKind::Usage`] if the length or the stride is zero; [`ErrorKind::Shape`] if there are
+    /// fewer rows than a window has; [`ErrorKind::Overflow`] if a window is too large.
     ///
     /// # Example
     ///
@@ -234,30 +244,51 @@ impl Column {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn windows(mut self, length: usize, stride: usize) -> Result<Self> {
+    pub fn windows(self, length: usize, stride: usize) -> Result<Self> {
+        self.dilated_windows(length, stride, 1)
+    }
+
+    /// As [`windows`](Self::windows), of rows that are `dilation` apart: row `i` becomes the rows
+    /// `i * stride`, `i * stride + dilation` and so on, `length` of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`windows`](Self::windows), and [`ErrorKind::Usage`] if the dilation is zero.
+    pub fn dilated_windows(
+        mut self,
+        length: usize,
+        stride: usize,
+        dilation: usize,
+    ) -> Result<Self> {
         let refuse = |class, message: String| Err(self.array.locate(Error::new(class, message)));
-        if length == 0 || stride == 0 {
+        if length == 0 || stride == 0 || dilation == 0 {
             return refuse(
                 ErrorKind::Usage,
-                format!("windows of {length} rows, {stride} apart; both must be 1 or more"),
+                format!(
+                    "windows of {length} rows {dilation} apart, one every {stride} rows; each must \
+                     be 1 or more"
+                ),
             );
         }
-        let stored = self.axes.iter().map(|(len, _)| len);
-        if stored.ne(&self.row_shape) || self.stages.has_channels() {
-            return refuse(
-                ErrorKind::Usage,
-                "make windows of a column before it is reshaped or normalized".to_owned(),
-            );
-        }
-        let Some(last) = self.rows.checked_sub(length) else {
+        let span = (length - 1).checked_mul(dilation);
+        let last = span.and_then(|span| self.rows.checked_sub(span.checked_add(1)?));
+        let Some(last) = last else {
             return refuse(
                 ErrorKind::Shape,
                 format!("{} rows are too few for a window of {length}", self.rows),
             );
         };
-        self.axes.insert(0, (length, self.row_stride));
+        let rows = last / stride + 1;
+        let stored = self.axes.iter().map(|(len, _)| len);
+        if self.derived.is_some() || stored.ne(&self.row_shape) || self.stages.has_channels() {
+            let windows = self.derive_windows(rows, [length, stride, dilation]);
+            windows.check_row_bytes()?;
+            return Ok(windows);
+        }
+        self.axes
+            .insert(0, (length, self.row_stride.saturating_mul(dilation)));
         self.row_shape.insert(0, length);
-        self.rows = last / stride + 1;
+        self.rows = rows;
         self.row_stride = self.row_stride.saturating_mul(stride);
         self.check_row_bytes()?;
         Ok(self)
@@ -330,6 +361,24 @@ impl Column {
     ///
     /// [`ErrorKind::Changed`] if it was truncated, overwritten or replaced.
     pub fn check(&self) -> Result<()> {
+        let mut checked = Ok(());
+        self.for_each_array(&mut |part| {
+            if checked.is_ok() {
+                checked = part.check_own();
+            }
+        });
+        checked
+    }
+
+    /// As [`check`](Self::check), for the files of some rows.
+    pub(crate) fn check_rows(&self, rows: &[usize]) -> Result<()> {
+        match &self.derived {
+            None => self.check_own(),
+            Some(_) => self.visit(rows, &mut |part, _| part.check_own()),
+        }
+    }
+
+    fn check_own(&self) -> Result<()> {
         self.array
             .storage()
             .check()
@@ -346,7 +395,8 @@ impl Column {
 
     /// Whether two columns are in the same open file.
     pub(crate) fn shares_file_with(&self, other: &Self) -> bool {
-        self.array.storage().same(other.array.storage())
+        let is_file = self.derived.is_none() && other.derived.is_none();
+        is_file && self.array.storage().same(other.array.storage())
     }
 
     /// Tells the system whether rows will be gathered in a random order, so that it does not read

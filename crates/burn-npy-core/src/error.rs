@@ -67,6 +67,9 @@ pub enum ErrorKind {
     Value,
     /// An argument is wrong, or arguments contradict each other or the data.
     Usage,
+    /// A transform failed on a row. [`Error::get_ref`] gives the error if it is one of another
+    /// crate.
+    Transform,
     /// A dataset returned an error of another crate, which [`Error::get_ref`] gives.
     Dataset,
     /// Code panicked while a batch was loaded: of a dataset, a batcher or a function that the user
@@ -101,6 +104,7 @@ impl ErrorKind {
             Self::Row => "row",
             Self::Value => "value",
             Self::Usage => "usage",
+            Self::Transform => "transform",
             Self::Dataset => "dataset",
             Self::Panic => "panic",
         }
@@ -270,6 +274,14 @@ impl Error {
         let mut new = Self::new(ErrorKind::Dataset, message);
         new.change().cause = Cause::User(Arc::new(UserError(Some(error))));
         new
+    }
+
+    /// The error of a transform, which is about a row.
+    pub(crate) fn of_transform(mut self) -> Self {
+        if self.kind() != ErrorKind::Value {
+            self.change().kind = ErrorKind::Transform;
+        }
+        self
     }
 
     /// Adds the batch. If the error already has one, of another loader, that becomes a part of the

@@ -17,6 +17,7 @@ mod guard;
 mod lookup;
 mod scattered;
 
+use crate::column::Draws;
 use convert::{Cast, Pod, Scalar};
 use guard::Guarded;
 
@@ -52,12 +53,12 @@ pub(crate) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     #[inline(always)]
-    fn row(&self, row: usize) -> &'a [u8] {
+    pub(crate) fn row(&self, row: usize) -> &'a [u8] {
         &self.bytes[self.first + row * self.stride..][..self.row_bytes]
     }
 
     #[inline(always)]
-    fn start(&self, row: usize) -> *const u8 {
+    pub(crate) fn start(&self, row: usize) -> *const u8 {
         let offset = row.wrapping_mul(self.stride).wrapping_add(self.first);
         self.bytes.as_ptr().wrapping_add(offset)
     }
@@ -111,6 +112,31 @@ fn prefetch<const LEVEL: u8>(line: *const u8) {
     let _ = line;
 }
 
+/// Prefetches the start of a row that will be read soon.
+pub(crate) fn prefetch_slice(row: &[u8]) {
+    for line in row[..row.len().min(ROW_BYTES)].chunks(LINE) {
+        prefetch::<1>(line.as_ptr());
+    }
+}
+
+/// Copies rows of one length, which lie anywhere in memory, one after the other to `out`.
+pub(crate) fn copy_slices(rows: &[&[u8]], out: &mut [u8]) {
+    let Some(first) = rows.first() else {
+        return;
+    };
+    let ahead = (FAR_BYTES / first.len().max(1)).clamp(NEAR, FAR);
+    for (i, (row, out)) in rows
+        .iter()
+        .zip(out.chunks_exact_mut(first.len().max(1)))
+        .enumerate()
+    {
+        if let Some(later) = rows.get(i + ahead) {
+            prefetch_slice(later);
+        }
+        out.copy_from_slice(row);
+    }
+}
+
 /// Which rows are copied, and what is prefetched meanwhile.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Schedule<'a> {
@@ -118,6 +144,8 @@ pub(crate) struct Schedule<'a> {
     pub(crate) rows: &'a [usize],
     /// The rows that are copied next. They change no result, so they need not exist.
     pub(crate) next: &'a [usize],
+    /// The draws of the rows, for transforms.
+    pub(crate) draws: Draws<'a>,
     /// Where other columns have the same rows, which are copied after these.
     pub(crate) others: &'a [Rows<'a>],
     /// Whether the rows were among the [`others`](Self::others) of a column before.

@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 use std::ops::Range;
 
-pub use crate::column::{ByteTable, SharedRows};
+pub use crate::column::{ByteTable, Draws, SharedRows, gather_drawn};
 use crate::error::Place;
 pub use crate::error::as_ours;
 pub use crate::message::{
@@ -16,7 +16,7 @@ use crate::{Column, Error, Result};
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
 pub fn advise(column: &Column, random: bool) {
-    column.advise(random);
+    column.for_each_array(&mut |part| part.advise(random));
 }
 
 /// Rows that lie one after the other in memory, without a copy; `None` if they do not, if they are
@@ -47,8 +47,40 @@ pub fn readahead_rows(column: &Column) -> usize {
 }
 
 /// The same column, read by position if its file is mapped, so that reading it raises no signal.
-pub fn by_position(column: &Column) -> Column {
-    column.by_position()
+///
+/// # Errors
+///
+/// Those of a transform whose rows change.
+pub fn by_position(column: &Column) -> Result<Column> {
+    column.change_parts(&mut |part| part.by_position())
+}
+
+/// How many transforms, one after the other, make a row.
+pub fn depth(column: &Column) -> u64 {
+    column.depth()
+}
+
+/// The rows of a column that a map gives.
+pub fn pick(column: &Column, map: &RowMap) -> Column {
+    column.pick(map)
+}
+
+/// Calls `f` for each array that a column is made of.
+pub fn for_each_array(column: &Column, f: &mut dyn FnMut(&Column)) {
+    column.for_each_array(f);
+}
+
+/// Calls `f` for each array that some rows are made of, with its rows.
+///
+/// # Errors
+///
+/// Those of `f`.
+pub fn visit(
+    column: &Column,
+    rows: &[usize],
+    f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
+) -> Result<()> {
+    column.visit(rows, f)
 }
 
 /// Whether two columns are in the same open file.

@@ -27,6 +27,12 @@ impl Column {
     /// How many rows ahead of the gather [`readahead`](Self::readahead) should be called: enough
     /// for the queue of a disk, within some MiB, but at least 1. 0 if it does nothing.
     pub(crate) fn readahead_rows(&self) -> usize {
+        let mut most = 0;
+        self.for_each_array(&mut |part| most = most.max(part.own_readahead_rows()));
+        most
+    }
+
+    fn own_readahead_rows(&self) -> usize {
         match self.contiguous_rows() {
             Some(source) if self.array().storage().is_large_file() => {
                 (MAX_BYTES / source.row_bytes.max(1)).clamp(1, MAX_ROWS)
@@ -40,6 +46,16 @@ impl Column {
     /// Does nothing for files of up to 256 MiB, which the system reads ahead by itself, for rows
     /// that are scattered, and for rows that seem to be in memory already.
     pub(crate) fn readahead(&self, rows: &[usize]) {
+        let read = &mut |part: &Self, rows: &[usize]| {
+            part.own_readahead(rows);
+            Ok(())
+        };
+        if rows.iter().all(|row| *row < self.rows()) {
+            let _ = self.visit(rows, read);
+        }
+    }
+
+    fn own_readahead(&self, rows: &[usize]) {
         let storage = self.array().storage();
         if !storage.is_large_file() {
             return;
@@ -48,8 +64,8 @@ impl Column {
             return;
         };
         let start = self.array().data_offset() + source.first as u64;
-        let inside = rows.iter().filter(|row| **row < self.rows());
-        let ranges = inside
+        let ranges = rows
+            .iter()
             .map(|row| start + *row as u64 * source.stride as u64)
             .map(|start| start..start + source.row_bytes as u64)
             .filter(|range| !range.is_empty());

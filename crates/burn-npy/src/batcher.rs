@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn_npy_core::{Convert, DType, Error, ErrorKind, Result, file::Column, internal};
+use burn_npy_core::{
+    Convert, DType, Error, ErrorKind, Result,
+    file::Column,
+    internal::{self, Draws},
+};
 
 use crate::dataset::listed_names;
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
@@ -164,7 +168,13 @@ impl<B> NpyBatcher<B> {
     /// [`ErrorKind::Usage`] if there are no rows, or more or fewer columns than tensors; and what
     /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
-        let gathered = self.gather.rows(rows, device, None)?;
+        let positions = memory::list(rows.iter().map(|row| row.index as u64))?;
+        let draws = Draws {
+            seed: 0,
+            epoch: 0,
+            positions: &positions,
+        };
+        let gathered = self.gather.rows(rows, draws, device, None)?;
         Ok(self.assemble.assemble(&gathered, device))
     }
 }
@@ -318,6 +328,7 @@ impl Gather {
     pub(crate) fn rows(
         self: &Arc<Self>,
         rows: &[Row],
+        draws: Draws<'_>,
         device: &Device,
         advice: Option<Advice>,
     ) -> Result<HostBatch> {
@@ -338,9 +349,9 @@ impl Gather {
         if rows.iter().all(|row| same_dataset(row, first)) {
             let layout = layouts_of(first)?.single;
             let indices = memory::list(rows.iter().map(|row| row.index))?;
-            return self.gather(&layout, &indices);
+            return self.gather(&layout, &indices, draws);
         }
-        let batch = mixed::gather(rows, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
+        let batch = mixed::gather(rows, draws, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
         if !self.needs_file_rows {
             return Ok(batch);
         }
@@ -349,8 +360,13 @@ impl Gather {
     }
 
     /// Gathers file rows of one dataset.
-    pub(crate) fn gather(&self, layout: &Arc<BatchLayout>, rows: &[usize]) -> Result<HostBatch> {
-        let batch = layout.gather(&self.pool, rows)?;
+    pub(crate) fn gather(
+        &self,
+        layout: &Arc<BatchLayout>,
+        rows: &[usize],
+        draws: Draws<'_>,
+    ) -> Result<HostBatch> {
+        let batch = layout.gather(&self.pool, rows, draws)?;
         if !self.needs_file_rows {
             return Ok(batch);
         }

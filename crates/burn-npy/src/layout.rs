@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, TensorData};
 use burn_npy_core::{
     DType, Error, ErrorKind, Result,
-    file::{Column, gather_columns},
-    internal,
+    file::Column,
+    internal::{self, Draws, gather_drawn},
 };
 
 use crate::pool::{Pool, PooledBuffer};
@@ -48,10 +48,14 @@ pub(crate) struct BatchColumn {
 
 impl BatchColumn {
     /// Copies rows into `out`.
-    pub(crate) fn gather_into(&self, rows: &[usize], out: &mut [u8]) -> Result<()> {
-        self.column
-            .gather(rows, out)
-            .map_err(|error| self.explain(error))
+    pub(crate) fn gather_into(
+        &self,
+        rows: &[usize],
+        draws: Draws<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        gather_drawn(&mut [(&self.column, out)], rows, draws)
+            .map_err(|(_, error)| self.explain(error))
     }
 
     /// Names the column in an error of its gather, and says what else a user can do about a value
@@ -139,7 +143,12 @@ impl BatchLayout {
 
     /// Gathers rows into memory of a pool, or borrows them where they lie one after the other in
     /// memory. The files are checked first.
-    pub(crate) fn gather(self: &Arc<Self>, pool: &Arc<Pool>, rows: &[usize]) -> Result<HostBatch> {
+    pub(crate) fn gather(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        rows: &[usize],
+        draws: Draws<'_>,
+    ) -> Result<HostBatch> {
         let columns = self.columns.iter();
         let borrowed: Vec<Option<bytes::Bytes>> = match range_of(rows) {
             Some(range) => columns
@@ -161,11 +170,18 @@ impl BatchLayout {
                 (&column.column, &mut buffer.as_mut_slice()[..len])
             })
             .collect();
-        gather_columns(&mut pairs, rows).map_err(|(index, error)| copied[index].explain(error))?;
+        gather_drawn(&mut pairs, rows, draws)
+            .map_err(|(index, error)| copied[index].explain(error))?;
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
         Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()))
+    }
+
+    /// Whether transforms make some of the rows.
+    pub(crate) fn is_mapped(&self) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| internal::depth(&column.column) > 0)
     }
 
     /// Whether several batches can be gathered into one buffer, of which each takes a part.

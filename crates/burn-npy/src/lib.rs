@@ -120,6 +120,6 @@ pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::{
     Array, Convert, DType, Error, ErrorKind, Result, Sampler, catch_sigbus, file, half, ml_dtypes,
-    ndarray, order, rand_core,
+    ndarray, order, rand_core, transform,
 };
 pub use burn_npy_derive::Batch;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn_npy_core::Result;
+use burn_npy_core::internal::Draws;
 
 use crate::batcher::same_dataset;
 use crate::layout::{BatchColumn, BatchLayout, HostBatch};
@@ -17,6 +18,7 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// Gathers rows of datasets, whose layouts `layout` gives. There must be at least one row.
 pub(crate) fn gather(
     rows: &[Row],
+    draws: Draws<'_>,
     layout: impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
 ) -> Result<HostBatch> {
@@ -24,14 +26,15 @@ pub(crate) fn gather(
     let mut by_dataset = memory::list(0..rows.len())?;
     // The rows of a dataset stay in their order. A stable sort would take memory.
     by_dataset.sort_unstable_by_key(|place| (Arc::as_ptr(&rows[*place].columns), *place));
-    gather_in_order(rows, &by_dataset, &layout, pool)
+    gather_in_order(rows, draws, &by_dataset, &layout, pool)
         // If several rows fail, the error is that of the first in the batch.
-        .or_else(|_| gather_in_order(rows, &places, &layout, pool))
+        .or_else(|_| gather_in_order(rows, draws, &places, &layout, pool))
 }
 
 /// Gathers the rows at the places, neighbours of one dataset together.
 fn gather_in_order(
     rows: &[Row],
+    draws: Draws<'_>,
     places: &[usize],
     layout: &impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
@@ -50,7 +53,7 @@ fn gather_in_order(
         indices.extend(places.iter().map(|place| rows[*place].index));
         for (column, buffer) in layout.columns.iter().zip(&mut buffers) {
             let (out, scratch) = (buffer.as_mut_slice(), scratch.as_mut_slice());
-            gather_to(column, &indices, places, out, scratch)?;
+            gather_to(column, (&indices, draws), places, out, scratch)?;
         }
     }
     let columns = buffers.into_iter().map(PooledBuffer::into_shared);
@@ -60,7 +63,7 @@ fn gather_in_order(
 /// Gathers rows of a column to their places in the batch.
 fn gather_to(
     column: &BatchColumn,
-    rows: &[usize],
+    (rows, draws): (&[usize], Draws<'_>),
     places: &[usize],
     out: &mut [u8],
     scratch: &mut [u8],
@@ -68,15 +71,22 @@ fn gather_to(
     let row_bytes = column.column.row_bytes();
     // Rows of which two do not fit go to their places one by one.
     let per_turn = (scratch.len() / row_bytes.max(1)).max(1);
+    let mut positions = Vec::new();
     for (rows, places) in rows.chunks(per_turn).zip(places.chunks(per_turn)) {
         let start = places[0] * row_bytes;
+        positions.clear();
+        memory::reserve(&mut positions, places.len())?;
+        let at = places.iter().map(|place| draws.positions.get(*place));
+        positions.extend(at.flatten());
+        let positions = &positions;
+        let draws = Draws { positions, ..draws };
         if places[places.len() - 1] - places[0] + 1 == places.len() {
             let out = &mut out[start..][..rows.len() * row_bytes];
-            column.gather_into(rows, out)?;
+            column.gather_into(rows, draws, out)?;
             continue;
         }
         let gathered = &mut scratch[..rows.len() * row_bytes];
-        column.gather_into(rows, gathered)?;
+        column.gather_into(rows, draws, gathered)?;
         for (row, place) in gathered.chunks_exact(row_bytes.max(1)).zip(places) {
             out[place * row_bytes..][..row_bytes].copy_from_slice(row);
         }

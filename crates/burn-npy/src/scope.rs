@@ -23,7 +23,7 @@ impl Scope {
     /// That of an error of a column or a file.
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::Value | ErrorKind::Row => Self::Row,
+            ErrorKind::Value | ErrorKind::Row | ErrorKind::Transform => Self::Row,
             ErrorKind::Io => error.io_error().map_or(Self::Row, Self::of_io),
             ErrorKind::Magic
             | ErrorKind::Version

@@ -3,7 +3,7 @@
 //! A shuffled gather waits for memory more than for anything else. So the rows of the batch are
 //! prefetched in all columns at once.
 
-use super::Column;
+use super::{Column, Draws};
 use crate::Error;
 use crate::gather::{Rows, Schedule};
 
@@ -45,26 +45,52 @@ pub fn gather_columns(
     columns: &mut [(&Column, &mut [u8])],
     rows: &[usize],
 ) -> Result<(), (usize, Error)> {
+    let mut positions = Vec::new();
+    if columns.iter().any(|(column, _)| column.depth() > 0) {
+        positions.extend(rows.iter().map(|row| *row as u64));
+    }
+    let draws = Draws {
+        seed: 0,
+        epoch: 0,
+        positions: &positions,
+    };
+    gather_drawn(columns, rows, draws)
+}
+
+/// As [`gather_columns`], for draws of an epoch. Columns without transforms need no positions.
+///
+/// # Errors
+///
+/// Those of [`gather_columns`].
+///
+/// # Panics
+///
+/// Those of [`gather_columns`].
+pub fn gather_drawn(
+    columns: &mut [(&Column, &mut [u8])],
+    rows: &[usize],
+    draws: Draws<'_>,
+) -> Result<(), (usize, Error)> {
     for (index, (column, out)) in columns.iter().enumerate() {
         column.expect_memory(rows.len(), out);
         column.expect_rows(rows).map_err(|error| (index, error))?;
     }
     // Before, since a copy from a map of a file that was truncated raises a signal.
-    check_files(columns)?;
-    let gathered = gather_checked(columns, rows);
+    check_files(columns, rows)?;
+    let gathered = gather_checked(columns, rows, draws);
     // After, since a file may have changed meanwhile. That comes before an error of the gather, of
     // which it may be the cause.
-    check_files(columns)?;
+    check_files(columns, rows)?;
     gathered
 }
 
 /// Checks that each file is still the one that was opened.
-fn check_files(columns: &[(&Column, &mut [u8])]) -> Result<(), (usize, Error)> {
+fn check_files(columns: &[(&Column, &mut [u8])], rows: &[usize]) -> Result<(), (usize, Error)> {
     for (index, (column, _)) in columns.iter().enumerate() {
         // Columns of one file are mostly neighbours, and a second look does no harm.
         let previous = index.checked_sub(1).map(|previous| columns[previous].0);
         if !previous.is_some_and(|previous| previous.shares_file_with(column)) {
-            column.check().map_err(|error| (index, error))?;
+            column.check_rows(rows).map_err(|error| (index, error))?;
         }
     }
     Ok(())
@@ -74,6 +100,7 @@ fn check_files(columns: &[(&Column, &mut [u8])]) -> Result<(), (usize, Error)> {
 fn gather_checked(
     columns: &mut [(&Column, &mut [u8])],
     rows: &[usize],
+    draws: Draws<'_>,
 ) -> Result<(), (usize, Error)> {
     let Some((&(first, _), others)) = columns.split_first() else {
         return Ok(());
@@ -93,6 +120,7 @@ fn gather_checked(
             let schedule = Schedule {
                 rows: turn,
                 next: rest,
+                draws: draws.part(start..start + turn.len()),
                 others: if index == 0 { &others } else { &[] },
                 prefetched: index > 0,
                 non_temporal: false,

@@ -70,12 +70,15 @@ impl Column {
     /// Whether the elements of a row lie apart, as in an array in Fortran layout. Such rows cost a
     /// cache line, or a read, for each element.
     pub fn is_scattered(&self) -> bool {
+        if let Some(derived) = &self.derived {
+            return derived.columns().iter().any(Self::is_scattered);
+        }
         self.row_len() > 1 && self.contiguous_rows().is_none()
     }
 
     /// Whether a row is a window over rows of the array, rather than a row or the whole array.
     fn is_windows(&self) -> bool {
-        self.axes.len() >= self.array.axes().len() && self.row_stride > 0
+        self.derived.is_none() && self.axes.len() >= self.array.axes().len() && self.row_stride > 0
     }
 
     /// The bytes of the array, if they are in memory.
@@ -101,6 +104,16 @@ impl Column {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
+        if let Some(derived) = &self.derived {
+            return self.gather_loaded(schedule, out, |schedule, block| {
+                let mut slices = Vec::new();
+                if derived.slices(schedule.rows, &mut slices) {
+                    gather::copy_slices(&slices, block);
+                    return Ok(());
+                }
+                derived.load(schedule.rows, schedule.draws, block)
+            });
+        }
         let Some(source) = self.rows_of_pieces() else {
             return self.gather_loaded(schedule, out, |schedule, block| {
                 self.load(schedule.rows, block)?;
@@ -143,8 +156,11 @@ impl Column {
         mut load: impl FnMut(Schedule<'r>, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
         let stored_row = self.row_len() * self.numbers.dtype.size();
-        let per_block = self.rows_per_block(stored_row.max(self.row_bytes()));
         // Nothing else happens to the rows, so they are loaded where they belong.
+        if self.stages.stages.is_empty() && self.derived.is_some() {
+            return load(schedule, out);
+        }
+        let per_block = self.rows_per_block(stored_row.max(self.row_bytes()));
         if self.stages.stages.is_empty() {
             return self.blocks(schedule, out, per_block, load);
         }
@@ -165,7 +181,7 @@ impl Column {
     }
 
     /// How many rows of `row_bytes` bytes are loaded at a time.
-    fn rows_per_block(&self, row_bytes: usize) -> usize {
+    pub(super) fn rows_per_block(&self, row_bytes: usize) -> usize {
         let (bytes, max) = if self.array.storage().bytes().is_none() {
             (READ_BYTES, usize::MAX)
         } else if self.is_scattered() {
@@ -181,7 +197,7 @@ impl Column {
         let (row, value, to) = (of[misfit.row], &misfit.value, stage.to);
         let what = if self.is_windows() { "window" } else { "row" };
         let mut place = format!("{what} {row}");
-        if self.array.file().is_some() {
+        if self.derived.is_none() && self.array.file().is_some() {
             place += " of the file";
         }
         if self.row_len() != 1 {
@@ -220,7 +236,7 @@ impl Column {
         per_block: usize,
         mut f: impl FnMut(Schedule<'r>, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut left = schedule.rows;
+        let (mut left, mut draws) = (schedule.rows, schedule.draws);
         for out in out.chunks_mut(per_block * self.row_bytes()) {
             let (rows, rest) = left.split_at(out.len() / self.row_bytes());
             let next = if rest.is_empty() { schedule.next } else { rest };
@@ -228,11 +244,12 @@ impl Column {
                 Schedule {
                     rows,
                     next,
+                    draws: draws.part(0..rows.len()),
                     ..schedule
                 },
                 out,
             )?;
-            left = rest;
+            (left, draws) = (rest, draws.part(rows.len()..rows.len() + rest.len()));
         }
         Ok(())
     }
@@ -290,7 +307,7 @@ impl Column {
     /// Where the rows are, if each is one piece of memory; `bytes` is left to the caller.
     pub(crate) fn contiguous_rows(&self) -> Option<Rows<'static>> {
         let (axes, row_bytes) = self.piece();
-        (axes == self.axes.len()).then_some(Rows {
+        (self.derived.is_none() && axes == self.axes.len()).then_some(Rows {
             bytes: &[],
             first: self.first,
             stride: self.row_stride,

@@ -46,13 +46,29 @@ impl PositionRng {
     /// The generator of a position. [`Plan::batch`](crate::Plan::batch) gives the positions of a
     /// batch.
     pub fn new(seed: u64, epoch: u64, position: u64) -> Self {
-        let key = Keys::new(part_of(seed, TAG, 0), epoch).at(0);
+        Self::stream(seed, epoch, 0).at(position)
+    }
+
+    /// The generator of position 0 in one of many streams. Stream 0 is that of [`new`](Self::new).
+    pub(crate) fn stream(seed: u64, epoch: u64, stream: u64) -> Self {
+        let key = Keys::new(part_of(seed, TAG, stream), epoch).at(0);
         Self {
             key: halves(key),
+            position: 0,
+            block: 0,
+            words: [0; 4],
+            used: 4,
+        }
+    }
+
+    /// The generator of another position, from its first number on.
+    pub(crate) fn at(&self, position: u64) -> Self {
+        Self {
             position,
             block: 0,
             words: [0; 4],
             used: 4,
+            ..*self
         }
     }
 

@@ -10,11 +10,11 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 use crate::order::PositionRng;
 use crate::{DType, Element, Error, ErrorKind, Result};
 
-pub use row_fn::RowFn;
+pub use row_fn::{RowClosure, RowFn, from_fn};
 
 /// Makes a new row of each row of a column.
 ///
-/// [`RowFn`] makes a transform of a closure.
+/// [`from_fn`] makes a transform of a closure.
 ///
 /// # Example
 ///
@@ -33,7 +33,12 @@ pub use row_fn::RowFn;
 ///         Ok(row.clone())
 ///     }
 ///
-///     fn apply(&self, row: RowView<'_>, mut out: RowViewMut<'_>, _: &mut PositionRng) -> Result<()> {
+///     fn apply(
+///         &self,
+///         row: RowView<'_>,
+///         mut out: RowViewMut<'_>,
+///         _: &mut PositionRng,
+///     ) -> Result<()> {
 ///         let line = row.bytes().len() / row.shape()[0].max(1);
 ///         let lines = row.bytes().chunks_exact(line.max(1)).rev();
 ///         for (line, out) in lines.zip(out.bytes_mut().chunks_exact_mut(line.max(1))) {

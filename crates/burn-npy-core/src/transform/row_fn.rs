@@ -9,56 +9,55 @@ use super::{RowType, RowView, RowViewMut, Transform};
 use crate::order::PositionRng;
 use crate::{Element, Error, ErrorKind, Result};
 
-/// A [`Transform`] made of a closure, which reads elements of the type `A` and writes elements of
-/// the type `B`.
-///
-/// The closure gets the row as an array, a new row of zeros to write to, and the generator of the
-/// draw. What it returns as an error is the error of the row.
-///
-/// # Example
-///
-/// ```
-/// # extern crate burn_npy_core as burn_npy;
-/// use burn_npy::ndarray::{ArrayViewD, ArrayViewMutD, Axis};
-/// use burn_npy::transform::RowFn;
-///
-/// // The mean of each channel of an image `[channels, height, width]`.
-/// let means = RowFn::new(|image: ArrayViewD<'_, f32>, mut out: ArrayViewMutD<'_, f32>, _| {
-///     for (channel, out) in image.axis_iter(Axis(0)).zip(&mut out) {
-///         *out = channel.mean().ok_or("an image without pixels")?;
-///     }
-///     Ok(())
-/// })
-/// .shape(&[3]);
-/// ```
+/// The transform that [`from_fn`] makes of a closure.
 pub struct RowFn<A, B, F> {
     apply: F,
     shape: Option<Vec<usize>>,
     types: PhantomData<fn(A) -> B>,
 }
 
-impl<A, B, F> RowFn<A, B, F>
-where
-    A: Element,
-    B: Element,
-    F: Fn(
-            ArrayViewD<'_, A>,
-            ArrayViewMutD<'_, B>,
-            &mut PositionRng,
-        ) -> std::result::Result<(), Box<dyn StdError + Send + Sync>>
-        + Send
-        + Sync
-        + 'static,
-{
-    /// A transform whose new rows have the shape of the old ones.
-    pub fn new(apply: F) -> Self {
-        Self {
-            apply,
-            shape: None,
-            types: PhantomData,
-        }
+/// Makes a [`Transform`] of a closure, which reads elements of the type `A` and writes elements of
+/// the type `B`.
+///
+/// The closure gets the row as an array, a new row of zeros to write to, and the generator of the
+/// draw. What it returns as an error is the error of the row. The new rows have the shape of the
+/// old ones, unless [`RowFn::shape`] sets another.
+///
+/// # Example
+///
+/// ```
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::ndarray::Axis;
+/// use burn_npy::transform::from_fn;
+///
+/// // The mean of each channel of an image `[3, height, width]`.
+/// let means = from_fn::<f32, f32>(|image, mut out, _| {
+///     for (channel, out) in image.axis_iter(Axis(0)).zip(&mut out) {
+///         *out = channel.mean().ok_or("an image without pixels")?;
+///     }
+///     Ok(())
+/// })
+/// .shape(&[3]);
+/// # let _: &dyn burn_npy::transform::Transform = &means;
+/// ```
+pub fn from_fn<A: Element, B: Element>(
+    apply: impl Fn(
+        ArrayViewD<'_, A>,
+        ArrayViewMutD<'_, B>,
+        &mut PositionRng,
+    ) -> std::result::Result<(), Box<dyn StdError + Send + Sync>>
+    + Send
+    + Sync
+    + 'static,
+) -> RowFn<A, B, impl RowClosure<A, B>> {
+    RowFn {
+        apply,
+        shape: None,
+        types: PhantomData,
     }
+}
 
+impl<A, B, F> RowFn<A, B, F> {
     /// Sets the shape of the new rows.
     pub fn shape(mut self, shape: &[usize]) -> Self {
         self.shape = Some(shape.to_vec());
@@ -66,19 +65,46 @@ where
     }
 }
 
-impl<A, B, F> Transform for RowFn<A, B, F>
-where
-    A: Element,
-    B: Element,
-    F: Fn(
-            ArrayViewD<'_, A>,
-            ArrayViewMutD<'_, B>,
-            &mut PositionRng,
-        ) -> std::result::Result<(), Box<dyn StdError + Send + Sync>>
-        + Send
-        + Sync
-        + 'static,
-{
+/// A closure that [`from_fn`] takes.
+pub trait RowClosure<A, B>: sealed::Sealed<A, B> {}
+
+impl<A, B, F: sealed::Sealed<A, B>> RowClosure<A, B> for F {}
+
+mod sealed {
+    use super::{ArrayViewD, ArrayViewMutD, PositionRng, StdError};
+
+    pub trait Sealed<A, B>: Send + Sync + 'static {
+        fn call(
+            &self,
+            row: ArrayViewD<'_, A>,
+            out: ArrayViewMutD<'_, B>,
+            rng: &mut PositionRng,
+        ) -> Result<(), Box<dyn StdError + Send + Sync>>;
+    }
+
+    impl<A, B, F> Sealed<A, B> for F
+    where
+        F: Fn(
+                ArrayViewD<'_, A>,
+                ArrayViewMutD<'_, B>,
+                &mut PositionRng,
+            ) -> Result<(), Box<dyn StdError + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        fn call(
+            &self,
+            row: ArrayViewD<'_, A>,
+            out: ArrayViewMutD<'_, B>,
+            rng: &mut PositionRng,
+        ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+            self(row, out, rng)
+        }
+    }
+}
+
+impl<A: Element, B: Element, F: RowClosure<A, B>> Transform for RowFn<A, B, F> {
     fn output(&self, row: &RowType) -> Result<RowType> {
         if row.dtype != A::DTYPE {
             let message = format!(
@@ -99,7 +125,8 @@ where
         rng: &mut PositionRng,
     ) -> Result<()> {
         out.bytes_mut().fill(0);
-        (self.apply)(row.array()?, out.array_mut()?, rng)
+        self.apply
+            .call(row.array()?, out.array_mut()?, rng)
             .map_err(|error| Error::user(error.to_string(), error))
     }
 }

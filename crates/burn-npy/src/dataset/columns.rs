@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use burn_npy_core::internal;
 use burn_npy_core::{
     Convert, DType, Error, ErrorKind, Result,
     file::{Column, ItemKind},
+    transform::Transform,
 };
 
 use super::NpyDataset;
-use super::named::{AnyColumn, Columns};
+use super::named::{AnyColumn, Columns, listed_names};
 
 /// A part of each row that becomes a column, for
 /// [`split_column`](crate::NpyDataset::split_column).
@@ -131,6 +133,45 @@ impl NpyDataset {
         self.replace(name, |column| column.convert(convert))
     }
 
+    /// Makes a new row of each row of a column, with a [`Transform`]. It runs when rows are
+    /// gathered: in a loader on its workers, straight into the memory of the batch.
+    ///
+    /// In a loader, the generator of a row depends on the seed of the sampler, the epoch and the
+    /// position of the row in it. So the batches are the same for any number of workers, and after
+    /// a resume, and a row that is drawn ten times in an epoch is transformed in ten ways. The
+    /// first transforms of all columns draw the same numbers, so an image and its mask are cropped
+    /// alike; the second ones draw others, and so on. Outside of a loader, the position is the
+    /// number of the row, in epoch 0 with seed 0.
+    ///
+    /// What is done first is done with fewer bytes: crop images before they are
+    /// [converted](Self::convert) to floats.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`] if there is no such column, and those of [`Transform::output`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::Array2, transform};
+    /// use rand::RngExt;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let series = NpyDataset::from_tensor_slices((("series", Array2::<f32>::zeros((10, 4))),))?;
+    /// let jitter = transform::from_fn::<f32, f32>(|row, mut out, rng| {
+    ///     out.assign(&(&row + rng.random_range(-0.1..0.1)));
+    ///     Ok(())
+    /// });
+    /// let jittered = series.map("series", jitter)?;
+    /// let row = jittered.row(3).get::<f32>("series")?;
+    /// assert!(row[[0]] != 0.0 && row[[0]] == row[[3]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map(&self, column: &str, transform: impl Transform) -> Result<Self> {
+        self.replace(column, |column| column.map(transform))
+    }
+
     /// Promises that the files of the columns will not change, so that batches may borrow mapped
     /// pages.
     ///
@@ -163,30 +204,19 @@ impl NpyDataset {
         }
     }
 
-    /// Makes each row a window over a time series. Row `i` becomes the `length` file rows from
-    /// `i * stride` on, along a new first axis, in all columns. Nothing is copied until a batch is
-    /// gathered.
+    /// Makes each row a window over a time series. Row `i` becomes the `length` rows of the dataset
+    /// from `i * stride` on, along a new first axis, in all columns. Nothing is copied until a
+    /// batch is gathered.
     ///
     /// # Errors
     ///
-    /// Those of [`Column::windows`], and [`ErrorKind::Usage`] if rows were taken, skipped or split
-    /// before, since a window needs consecutive file rows.
+    /// Those of [`Column::windows`].
     pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
-        let whole = self
-            .columns
-            .iter()
-            .all(|(_, column)| column.rows() == self.len());
-        if !self.rows.is_identity() || !whole {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "make windows before rows are taken, skipped or split",
-            ));
-        }
         let mut columns = Columns::default();
-        for name in self.columns.names() {
-            let column = self.columns.get(name)?.clone().windows(length, stride);
-            let column = column.map_err(|error| error.in_column(name))?;
-            columns.push(name.clone(), AnyColumn::Numbers(column));
+        for (name, column) in self.picked()? {
+            let column = column.windows(length, stride);
+            let column = column.map_err(|error| error.in_column(&name))?;
+            columns.push(name, AnyColumn::Numbers(column));
         }
         Self::from_columns(columns)
     }
@@ -313,6 +343,94 @@ impl NpyDataset {
             ..Self::from_columns(columns)?
         })
     }
+
+    /// The rows of several datasets, one dataset after the other. They have columns of the same
+    /// names, dtypes and row shapes; the columns of the first give the order. Nothing is copied,
+    /// and a row is gathered from the file that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`] if a dataset has other columns than the first; [`ErrorKind::Dtype`] or
+    /// [`ErrorKind::Shape`], with the file, if their rows differ; [`ErrorKind::Usage`] if there are
+    /// no datasets.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let train = NpyDataset::from_tensor_slices((("x", array![1, 2, 3]),))?;
+    /// let more = NpyDataset::from_tensor_slices((("x", array![4, 5]),))?;
+    /// let all = NpyDataset::concat([train, more])?;
+    /// assert_eq!(all.read::<i32>("x")?.as_slice(), Some(&[1, 2, 3, 4, 5][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn concat(datasets: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let datasets: Vec<Self> = datasets.into_iter().collect();
+        let Some(first) = datasets.first() else {
+            return Err(Error::new(ErrorKind::Usage, "no datasets to concatenate"));
+        };
+        let mut chains: Vec<Vec<Column>> = vec![Vec::new(); first.columns.names().len()];
+        for (number, dataset) in datasets.iter().enumerate() {
+            let count = dataset.columns.names().len();
+            if count != chains.len() {
+                let message = format!(
+                    "dataset {number} of those to concatenate has {}, but the first one has {}",
+                    listed_names(dataset.columns.names()),
+                    listed_names(first.columns.names())
+                );
+                return Err(Error::new(ErrorKind::Name, message));
+            }
+            for (name, chain) in first.columns.names().iter().zip(&mut chains) {
+                chain.push(internal::pick(dataset.columns.get(name)?, &dataset.rows));
+            }
+        }
+        let mut columns = Columns::default();
+        for (name, chain) in first.columns.names().iter().zip(chains) {
+            let column = Column::chain(chain).map_err(|error| error.in_column(name))?;
+            columns.push(name.clone(), AnyColumn::Numbers(column));
+        }
+        Self::from_columns(columns)
+    }
+
+    /// The columns of this dataset and those of another one with as many rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shape`] if the other one has another number of rows; [`ErrorKind::Duplicate`]
+    /// if both have a column of the same name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let features = NpyDataset::from_tensor_slices((("features", array![0.5, 1.5]),))?;
+    /// let labels = NpyDataset::from_tensor_slices((("labels", array![7, 8, 9]),))?;
+    /// let both = features.zip(&labels.skip(1))?;
+    /// assert_eq!(both.row(0).get::<i32>("labels")?[[]], 8);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn zip(&self, other: &Self) -> Result<Self> {
+        let mut columns = Columns::default();
+        for (name, column) in self.picked()?.into_iter().chain(other.picked()?) {
+            columns.push(name, AnyColumn::Numbers(column));
+        }
+        Self::from_columns(columns)
+    }
+
+    /// The columns, with the rows of the dataset as theirs.
+    fn picked(&self) -> Result<Vec<(String, Column)>> {
+        let picked = |name: &String| {
+            let column = self.columns.get(name)?;
+            Ok((name.clone(), internal::pick(column, &self.rows)))
+        };
+        self.columns.names().iter().map(picked).collect()
+    }
 }
 
 fn cut(column: Column, part: Part) -> Result<Column> {
@@ -329,7 +447,7 @@ fn cut(column: Column, part: Part) -> Result<Column> {
 #[cfg(test)]
 mod tests {
     use burn_npy_core::Array;
-    use burn_npy_core::ndarray::Array2;
+    use burn_npy_core::ndarray::{Array2, array};
 
     use super::*;
     use crate::dataset::tests::numbers;
@@ -359,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_come_before_splits() {
+    fn windows_are_made_of_the_rows_of_the_dataset() {
         let dataset = numbers(10);
         let windows = dataset.windows(4, 3).unwrap();
         assert_eq!(windows.len(), 3);
@@ -367,10 +485,37 @@ mod tests {
         assert_eq!(window.as_slice(), Some(&[6, 7, 8, 9][..]));
         let (train, _) = windows.split(0.67, 1).unwrap();
         assert_eq!(train.len(), 2);
-        for part in [dataset.take(9), dataset.skip(1), train] {
-            assert_eq!(part.windows(2, 1).unwrap_err().kind(), ErrorKind::Usage);
+        // Rows that are taken or split before make windows in their order.
+        let rows = |dataset: &NpyDataset| dataset.read::<i64>("0").unwrap();
+        let later = dataset.skip(1).take(8).windows(4, 3).unwrap();
+        assert_eq!(rows(&later), array![[1, 2, 3, 4], [4, 5, 6, 7]].into_dyn());
+        let (part, _) = dataset.split(0.5, 1).unwrap();
+        let (pairs, singles) = (rows(&part.windows(2, 1).unwrap()), rows(&part));
+        for (i, pair) in pairs.outer_iter().enumerate() {
+            assert_eq!((pair[0], pair[1]), (singles[i], singles[i + 1]));
         }
         let error = dataset.windows(11, 1).unwrap_err();
         assert_eq!((error.kind(), error.array()), (ErrorKind::Shape, Some("0")));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_named() {
+        let (a, b) = (numbers(2), numbers(3));
+        let error = a.zip(&b.rename("0", "1").unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        let error = a.zip(&a).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Duplicate);
+        let error = NpyDataset::concat([a.clone(), b.rename("0", "x").unwrap()]).unwrap_err();
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Name, Some("0")));
+        let two = a.zip(&a.rename("0", "1").unwrap()).unwrap();
+        let error = NpyDataset::concat([a.clone(), two])
+            .unwrap_err()
+            .to_string();
+        let expected = "dataset 1 of those to concatenate has 0, 1, but the first one has 0";
+        assert_eq!(error, expected);
+        let floats = a.convert("0", Convert::to::<f32>()).unwrap();
+        let error = NpyDataset::concat([a, floats]).unwrap_err();
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Dtype, Some("0")));
+        assert_eq!(NpyDataset::concat([]).unwrap_err().kind(), ErrorKind::Usage);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use burn_npy_core::internal::{WORDS, listed, literal, shown, shown_path};
+use burn_npy_core::internal::{self, WORDS, listed, literal, shown, shown_path};
 use burn_npy_core::{
     Array, Error, ErrorKind, Result,
     file::{Column, ItemKind},
@@ -35,6 +35,18 @@ impl AnyColumn {
             Self::Numbers(column) => column.array(),
             Self::Opaque(array) => array,
         }
+    }
+
+    /// The arrays that the rows are made of.
+    pub(super) fn arrays(&self) -> Vec<Array> {
+        let mut arrays = Vec::new();
+        match self {
+            Self::Numbers(column) => {
+                internal::for_each_array(column, &mut |part| arrays.push(part.array().clone()));
+            }
+            Self::Opaque(array) => arrays.push(array.clone()),
+        }
+        arrays
     }
 
     pub(super) fn rows(&self) -> usize {

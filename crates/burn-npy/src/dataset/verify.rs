@@ -1,7 +1,7 @@
 //! Checks all data of a dataset before it is used.
 
 use burn_npy_core::{
-    Result,
+    Array, Result,
     file::{Buffer, Column},
 };
 
@@ -45,14 +45,18 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn verify(&self) -> Result<()> {
-        let mut before = None;
+        let mut before: Option<Array> = None;
         for (name, column) in self.columns.iter() {
-            let array = column.array();
-            // The fields of a structured array are in the same member.
-            if before.is_none_or(|before| !array.shares_bytes_with(before)) {
-                array.verify().map_err(|error| error.in_array(name))?;
+            for array in column.arrays() {
+                // The fields of a structured array are in the same member.
+                if before
+                    .as_ref()
+                    .is_none_or(|before| !array.shares_bytes_with(before))
+                {
+                    array.verify().map_err(|error| error.in_array(name))?;
+                }
+                before = Some(array);
             }
-            before = Some(array);
         }
         for (name, column) in self.columns.iter() {
             if let AnyColumn::Numbers(column) = column {

@@ -61,7 +61,7 @@ impl Failure {
             row: None,
             limit: None,
             message,
-            may_be_of_a_row: ["dataset", "batcher"].contains(&who),
+            may_be_of_a_row: ["dataset", "batcher", "transform"].contains(&who),
             error: Guarded::new(None),
         }
     }
@@ -432,6 +432,7 @@ mod tests {
         for (who, expected) in [
             ("dataset", true),
             ("batcher", true),
+            ("transform", true),
             ("map", false),
             ("batch type", false),
             ("gather", false),

@@ -5,10 +5,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn_npy_core::internal::Draws;
 use burn_npy_core::order::PositionRng;
 
 use super::report::Counters;
+use crate::Result;
 use crate::epoch_plan::Rows;
+use crate::memory;
 
 /// What a thread that loads batches works with: memory that it uses again, and counters.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub(crate) struct RowScratch {
     lists: VecDeque<Arc<Rows>>,
     /// The rows of a claim as rows of the files.
     pub(crate) file_rows: Vec<usize>,
+    /// Their positions.
+    pub(crate) positions: Vec<u64>,
 }
 
 /// How many lists a thread keeps.
@@ -134,6 +139,18 @@ impl BatchInfo {
         let (all, range) = &self.rows;
         assert!(index < range.len(), "row {index} of {}", range.len());
         PositionRng::new(self.seed, self.epoch, all.position(range.start + index))
+    }
+
+    /// The draws of the rows, with their positions in a list.
+    pub(crate) fn draws<'a>(&self, positions: &'a mut Vec<u64>) -> Result<Draws<'a>> {
+        positions.clear();
+        memory::reserve(positions, self.rows().len())?;
+        positions.extend(self.positions());
+        Ok(Draws {
+            seed: self.seed,
+            epoch: self.epoch,
+            positions,
+        })
     }
 
     /// The batch with only the row at an index.

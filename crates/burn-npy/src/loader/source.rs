@@ -1,12 +1,14 @@
 //! Where batches come from: rows become host memory or whole batches, on any thread.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
+use burn_npy_core::internal::Draws;
 use burn_npy_core::{Error, ErrorKind};
 
 use super::error::{Failure, Guarded, Loaded, discard, guarded};
@@ -111,27 +113,27 @@ fn upload<O>(
 
 /// Finds the row that a failure of a batch is about, if it may be about one: the first that fails
 /// alone.
-fn name_row<R>(
+fn name_row(
     failure: Failure,
     batch: &BatchInfo,
-    rows: &[R],
-    alone: impl Fn(&R) -> Loaded<()>,
+    alone: impl Fn(Range<usize>) -> Loaded<()>,
 ) -> Failure {
-    let mut rows = rows.iter().zip(batch.rows());
-    let of_row = |(row, number): (&R, &u64)| Some(alone(row).err()?.of_row(*number));
+    let mut rows = batch.rows().iter().enumerate();
+    let of_row = |(i, row): (usize, &u64)| Some(alone(i..i + 1).err()?.of_row(*row));
     let named = failure.may_be_of_a_row.then(|| rows.find_map(of_row));
     named.flatten().unwrap_or(failure)
 }
 
-/// Gathers rows. If that fails because of one row, the failure names it.
-fn gather_or_name<R>(
+/// Gathers the rows of a batch, some of them or all. If that fails because of one row, the failure
+/// names it. `who` may panic.
+fn gather_or_name(
+    who: &'static str,
     batch: &BatchInfo,
-    rows: &[R],
-    gather: impl Fn(&[R]) -> Result<HostBatch>,
+    gather: impl Fn(Range<usize>) -> Result<HostBatch>,
 ) -> Loaded<HostBatch> {
-    let gather = |rows: &[R]| Ok(guarded("gather", || gather(rows))??);
-    let alone = |row: &R| gather(std::slice::from_ref(row)).map(drop);
-    gather(rows).map_err(|failure| name_row(failure, batch, rows, alone))
+    let gather = |rows| Ok(guarded(who, || gather(rows))??);
+    let all = gather(0..batch.rows().len());
+    all.map_err(|failure| name_row(failure, batch, |row| gather(row).map(drop)))
 }
 
 /// Our dataset with our batcher: row numbers go straight to the gather, and no item is made.
@@ -139,6 +141,8 @@ pub(crate) struct NpySource<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
     layout: Arc<BatchLayout>,
+    /// Whether transforms make some of the rows.
+    is_mapped: bool,
     device: Device,
 }
 
@@ -146,6 +150,7 @@ impl<O: 'static> NpySource<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         let layouts = batcher.gather.bind(dataset.shared_columns(), &device)?;
         Ok(Self {
+            is_mapped: layouts.single.is_mapped(),
             layout: layouts.single,
             dataset,
             batcher,
@@ -165,8 +170,8 @@ impl<O: 'static> NpySource<O> {
         Ok(list)
     }
 
-    fn gather(&self, rows: &[usize]) -> Result<HostBatch> {
-        self.batcher.gather.gather(&self.layout, rows)
+    fn gather(&self, rows: &[usize], draws: Draws<'_>) -> Result<HostBatch> {
+        self.batcher.gather.gather(&self.layout, rows, draws)
     }
 }
 
@@ -175,7 +180,9 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         let readahead_rows = self.layout.readahead_rows();
         SourceInfo {
             row_bytes: Some(self.layout.row_bytes()),
-            work: if readahead_rows > 0 {
+            work: if self.is_mapped {
+                Work::UserCode
+            } else if readahead_rows > 0 {
                 Work::Files
             } else {
                 Work::Memory
@@ -197,16 +204,19 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
-        if batches.len() == 1 || !self.layout.supports_runs() {
+        let (list, positions) = (&mut scratch.file_rows, &mut scratch.positions);
+        if batches.len() == 1 || self.is_mapped || !self.layout.supports_runs() {
+            let who = ["gather", "transform"][usize::from(self.is_mapped)];
             let load = |batch: &BatchInfo| {
-                let rows = self.file_rows(batch.rows(), &mut scratch.file_rows)?;
-                let data = gather_or_name(batch, rows, |rows| self.gather(rows))?;
-                Ok(BatchData::Host(data))
+                let rows = self.file_rows(batch.rows(), list)?;
+                let draws = batch.draws(positions)?;
+                let part = |part: Range<usize>| self.gather(&rows[part.clone()], draws.part(part));
+                gather_or_name(who, batch, part).map(BatchData::Host)
             };
             return batches.iter().map(load).collect();
         }
-        let rows = self.file_rows(BatchInfo::joined(batches), &mut scratch.file_rows)?;
-        let all = guarded("gather", || self.gather(rows))??;
+        let rows = self.file_rows(BatchInfo::joined(batches), list)?;
+        let all = guarded("gather", || self.gather(rows, Draws::default()))??;
         let mut start = 0;
         let part = |batch: &BatchInfo| {
             let end = start + batch.rows().len();
@@ -273,13 +283,14 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
     fn items(&self, batch: &BatchInfo) -> Loaded<Vec<I>> {
         let rows = batch.rows();
         let indices = memory::list(rows.iter().map(|row| *row as usize))?;
-        let alone = |row: &u64| {
-            let item = guarded("dataset", || self.dataset.get(*row as usize))?;
+        let alone = |row: Range<usize>| {
+            let row = rows[row.start] as usize;
+            let item = guarded("dataset", || self.dataset.get(row))?;
             item.map(discard).map_err(Failure::error)
         };
         let items = guarded("dataset", || self.dataset.get_many(indices));
         let items = items.and_then(|items| items.map_err(Failure::error));
-        let items = items.map_err(|failure| name_row(failure, batch, rows, alone))?;
+        let items = items.map_err(|failure| name_row(failure, batch, alone))?;
         if items.len() != rows.len() {
             let message = format!(
                 "the dataset gave {} items when asked for {}",
@@ -293,10 +304,20 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
     }
 
     /// Gathers rows with our batcher.
-    fn gather(&self, npy: &NpyBatcher<O>, batch: &BatchInfo, rows: &[Row]) -> Loaded<BatchData<O>> {
+    fn gather(
+        &self,
+        npy: &NpyBatcher<O>,
+        batch: &BatchInfo,
+        rows: &[Row],
+        positions: &mut Vec<u64>,
+    ) -> Loaded<BatchData<O>> {
         let advice = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        let gather = |rows: &[Row]| npy.gather.rows(rows, &self.device, advice);
-        let data = gather_or_name(batch, rows, gather)?;
+        let draws = batch.draws(positions)?;
+        let gather = |part: Range<usize>| {
+            let (rows, draws) = (&rows[part.clone()], draws.part(part));
+            npy.gather.rows(rows, draws, &self.device, advice)
+        };
+        let data = gather_or_name("transform", batch, gather)?;
         let layout = data.layout();
         layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
         Ok(BatchData::Host(data))
@@ -329,7 +350,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
                 AnyBatcher::Ours(npy) => {
                     let rows: Box<dyn Any> = Box::new(items);
                     let rows = rows.downcast::<Vec<Row>>().unwrap_or_default();
-                    self.gather(npy, batch, &rows)
+                    self.gather(npy, batch, &rows, &mut scratch.positions)
                 }
             }
         };

@@ -1,0 +1,195 @@
+//! The rows of several columns, one column after the other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::derived::Derived;
+use super::{Column, Draws};
+use crate::transform::RowType;
+use crate::{Error, ErrorKind, Result};
+
+#[derive(Debug)]
+pub(super) struct Chain {
+    columns: Vec<Column>,
+    /// The first row of each column, and the number of all rows.
+    starts: Vec<usize>,
+}
+
+/// How many rows of one column are gathered at a time, in bytes.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+impl Column {
+    /// The rows of several columns, one column after the other. A row is gathered from the file
+    /// that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Dtype`] or [`ErrorKind::Shape`], with the file, if the rows of a column are not
+    /// of the dtype and the shape of those of the first; [`ErrorKind::Usage`] if there are no
+    /// columns.
+    pub fn chain(columns: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let mut all = Vec::new();
+        for column in columns {
+            let chained = column
+                .derived
+                .as_ref()
+                .and_then(|derived| derived.chained());
+            match chained {
+                // Chains of chains of chains would be slow.
+                Some(columns) if column.is_bare() => all.extend(columns.iter().cloned()),
+                _ => all.push(column),
+            }
+        }
+        Ok(match <[Self; 1]>::try_from(all) {
+            Ok([one]) => one,
+            Err(all) => Self::of_derived(Arc::new(Chain::new(all)?)),
+        })
+    }
+}
+
+impl Chain {
+    fn new(columns: Vec<Column>) -> Result<Self> {
+        let Some(first) = columns.first() else {
+            return Err(Error::new(ErrorKind::Usage, "a chain of no columns"));
+        };
+        let mut starts = Vec::with_capacity(columns.len() + 1);
+        let mut rows = 0_usize;
+        for column in &columns {
+            starts.push(rows);
+            let refuse = |kind, message| Err(column.array.locate(Error::new(kind, message)));
+            if column.dtype() != first.dtype() {
+                let message = format!(
+                    "rows of {} after rows of {}{}; convert one of them first",
+                    column.dtype(),
+                    first.dtype(),
+                    of_file(first),
+                );
+                return refuse(ErrorKind::Dtype, message);
+            }
+            if column.row_shape != first.row_shape {
+                let message = format!(
+                    "rows of shape {:?} after rows of shape {:?}{}",
+                    column.row_shape,
+                    first.row_shape,
+                    of_file(first),
+                );
+                return refuse(ErrorKind::Shape, message);
+            }
+            rows = match rows.checked_add(column.rows) {
+                Some(rows) => rows,
+                None => return refuse(ErrorKind::Overflow, "too many rows".to_owned()),
+            };
+        }
+        starts.push(rows);
+        Ok(Self { columns, starts })
+    }
+
+    /// The column that has a row, and the row there.
+    fn locate(&self, row: usize) -> (usize, usize) {
+        // Columns without rows start where the next one starts.
+        let part = self.starts.partition_point(|start| *start <= row) - 1;
+        (part, row - self.starts[part])
+    }
+
+    /// The rows of each column among `rows`, as their indices in `rows`, column by column.
+    fn by_part(&self, rows: &[usize]) -> Vec<(usize, usize, usize)> {
+        let place = |(index, row): (usize, &usize)| {
+            let (part, row) = self.locate(*row);
+            (part, index, row)
+        };
+        let mut places: Vec<_> = rows.iter().enumerate().map(place).collect();
+        if !places.is_sorted() {
+            places.sort_unstable();
+        }
+        places
+    }
+}
+
+fn of_file(column: &Column) -> String {
+    match column.array.file() {
+        Some(file) => format!(" in {}", crate::message::shown_path(file)),
+        None => String::new(),
+    }
+}
+
+impl Derived for Chain {
+    fn rows(&self) -> usize {
+        self.starts[self.columns.len()]
+    }
+
+    fn row_type(&self) -> RowType {
+        self.columns[0].row_type()
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn with(&self, columns: Vec<Column>) -> Result<Arc<dyn Derived>> {
+        Ok(Arc::new(Self::new(columns)?))
+    }
+
+    fn visit(
+        &self,
+        rows: &[usize],
+        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
+    ) -> Result<()> {
+        let places = self.by_part(rows);
+        let mut rows = Vec::new();
+        for places in places.chunk_by(|a, b| a.0 == b.0) {
+            rows.clear();
+            rows.extend(places.iter().map(|(_, _, row)| *row));
+            f(&self.columns[places[0].0], &rows)?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
+        let row_bytes = self.columns[0].row_bytes();
+        let per_turn = (SCRATCH_BYTES / row_bytes.max(1)).max(1);
+        let mut scratch = self.columns[0].rows_buffer(per_turn.min(rows.len()))?;
+        let places = self.by_part(rows);
+        let (mut rows, mut positions) = (Vec::new(), Vec::new());
+        for places in places.chunk_by(|a, b| a.0 == b.0) {
+            for places in places.chunks(per_turn) {
+                let column = &self.columns[places[0].0];
+                rows.clear();
+                rows.extend(places.iter().map(|(_, _, row)| *row));
+                positions.clear();
+                let at = places
+                    .iter()
+                    .map(|(_, index, _)| draws.positions.get(*index));
+                positions.extend(at.flatten());
+                let draws = draws.at(&positions);
+                let Range { start, end } = places[0].1..places[places.len() - 1].1 + 1;
+                if end - start == places.len() {
+                    let out = &mut out[start * row_bytes..end * row_bytes];
+                    column.load_rows(&rows, draws, out)?;
+                    continue;
+                }
+                let gathered = &mut scratch.as_mut_slice()[..rows.len() * row_bytes];
+                column.load_rows(&rows, draws, gathered)?;
+                let gathered = gathered.chunks_exact(row_bytes.max(1));
+                for (row, (_, index, _)) in gathered.zip(places) {
+                    out[index * row_bytes..][..row_bytes].copy_from_slice(row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {
+        rows.iter().all(|row| {
+            let (part, row) = self.locate(*row);
+            self.columns[part].slices(&[row], slices)
+        })
+    }
+
+    fn keeps_rows(&self) -> bool {
+        true
+    }
+
+    fn chained(&self) -> Option<&[Column]> {
+        Some(&self.columns)
+    }
+}

@@ -1,0 +1,228 @@
+//! Columns whose rows are made of the rows of other columns.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::{Column, Draws};
+use crate::convert::Stages;
+use crate::format::item::Numbers;
+use crate::gather::{Schedule, copy_slices, prefetch_slice};
+use crate::transform::RowType;
+use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
+
+/// Makes rows of the rows of other columns. Each kind has a file: [`Chain`](super::chain::Chain),
+/// [`Mapped`](super::mapped::Mapped), [`Picked`](super::picked::Picked) and so on.
+pub(crate) trait Derived: Debug + Send + Sync {
+    /// The number of rows.
+    fn rows(&self) -> usize;
+
+    /// What a row is.
+    fn row_type(&self) -> RowType;
+
+    /// The columns that the rows are made of; at least one.
+    fn columns(&self) -> &[Column];
+
+    /// The same, made of other columns with rows of the same types.
+    fn with(&self, columns: Vec<Column>) -> Result<Arc<dyn Derived>>;
+
+    /// Calls `f` for each column that some rows are made of, with its rows.
+    fn visit(
+        &self,
+        rows: &[usize],
+        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Writes rows that exist one after the other into `out`, in the byte order of the machine.
+    fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()>;
+
+    /// Adds some rows, where they lie in memory, if they do and nothing converts them. If the
+    /// answer is no, what was added has no meaning.
+    fn slices<'a>(&'a self, _rows: &[usize], _slices: &mut Vec<&'a [u8]>) -> bool {
+        false
+    }
+
+    /// Whether each row is a row of one of the columns, as it is. Then a part of the rows is made of
+    /// parts of the columns.
+    fn keeps_rows(&self) -> bool {
+        false
+    }
+
+    /// The columns of a chain.
+    fn chained(&self) -> Option<&[Column]> {
+        None
+    }
+
+    /// How many transforms, one after the other, make a row.
+    fn depth(&self) -> u64 {
+        let columns = self.columns().iter();
+        columns.map(Column::depth).max().unwrap_or(0)
+    }
+}
+
+/// How many rows before its turn a row is prefetched.
+const AHEAD: usize = 4;
+
+/// The columns, of which there are as many as there were.
+pub(super) fn exactly<const N: usize>(columns: Vec<Column>) -> [Column; N] {
+    let count = columns.len();
+    let columns = columns.try_into();
+    columns.unwrap_or_else(|_| unreachable!("{count} columns instead of {N}"))
+}
+
+impl Column {
+    pub(super) fn of_derived(derived: Arc<dyn Derived>) -> Self {
+        let RowType { dtype, shape } = derived.row_type();
+        Self {
+            // For messages.
+            array: derived.columns()[0].array.clone(),
+            numbers: Numbers {
+                dtype,
+                byte_order: ByteOrder::NATIVE,
+                axis: None,
+            },
+            rows: derived.rows(),
+            row_stride: 0,
+            axes: Vec::new(),
+            first: 0,
+            row_shape: shape,
+            stages: Stages::none(dtype),
+            unchanging: false,
+            derived: Some(derived),
+        }
+    }
+
+    /// What a row is.
+    pub(crate) fn row_type(&self) -> RowType {
+        RowType::new(self.dtype(), self.row_shape.clone())
+    }
+
+    /// How many transforms, one after the other, make a row.
+    pub(crate) fn depth(&self) -> u64 {
+        self.derived.as_ref().map_or(0, |derived| derived.depth())
+    }
+
+    /// Whether nothing was done to the rows of a derived column.
+    pub(super) fn is_bare(&self) -> bool {
+        let shape = || {
+            self.derived
+                .as_ref()
+                .map(|derived| derived.row_type().shape)
+        };
+        self.stages.stages.is_empty() && shape().is_none_or(|shape| shape == self.row_shape)
+    }
+
+    /// The same column of changed parts. The parts of a column that is not derived are itself.
+    pub(crate) fn change_parts(&self, change: &mut dyn FnMut(&Self) -> Self) -> Result<Self> {
+        let Some(derived) = &self.derived else {
+            return Ok(change(self));
+        };
+        let parts = derived.columns().iter();
+        let parts = parts.map(|part| part.change_parts(change));
+        let derived = derived.with(parts.collect::<Result<_>>()?)?;
+        Ok(Self {
+            array: derived.columns()[0].array.clone(),
+            derived: Some(derived),
+            ..self.clone()
+        })
+    }
+
+    /// Calls `f` for each array that some rows are made of, with its rows.
+    pub(crate) fn visit(
+        &self,
+        rows: &[usize],
+        f: &mut dyn FnMut(&Self, &[usize]) -> Result<()>,
+    ) -> Result<()> {
+        match &self.derived {
+            None => f(self, rows),
+            Some(derived) => derived.visit(rows, &mut |part, rows| part.visit(rows, f)),
+        }
+    }
+
+    /// Calls `f` for each array that the column is made of.
+    pub(crate) fn for_each_array(&self, f: &mut dyn FnMut(&Self)) {
+        match &self.derived {
+            None => f(self),
+            Some(derived) => {
+                let parts = derived.columns().iter();
+                parts.for_each(|part| part.for_each_array(f));
+            }
+        }
+    }
+
+    /// As [`Derived::slices`], for rows that exist.
+    pub(super) fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {
+        if !self.stages.stages.is_empty() {
+            return false;
+        }
+        if let Some(derived) = &self.derived {
+            return derived.slices(rows, slices);
+        }
+        let source = self.rows_in_memory();
+        let source = source.filter(|source| {
+            let size = self.numbers.dtype.size();
+            (source.start(0) as usize).is_multiple_of(size) && source.stride.is_multiple_of(size)
+        });
+        let Some(source) = source else {
+            return false;
+        };
+        slices.extend(rows.iter().map(|row| source.row(*row)));
+        true
+    }
+
+    /// Gathers rows that exist of files that are checked by the caller.
+    pub(super) fn load_rows(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
+        let mut slices = Vec::new();
+        if self.derived.is_some() && self.slices(rows, &mut slices) {
+            copy_slices(&slices, out);
+            return Ok(());
+        }
+        let schedule = Schedule {
+            rows,
+            draws,
+            ..Schedule::default()
+        };
+        self.gather_turn(schedule, out)
+    }
+
+    /// Calls `f` with each of some rows that exist and its index among them. Rows that lie in memory
+    /// as they are wanted are not copied.
+    pub(super) fn for_each_row(
+        &self,
+        rows: &[usize],
+        draws: Draws<'_>,
+        f: &mut dyn FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut slices = Vec::new();
+        if self.slices(rows, &mut slices) {
+            for (index, row) in slices.iter().enumerate() {
+                if let Some(later) = slices.get(index + AHEAD) {
+                    prefetch_slice(later);
+                }
+                f(index, row)?;
+            }
+            return Ok(());
+        }
+        let row_bytes = self.row_bytes();
+        let per_block = self.rows_per_block(row_bytes.max(1)).min(rows.len());
+        let mut block = self.rows_buffer(per_block)?;
+        for start in (0..rows.len()).step_by(per_block.max(1)) {
+            let part = start..rows.len().min(start + per_block);
+            let block = &mut block.as_mut_slice()[..part.len() * row_bytes];
+            self.load_rows(&rows[part.clone()], draws.part(part.clone()), block)?;
+            for (in_block, index) in part.enumerate() {
+                f(index, &block[in_block * row_bytes..][..row_bytes])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows in memory of their own, aligned for their dtype.
+    pub(super) fn rows_buffer(&self, rows: usize) -> Result<Buffer> {
+        let len = rows.checked_mul(self.row_bytes());
+        let too_large = || Error::new(ErrorKind::Overflow, "rows beyond all memory");
+        Buffer::zeroed(len.ok_or_else(too_large)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Rows that a transform makes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::derived::{Derived, exactly};
+use super::{Column, Draws};
+use crate::order::PositionRng;
+use crate::transform::{RowType, RowView, RowViewMut, Transform};
+use crate::{Error, Result};
+
+struct Mapped {
+    column: [Column; 1],
+    transform: Arc<dyn Transform>,
+    row_type: RowType,
+    /// How many transforms the column has already.
+    depth: u64,
+}
+
+impl Column {
+    /// The rows that a transform makes of these. The transform runs when rows are gathered.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transform::output`], and [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) for a
+    /// new row beyond all memory.
+    pub fn map(self, transform: impl Transform) -> Result<Self> {
+        let mapped = Mapped::new(self, Arc::new(transform))?;
+        Ok(Self::of_derived(Arc::new(mapped)))
+    }
+}
+
+impl Mapped {
+    fn new(column: Column, transform: Arc<dyn Transform>) -> Result<Self> {
+        let locate = |error| column.array.locate(error);
+        let row_type = transform.output(&column.row_type()).map_err(locate)?;
+        crate::format::header::checked_nbytes(&row_type.shape, row_type.dtype.size())
+            .map_err(locate)?;
+        Ok(Self {
+            depth: column.depth(),
+            column: [column],
+            transform,
+            row_type,
+        })
+    }
+
+    fn column(&self) -> &Column {
+        &self.column[0]
+    }
+}
+
+impl Derived for Mapped {
+    fn rows(&self) -> usize {
+        self.column().rows
+    }
+
+    fn row_type(&self) -> RowType {
+        self.row_type.clone()
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.column
+    }
+
+    fn with(&self, columns: Vec<Column>) -> Result<Arc<dyn Derived>> {
+        let [column] = exactly(columns);
+        Ok(Arc::new(Self::new(column, self.transform.clone())?))
+    }
+
+    fn visit(
+        &self,
+        rows: &[usize],
+        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
+    ) -> Result<()> {
+        f(self.column(), rows)
+    }
+
+    fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
+        let column = self.column();
+        let out_bytes = out.len() / rows.len().max(1);
+        let first = PositionRng::stream(draws.seed, draws.epoch, self.depth + 1);
+        column.for_each_row(rows, draws, &mut |index, row| {
+            let row = RowView::new(column.dtype(), &column.row_shape, row);
+            let out = &mut out[index * out_bytes..][..out_bytes];
+            let out = RowViewMut::new(self.row_type.dtype, &self.row_type.shape, out);
+            let mut rng = first.at(draws.positions[index]);
+            let made = self.transform.apply(row, out, &mut rng);
+            made.map_err(Error::of_transform)
+        })
+    }
+
+    fn depth(&self) -> u64 {
+        self.depth + 1
+    }
+}
+
+impl fmt::Debug for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapped")
+            .field("column", self.column())
+            .field("row_type", &self.row_type)
+            .finish_non_exhaustive()
+    }
+}
