@@ -33,6 +33,7 @@ mod shards;
 mod skip;
 mod state;
 mod threads;
+mod transforms;
 mod tuning;
 mod user_code;
 #[cfg(feature = "wgpu")]

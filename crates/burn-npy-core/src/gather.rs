@@ -33,7 +33,7 @@ const FAR: usize = 32;
 /// The same in bytes, so that the rows are still there when their turn comes.
 const FAR_BYTES: usize = 16 << 10;
 /// A row is prefetched again, into the first cache, this many times closer.
-const NEAR: usize = 4;
+pub(crate) const NEAR: usize = 4;
 /// The size of a cache line.
 const LINE: usize = 64;
 /// How many cache lines a short row takes, at most.

@@ -6,16 +6,14 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn_npy_core::{
-    Convert, DType, Error, ErrorKind, Result,
-    file::Column,
-    internal::{self, Draws},
-};
+use burn_npy_core::{Convert, DType, Error, ErrorKind, Result, file::Column, internal};
 
+use crate::batch_map::{BatchMap, BatchTransform};
 use crate::dataset::listed_names;
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
 use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
 use crate::layouts::Layouts;
+use crate::loader::BatchInfo;
 use crate::memory;
 use crate::mixed;
 use crate::pool::Pool;
@@ -104,6 +102,7 @@ impl<B> NpyBatcher<B> {
                 needs_file_rows: B::NEEDS_FILE_ROWS,
                 keep_dtypes: false,
                 convert_on_device: true,
+                batch_map: None,
                 pool: Arc::default(),
             }),
             assemble: Arc::new(Assembler(PhantomData)),
@@ -120,6 +119,7 @@ impl<B> NpyBatcher<B> {
     fn change(mut self, change: impl FnOnce(&mut Gather)) -> Self {
         let mut gather = Gather {
             names: self.gather.names.clone(),
+            batch_map: self.gather.batch_map.clone(),
             pool: self.gather.pool.clone(),
             ..*self.gather
         };
@@ -157,6 +157,40 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.convert_on_device = narrow)
     }
 
+    /// Changes each batch in host memory before it becomes tensors, on the workers of a loader,
+    /// such as with [`MixUp`](crate::transform::MixUp). The columns have the dtypes of their
+    /// tensors. [`DataLoaderBuilder::map`](crate::DataLoaderBuilder::map) changes the tensors
+    /// instead, on the thread that makes them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::Tensor;
+    /// use burn_npy::transform::BatchRows;
+    /// use burn_npy::{BatchInfo, DataLoaderBuilder, NpyBatcher, NpyDataset, ndarray::Array2};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_tensor_slices((("x", Array2::<f32>::ones((10, 3))),))?;
+    /// let batcher = NpyBatcher::<Tensor<2>>::new().map_batch(
+    ///     // Subtracts the mean of the batch.
+    ///     |batch: &mut BatchRows<'_>, _: &BatchInfo| {
+    ///         let mut x = batch.column_mut::<f32>("x")?;
+    ///         let mean = x.mean().unwrap_or(0.0);
+    ///         x -= mean;
+    ///         Ok(())
+    ///     },
+    /// );
+    /// let loader = DataLoaderBuilder::new(batcher).batch_size(5).try_build(dataset)?;
+    /// for batch in loader.iter() {
+    ///     assert_eq!(batch?.sum().into_scalar::<f32>(), 0.0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map_batch(self, map: impl BatchTransform) -> Self {
+        self.change(|gather| gather.batch_map = Some(BatchMap(Arc::new(map))))
+    }
+
     /// A batch of rows, which may come from several datasets. Each dataset must have the columns,
     /// and may convert them in its own way, but to the same dtypes and shapes.
     ///
@@ -168,13 +202,8 @@ impl<B> NpyBatcher<B> {
     /// [`ErrorKind::Usage`] if there are no rows, or more or fewer columns than tensors; and what
     /// the file system says.
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
-        let positions = memory::list(rows.iter().map(|row| row.index as u64))?;
-        let draws = Draws {
-            seed: 0,
-            epoch: 0,
-            positions: &positions,
-        };
-        let gathered = self.gather.rows(rows, draws, device, None)?;
+        let info = BatchInfo::of_rows(rows.iter().map(|row| row.index as u64))?;
+        let gathered = self.gather.rows(rows, &info, device, None)?;
         Ok(self.assemble.assemble(&gathered, device))
     }
 }
@@ -209,7 +238,6 @@ impl<B: Batch> Assemble<B> for Assembler<B> {
 }
 
 /// What a batcher gathers.
-#[derive(Debug)]
 pub(crate) struct Gather {
     /// All columns if `None`.
     names: Option<Vec<String>>,
@@ -219,6 +247,7 @@ pub(crate) struct Gather {
     /// Whether the tensors have the dtypes of the columns, and not those of the device.
     keep_dtypes: bool,
     convert_on_device: bool,
+    batch_map: Option<BatchMap>,
     pool: Arc<Pool>,
 }
 
@@ -228,7 +257,9 @@ impl Gather {
         let mixed = self.bind_converted(columns, device)?;
         let mut single = mixed.clone();
         for column in &mut single {
+            // A function of the user gets what it asked for.
             if self.convert_on_device
+                && self.batch_map.is_none()
                 && let Some(lut) = DeviceLut::of(&column.column, device)?
             {
                 column.column = column.column.clone().unconverted();
@@ -236,8 +267,8 @@ impl Gather {
             }
         }
         Ok(Layouts {
-            single: Arc::new(BatchLayout::new(single)),
-            mixed: Arc::new(BatchLayout::new(mixed)),
+            single: Arc::new(BatchLayout::new(single, self.batch_map.clone())),
+            mixed: Arc::new(BatchLayout::new(mixed, self.batch_map.clone())),
         })
     }
 
@@ -328,7 +359,7 @@ impl Gather {
     pub(crate) fn rows(
         self: &Arc<Self>,
         rows: &[Row],
-        draws: Draws<'_>,
+        info: &BatchInfo,
         device: &Device,
         advice: Option<Advice>,
     ) -> Result<HostBatch> {
@@ -349,9 +380,9 @@ impl Gather {
         if rows.iter().all(|row| same_dataset(row, first)) {
             let layout = layouts_of(first)?.single;
             let indices = memory::list(rows.iter().map(|row| row.index))?;
-            return self.gather(&layout, &indices, draws);
+            return self.gather(&layout, &indices, info);
         }
-        let batch = mixed::gather(rows, draws, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
+        let batch = mixed::gather(rows, info, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
         if !self.needs_file_rows {
             return Ok(batch);
         }
@@ -364,9 +395,9 @@ impl Gather {
         &self,
         layout: &Arc<BatchLayout>,
         rows: &[usize],
-        draws: Draws<'_>,
+        info: &BatchInfo,
     ) -> Result<HostBatch> {
-        let batch = layout.gather(&self.pool, rows, draws)?;
+        let batch = layout.gather(&self.pool, rows, info)?;
         if !self.needs_file_rows {
             return Ok(batch);
         }

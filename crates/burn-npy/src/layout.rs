@@ -11,6 +11,9 @@ use burn_npy_core::{
     internal::{self, Draws, gather_drawn},
 };
 
+use crate::batch_map::{BatchMap, BatchRows};
+use crate::loader::BatchInfo;
+use crate::memory;
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{DeviceLut, Upload};
 
@@ -18,6 +21,10 @@ use crate::upload::{DeviceLut, Upload};
 #[derive(Debug)]
 pub(crate) struct BatchLayout {
     pub(crate) columns: Vec<BatchColumn>,
+    /// Whether transforms make some of the rows.
+    draws: bool,
+    /// Changes a batch before it becomes tensors.
+    batch_map: Option<BatchMap>,
     /// The last pass that advised the system.
     advised: AtomicU64,
 }
@@ -128,9 +135,12 @@ impl BatchColumn {
 }
 
 impl BatchLayout {
-    pub(crate) fn new(columns: Vec<BatchColumn>) -> Self {
+    pub(crate) fn new(columns: Vec<BatchColumn>, batch_map: Option<BatchMap>) -> Self {
+        let mut depths = columns.iter().map(|it| internal::depth(&it.column));
         Self {
+            draws: depths.any(|depth| depth > 0),
             columns,
+            batch_map,
             advised: AtomicU64::new(0),
         }
     }
@@ -147,10 +157,11 @@ impl BatchLayout {
         self: &Arc<Self>,
         pool: &Arc<Pool>,
         rows: &[usize],
-        draws: Draws<'_>,
+        info: &BatchInfo,
     ) -> Result<HostBatch> {
         let columns = self.columns.iter();
-        let borrowed: Vec<Option<bytes::Bytes>> = match range_of(rows) {
+        let range = range_of(rows).filter(|_| self.batch_map.is_none());
+        let borrowed: Vec<Option<bytes::Bytes>> = match range {
             Some(range) => columns
                 .map(|column| column.borrow(range.clone()))
                 .collect::<Result<_>>()?,
@@ -170,18 +181,37 @@ impl BatchLayout {
                 (&column.column, &mut buffer.as_mut_slice()[..len])
             })
             .collect();
-        gather_drawn(&mut pairs, rows, draws)
+        let positions = self.positions(info)?;
+        gather_drawn(&mut pairs, rows, info.draws(&positions))
             .map_err(|(index, error)| copied[index].explain(error))?;
+        self.change(&mut buffers, info)?;
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
         Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()))
     }
 
-    /// Whether transforms make some of the rows.
+    /// Whether code of the user changes rows.
     pub(crate) fn is_mapped(&self) -> bool {
-        let mut columns = self.columns.iter();
-        columns.any(|column| internal::depth(&column.column) > 0)
+        self.draws || self.batch_map.is_some()
+    }
+
+    /// The positions of the rows, if transforms draw by them.
+    pub(crate) fn positions(&self, info: &BatchInfo) -> Result<Vec<u64>> {
+        if !self.draws {
+            return Ok(Vec::new());
+        }
+        memory::list(info.positions())
+    }
+
+    /// Has the function of the user change the rows of a batch.
+    pub(crate) fn change(&self, buffers: &mut [PooledBuffer], info: &BatchInfo) -> Result<()> {
+        let Some(map) = &self.batch_map else {
+            return Ok(());
+        };
+        let columns = self.columns.iter().zip(buffers);
+        let columns = columns.map(|(column, buffer)| (column, buffer.as_mut_slice()));
+        BatchRows::new(info.rows().len(), columns.collect()).change(map, info)
     }
 
     /// Whether several batches can be gathered into one buffer, of which each takes a part.

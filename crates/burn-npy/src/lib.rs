@@ -87,6 +87,7 @@
 //! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` turn on the backend of
 //! that name in Burn, as the same features of your own `burn` dependency do.
 
+mod batch_map;
 mod batcher;
 pub mod cookbook;
 mod dataset;
@@ -120,6 +121,12 @@ pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::{
     Array, Convert, DType, Error, ErrorKind, Result, Sampler, catch_sigbus, file, half, ml_dtypes,
-    ndarray, order, rand_core, transform,
+    ndarray, order, rand_core,
 };
 pub use burn_npy_derive::Batch;
+
+/// Transforms of rows, and of batches.
+pub mod transform {
+    pub use crate::batch_map::{BatchRows, BatchTransform, CutMix, MixUp};
+    pub use burn_npy_core::transform::*;
+}

@@ -7,6 +7,7 @@ use burn_npy_core::internal::Draws;
 
 use crate::batcher::same_dataset;
 use crate::layout::{BatchColumn, BatchLayout, HostBatch};
+use crate::loader::BatchInfo;
 use crate::memory;
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::Row;
@@ -18,7 +19,7 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// Gathers rows of datasets, whose layouts `layout` gives. There must be at least one row.
 pub(crate) fn gather(
     rows: &[Row],
-    draws: Draws<'_>,
+    info: &BatchInfo,
     layout: impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
 ) -> Result<HostBatch> {
@@ -26,21 +27,22 @@ pub(crate) fn gather(
     let mut by_dataset = memory::list(0..rows.len())?;
     // The rows of a dataset stay in their order. A stable sort would take memory.
     by_dataset.sort_unstable_by_key(|place| (Arc::as_ptr(&rows[*place].columns), *place));
-    gather_in_order(rows, draws, &by_dataset, &layout, pool)
+    gather_in_order(rows, info, &by_dataset, &layout, pool)
         // If several rows fail, the error is that of the first in the batch.
-        .or_else(|_| gather_in_order(rows, draws, &places, &layout, pool))
+        .or_else(|_| gather_in_order(rows, info, &places, &layout, pool))
 }
 
 /// Gathers the rows at the places, neighbours of one dataset together.
 fn gather_in_order(
     rows: &[Row],
-    draws: Draws<'_>,
+    info: &BatchInfo,
     places: &[usize],
     layout: &impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
 ) -> Result<HostBatch> {
     let first = layout(&rows[0])?;
     let kinds = first.kinds();
+    let mut positions = Vec::new();
     let buffers = first.columns.iter().map(|it| it.buffer(pool, rows.len()));
     let mut buffers: Vec<PooledBuffer> = buffers.collect::<Result<_>>()?;
     let mut scratch = pool.take(SCRATCH_BYTES)?;
@@ -49,6 +51,10 @@ fn gather_in_order(
     for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
         let layout = layout(&rows[places[0]])?;
         layout.expect_kinds(&kinds)?;
+        if positions.is_empty() {
+            positions = layout.positions(info)?;
+        }
+        let draws = info.draws(&positions);
         indices.clear();
         indices.extend(places.iter().map(|place| rows[*place].index));
         for (column, buffer) in layout.columns.iter().zip(&mut buffers) {
@@ -56,6 +62,7 @@ fn gather_in_order(
             gather_to(column, (&indices, draws), places, out, scratch)?;
         }
     }
+    first.change(&mut buffers, info)?;
     let columns = buffers.into_iter().map(PooledBuffer::into_shared);
     Ok(HostBatch::new(first, columns.collect(), rows.len()))
 }

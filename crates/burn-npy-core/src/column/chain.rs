@@ -15,9 +15,6 @@ pub(super) struct Chain {
     starts: Vec<usize>,
 }
 
-/// How many rows of one column are gathered at a time, in bytes.
-const SCRATCH_BYTES: usize = 64 << 10;
-
 impl Column {
     /// The rows of several columns, one column after the other. A row is gathered from the file
     /// that has it.
@@ -146,7 +143,7 @@ impl Derived for Chain {
 
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let row_bytes = self.columns[0].row_bytes();
-        let per_turn = (SCRATCH_BYTES / row_bytes.max(1)).max(1);
+        let per_turn = self.columns[0].rows_per_block(row_bytes.max(1));
         let mut scratch = self.columns[0].rows_buffer(per_turn.min(rows.len()))?;
         let places = self.by_part(rows);
         let (mut rows, mut positions) = (Vec::new(), Vec::new());

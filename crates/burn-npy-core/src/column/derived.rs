@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Column, Draws};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
-use crate::gather::{Schedule, copy_slices, prefetch_slice};
+use crate::gather::{NEAR, Schedule, copy_slices, prefetch_slice};
 use crate::transform::RowType;
 use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
 
@@ -41,8 +41,8 @@ pub(crate) trait Derived: Debug + Send + Sync {
         false
     }
 
-    /// Whether each row is a row of one of the columns, as it is. Then a part of the rows is made of
-    /// parts of the columns.
+    /// Whether each row is a row of one of the columns, as it is. Then a part of the rows is made
+    /// of parts of the columns.
     fn keeps_rows(&self) -> bool {
         false
     }
@@ -58,9 +58,6 @@ pub(crate) trait Derived: Debug + Send + Sync {
         columns.map(Column::depth).max().unwrap_or(0)
     }
 }
-
-/// How many rows before its turn a row is prefetched.
-const AHEAD: usize = 4;
 
 /// The columns, of which there are as many as there were.
 pub(super) fn exactly<const N: usize>(columns: Vec<Column>) -> [Column; N] {
@@ -184,8 +181,8 @@ impl Column {
         self.gather_turn(schedule, out)
     }
 
-    /// Calls `f` with each of some rows that exist and its index among them. Rows that lie in memory
-    /// as they are wanted are not copied.
+    /// Calls `f` with each of some rows that exist and its index among them. Rows that lie in
+    /// memory as they are wanted are not copied.
     pub(super) fn for_each_row(
         &self,
         rows: &[usize],
@@ -195,7 +192,7 @@ impl Column {
         let mut slices = Vec::new();
         if self.slices(rows, &mut slices) {
             for (index, row) in slices.iter().enumerate() {
-                if let Some(later) = slices.get(index + AHEAD) {
+                if let Some(later) = slices.get(index + NEAR) {
                     prefetch_slice(later);
                 }
                 f(index, row)?;

@@ -22,8 +22,8 @@ impl Column {
     ///
     /// # Errors
     ///
-    /// Those of [`Transform::output`], and [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) for a
-    /// new row beyond all memory.
+    /// Those of [`Transform::output`], and [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) for
+    /// a new row beyond all memory.
     pub fn map(self, transform: impl Transform) -> Result<Self> {
         let mapped = Mapped::new(self, Arc::new(transform))?;
         Ok(Self::of_derived(Arc::new(mapped)))

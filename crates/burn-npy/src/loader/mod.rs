@@ -52,6 +52,7 @@ use burn_npy_core::{
 };
 
 pub use builder::DataLoaderBuilder;
+pub(crate) use error::guarded;
 pub use error::{OnError, SkippedRow};
 pub use iter::LoaderIter;
 pub use report::Report;

@@ -11,7 +11,6 @@ use burn_npy_core::order::PositionRng;
 use super::report::Counters;
 use crate::Result;
 use crate::epoch_plan::Rows;
-use crate::memory;
 
 /// What a thread that loads batches works with: memory that it uses again, and counters.
 #[derive(Debug, Default)]
@@ -21,8 +20,6 @@ pub(crate) struct RowScratch {
     lists: VecDeque<Arc<Rows>>,
     /// The rows of a claim as rows of the files.
     pub(crate) file_rows: Vec<usize>,
-    /// Their positions.
-    pub(crate) positions: Vec<u64>,
 }
 
 /// How many lists a thread keeps.
@@ -141,16 +138,23 @@ impl BatchInfo {
         PositionRng::new(self.seed, self.epoch, all.position(range.start + index))
     }
 
-    /// The draws of the rows, with their positions in a list.
-    pub(crate) fn draws<'a>(&self, positions: &'a mut Vec<u64>) -> Result<Draws<'a>> {
-        positions.clear();
-        memory::reserve(positions, self.rows().len())?;
-        positions.extend(self.positions());
-        Ok(Draws {
+    /// The draws of the rows, which are at these positions.
+    pub(crate) fn draws<'a>(&self, positions: &'a [u64]) -> Draws<'a> {
+        Draws {
             seed: self.seed,
             epoch: self.epoch,
             positions,
-        })
+        }
+    }
+
+    /// Rows outside of a loader, each at the position of its number.
+    pub(crate) fn of_rows(numbers: impl Iterator<Item = u64>) -> Result<Self> {
+        let mut rows = Rows::default();
+        for row in numbers {
+            rows.push(row, row)?;
+        }
+        let range = 0..rows.numbers().len();
+        Ok(Self::new(0, 0, 0, (Arc::new(rows), range), 0))
     }
 
     /// The batch with only the row at an index.

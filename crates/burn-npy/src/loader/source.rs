@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
-use burn_npy_core::internal::Draws;
 use burn_npy_core::{Error, ErrorKind};
 
 use super::error::{Failure, Guarded, Loaded, discard, guarded};
@@ -113,13 +112,9 @@ fn upload<O>(
 
 /// Finds the row that a failure of a batch is about, if it may be about one: the first that fails
 /// alone.
-fn name_row(
-    failure: Failure,
-    batch: &BatchInfo,
-    alone: impl Fn(Range<usize>) -> Loaded<()>,
-) -> Failure {
+fn name_row(failure: Failure, batch: &BatchInfo, alone: impl Fn(usize) -> Loaded<()>) -> Failure {
     let mut rows = batch.rows().iter().enumerate();
-    let of_row = |(i, row): (usize, &u64)| Some(alone(i..i + 1).err()?.of_row(*row));
+    let of_row = |(index, row): (usize, &u64)| Some(alone(index).err()?.of_row(*row));
     let named = failure.may_be_of_a_row.then(|| rows.find_map(of_row));
     named.flatten().unwrap_or(failure)
 }
@@ -129,11 +124,12 @@ fn name_row(
 fn gather_or_name(
     who: &'static str,
     batch: &BatchInfo,
-    gather: impl Fn(Range<usize>) -> Result<HostBatch>,
+    gather: impl Fn(Range<usize>, &BatchInfo) -> Result<HostBatch>,
 ) -> Loaded<HostBatch> {
-    let gather = |rows| Ok(guarded(who, || gather(rows))??);
-    let all = gather(0..batch.rows().len());
-    all.map_err(|failure| name_row(failure, batch, |row| gather(row).map(drop)))
+    let gather = |rows, info: &_| Ok(guarded(who, || gather(rows, info))??);
+    let alone = |index| gather(index..index + 1, &batch.only(index)).map(drop);
+    let all = gather(0..batch.rows().len(), batch);
+    all.map_err(|failure| name_row(failure, batch, alone))
 }
 
 /// Our dataset with our batcher: row numbers go straight to the gather, and no item is made.
@@ -141,8 +137,6 @@ pub(crate) struct NpySource<O> {
     dataset: NpyDataset,
     batcher: NpyBatcher<O>,
     layout: Arc<BatchLayout>,
-    /// Whether transforms make some of the rows.
-    is_mapped: bool,
     device: Device,
 }
 
@@ -150,7 +144,6 @@ impl<O: 'static> NpySource<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         let layouts = batcher.gather.bind(dataset.shared_columns(), &device)?;
         Ok(Self {
-            is_mapped: layouts.single.is_mapped(),
             layout: layouts.single,
             dataset,
             batcher,
@@ -170,8 +163,8 @@ impl<O: 'static> NpySource<O> {
         Ok(list)
     }
 
-    fn gather(&self, rows: &[usize], draws: Draws<'_>) -> Result<HostBatch> {
-        self.batcher.gather.gather(&self.layout, rows, draws)
+    fn gather(&self, rows: &[usize], info: &BatchInfo) -> Result<HostBatch> {
+        self.batcher.gather.gather(&self.layout, rows, info)
     }
 }
 
@@ -180,7 +173,7 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         let readahead_rows = self.layout.readahead_rows();
         SourceInfo {
             row_bytes: Some(self.layout.row_bytes()),
-            work: if self.is_mapped {
+            work: if self.layout.is_mapped() {
                 Work::UserCode
             } else if readahead_rows > 0 {
                 Work::Files
@@ -204,19 +197,18 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
-        let (list, positions) = (&mut scratch.file_rows, &mut scratch.positions);
-        if batches.len() == 1 || self.is_mapped || !self.layout.supports_runs() {
-            let who = ["gather", "transform"][usize::from(self.is_mapped)];
+        let list = &mut scratch.file_rows;
+        if batches.len() == 1 || self.layout.is_mapped() || !self.layout.supports_runs() {
+            let who = ["gather", "transform"][usize::from(self.layout.is_mapped())];
             let load = |batch: &BatchInfo| {
                 let rows = self.file_rows(batch.rows(), list)?;
-                let draws = batch.draws(positions)?;
-                let part = |part: Range<usize>| self.gather(&rows[part.clone()], draws.part(part));
-                gather_or_name(who, batch, part).map(BatchData::Host)
+                let gather = |part, info: &_| self.gather(&rows[part], info);
+                gather_or_name(who, batch, gather).map(BatchData::Host)
             };
             return batches.iter().map(load).collect();
         }
         let rows = self.file_rows(BatchInfo::joined(batches), list)?;
-        let all = guarded("gather", || self.gather(rows, Draws::default()))??;
+        let all = guarded("gather", || self.gather(rows, &batches[0]))??;
         let mut start = 0;
         let part = |batch: &BatchInfo| {
             let end = start + batch.rows().len();
@@ -283,9 +275,8 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
     fn items(&self, batch: &BatchInfo) -> Loaded<Vec<I>> {
         let rows = batch.rows();
         let indices = memory::list(rows.iter().map(|row| *row as usize))?;
-        let alone = |row: Range<usize>| {
-            let row = rows[row.start] as usize;
-            let item = guarded("dataset", || self.dataset.get(row))?;
+        let alone = |index: usize| {
+            let item = guarded("dataset", || self.dataset.get(rows[index] as usize))?;
             item.map(discard).map_err(Failure::error)
         };
         let items = guarded("dataset", || self.dataset.get_many(indices));
@@ -304,19 +295,9 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
     }
 
     /// Gathers rows with our batcher.
-    fn gather(
-        &self,
-        npy: &NpyBatcher<O>,
-        batch: &BatchInfo,
-        rows: &[Row],
-        positions: &mut Vec<u64>,
-    ) -> Loaded<BatchData<O>> {
+    fn gather(&self, npy: &NpyBatcher<O>, batch: &BatchInfo, rows: &[Row]) -> Loaded<BatchData<O>> {
         let advice = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        let draws = batch.draws(positions)?;
-        let gather = |part: Range<usize>| {
-            let (rows, draws) = (&rows[part.clone()], draws.part(part));
-            npy.gather.rows(rows, draws, &self.device, advice)
-        };
+        let gather = |part, info: &_| npy.gather.rows(&rows[part], info, &self.device, advice);
         let data = gather_or_name("transform", batch, gather)?;
         let layout = data.layout();
         layout.expect_kinds(self.kinds.get_or_init(|| layout.kinds()))?;
@@ -350,7 +331,7 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
                 AnyBatcher::Ours(npy) => {
                     let rows: Box<dyn Any> = Box::new(items);
                     let rows = rows.downcast::<Vec<Row>>().unwrap_or_default();
-                    self.gather(npy, batch, &rows, &mut scratch.positions)
+                    self.gather(npy, batch, &rows)
                 }
             }
         };
