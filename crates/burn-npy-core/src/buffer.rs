@@ -100,7 +100,7 @@ impl Buffer {
     }
 }
 
-fn no_memory(len: usize) -> Error {
+pub(crate) fn no_memory(len: usize) -> Error {
     Error::new(ErrorKind::Limit, format!("no memory for {len} bytes"))
 }
 

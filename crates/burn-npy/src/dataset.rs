@@ -5,6 +5,7 @@ mod columns;
 pub(crate) mod fingerprint;
 mod named;
 mod npz;
+mod rows;
 mod verify;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ use npz::sealed::Names;
 pub use columns::Part;
 pub(crate) use named::{AnyColumn, Columns, listed_names};
 pub use npz::{NpzColumn, NpzSource};
+pub use rows::RowNumber;
 
 /// Named columns of NumPy arrays with the same number of rows. It is a Burn `Dataset` whose items
 /// are [`Row`]s.
@@ -472,7 +474,7 @@ mod tests {
         NpyDataset::from_tensor_slices(values).unwrap()
     }
 
-    fn values(dataset: &NpyDataset) -> Vec<i64> {
+    pub(super) fn values(dataset: &NpyDataset) -> Vec<i64> {
         let one_by_one: Vec<_> = (0..dataset.len())
             .map(|i| dataset.row(i).get::<i64>("0").unwrap()[[]])
             .collect();

@@ -14,7 +14,7 @@ mod classes;
 mod domain;
 mod feistel;
 mod index;
-mod keys;
+pub(crate) mod keys;
 mod partition;
 mod permutation;
 mod plan;

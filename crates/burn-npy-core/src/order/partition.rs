@@ -98,6 +98,16 @@ impl Partition {
         Ok(Self::deal(labels.len(), rows.into_iter(), count))
     }
 
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The number of parts.
     pub fn count(&self) -> u32 {
         self.count

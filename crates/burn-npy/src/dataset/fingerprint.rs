@@ -21,9 +21,16 @@ const MAX_HASHED: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     rows: u64,
+    /// A hash of the list of rows, if they were chosen by one. Of the hashed rows, two lists may
+    /// have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<ListPrint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<ColumnPrint>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ListPrint(#[serde(with = "hex")] u64);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ColumnPrint {
@@ -44,6 +51,7 @@ impl Fingerprint {
     pub(crate) fn of_length(rows: usize) -> Self {
         Self {
             rows: rows as u64,
+            list: None,
             columns: Vec::new(),
         }
     }
@@ -59,6 +67,7 @@ impl Fingerprint {
         });
         Ok(Self {
             rows: dataset.len() as u64,
+            list: dataset.row_map().fingerprint().map(ListPrint),
             columns: columns.collect::<Result<_>>()?,
         })
     }
@@ -95,6 +104,12 @@ impl Fingerprint {
             found
                 .expect(saved)
                 .map_err(|error| error.in_column(&found.name))?;
+        }
+        if self.list != saved.list {
+            return Err(other(
+                "whose rows were chosen by another list, as by rows, filter, sort_by or parts"
+                    .to_owned(),
+            ));
         }
         Ok(())
     }
@@ -276,6 +291,23 @@ mod tests {
             let found = against(&dataset).unwrap_err();
             assert!(found.contains(message), "{found}");
         }
+        // Two lists that agree in all rows that are hashed.
+        let listed = |row: usize| {
+            let rows = (0..1000).map(|i| if i == 1 { row } else { i / 100 });
+            Fingerprint::of(&same.rows(rows).unwrap()).unwrap()
+        };
+        let saved_list = listed(3);
+        let text = serde_json::to_string(&saved_list).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Fingerprint>(&text).unwrap(),
+            saved_list
+        );
+        assert_eq!(
+            listed(3).expect(&saved_list).map_err(|e| e.to_string()),
+            Ok(())
+        );
+        let found = listed(4).expect(&saved_list).unwrap_err().to_string();
+        assert!(found.contains("chosen by another list"), "{found}");
         let of_length = Fingerprint::of_length(10);
         assert!(of_length.expect(&saved).is_err());
         for len in [0, 1, 2, 64, 65] {
