@@ -5,6 +5,7 @@ mod columns;
 pub(crate) mod fingerprint;
 mod named;
 mod npz;
+mod pass;
 mod rows;
 mod verify;
 

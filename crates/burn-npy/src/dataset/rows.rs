@@ -1,9 +1,13 @@
 //! Methods of a dataset that choose and order its rows.
 
 use burn_npy_core::order::Partition;
-use burn_npy_core::{Error, ErrorKind, Result};
+use burn_npy_core::{
+    Convert, DType, Error, ErrorKind, Result,
+    file::{Column, Element},
+};
 
-use super::NpyDataset;
+use super::{NpyDataset, pass};
+use crate::memory;
 
 mod sealed {
     pub trait Sealed {}
@@ -112,6 +116,106 @@ impl NpyDataset {
         Ok(new)
     }
 
+    /// The rows that a function keeps, in their order. It sees the elements of a column, converted,
+    /// row by row, in C order. It is called now, once for each row, on as many threads as there are
+    /// cores. The result holds a list of the rows, as that of [`rows`](Self::rows).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Dtype`] if `T` is not its dtype
+    /// after the conversion; [`ErrorKind::Limit`] if there is no memory for the list; and those of
+    /// [`Column::gather`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the function does.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let points = array![[0.5, 1.0], [f64::NAN, 2.0], [0.0, 3.0]];
+    /// let dataset = NpyDataset::from_arrays([("points", points)])?;
+    /// let whole = dataset.filter("points", |row: &[f64]| row.iter().all(|x| x.is_finite()))?;
+    /// assert_eq!(whole.read::<f64>("points")?, array![[0.5, 1.0], [0.0, 3.0]].into_dyn());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn filter<T: Element>(
+        &self,
+        column: &str,
+        keep: impl Fn(&[T]) -> bool + Sync,
+    ) -> Result<Self> {
+        let kept = pass::map(self, self.columns.get(column)?, keep);
+        let kept = kept.map_err(|error| error.in_column(column))?;
+        let rows = (0_usize..).zip(kept.into_iter().flatten());
+        self.rows(rows.filter(|(_, kept)| *kept).map(|(row, _)| row))
+    }
+
+    /// The rows in ascending order of a column of one number a row, as it is converted. Rows with
+    /// equal numbers keep their order, and those with NaN come last. The column is read now. The
+    /// result holds a list of the rows, as that of [`rows`](Self::rows).
+    ///
+    /// For a descending order, turn the result around: `sorted.rows((0..sorted.len()).rev())`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Shape`] if its rows are not one
+    /// number each; [`ErrorKind::Limit`] if there is no memory for the list and the numbers, 20
+    /// bytes a row; and those of [`Column::gather`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let (length, id) = (array![7, 3, 7, 5], array![0, 1, 2, 3]);
+    /// let dataset = NpyDataset::from_tensor_slices((("length", length), ("id", id)))?;
+    /// let sorted = dataset.sort_by("length")?;
+    /// assert_eq!(sorted.read::<i32>("id")?, array![1, 3, 0, 2].into_dyn());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sort_by(&self, column: &str) -> Result<Self> {
+        let keys = self.columns.get(column)?.clone();
+        let keys = self.sort_keys(keys);
+        let keys = keys.map_err(|error| error.in_column(column))?;
+        let mut rows = memory::list(0..self.len())?;
+        // By the number of the row where the numbers are equal, so that the sort needs no memory.
+        rows.sort_unstable_by_key(|row| (keys[*row], *row));
+        self.rows(rows)
+    }
+
+    /// A key for each row, in the order of the numbers of a column.
+    fn sort_keys(&self, column: Column) -> Result<Vec<u64>> {
+        pass::expect_one_number(&column)?;
+        const SIGN: u64 = 1 << 63;
+        let keys = match column.dtype() {
+            DType::U64 => pass::map(self, &column, |row: &[u64]| row[0]),
+            DType::I64 => pass::map(self, &column, |row: &[i64]| row[0] as u64 ^ SIGN),
+            // A double holds each number of the other types.
+            _ => {
+                let column = column.convert(Convert::to::<f64>())?;
+                pass::map(self, &column, |row: &[f64]| {
+                    // The sum makes -0 a 0.
+                    let bits = (row[0] + 0.0).to_bits();
+                    match bits & SIGN {
+                        _ if row[0].is_nan() => u64::MAX,
+                        0 => bits | SIGN,
+                        _ => !bits,
+                    }
+                })
+            }
+        }?;
+        let mut all = Vec::new();
+        memory::reserve(&mut all, self.len())?;
+        all.extend(keys.into_iter().flatten());
+        Ok(all)
+    }
+
     /// The parts of a partition, each a dataset. Their rows keep their order.
     ///
     /// # Errors
@@ -188,10 +292,10 @@ impl NpyDataset {
 
 #[cfg(test)]
 mod tests {
-    use burn_npy_core::ndarray::Array1;
+    use burn_npy_core::ndarray::{Array1, Array2, array};
     use burn_npy_core::order::PositionRng;
     use burn_npy_core::rand_core::Rng;
-    use burn_npy_core::{Convert, Sampler};
+    use burn_npy_core::{Array, Sampler, half};
 
     use super::*;
     use crate::dataset::fingerprint::Fingerprint;
@@ -202,7 +306,7 @@ mod tests {
         let mut below = |end: usize| rng.next_u32() as usize % end;
         let len = twin.len();
         let rest = twin.iter().copied();
-        match below(7) {
+        match below(9) {
             0 => {
                 let count = below(len + 5);
                 (dataset.take(count), rest.take(count).collect())
@@ -240,6 +344,16 @@ mod tests {
                 let part = if below(2) == 0 { first } else { second };
                 let twin = values(&part);
                 (part, twin)
+            }
+            6 => {
+                let divisor = 1 + below(4) as i64;
+                let kept = dataset.filter("0", |row: &[i64]| row[0] % divisor == 0);
+                (kept.unwrap(), rest.filter(|x| x % divisor == 0).collect())
+            }
+            7 => {
+                let mut twin = twin.to_vec();
+                twin.sort_unstable();
+                (dataset.sort_by("0").unwrap(), twin)
             }
             _ => {
                 let double = dataset
@@ -303,6 +417,110 @@ mod tests {
                     .starts_with("a partition of 13 rows, but the dataset has 12;")
             );
         }
+    }
+
+    #[test]
+    fn filters_see_whole_converted_rows_of_any_number() {
+        let (rows, width) = (70_000, 7);
+        let table = Array2::from_shape_fn((rows, width), |(i, j)| (i * 31 + j * 7) as u8);
+        let table = NpyDataset::from_arrays([("t", table)]).unwrap();
+        let halves = table.convert("t", Convert::to::<f32>().scale(0.5)).unwrap();
+        let keep = |row: &[f32]| row.len() == 7 && row[6] - row[0] == 21.0 && row[3] > 100.0;
+        let found = halves.filter("t", keep).unwrap();
+        let all = table.read::<u8>("t").unwrap();
+        let expected: Vec<u8> = all
+            .outer_iter()
+            .filter(|row| i32::from(row[6]) - i32::from(row[0]) == 42 && row[3] > 200)
+            .flat_map(|row| row.iter().copied().collect::<Vec<_>>())
+            .collect();
+        assert!(expected.len() > 7000);
+        let found = found.read::<f32>("t").unwrap();
+        assert!(
+            found.iter().eq(expected
+                .iter()
+                .map(|x| f32::from(*x) / 2.0)
+                .collect::<Vec<_>>()
+                .iter())
+        );
+
+        let flags = NpyDataset::from_tensor_slices(array![true, false, true]).unwrap();
+        assert_eq!(flags.filter("0", |row: &[bool]| row[0]).unwrap().len(), 2);
+        let nothing = NpyDataset::from_tensor_slices(Array2::<u8>::zeros((5, 0))).unwrap();
+        assert_eq!(
+            nothing
+                .filter("0", |row: &[u8]| row.is_empty())
+                .unwrap()
+                .len(),
+            5
+        );
+        assert_eq!(numbers(0).filter("0", |_: &[i64]| true).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_filter_that_fails_names_the_first_row() {
+        // In many chunks, of which several fail.
+        let len = 1_000_000;
+        let values = (0..len).map(|row| {
+            if row % 90_000 == 89_999 {
+                f32::NAN
+            } else {
+                1.0
+            }
+        });
+        let dataset = NpyDataset::from_tensor_slices(Array1::from_iter(values)).unwrap();
+        let dataset = dataset.convert("0", Convert::to::<i64>()).unwrap();
+        for _ in 0..20 {
+            let error = dataset.filter("0", |_: &[i64]| true).unwrap_err();
+            assert_eq!((error.kind(), error.array()), (ErrorKind::Value, Some("0")));
+            assert!(error.message().starts_with("row 89999 has NaN"), "{error}");
+        }
+        let error = dataset.filter("0", |_: &[u8]| true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Dtype);
+        assert_eq!(error.message(), "the column is int64, asked for uint8");
+        let error = dataset.filter("x", |_: &[u8]| true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Name);
+    }
+
+    #[test]
+    #[should_panic(expected = "row 600000")]
+    fn a_panic_of_a_filter_is_the_one_of_its_function() {
+        let dataset = numbers(1_000_000);
+        let keep = |row: &[i64]| assert_ne!(row[0], 600_000, "row {}", row[0]);
+        let _ = dataset.filter("0", |row: &[i64]| {
+            keep(row);
+            true
+        });
+    }
+
+    #[test]
+    fn rows_are_sorted_as_their_numbers_are() {
+        let order = |values: Array| {
+            let ids = Array1::from_iter(0..values.shape()[0] as i32);
+            let dataset = NpyDataset::from_arrays([("x", values), ("id", ids.into())]).unwrap();
+            dataset
+                .sort_by("x")
+                .unwrap()
+                .read::<i32>("id")
+                .unwrap()
+                .into_raw_vec_and_offset()
+                .0
+        };
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let floats = vec![nan, 0.0, inf, -0.0, -inf, 5e-324, -nan, -1.5, 0.0];
+        assert_eq!(order(floats.into()), [4, 7, 1, 3, 8, 5, 2, 0, 6]);
+        let large = vec![i64::MAX, i64::MIN, i64::MAX - 1, -1, 0];
+        assert_eq!(order(large.into()), [1, 3, 4, 2, 0]);
+        assert_eq!(order(vec![u64::MAX, 0, u64::MAX - 1].into()), [1, 2, 0]);
+        assert_eq!(order(vec![true, false, true].into()), [1, 0, 2]);
+        assert_eq!(order(array![[3_u8], [1], [2]].into()), [1, 2, 0]);
+        let halves = [2.0, -1.0, 2.0].map(half::bf16::from_f32);
+        assert_eq!(order(halves.to_vec().into()), [1, 0, 2]);
+
+        let tables = NpyDataset::from_tensor_slices(array![[1, 2], [3, 4]]).unwrap();
+        let error = tables.sort_by("0").unwrap_err();
+        assert_eq!((error.kind(), error.array()), (ErrorKind::Shape, Some("0")));
+        assert!(error.message().contains("split_column"));
+        assert_eq!(numbers(0).sort_by("0").unwrap().len(), 0);
     }
 
     #[test]
