@@ -1,11 +1,14 @@
 //! Rows divided into disjoint sets, such as a training and a validation set, or folds.
 
+use std::cmp::Reverse;
+
 use crate::order::classes::Classes;
 use crate::order::keys::part_of;
 use crate::order::shared::Shared;
 use crate::{Error, ErrorKind, Permutation, Result};
 
 const TAG: u64 = 7;
+const GROUP: u64 = 9;
 
 /// Rows divided at random into parts. Each row is in exactly one part. A seed gives the same parts
 /// on every machine. It takes 4 bytes a row.
@@ -77,7 +80,7 @@ impl Partition {
     ///
     /// [`ErrorKind::Usage`] if there are fewer than two parts or fewer rows than parts.
     pub fn k_fold(len: usize, count: u32, seed: u64) -> Result<Self> {
-        check_count(len, count)?;
+        check_count(len, count, "rows")?;
         Ok(Self::deal(len, shuffled(len, seed), count))
     }
 
@@ -93,9 +96,66 @@ impl Partition {
         seed: u64,
     ) -> Result<Self> {
         let labels: Vec<L> = labels.into_iter().collect();
-        check_count(labels.len(), count)?;
+        check_count(labels.len(), count, "rows")?;
         let rows = by_class(&labels, seed);
         Ok(Self::deal(labels.len(), rows.into_iter(), count))
+    }
+
+    /// Divides the rows into parts with given shares, so that no group is in two parts. A group is
+    /// all rows with the same label, such as those of one patient. The labels are those of the
+    /// rows, in their order.
+    ///
+    /// The groups are given out from the largest to the smallest, each to the part that is
+    /// furthest below its share. So the size of each part is within one largest group of its share.
+    /// The seed decides the order of groups of the same size: if all sizes differ, all seeds give
+    /// the same parts.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`split`](Self::split).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::order::Partition;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let patients = ["ann", "bob", "ann", "cy", "cy", "bob", "dan", "dan", "eve", "eve"];
+    /// let parts = Partition::grouped_split(patients, &[0.8, 0.2], 42)?;
+    /// let held_out = parts.rows(1);
+    /// assert_eq!(held_out.len(), 2);
+    /// assert_eq!(patients[held_out[0] as usize], patients[held_out[1] as usize]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn grouped_split<L: Ord>(
+        groups: impl IntoIterator<Item = L>,
+        shares: &[f64],
+        seed: u64,
+    ) -> Result<Self> {
+        check_shares(shares)?;
+        let labels: Vec<L> = groups.into_iter().collect();
+        Ok(Self::apportion_groups(&Classes::new(&labels), shares, seed))
+    }
+
+    /// Divides the rows into `count` parts, so that no group is in two parts. It is
+    /// [`grouped_split`](Self::grouped_split) with equal shares. The sizes of two parts differ by
+    /// at most the size of the largest group.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if there are fewer than two parts or fewer groups than parts.
+    pub fn grouped_k_fold<L: Ord>(
+        groups: impl IntoIterator<Item = L>,
+        count: u32,
+        seed: u64,
+    ) -> Result<Self> {
+        let labels: Vec<L> = groups.into_iter().collect();
+        let groups = Classes::new(&labels);
+        check_count(groups.iter().count(), count, "groups")?;
+        let shares = vec![1.0 / f64::from(count); count as usize];
+        Ok(Self::apportion_groups(&groups, &shares, seed))
     }
 
     /// The number of rows.
@@ -158,6 +218,36 @@ impl Partition {
         }
     }
 
+    /// Gives each group to the part that is furthest below its share, the largest group first.
+    fn apportion_groups(groups: &Classes, shares: &[f64], seed: u64) -> Self {
+        let len = groups.len() as usize;
+        let groups: Vec<&[u64]> = groups.iter().collect();
+        let order = Permutation::new(groups.len() as u64, part_of(seed, GROUP, 0), 0);
+        let mut order: Vec<u64> = order.rows(0..order.len()).collect();
+        // The sort is stable, so groups of the same size stay in a random order.
+        order.sort_by_key(|group| Reverse(groups[*group as usize].len()));
+        let mut parts = vec![0; len];
+        let mut given = vec![0_usize; shares.len()];
+        for group in order {
+            let missing = |part: usize| shares[part] * len as f64 - given[part] as f64;
+            let mut furthest = 0;
+            for part in 1..shares.len() {
+                if missing(part) > missing(furthest) {
+                    furthest = part;
+                }
+            }
+            let group = groups[group as usize];
+            given[furthest] += group.len();
+            for row in group {
+                parts[*row as usize] = furthest as u32;
+            }
+        }
+        Self {
+            parts: parts.into(),
+            count: shares.len() as u32,
+        }
+    }
+
     /// Gives the rows to the parts in turn.
     fn deal(len: usize, rows: impl Iterator<Item = u64>, count: u32) -> Self {
         let mut parts = vec![0; len];
@@ -199,13 +289,13 @@ fn check_shares(shares: &[f64]) -> Result<()> {
     ))
 }
 
-fn check_count(len: usize, count: u32) -> Result<()> {
+fn check_count(len: usize, count: u32, of: &str) -> Result<()> {
     if count >= 2 && count as usize <= len {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Usage,
-        format!("{count} folds of {len} rows"),
+        format!("{count} folds of {len} {of}"),
     ))
 }
 
@@ -273,6 +363,59 @@ mod tests {
             all.sort_unstable();
             prop_assert!(all.into_iter().eq(0..labels.len() as u64));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn no_group_is_in_two_parts_and_sizes_are_within_the_largest(
+            groups in prop::collection::vec(0..30_u8, 1..300),
+            cuts in prop::collection::vec(1..10_u8, 1..4),
+            count in 2..6_u32,
+            seed: u64,
+        ) {
+            let sum: u8 = cuts.iter().sum();
+            let shares: Vec<f64> = cuts.iter().map(|c| f64::from(*c) / f64::from(sum)).collect();
+            let size = |group: u8| groups.iter().filter(|other| **other == group).count();
+            let largest = (0..30).map(size).max().unwrap();
+            let whole = |partition: &Partition| {
+                (0..30).all(|group| {
+                    let of_group = partition.parts.iter().zip(&groups);
+                    let mut of_group = of_group.filter(|(_, other)| **other == group);
+                    let first = of_group.next();
+                    of_group.all(|(part, _)| Some(part) == first.map(|(part, _)| part))
+                })
+            };
+            let split = Partition::grouped_split(&groups, &shares, seed).unwrap();
+            prop_assert!(whole(&split));
+            for (part, share) in (0..).zip(&shares) {
+                let found = split.rows(part).len() as f64;
+                let wanted = share * groups.len() as f64;
+                prop_assert!((found - wanted).abs() <= largest as f64 + 1e-9);
+            }
+            let kinds = (0..30).filter(|group| size(*group) > 0).count();
+            let folds = Partition::grouped_k_fold(&groups, count, seed);
+            if kinds < count as usize {
+                let message = format!("{count} folds of {kinds} groups");
+                prop_assert_eq!(folds.unwrap_err().to_string(), message);
+            } else {
+                let folds = folds.unwrap();
+                prop_assert!(whole(&folds));
+                let sizes = (0..count).map(|part| folds.rows(part).len());
+                let least = sizes.clone().min().unwrap();
+                prop_assert!(least > 0 && sizes.max().unwrap() - least <= largest);
+                prop_assert_eq!(Partition::grouped_k_fold(&groups, count, seed).unwrap(), folds);
+            }
+        }
+    }
+
+    #[test]
+    fn seeds_give_groups_of_the_same_size_to_other_parts() {
+        let groups: Vec<u32> = (0..1000).map(|row| row / 10).collect();
+        let parts = |seed| Partition::grouped_split(&groups, &[0.8, 0.1, 0.1], seed).unwrap();
+        assert_eq!(parts(1), parts(1));
+        assert_ne!(parts(1), parts(2));
+        let sizes = [0, 1, 2].map(|part| parts(1).rows(part).len());
+        assert_eq!(sizes, [800, 100, 100]);
     }
 
     #[test]

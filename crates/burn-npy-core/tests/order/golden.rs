@@ -115,6 +115,8 @@ fn literal_orders() {
     assert_eq!(first_rows(&balanced.order(50, 3), 8), BALANCED);
     let folds = Partition::stratified_k_fold(&labels, 5, 42).unwrap();
     assert_eq!(folds.rows(0), FOLD);
+    let grouped = Partition::grouped_k_fold(&labels, 5, 42).unwrap();
+    assert_eq!(grouped.rows(1), GROUPED_FOLD);
     let mut rng = PositionRng::new(42, 3, 4711);
     assert_eq!([0; 4].map(|_| rng.next_u32()), RANDOM);
 }
@@ -123,4 +125,5 @@ const WEIGHTED: [u64; 8] = [26, 17, 11, 47, 49, 29, 37, 39];
 const WITHOUT_REPLACEMENT: [u64; 8] = [18, 30, 22, 48, 34, 35, 8, 7];
 const BALANCED: [u64; 8] = [28, 33, 23, 24, 22, 4, 34, 49];
 const FOLD: [u64; 10] = [0, 1, 7, 10, 18, 26, 30, 32, 37, 48];
+const GROUPED_FOLD: [u64; 14] = [4, 5, 11, 12, 18, 19, 25, 26, 32, 33, 39, 40, 46, 47];
 const RANDOM: [u32; 4] = [2565584630, 3491083504, 3807640731, 2674534816];
