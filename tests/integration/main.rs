@@ -32,6 +32,7 @@ mod rows;
 mod shards;
 mod skip;
 mod state;
+mod statistics;
 mod threads;
 mod transforms;
 mod tuning;

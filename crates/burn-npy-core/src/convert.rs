@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use crate::element::{BoolByte, with_measured};
 use crate::table::Table;
-use crate::{DType, Element, Error, ErrorKind, Result};
+use crate::{DType, Element, Error, ErrorKind, Result, Stats};
 
 /// Steps that convert the elements of a column: casts, scales, offsets, normalisations.
 ///
@@ -155,7 +155,8 @@ impl Convert {
 
     /// Subtracts the mean of each channel and divides by its standard deviation. Both are in the
     /// units that the elements have by then: in [0, 1] after `divide(255.0)`. The channels are axis
-    /// 0 of a row, as in images of the shape `[channels, height, width]`.
+    /// 0 of a row, as in images of the shape `[channels, height, width]`. Rows of one number have
+    /// one channel.
     ///
     /// The column must be of a float dtype by then. [`Column::convert`](crate::Column::convert)
     /// checks that the lengths fit the row.
@@ -188,6 +189,45 @@ impl Convert {
             mean: mean.into(),
             std: std.into(),
         })
+    }
+
+    /// Gives the elements mean 0 and standard deviation 1: subtracts the mean of the statistics, and
+    /// divides by their standard deviation. If that is 0, it only subtracts, as scikit-learn's
+    /// `StandardScaler` does. [`NpyDataset::stats`] makes the statistics of a column.
+    ///
+    /// The statistics are in the units that the elements have by then. The column must be of a
+    /// float dtype by then, in which the difference is computed: cast to `f64` before, and to `f32`
+    /// after, if the mean is large against the standard deviation, as with times in seconds.
+    /// Statistics of no finite numbers have no mean, which is an error when the column is
+    /// [converted](crate::Column::convert).
+    ///
+    /// [`NpyDataset::stats`]: https://docs.rs/burn-npy/latest/burn_npy/struct.NpyDataset.html#method.stats
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::{Array, Convert, Stats, file::Column};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let mut stats = Stats::new();
+    /// stats.add(&[1.0, 3.0]);
+    /// let column = Column::new(Array::from(vec![1_u8, 3, 7]))?
+    ///     .convert(Convert::to::<f32>().standardize(&stats))?;
+    /// assert_eq!(column.read::<f32>(&[0, 1, 2])?, ndarray::array![-1.0, 1.0, 5.0].into_dyn());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn standardize(self, stats: &Stats) -> Self {
+        self.offset(-stats.mean()).divide(stats.divisor())
+    }
+
+    /// As [`standardize`](Self::standardize), with statistics of each channel along an axis of a
+    /// row. Rows of one number have one channel, along axis 0.
+    pub fn standardize_axis(self, axis: usize, channels: &[Stats]) -> Self {
+        let mean: Vec<f64> = channels.iter().map(Stats::mean).collect();
+        let std: Vec<f64> = channels.iter().map(Stats::divisor).collect();
+        self.normalize_axis(axis, &mean, &std)
     }
 
     fn then(mut self, step: Step) -> Self {
@@ -475,6 +515,12 @@ fn normalize(
     row_shape: &[usize],
     dtype: DType,
 ) -> Result<Arith> {
+    // A number is its own channel.
+    let row_shape = if row_shape.is_empty() {
+        &[1]
+    } else {
+        row_shape
+    };
     let channels = *row_shape.get(axis).ok_or_else(|| {
         usage(format!(
             "rows of shape {row_shape:?} have no axis {axis} to normalize along"
@@ -827,6 +873,62 @@ mod tests {
             .extend(&Convert::new().cast(DType::F16).scale(2.0), &[3])
             .unwrap();
         assert_eq!((stages.to(), stages.stages.len()), (DType::F16, 2));
+    }
+
+    #[test]
+    fn rows_of_one_number_are_normalized_as_one_channel() {
+        let column = |values: Vec<f32>| crate::Column::new(values.into()).unwrap();
+        let mut stats = Stats::new();
+        stats.add(&[2.0, 4.0]);
+        for convert in [
+            Convert::new().normalize(&[3.0], &[1.0]),
+            Convert::new().standardize(&stats),
+            Convert::new().standardize_axis(0, &[stats]),
+        ] {
+            let values = column(vec![2.0, 4.0, 7.0]).convert(convert).unwrap();
+            let read = values.read::<f32>(&[2, 0, 1]).unwrap();
+            assert_eq!(read.as_slice(), Some(&[4.0, -1.0, 1.0][..]));
+        }
+        let two = column(vec![1.0]).convert(Convert::new().normalize(&[1.0; 2], &[1.0; 2]));
+        assert!(two.unwrap_err().message().contains("has 1 channels"));
+    }
+
+    #[test]
+    fn a_channel_without_deviation_is_only_centred() {
+        let of = |numbers: &[f64]| {
+            let mut stats = Stats::new();
+            stats.add(numbers);
+            stats
+        };
+        let table = ndarray::array![[0.1_f64, 1.0], [0.1, 3.0]];
+        let column = crate::Column::new(table.into()).unwrap();
+        let channels = [of(&[0.1; 2]), of(&[1.0, 3.0])];
+        let convert = Convert::new().standardize_axis(0, &channels);
+        let read = column
+            .clone()
+            .convert(convert)
+            .unwrap()
+            .read::<f64>(&[0, 1])
+            .unwrap();
+        assert_eq!(read.as_slice(), Some(&[0.0, -1.0, 0.0, 1.0][..]));
+        let whole = Convert::new().standardize(&channels[0]);
+        let read = column
+            .clone()
+            .convert(whole)
+            .unwrap()
+            .read::<f64>(&[1])
+            .unwrap();
+        assert_eq!(read.as_slice(), Some(&[0.0, 2.9][..]));
+        for none in [
+            Convert::new().standardize(&of(&[f64::NAN])),
+            Convert::new().standardize_axis(0, &[of(&[1.0]), of(&[])]),
+        ] {
+            let error = column.clone().convert(none).unwrap_err();
+            assert!(
+                error.message().contains("NaN is not a finite float64"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -102,6 +102,7 @@ mod numpy_file;
 pub mod order;
 mod readahead;
 mod row_map;
+mod stats;
 mod storage;
 mod table;
 pub mod transform;
@@ -113,6 +114,7 @@ pub use convert::Convert;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use order::sampler::Sampler;
+pub use stats::Stats;
 pub use storage::catch_sigbus;
 
 pub use {half, ndarray, rand_core};

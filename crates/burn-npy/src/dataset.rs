@@ -7,6 +7,7 @@ mod named;
 mod npz;
 mod pass;
 mod rows;
+mod statistics;
 mod verify;
 
 use std::path::Path;

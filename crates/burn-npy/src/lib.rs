@@ -120,8 +120,8 @@ pub use slices::TensorSlices;
 pub use tensors::{Batch, Tensors};
 
 pub use burn_npy_core::{
-    Array, Convert, DType, Error, ErrorKind, Result, Sampler, catch_sigbus, file, half, ml_dtypes,
-    ndarray, order, rand_core,
+    Array, Convert, DType, Error, ErrorKind, Result, Sampler, Stats, catch_sigbus, file, half,
+    ml_dtypes, ndarray, order, rand_core,
 };
 pub use burn_npy_derive::Batch;
 

@@ -1,7 +1,9 @@
 //! A pass over all rows of a column, on all cores.
 
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use burn_npy_core::{
@@ -19,13 +21,43 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// of its own, so results of arithmetic are the same on any number of cores.
 const CHUNKS: usize = 256;
 
+/// The results of the chunks, merged in their order.
+struct Merged<R> {
+    /// The chunk that is merged next.
+    next: usize,
+    all: Result<R>,
+    /// The results of chunks behind that.
+    early: BTreeMap<usize, Result<R>>,
+}
+
+impl<R: Default> Merged<R> {
+    /// Adds the result of a chunk. Returns whether there is no error so far.
+    fn add(
+        &mut self,
+        chunk: usize,
+        result: Result<R>,
+        merge: impl Fn(&mut R, R) -> Result<()>,
+    ) -> bool {
+        self.early.insert(chunk, result);
+        while let Ok(all) = &mut self.all
+            && let Some(result) = self.early.remove(&self.next)
+        {
+            self.next += 1;
+            if let Err(error) = result.and_then(|result| merge(all, result)) {
+                self.all = Err(error);
+            }
+        }
+        self.all.is_ok()
+    }
+}
+
 /// Gathers all rows of a column in blocks. `add` adds a block, of which it gets the number of rows
-/// and the elements, to the result of its chunk, which is a run of neighbouring blocks. Returns the
-/// results of the chunks, in their order.
+/// and the elements, to the result of its chunk, which is a run of neighbouring blocks. `merge`
+/// adds the result of a chunk to that of all chunks before it.
 ///
 /// # Errors
 ///
-/// The first error in the order of the chunks.
+/// The first error in the order of the rows.
 ///
 /// # Panics
 ///
@@ -34,8 +66,21 @@ pub(super) fn fold<T: Element, R: Default + Send>(
     dataset: &NpyDataset,
     column: &Column,
     add: impl Fn(&mut R, usize, &[T]) -> Result<()> + Sync,
-) -> Result<Vec<R>> {
-    // The dtype is checked by a read without rows.
+    merge: impl Fn(&mut R, R) -> Result<()> + Sync,
+) -> Result<R> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    fold_on(cores, dataset, column, add, merge)
+}
+
+/// [`fold`] on at most this many threads.
+fn fold_on<T: Element, R: Default + Send>(
+    threads: usize,
+    dataset: &NpyDataset,
+    column: &Column,
+    add: impl Fn(&mut R, usize, &[T]) -> Result<()> + Sync,
+    merge: impl Fn(&mut R, R) -> Result<()> + Sync,
+) -> Result<R> {
+    // A read of no rows checks the dtype.
     column.read::<T>(&[])?;
     let per_block = BLOCK_BYTES / column.row_bytes().saturating_add(size_of::<u64>());
     let per_block = per_block.max(1);
@@ -50,7 +95,7 @@ pub(super) fn fold<T: Element, R: Default + Send>(
         memory::reserve(&mut rows, most)?;
         for block in first_block(chunk)..first_block(chunk + 1) {
             let start = block * per_block;
-            let end = dataset.len().min(start + per_block);
+            let end = dataset.len().min(start.saturating_add(per_block));
             rows.clear();
             rows.extend((start..end).map(|row| dataset.row_map().map(row)));
             memory.set_len(rows.len() * column.row_bytes());
@@ -66,39 +111,38 @@ pub(super) fn fold<T: Element, R: Default + Send>(
         Ok(result)
     };
     let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(usize::MAX);
+    let merged = Mutex::new(Merged {
+        next: 0,
+        all: Ok(R::default()),
+        early: BTreeMap::new(),
+    });
     let work = || {
-        let mut done = Vec::new();
         loop {
             let chunk = next.fetch_add(1, Ordering::Relaxed);
-            // The chunks before the one that failed may fail too, and their error comes first.
-            if chunk >= chunks || chunk > failed.load(Ordering::Relaxed) {
-                return done;
+            if chunk >= chunks {
+                return;
             }
             let result = fold_chunk(chunk);
-            if result.is_err() {
-                failed.fetch_min(chunk, Ordering::Relaxed);
+            let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
+            if !merged.add(chunk, result, &merge) {
+                return;
             }
-            done.push((chunk, result));
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let mut done = thread::scope(|scope| {
+    thread::scope(|scope| {
         let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        // This thread works too, so without another one it takes longer, and no more.
-        let others: Vec<_> = (1..cores.min(chunks)).map_while(spawn).collect();
-        let mut done = work();
+        // This thread works too. Without another one it only takes longer.
+        let others: Vec<_> = (1..threads.min(chunks)).map_while(spawn).collect();
+        work();
         for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            other.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
-        done
     });
-    done.sort_by_key(|(chunk, _)| *chunk);
-    done.into_iter().map(|(_, result)| result).collect()
+    let merged = merged.into_inner().unwrap_or_else(PoisonError::into_inner);
+    merged.all
 }
 
-/// Makes something of each row of a column. The results are in the order of the rows, in several
-/// lists.
+/// Makes something of each row of a column, in the order of the rows.
 ///
 /// # Errors
 ///
@@ -111,17 +155,19 @@ pub(super) fn map<T: Element, R: Send>(
     dataset: &NpyDataset,
     column: &Column,
     make: impl Fn(&[T]) -> R + Sync,
-) -> Result<Vec<Vec<R>>> {
+) -> Result<Vec<R>> {
     let row_len: usize = column.row_shape().iter().product();
-    fold(
-        dataset,
-        column,
-        |made: &mut Vec<R>, rows, elements: &[T]| {
-            memory::reserve(made, rows)?;
-            made.extend((0..rows).map(|row| make(&elements[row * row_len..][..row_len])));
-            Ok(())
-        },
-    )
+    let add = |made: &mut Vec<R>, rows: usize, elements: &[T]| {
+        memory::reserve(made, rows)?;
+        made.extend((0..rows).map(|row| make(&elements[row * row_len..][..row_len])));
+        Ok(())
+    };
+    let merge = |all: &mut Vec<R>, mut chunk: Vec<R>| {
+        memory::reserve(all, chunk.len())?;
+        all.append(&mut chunk);
+        Ok(())
+    };
+    fold(dataset, column, add, merge)
 }
 
 /// An error unless each row is one number.
@@ -135,4 +181,52 @@ pub(super) fn expect_one_number(column: &Column) -> Result<()> {
          a part of each row"
     );
     Err(Error::new(ErrorKind::Shape, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_npy_core::Stats;
+    use burn_npy_core::ndarray::{Array1, Array2};
+
+    use super::*;
+
+    #[test]
+    fn results_are_the_same_on_any_number_of_threads() {
+        let table = Array2::from_shape_fn((100, 100_000), |(row, i)| {
+            ((row * 31 + i * 7919) % 100_003) as f32 * 0.1
+        });
+        let dataset = NpyDataset::from_tensor_slices(table).unwrap();
+        let dataset = dataset.repeat(6).unwrap();
+        let column = dataset.columns().next().unwrap().1;
+        let on = |threads| {
+            let add = |(sum, rows): &mut (f32, Vec<usize>), count, numbers: &[f32]| {
+                // An order of summation that shows.
+                *sum += numbers[..999].iter().sum::<f32>();
+                rows.push(count);
+                Ok(())
+            };
+            let merge = |all: &mut (f32, Vec<usize>), chunk: (f32, Vec<usize>)| {
+                all.0 += chunk.0;
+                all.1.extend(chunk.1);
+                Ok(())
+            };
+            fold_on(threads, &dataset, column, add, merge).unwrap()
+        };
+        let one = on(1);
+        assert_eq!(one.1.iter().sum::<usize>(), 600);
+        assert!(one.1.len() > CHUNKS, "{} blocks", one.1.len());
+        for threads in [2, 3, 17] {
+            assert_eq!(on(threads), one);
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_merge_ends_the_pass() {
+        let dataset = NpyDataset::from_tensor_slices(Array1::<u8>::zeros(1_000_000)).unwrap();
+        let column = dataset.columns().next().unwrap().1;
+        let add = |_: &mut Stats, _, _: &[u8]| Ok(());
+        let merge = |_: &mut Stats, _| Err(Error::new(ErrorKind::Usage, "no"));
+        let error = fold_on(3, &dataset, column, add, merge).unwrap_err();
+        assert_eq!(error.message(), "no");
+    }
 }

@@ -150,7 +150,7 @@ impl NpyDataset {
     ) -> Result<Self> {
         let kept = pass::map(self, self.columns.get(column)?, keep);
         let kept = kept.map_err(|error| error.in_column(column))?;
-        let rows = (0_usize..).zip(kept.into_iter().flatten());
+        let rows = (0_usize..).zip(kept);
         self.rows(rows.filter(|(_, kept)| *kept).map(|(row, _)| row))
     }
 
@@ -193,7 +193,7 @@ impl NpyDataset {
     fn sort_keys(&self, column: Column) -> Result<Vec<u64>> {
         pass::expect_one_number(&column)?;
         const SIGN: u64 = 1 << 63;
-        let keys = match column.dtype() {
+        match column.dtype() {
             DType::U64 => pass::map(self, &column, |row: &[u64]| row[0]),
             DType::I64 => pass::map(self, &column, |row: &[i64]| row[0] as u64 ^ SIGN),
             // A double holds each number of the other types.
@@ -209,11 +209,7 @@ impl NpyDataset {
                     }
                 })
             }
-        }?;
-        let mut all = Vec::new();
-        memory::reserve(&mut all, self.len())?;
-        all.extend(keys.into_iter().flatten());
-        Ok(all)
+        }
     }
 
     /// The parts of a partition, each a dataset. Their rows keep their order.
