@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use rand_core::TryRng;
+use rand_core::{Rng, TryRng};
 
 use crate::order::keys::{Keys, part_of};
 
@@ -82,6 +82,30 @@ impl PositionRng {
         self.used += 1;
         self.words[self.used - 1]
     }
+
+    /// A number below `n`, each with the same probability; 0 if `n` is 0. It takes two words. It
+    /// takes two more for each number that it rejects, which happens with a probability below
+    /// `n` / 2^64.
+    ///
+    /// The method is that of Lemire, *Fast Random Integer Generation in an Interval*, 2019: the
+    /// upper half of the product of `n` and 64 random bits, rejected if the lower half is less than
+    /// 2^64 modulo `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        loop {
+            let product = u128::from(self.next_u64()) * u128::from(n);
+            let low = product as u64;
+            // The remainder is less than `n`, and a division takes longer than the rest.
+            if low >= n || low >= n.wrapping_neg() % n {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// Whether an event of probability `p` happens. It takes two words, whatever `p` is: the event
+    /// happens if their upper 53 bits, as a fraction of 1, are less than `p`.
+    pub(crate) fn chance(&mut self, p: f64) -> bool {
+        ((self.next_u64() >> 11) as f64) < p * (1_u64 << 53) as f64
+    }
 }
 
 impl TryRng for PositionRng {
@@ -131,8 +155,6 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 
 #[cfg(test)]
 mod tests {
-    use rand_core::Rng;
-
     use super::*;
 
     /// The test vectors of Random123, the authors' library.
@@ -179,5 +201,37 @@ mod tests {
         let mut rng = PositionRng::new(1, 2, 3);
         assert_eq!(bytes[..8], rng.next_u64().to_le_bytes());
         assert_eq!(bytes[8..], rng.next_u32().to_le_bytes()[..3]);
+    }
+
+    /// A generator whose first words are these.
+    fn of(words: [u32; 4]) -> PositionRng {
+        PositionRng {
+            words,
+            used: 0,
+            ..PositionRng::new(0, 0, 0)
+        }
+    }
+
+    #[test]
+    fn a_number_below_another_is_one_of_equally_many() {
+        // 2^64 is 1 modulo 3, so one product is rejected: that of 0.
+        assert_eq!(of([0, 0, u32::MAX, u32::MAX]).below(3), 2);
+        assert_eq!(of([1, 0, 0, 0]).below(3), 0);
+        // Of 2^63 + 1, almost half of all products are rejected.
+        let drawn = [0, 1, 2].map(|x| of([0, x << 30, 0, u32::MAX]).below((1 << 63) + 1));
+        let second = 0xffff_ffff << 31;
+        assert_eq!(drawn, [second, second, 1 << 62]);
+        // Of a power of two, none is.
+        assert_eq!(of([0, 0, 1, 1]).below(1 << 63), 0);
+        assert_eq!(of([0; 4]).below(1), 0);
+        assert_eq!(of([7; 4]).below(0), 0);
+    }
+
+    #[test]
+    fn a_chance_of_zero_never_comes_and_one_of_one_always() {
+        assert!(!of([0; 4]).chance(0.0));
+        assert!(of([u32::MAX; 4]).chance(1.0));
+        assert!(of([u32::MAX, u32::MAX >> 1, 0, 0]).chance(0.5));
+        assert!(!of([0, 1 << 31, 0, 0]).chance(0.5));
     }
 }
