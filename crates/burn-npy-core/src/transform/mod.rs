@@ -3,13 +3,26 @@
 //! A [`Transform`] sees a row and writes another, of a dtype and a shape that it declares. A
 //! dataset applies it while rows are gathered, on the threads of the loader.
 
+mod crop;
+mod cutout;
+mod flip;
+mod image;
+mod pad;
+mod permute;
 mod row_fn;
+#[cfg(test)]
+mod tests;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
 use crate::order::PositionRng;
 use crate::{DType, Element, Error, ErrorKind, Result};
 
+pub use crop::{CenterCrop, RandomCrop};
+pub use cutout::Cutout;
+pub use flip::RandomFlip;
+pub use pad::Pad;
+pub use permute::Permute;
 pub use row_fn::{RowClosure, RowFn, from_fn};
 
 /// Makes a new row of each row of a column.
@@ -115,6 +128,16 @@ impl<'a> RowView<'a> {
         }
     }
 
+    /// A row in memory, with its elements in C order, to try a transform out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shape`] if the shape has another number of elements.
+    pub fn from_elements<T: Element>(shape: &'a [usize], elements: &'a [T]) -> Result<Self> {
+        expect_len(shape, elements.len())?;
+        Ok(Self::new(T::DTYPE, shape, bytemuck::cast_slice(elements)))
+    }
+
     /// The dtype of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -170,6 +193,21 @@ impl<'a> RowViewMut<'a> {
         }
     }
 
+    /// A row in memory, with its elements in C order, to try a transform out. Rows of `bool`
+    /// cannot be made of a slice, since a transform may write any byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shape`] if the shape has another number of elements.
+    pub fn from_elements<T>(shape: &'a [usize], elements: &'a mut [T]) -> Result<Self>
+    where
+        T: Element + bytemuck::AnyBitPattern,
+    {
+        expect_len(shape, elements.len())?;
+        let bytes = bytemuck::cast_slice_mut(elements);
+        Ok(Self::new(T::DTYPE, shape, bytes))
+    }
+
     /// The dtype of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -205,6 +243,18 @@ impl<'a> RowViewMut<'a> {
         ArrayViewMutD::from_shape(self.shape, self.elements_mut()?)
             .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))
     }
+}
+
+fn expect_len(shape: &[usize], len: usize) -> Result<()> {
+    if shape
+        .iter()
+        .try_fold(1, |product: usize, len| product.checked_mul(*len))
+        == Some(len)
+    {
+        return Ok(());
+    }
+    let message = format!("{len} elements are no row of shape {shape:?}");
+    Err(Error::new(ErrorKind::Shape, message))
 }
 
 fn expect_dtype<T: Element>(dtype: DType) -> Result<()> {
