@@ -7,6 +7,8 @@ mod crop;
 mod cutout;
 mod flip;
 mod image;
+mod noise;
+mod one_hot;
 mod pad;
 mod permute;
 mod row_fn;
@@ -21,6 +23,8 @@ use crate::{DType, Element, Error, ErrorKind, Result};
 pub use crop::{CenterCrop, RandomCrop};
 pub use cutout::Cutout;
 pub use flip::RandomFlip;
+pub use noise::Noise;
+pub use one_hot::OneHot;
 pub use pad::Pad;
 pub use permute::Permute;
 pub use row_fn::{RowClosure, RowFn, from_fn};
@@ -67,7 +71,7 @@ pub trait Transform: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// An error says which rows the transform takes. [`RowType::expect`] makes some of them.
+    /// An error says which rows the transform takes.
     fn output(&self, row: &RowType) -> Result<RowType>;
 
     /// Writes the new row into `out`, all of it: what was there before is unspecified. The

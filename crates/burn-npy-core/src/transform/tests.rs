@@ -557,3 +557,140 @@ fn a_flip_comes_as_often_as_its_probability_says() {
         assert!(off <= 6.0 * (1e5 * p * (1.0 - p)).sqrt(), "{off} of {p}");
     }
 }
+
+#[test]
+fn labels_of_any_integer_become_probabilities() {
+    for &dtype in DType::ALL {
+        let one_hot = OneHot::new(3).smoothing(0.6);
+        if !dtype.is_int() {
+            assert_eq!(refused(&one_hot, dtype, &[]).0, ErrorKind::Dtype);
+            continue;
+        }
+        // Zero in every dtype, and one in all but one.
+        for label in [0, 1] {
+            if label == 1 && dtype == DType::I1 {
+                continue;
+            }
+            let mut bytes = vec![0; dtype.size()];
+            let low = if cfg!(target_endian = "big") {
+                dtype.size() - 1
+            } else {
+                0
+            };
+            bytes[low] = label as u8;
+            let mut rng = PositionRng::new(0, 0, 0);
+            let row = RowType::new(dtype, []);
+            let (new, found) = apply(&one_hot, &row, &bytes, &mut rng).unwrap();
+            assert_eq!(new, RowType::new(DType::F32, [3]));
+            let mut expected = [0.2_f32; 3];
+            expected[label] = 0.6;
+            assert_eq!(found, bytemuck::cast_slice::<f32, u8>(&expected), "{dtype}");
+        }
+    }
+}
+
+#[test]
+fn a_label_that_is_no_class_is_named() {
+    for (dtype, bytes, label) in [
+        (DType::U8, vec![10], "10"),
+        (DType::I8, vec![0xff], "-1"),
+        (DType::I1, vec![1], "-1"),
+        (DType::U64, vec![0xff; 8], "18446744073709551615"),
+        (
+            DType::I64,
+            i64::MIN.to_ne_bytes().to_vec(),
+            "-9223372036854775808",
+        ),
+    ] {
+        let mut rng = PositionRng::new(0, 0, 0);
+        let row = RowType::new(dtype, []);
+        let error = apply(&OneHot::new(10), &row, &bytes, &mut rng).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Value);
+        let message = format!("the label {label} is none of 10 classes, 0 to 9");
+        assert_eq!(error.message(), message);
+    }
+}
+
+#[test]
+fn classes_and_smoothing_are_checked() {
+    let none = OneHot::new(0);
+    assert_eq!(refused(&none, DType::U8, &[]).0, ErrorKind::Usage);
+    for eps in [-0.1, 1.1, f64::NAN] {
+        let smooth = OneHot::new(2).smoothing(eps);
+        assert_eq!(refused(&smooth, DType::U8, &[]).0, ErrorKind::Usage);
+    }
+    let many = OneHot::new(usize::MAX / 2);
+    assert_eq!(refused(&many, DType::U8, &[]).0, ErrorKind::Overflow);
+}
+
+#[test]
+fn noise_has_parameters_that_make_sense() {
+    for noise in [
+        Noise::gaussian(-1.0),
+        Noise::gaussian(f64::NAN),
+        Noise::gaussian(f64::INFINITY),
+        Noise::uniform(1.0, 0.0),
+        Noise::uniform(f64::NAN, 0.0),
+        Noise::uniform(0.0, f64::INFINITY),
+        Noise::uniform(f64::NEG_INFINITY, f64::NEG_INFINITY),
+        Noise::uniform(f64::MIN, f64::MAX),
+    ] {
+        assert_eq!(
+            refused(&noise, DType::F32, &[2]).0,
+            ErrorKind::Usage,
+            "{noise:?}"
+        );
+    }
+    for &dtype in DType::ALL {
+        let takes = Noise::gaussian(1.0)
+            .output(&RowType::new(dtype, [2]))
+            .is_ok();
+        assert_eq!(takes, [DType::F32, DType::F64].contains(&dtype));
+    }
+    let none = Noise::uniform(0.25, 0.25);
+    let mut rng = PositionRng::new(0, 0, 0);
+    let row = RowType::new(DType::F32, [1]);
+    let (_, found) = apply(&none, &row, &1_f32.to_ne_bytes(), &mut rng).unwrap();
+    assert_eq!(found, 1.25_f32.to_ne_bytes());
+}
+
+/// The share of a standard normal variable below a few numbers, and the same for uniform noise.
+#[test]
+fn noise_has_its_distribution() {
+    let count = 200_000;
+    let row = RowType::new(DType::F64, [count]);
+    let zeros = vec![0; count * 8];
+    let shares = |noise: Noise, ends: &[(f64, f64)]| {
+        let mut rng = PositionRng::new(1, 2, 3);
+        let (_, found) = apply(&noise, &row, &zeros, &mut rng).unwrap();
+        let (found, _) = found.as_chunks::<8>();
+        for (end, share) in ends {
+            let below = found
+                .iter()
+                .filter(|x| f64::from_ne_bytes(**x) < *end)
+                .count();
+            let count = count as f64;
+            let off = (below as f64 - count * share).abs();
+            assert!(
+                off <= 6.0 * (count * share * (1.0 - share)).sqrt(),
+                "{noise:?} {end}"
+            );
+        }
+    };
+    shares(
+        Noise::gaussian(2.0),
+        &[
+            (-6.0, 0.0013498980316300946),
+            (-2.0, 0.15865525393145705),
+            (-0.2, 0.460172162722971),
+            (0.0, 0.5),
+            (2.0, 0.8413447460685429),
+            (4.0, 0.9772498680518208),
+            (20.0, 1.0),
+        ],
+    );
+    shares(
+        Noise::uniform(-1.0, 3.0),
+        &[(-1.0, 0.0), (0.0, 0.25), (2.5, 0.875), (3.0, 1.0)],
+    );
+}
