@@ -11,6 +11,8 @@ mod noise;
 mod one_hot;
 mod pad;
 mod permute;
+#[cfg(feature = "resize")]
+mod resize;
 mod row_fn;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ pub use noise::Noise;
 pub use one_hot::OneHot;
 pub use pad::Pad;
 pub use permute::Permute;
+#[cfg(feature = "resize")]
+pub use resize::{Resize, ResizeFilter};
 pub use row_fn::{RowClosure, RowFn, from_fn};
 
 /// Makes a new row of each row of a column.

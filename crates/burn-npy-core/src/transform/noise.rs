@@ -90,7 +90,7 @@ impl Transform for Noise {
     fn output(&self, row: &RowType) -> Result<RowType> {
         if !matches!(row.dtype, DType::F32 | DType::F64) {
             let message = format!(
-                "noise is added to float32 or float64 and the rows are {}; convert the column first",
+                "noise takes float32 and float64 and the rows are {}; convert the column first",
                 row.dtype
             );
             return Err(Error::new(ErrorKind::Dtype, message));

@@ -694,3 +694,62 @@ fn noise_has_its_distribution() {
         &[(-1.0, 0.0), (0.0, 0.25), (2.5, 0.875), (3.0, 1.0)],
     );
 }
+
+#[cfg(feature = "resize")]
+#[test]
+fn only_images_of_pixels_are_resized() {
+    let resize = Resize::new([4, 4]);
+    for &dtype in DType::ALL {
+        let takes = resize.output(&RowType::new(dtype, [2, 2])).is_ok();
+        assert_eq!(takes, [DType::U8, DType::U16, DType::F32].contains(&dtype));
+    }
+    for shape in [[0, 4], [4, 0]] {
+        assert_eq!(refused(&resize, DType::U8, &shape).0, ErrorKind::Shape);
+        assert_eq!(
+            refused(&Resize::new(shape), DType::U8, &[4, 4]).0,
+            ErrorKind::Usage
+        );
+    }
+    let last = resize.clone().channels_last();
+    for channels in [0, 5] {
+        assert_eq!(
+            refused(&last, DType::U8, &[4, 4, channels]).0,
+            ErrorKind::Shape
+        );
+    }
+    let first = resize.channels_first();
+    let none = first.output(&RowType::new(DType::U8, [0, 4, 4])).unwrap();
+    assert_eq!(none.shape, [0, 4, 4]);
+    assert!(first.output(&RowType::new(DType::U8, [5, 4, 4])).is_ok());
+    let large = Resize::new([1 << 32, 1]);
+    assert_eq!(refused(&large, DType::U8, &[4, 4]).0, ErrorKind::Limit);
+    let large = Resize::new([u32::MAX as usize; 2]);
+    assert_eq!(refused(&large, DType::U8, &[4, 4]).0, ErrorKind::Overflow);
+}
+
+#[cfg(feature = "resize")]
+proptest! {
+    #[test]
+    fn the_nearest_pixel_has_the_middle_of_the_new_one(
+        image in image(),
+        size in [1..20_usize, 1..20],
+    ) {
+        prop_assume!(!image.bytes.is_empty());
+        let transform = Resize::new(size).filter(ResizeFilter::Nearest);
+        let transform = laid_out!(transform, image);
+        let mut rng = PositionRng::new(0, 0, 0);
+        let (new, found) = apply(&transform, &image.row_type(), &image.bytes, &mut rng).unwrap();
+        prop_assert_eq!(new, RowType::new(image.dtype, image.shape_of(size)));
+        // The last old pixel that begins at or before the middle.
+        let nearest = |at: isize, old: usize, new: usize| {
+            (0..old as isize)
+                .rfind(|i| 2 * i * new as isize <= (2 * at + 1) * old as isize)
+                .unwrap()
+        };
+        let expected = image.made(size, |c, y, x| {
+            let y = nearest(y, image.height, size[0]);
+            image.element(c, y, nearest(x, image.width, size[1])).unwrap().to_vec()
+        });
+        prop_assert_eq!(found, expected);
+    }
+}
