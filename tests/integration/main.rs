@@ -28,6 +28,7 @@ mod numpy;
 mod order;
 mod property;
 mod readme;
+mod resident;
 mod rows;
 mod shards;
 mod skip;

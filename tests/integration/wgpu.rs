@@ -333,3 +333,11 @@ fn batches_are_uploaded_ahead_of_the_consumer() {
         drop(loader.iter());
     }
 }
+
+#[test]
+fn columns_that_stay_on_the_device_give_the_same_batches() {
+    if let Some((device, _alone)) = device() {
+        // Gray images and colors go up as bytes; rows of 77 bytes are no whole number of integers.
+        crate::resident::the_batches_are_those_of_a_gather(&device, 80 + 108);
+    }
+}

@@ -19,7 +19,7 @@ use crate::mixed;
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
 use crate::tensors::{Assembled, Batch, TensorSpec};
-use crate::upload::DeviceLut;
+use crate::upload::{DeviceLut, Upload};
 
 /// Gathers rows into a [`Batch`]: each column becomes one tensor.
 ///
@@ -204,7 +204,7 @@ impl<B> NpyBatcher<B> {
     pub fn try_batch(&self, rows: &[Row], device: &Device) -> Result<B> {
         let info = BatchInfo::of_rows(rows.iter().map(|row| row.index as u64))?;
         let gathered = self.gather.rows(rows, &info, device, None)?;
-        Ok(self.assemble.assemble(&gathered, device))
+        Ok(self.assemble.gathered(&gathered, device))
     }
 }
 
@@ -221,16 +221,31 @@ impl<B: Batch> Batcher<Row, B> for NpyBatcher<B> {
 
 /// Makes the batch, of a type that only [`NpyBatcher::new`] knows to be one.
 pub(crate) trait Assemble<B>: Send + Sync {
-    fn assemble(&self, gathered: &HostBatch, device: &Device) -> B;
+    fn assemble(
+        &self,
+        uploads: &mut dyn Iterator<Item = Upload>,
+        file_rows: Option<&[usize]>,
+        device: &Device,
+    ) -> B;
+
+    /// Makes a batch of host memory.
+    fn gathered(&self, gathered: &HostBatch, device: &Device) -> B {
+        self.assemble(&mut gathered.uploads(), gathered.file_rows(), device)
+    }
 }
 
 struct Assembler<B>(PhantomData<fn() -> B>);
 
 impl<B: Batch> Assemble<B> for Assembler<B> {
-    fn assemble(&self, gathered: &HostBatch, device: &Device) -> B {
-        let tensors = B::Tensors::from_uploads(&mut gathered.uploads(), device);
+    fn assemble(
+        &self,
+        uploads: &mut dyn Iterator<Item = Upload>,
+        file_rows: Option<&[usize]>,
+        device: &Device,
+    ) -> B {
+        let tensors = B::Tensors::from_uploads(uploads, device);
         let mut batch = B::from_tensors(tensors);
-        if let Some(rows) = gathered.file_rows() {
+        if let Some(rows) = file_rows {
             batch.set_file_rows(rows.to_vec());
         }
         batch
@@ -383,11 +398,7 @@ impl Gather {
             return self.gather(&layout, &indices, info);
         }
         let batch = mixed::gather(rows, info, |row| Ok(layouts_of(row)?.mixed), &self.pool)?;
-        if !self.needs_file_rows {
-            return Ok(batch);
-        }
-        let indices = memory::list(rows.iter().map(|row| row.index))?;
-        Ok(batch.with_file_rows(indices))
+        self.with_file_rows(batch, rows.iter().map(|row| row.index))
     }
 
     /// Gathers file rows of one dataset.
@@ -398,10 +409,19 @@ impl Gather {
         info: &BatchInfo,
     ) -> Result<HostBatch> {
         let batch = layout.gather(&self.pool, rows, info)?;
+        self.with_file_rows(batch, rows.iter().copied())
+    }
+
+    /// The batch, with the numbers of its rows in their files if it needs them.
+    pub(crate) fn with_file_rows(
+        &self,
+        batch: HostBatch,
+        rows: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<HostBatch> {
         if !self.needs_file_rows {
             return Ok(batch);
         }
-        Ok(batch.with_file_rows(memory::list(rows.iter().copied())?))
+        Ok(batch.with_file_rows(memory::list(rows)?))
     }
 }
 

@@ -334,6 +334,12 @@ impl HostBatch {
     }
 
     /// Keeps the rows that were gathered as rows of their files.
+    /// Rows that are elsewhere.
+    pub(crate) fn without_columns(rows: usize) -> Self {
+        let layout = BatchLayout::new(Vec::new(), None);
+        Self::new(Arc::new(layout), Arc::new([]), rows)
+    }
+
     pub(crate) fn with_file_rows(self, rows: Vec<usize>) -> Self {
         let file_rows = Some(Arc::new(rows));
         Self { file_rows, ..self }

@@ -9,15 +9,20 @@
 //! for CUDA it is one more copy in the thread that uploads.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::backend::{Backend, Dispatch};
 use burn::tensor::kind::{Basic, TensorKind};
-use burn::tensor::{Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor, TensorData};
-use burn_npy_core::internal::{self, ByteTable};
+use burn::tensor::{
+    AllocationProperty, Bytes, DType as TensorDType, Device, Int, IntDType, Shape, Tensor,
+    TensorData,
+};
+use burn_npy_core::internal::{self, ByteTable, Draws};
 use burn_npy_core::{Result, file::Column};
 
 use crate::dtype::tensor_dtype;
+use crate::layout::BatchColumn;
+use crate::pool::Pool;
 
 /// The smallest stored row, in bytes, that the device converts. For labels it gains nothing.
 const MIN_ROW_BYTES: usize = 64;
@@ -29,16 +34,37 @@ const BYTES: usize = 256;
 /// The memory of one tensor of a batch, on its way to the device.
 #[derive(Debug)]
 pub struct Upload {
-    data: TensorData,
+    data: UploadData,
     /// The conversion on the device and the shape of its result; `None` if the data is the tensor.
     lut: Option<(Arc<DeviceLut>, Shape)>,
+}
+
+#[derive(Debug)]
+enum UploadData {
+    Host(TensorData),
+    /// Rows of a column that is on the device.
+    Resident(Arc<ResidentColumn>, Tensor<1, Int>),
 }
 
 impl Upload {
     /// How many bytes go to the device.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.data.bytes().len()
+        match &self.data {
+            UploadData::Host(data) => data.bytes().len(),
+            UploadData::Resident(..) => 0,
+        }
+    }
+
+    /// Some rows of a column that is on the device.
+    pub(crate) fn resident(column: Arc<ResidentColumn>, rows: Tensor<1, Int>) -> Self {
+        let [count] = rows.dims();
+        let lut = column.lut.clone();
+        let shape = std::iter::once(count).chain(column.row_shape.iter().copied());
+        Self {
+            lut: lut.map(|lut| (lut, shape.collect())),
+            data: UploadData::Resident(column, rows),
+        }
     }
 
     /// The tensor, on the device that the batch was gathered for.
@@ -50,11 +76,25 @@ impl Upload {
     where
         K: Basic + TensorKind + 'static,
     {
-        match self.lut {
-            Some((lut, shape)) => lut.on(device).look_up(self.data, shape, device),
-            None => {
-                let dtype = self.data.dtype();
-                Tensor::from_data(self.data, (device, dtype))
+        match (self.data, self.lut) {
+            (UploadData::Host(data), None) => {
+                let dtype = data.dtype();
+                Tensor::from_data(data, (device, dtype))
+            }
+            (UploadData::Host(data), Some((lut, shape))) => {
+                let dtype = data.dtype();
+                let stored = Tensor::from_data(data, (device, dtype));
+                lut.on(device).look_up(stored, shape)
+            }
+            (UploadData::Resident(column, rows), None) => {
+                let [count] = rows.dims();
+                let shape = std::iter::once(count).chain(column.row_shape.iter().copied());
+                let shape: Shape = shape.collect();
+                column.on::<K>(device).select(0, rows).reshape(shape)
+            }
+            (UploadData::Resident(column, rows), Some((lut, shape))) => {
+                let stored = column.on::<Int>(device).select(0, rows);
+                lut.on(device).look_up(stored.flatten(0, 1), shape)
             }
         }
     }
@@ -63,8 +103,77 @@ impl Upload {
 impl From<TensorData> for Upload {
     /// Data that is uploaded as it is.
     fn from(data: TensorData) -> Self {
-        Self { data, lut: None }
+        Self {
+            data: UploadData::Host(data),
+            lut: None,
+        }
     }
+}
+
+/// All rows of a column, on one device from the first batch on.
+#[derive(Debug)]
+pub(crate) struct ResidentColumn {
+    /// `[rows, stored numbers of a row]`, until it is on the device.
+    data: Mutex<Option<TensorData>>,
+    bytes: usize,
+    row_shape: Vec<usize>,
+    lut: Option<Arc<DeviceLut>>,
+    /// A `Tensor<2, K>`.
+    on_device: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl ResidentColumn {
+    /// Gathers the rows of a column: bytes that the device converts, or else numbers.
+    pub(crate) fn new(
+        narrow: &BatchColumn,
+        converted: &BatchColumn,
+        rows: &[usize],
+    ) -> Result<Self> {
+        // A row of packed bytes is whole integers.
+        let packs = |lut: &Arc<DeviceLut>| lut.takes_rows(narrow.column.row_bytes());
+        let lut = narrow.lut.clone().filter(packs);
+        let column = if lut.is_some() { narrow } else { converted };
+        let row_bytes = column.column.row_bytes();
+        let mut buffer = Arc::<Pool>::default().take(rows.len() * row_bytes)?;
+        column.gather_into(rows, Draws::default(), buffer.as_mut_slice())?;
+        let bytes = Bytes::from_shared(buffer.into_shared(), AllocationProperty::Other);
+        let dtype = match &lut {
+            Some(lut) if lut.packed => TensorDType::I32,
+            Some(_) => TensorDType::U8,
+            None => column.dtype,
+        };
+        let shape = [rows.len(), row_bytes / dtype.size()];
+        Ok(Self {
+            bytes: bytes.len(),
+            data: Mutex::new(Some(TensorData::from_bytes(bytes, shape, dtype))),
+            row_shape: column.column.row_shape().to_vec(),
+            lut,
+            on_device: OnceLock::new(),
+        })
+    }
+
+    /// The size of the column on the device.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn on<K: Basic + TensorKind + 'static>(&self, device: &Device) -> Tensor<2, K> {
+        let upload = || -> Box<dyn Any + Send + Sync> {
+            let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+            let data = { data }.take().expect("it is uploaded once");
+            let dtype = data.dtype();
+            Box::new(Tensor::<2, K>::from_data(data, (device, dtype)))
+        };
+        let tensor = self.on_device.get_or_init(upload);
+        let tensor: Option<&Tensor<2, K>> = tensor.downcast_ref();
+        tensor.expect("a column is of one kind").clone()
+    }
+}
+
+/// Row numbers on a device.
+pub(crate) fn select(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let shape = [rows.len()];
+    Tensor::from_data(TensorData::new(rows, shape), (device, TensorDType::I32))
 }
 
 /// The conversion of a column of bytes as a look-up table, for one device.
@@ -114,6 +223,11 @@ impl DeviceLut {
         !self.packed || is_aligned && bytes.len().is_multiple_of(PACKED)
     }
 
+    /// Whether each of many rows can be selected on the device.
+    fn takes_rows(&self, row_bytes: usize) -> bool {
+        !self.packed || row_bytes.is_multiple_of(PACKED)
+    }
+
     /// The upload of rows of bytes that become a tensor of this shape.
     pub(crate) fn upload(self: &Arc<Self>, bytes: Bytes, shape: Shape) -> Upload {
         let len = bytes.len();
@@ -123,7 +237,7 @@ impl DeviceLut {
             (len, TensorDType::U8)
         };
         Upload {
-            data: TensorData::from_bytes(bytes, [len], dtype),
+            data: UploadData::Host(TensorData::from_bytes(bytes, [len], dtype)),
             lut: Some((self.clone(), shape)),
         }
     }
@@ -163,14 +277,7 @@ impl<K: Basic + TensorKind> LutCache<K> {
         }
     }
 
-    fn look_up<const D: usize>(
-        &self,
-        data: TensorData,
-        shape: Shape,
-        device: &Device,
-    ) -> Tensor<D, K> {
-        let dtype = data.dtype();
-        let uploaded = Tensor::<1, Int>::from_data(data, (device, dtype));
+    fn look_up<const D: usize>(&self, uploaded: Tensor<1, Int>, shape: Shape) -> Tensor<D, K> {
         let count = shape.num_elements();
         let bytes = match &self.shifts {
             Some(shifts) => {
@@ -211,13 +318,10 @@ pub(crate) fn has_own_memory(device: &Device) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::AllocationProperty;
     use burn_npy_core::ndarray::Array3;
     use burn_npy_core::{Array, Convert, DType};
 
     use super::*;
-    use crate::pool::Pool;
-
     const ROWS: [usize; 3] = [3, 0, 2];
 
     fn column<T>(shape: (usize, usize, usize), convert: &Convert, of: fn(usize) -> T) -> Column

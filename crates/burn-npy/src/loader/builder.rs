@@ -97,6 +97,7 @@ struct Options {
     start: Start,
     on_error: OnError,
     prefetch: PrefetchOptions,
+    resident: bool,
     device: Option<Device>,
 }
 
@@ -148,6 +149,7 @@ where
                     batches: None,
                     bytes: PREFETCH_BYTES,
                 },
+                resident: false,
                 device: None,
             },
             dataset: (),
@@ -432,6 +434,22 @@ where
         self
     }
 
+    /// Keeps all rows in the memory of the device, in the dtype in which they are stored if that is
+    /// bytes. A batch is then a selection of them there, and only row numbers go to the device. The
+    /// batches, their order and states are the same. The default is `false`.
+    ///
+    /// It is for datasets that fit into the memory of a GPU beside the model. The first batch of a
+    /// device brings all rows there, which takes as much memory of the host meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`try_build`](Self::try_build) fails with [`ErrorKind::Usage`] for a dataset or a batcher of
+    /// your own, and for a dataset with [transforms](NpyDataset::map).
+    pub fn resident(mut self, resident: bool) -> Self {
+        self.options.resident = resident;
+        self
+    }
+
     /// The device of the batches; Burn's default device unless set.
     pub fn set_device(mut self, device: Device) -> Self {
         self.options.device = Some(device);
@@ -467,7 +485,10 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let positions = options.sampler.positions(len as u64);
     let skip_limit = options.on_error.limit(len as u64)?;
     let device = options.device.unwrap_or_default();
-    let source = source(Arc::new(dataset), npy.clone(), device)?;
+    let mut source = source(Arc::new(dataset), npy.clone(), device)?;
+    if options.resident {
+        source = source.resident()?;
+    }
     let identity = Identity {
         sampler: options.sampler.clone(),
         sampler_print: OnceLock::new(),

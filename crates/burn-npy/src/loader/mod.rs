@@ -18,7 +18,7 @@
 //! | `iter` | one pass: yields batches and moves the cursor |
 //! | `workers` | the threads of a pass |
 //! | `epoch` | how the batches of an epoch are loaded; `epoch_plan` has their positions |
-//! | `source` | rows to host memory or batches |
+//! | `source`, `resident` | rows to host memory or batches; rows that stay on the device |
 //! | `state` | the cursor, and what is saved of it; `dataset::fingerprint` describes the dataset |
 //! | `rows` | the rows of a batch |
 //! | `window`, `report`, `error` | the reorder buffer, counters, failures and skipped rows |
@@ -28,6 +28,7 @@ mod epoch;
 mod error;
 mod iter;
 mod report;
+mod resident;
 mod rows;
 mod source;
 mod state;

@@ -12,6 +12,7 @@ use burn_npy_core::{Error, ErrorKind};
 
 use super::error::{Failure, Guarded, Loaded, discard, guarded};
 use super::report::Counters;
+use super::resident::ResidentSource;
 use super::rows::{BatchInfo, RowScratch};
 use crate::batcher::NpyBatcher;
 use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
@@ -96,6 +97,13 @@ pub(crate) trait Source<O>: Send + Sync {
 
     /// The same source for another device.
     fn to_device(&self, device: &Device) -> Arc<dyn Source<O>>;
+
+    /// The same source, whose rows stay on the device.
+    fn resident(&self) -> Result<Arc<dyn Source<O>>> {
+        let message = "only the rows of an NpyDataset, made batches by an NpyBatcher, can stay on \
+                       the device; leave out resident(true)";
+        Err(Error::new(ErrorKind::Usage, message))
+    }
 }
 
 /// Makes tensors of host memory, with the batcher that gathered it.
@@ -106,7 +114,7 @@ fn upload<O>(
     counters: &Counters,
 ) -> Loaded<O> {
     Counters::count(&counters.uploaded_bytes, data.bytes() as u64);
-    let assemble = || batcher.assemble.assemble(&data, device);
+    let assemble = || batcher.assemble.gathered(&data, device);
     Counters::time(&counters.upload, || guarded("batch type", assemble))
 }
 
@@ -232,6 +240,12 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
                 Arc::new(AnySource::new(Arc::new(dataset), batcher, device.clone()))
             }
         }
+    }
+
+    fn resident(&self) -> Result<Arc<dyn Source<O>>> {
+        let (dataset, batcher) = (self.dataset.clone(), self.batcher.clone());
+        let source = ResidentSource::new(dataset, batcher, self.device.clone())?;
+        Ok(Arc::new(source))
     }
 }
 
@@ -404,5 +418,12 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
             source: self.source.to_device(device),
             map: self.map.clone(),
         })
+    }
+
+    fn resident(&self) -> Result<Arc<dyn Source<P>>> {
+        Ok(Arc::new(Self {
+            source: self.source.resident()?,
+            map: self.map.clone(),
+        }))
     }
 }
