@@ -64,7 +64,7 @@ fn case(rng: &mut StdRng) -> Case {
     let weights = |rng: &mut StdRng| -> Vec<f64> {
         (0..len).map(|_| rng.random_range(0..4) as f64).collect()
     };
-    let (name, sampler) = match rng.random_range(0..9) {
+    let (name, sampler) = match rng.random_range(0..11) {
         0 => ("sequential", Ok(Sampler::sequential())),
         1 | 2 => ("shuffled", Ok(shuffled)),
         3 => {
@@ -84,8 +84,17 @@ fn case(rng: &mut StdRng) -> Case {
             };
             ("index", shuffled.index(index))
         }
-        6 => ("weighted", Sampler::weighted(&weights(rng), seed)),
+        6 => {
+            let epoch_len = rng.random_range(1..300);
+            let sampler = shuffled.epoch_len(epoch_len);
+            ("epoch_len", sampler.and_then(|s| s.check(rows).map(|()| s)))
+        }
         7 => {
+            let sampler = Sampler::with_replacement(seed).draws(rng.random_range(0..300));
+            ("replaced", sampler.and_then(|s| s.check(rows).map(|()| s)))
+        }
+        8 => ("weighted", Sampler::weighted(&weights(rng), seed)),
+        9 => {
             let weights = weights(rng);
             (
                 "unreplaced",
@@ -99,7 +108,7 @@ fn case(rng: &mut StdRng) -> Case {
     };
     Case {
         len,
-        // Without rows there are no weights to draw by and no labels to balance.
+        // Without rows there is nothing to draw, and there are no labels to balance.
         sampler: sampler.unwrap_or_else(|_| Sampler::shuffled(seed)),
         name,
         epoch: rng.random_range(0..4),

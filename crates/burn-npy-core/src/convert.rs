@@ -191,8 +191,8 @@ impl Convert {
         })
     }
 
-    /// Gives the elements mean 0 and standard deviation 1: subtracts the mean of the statistics, and
-    /// divides by their standard deviation. If that is 0, it only subtracts, as scikit-learn's
+    /// Gives the elements mean 0 and standard deviation 1: subtracts the mean of the statistics,
+    /// and divides by their standard deviation. If that is 0, it only subtracts, as scikit-learn's
     /// `StandardScaler` does. [`NpyDataset::stats`] makes the statistics of a column.
     ///
     /// The statistics are in the units that the elements have by then. The column must be of a

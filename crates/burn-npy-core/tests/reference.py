@@ -4,10 +4,12 @@ Prints the golden vectors of `golden.txt`:
 `len seed epoch: row row ...`, the first rows of a shuffle;
 `blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
 `shard len batch drop_last remainder index count: 0 1 2, 6 7 + 0`, the positions of each batch + its
-padding.
+padding;
+`epochs len seed epoch n: row row ...`, the first rows of an epoch of n positions;
+`drawn len seed epoch: row row ...`, the first rows of draws with replacement.
 """
 
-from itertools import cycle, islice
+from itertools import count as counted, cycle, islice
 
 M = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -62,8 +64,12 @@ def chunks(items, size):
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
+def part_of(seed, tag, number):
+    return mix(mix(seed ^ mix(tag)) + number * GOLDEN & M)
+
+
 def blocks(length, block, mixed, seed, epoch, count):
-    part = lambda tag, number: mix(mix(seed ^ mix(tag)) + number * GOLDEN & M)
+    part = lambda tag, number: part_of(seed, tag, number)
     file = chunks(range(length), block)
     order = rows(len(file), part(1, 0), epoch, len(file))
     found = []
@@ -93,6 +99,16 @@ def shard(length, batch, drop_last, tail, index, count):
     return ", ".join(found)
 
 
+def epochs(length, seed, epoch, n, count):
+    first, skip = divmod(epoch * n, length)
+    passes = (rows(length, seed, one & M, length) for one in counted(first))
+    return list(islice((row for one in passes for row in one), skip, skip + min(n, count)))
+
+
+def drawn(length, seed, epoch, count):
+    return [key * length >> 64 for key in islice(keys(part_of(seed, 10, 0), epoch), count)]
+
+
 for length in [1, 2, 10, 4096, 4097, 60_000, 1_000_000, 10**9, 1 << 40, 1 << 63]:
     for seed, epoch in [(0, 0), (0, 1), (1, 0), (42, 7), (M, M)]:
         print(f"{length} {seed} {epoch}:", *rows(length, seed, epoch, 8))
@@ -107,3 +123,9 @@ for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 
             for index in range(count):
                 key = f"shard {length} {batch} {drop_last} {tail} {index} {count}:"
                 print(f"{key} {shard(length, batch, drop_last, tail, index, count)}".rstrip())
+for length, n in [(1, 3), (10, 4), (10, 25), (5000, 4999), (5000, 7)]:
+    for seed, epoch in [(0, 0), (0, 1), (42, 7), (M, M)]:
+        print(f"epochs {length} {seed} {epoch} {n}:", *epochs(length, seed, epoch, n, 16))
+for length in [1, 10, 60_000, 1 << 63]:
+    for seed, epoch in [(0, 0), (42, 7), (M, M)]:
+        print(f"drawn {length} {seed} {epoch}:", *drawn(length, seed, epoch, 8))

@@ -16,12 +16,14 @@ mod feistel;
 mod index;
 pub(crate) mod keys;
 mod partition;
+mod passes;
 mod permutation;
 mod plan;
 mod position_rng;
 pub(crate) mod sampler;
 mod shard;
 mod shared;
+mod uniform;
 mod weighted_without_replacement;
 
 pub use index::read_index;
@@ -35,7 +37,9 @@ use crate::order::alias::Draws;
 use crate::order::blocks::Blocks;
 use crate::order::chunks::{Chunks, check_fill};
 use crate::order::domain::{Domain, Search};
+use crate::order::passes::Passes;
 use crate::order::shared::Shared;
+use crate::order::uniform::Uniform;
 
 /// The order of one epoch: the row at each position. [`Sampler::order`](crate::Sampler::order)
 /// makes it. Clones share their memory.
@@ -71,6 +75,8 @@ pub(crate) enum Arrangement {
     Sequential,
     Shuffled(Permutation),
     Blocks(Blocks),
+    Passes(Passes),
+    Uniform(Uniform),
     Drawn(Draws),
     Listed(Shared<u64>),
 }
@@ -140,7 +146,7 @@ impl Order {
     /// The first position of a row, or `None` if the epoch does not have the row.
     ///
     /// This is O(1) for a sequential order, a shuffle and a shuffle in blocks, also of windows. For
-    /// lists and drawn rows it searches the epoch.
+    /// lists, drawn rows and epochs with a length of their own it searches the epoch.
     pub fn position(&self, row: u64) -> Option<u64> {
         match self.inverse(row) {
             Ok(position) => position,
@@ -172,7 +178,10 @@ impl Order {
             Arrangement::Sequential => Ok(Some(entry)),
             Arrangement::Shuffled(permutation) => Ok(Some(permutation.position(entry))),
             Arrangement::Blocks(blocks) => Ok(Some(blocks.position(entry))),
-            Arrangement::Drawn(_) | Arrangement::Listed(_) => Err(Search),
+            Arrangement::Passes(_)
+            | Arrangement::Uniform(_)
+            | Arrangement::Drawn(_)
+            | Arrangement::Listed(_) => Err(Search),
         }
     }
 }
@@ -187,6 +196,8 @@ impl Arrangement {
             }
             Self::Shuffled(permutation) => permutation.fill(positions, entries),
             Self::Blocks(blocks) => blocks.fill(positions, entries),
+            Self::Passes(passes) => passes.fill(positions, entries),
+            Self::Uniform(uniform) => uniform.fill(positions.start, entries),
             Self::Drawn(draws) => draws.fill(positions.start, entries),
             Self::Listed(list) => {
                 let Range { start, end } = positions;

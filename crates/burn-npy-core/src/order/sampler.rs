@@ -2,12 +2,14 @@
 
 use crate::order::Arrangement;
 use crate::order::alias::Alias;
-use crate::order::blocks::{self, Blocks};
+use crate::order::blocks;
 use crate::order::classes::Classes;
 use crate::order::domain::Domain;
+use crate::order::passes::{Once, Passes};
 use crate::order::shared::Shared;
+use crate::order::uniform::Uniform;
 use crate::order::weighted_without_replacement;
-use crate::{Error, ErrorKind, Order, Permutation, Result};
+use crate::{Error, ErrorKind, Order, Result};
 
 /// Chooses and orders the rows of each epoch. The row at a position is a pure function of (number
 /// of rows, epoch, position), the same on every machine.
@@ -17,9 +19,13 @@ use crate::{Error, ErrorKind, Order, Permutation, Result};
 /// | [`sequential`](Self::sequential) | once | none | O(1) | O(1) |
 /// | [`shuffled`](Self::shuffled) | once | none | O(1) | O(1) |
 /// | [`blocks`](Self::blocks) | once | none | O(1) | O(1) |
+/// | [`with_replacement`](Self::with_replacement) | by chance | none | O(1) | a search |
 /// | [`weighted`](Self::weighted) | by its weight | 16 bytes a row | O(1) | a search |
 /// | [`weighted_without_replacement`](Self::weighted_without_replacement) | at most once | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
 /// | [`balanced`](Self::balanced) | by its class | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
+///
+/// An epoch has all rows, or as many draws as there are rows. [`epoch_len`](Self::epoch_len) and
+/// [`draws`](Self::draws) set another length.
 ///
 /// A sampler orders all rows of the dataset. With [`index`](Self::index) it orders the rows of a
 /// list instead, and with [`windows`](Self::windows) the first rows of windows. Clones share their
@@ -49,14 +55,13 @@ pub struct Sampler {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    Sequential,
-    Shuffled {
-        seed: u64,
+    Once {
+        order: Once,
+        len: Option<u64>,
     },
-    Blocks {
+    WithReplacement {
         seed: u64,
-        block: u64,
-        mixed: u64,
+        draws: Option<u64>,
     },
     Weighted {
         seed: u64,
@@ -76,6 +81,10 @@ enum Kind {
 }
 
 impl Kind {
+    fn once(order: Once) -> Sampler {
+        Self::Once { order, len: None }.over_rows()
+    }
+
     fn over_rows(self) -> Sampler {
         Sampler {
             kind: self,
@@ -87,12 +96,13 @@ impl Kind {
 impl Sampler {
     /// All rows in ascending order, in each epoch.
     pub fn sequential() -> Self {
-        Kind::Sequential.over_rows()
+        Kind::once(Once::Sequential)
     }
 
-    /// All rows in a random order that differs between epochs. See [`Permutation`].
+    /// All rows in a random order that differs between epochs. See
+    /// [`Permutation`](crate::Permutation).
     pub fn shuffled(seed: u64) -> Self {
-        Kind::Shuffled { seed }.over_rows()
+        Kind::once(Once::Shuffled { seed })
     }
 
     /// All rows in a random order that reads the file in blocks.
@@ -111,12 +121,17 @@ impl Sampler {
         if mixed == 0 {
             return Err(usage("zero blocks mixed at a time"));
         }
-        Ok(Kind::Blocks {
+        Ok(Kind::once(Once::Blocks {
             seed,
             block: block_size,
             mixed,
-        }
-        .over_rows())
+        }))
+    }
+
+    /// Rows drawn with replacement, each as likely as any other. An epoch has as many draws as there
+    /// are rows, unless [`draws`](Self::draws) sets another number.
+    pub fn with_replacement(seed: u64) -> Self {
+        Kind::WithReplacement { seed, draws: None }.over_rows()
     }
 
     /// Rows drawn with replacement, with a probability in proportion to their weights. An epoch has
@@ -179,7 +194,47 @@ impl Sampler {
         .over_rows())
     }
 
-    /// Sets how many rows an epoch draws. It is for weighted and balanced samplers.
+    /// Sets how many positions an epoch has, for a sampler that has each row once. An epoch then
+    /// goes on where the one before ended: epoch `e` has the positions from `e * len` on of the
+    /// endless sequence of passes over the rows. So every row comes before any comes again, whether
+    /// an epoch is shorter or longer than a pass. The first pass is the order of epoch 0 without
+    /// this method, the second that of epoch 1, and so on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if `len` is zero, and for a sampler that draws, for which
+    /// [`draws`](Self::draws) sets the length.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::Sampler;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// // Validate after every 400 rows of 1000.
+    /// let sampler = Sampler::shuffled(42).epoch_len(400)?;
+    /// let mut rows = Vec::new();
+    /// for epoch in 0..5 {
+    ///     rows.extend(sampler.order(1000, epoch).rows(0..400));
+    /// }
+    /// let pass = Sampler::shuffled(42);
+    /// assert!(pass.order(1000, 0).rows(0..1000).eq(rows[..1000].iter().copied()));
+    /// assert!(pass.order(1000, 1).rows(0..1000).eq(rows[1000..].iter().copied()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn epoch_len(mut self, len: u64) -> Result<Self> {
+        match &mut self.kind {
+            Kind::Once { .. } if len == 0 => return Err(usage("epochs of zero positions")),
+            Kind::Once { len: known, .. } => *known = Some(len),
+            _ => return Err(usage("this sampler draws rows: use draws, not epoch_len")),
+        }
+        Ok(self)
+    }
+
+    /// Sets how many rows an epoch draws. It is for samplers that draw: weighted and balanced ones,
+    /// and [`with_replacement`](Self::with_replacement).
     ///
     /// # Errors
     ///
@@ -188,7 +243,9 @@ impl Sampler {
     /// could not fit into memory.
     pub fn draws(mut self, count: u64) -> Result<Self> {
         match &mut self.kind {
-            Kind::Weighted { draws, .. } => *draws = Some(count),
+            Kind::WithReplacement { draws, .. } | Kind::Weighted { draws, .. } => {
+                *draws = Some(count);
+            }
             // Its orders are lists in memory.
             Kind::Balanced { .. } if count > isize::MAX as u64 / 8 => {
                 let message = format!("{count} draws do not fit into memory");
@@ -201,7 +258,12 @@ impl Sampler {
                     "{count} draws without replacement, but {draws} rows can be drawn"
                 )));
             }
-            _ => return Err(usage("each row comes once, so there are no draws to count")),
+            Kind::Once { .. } => {
+                return Err(usage(
+                    "each row comes once, so there are no draws to count; use epoch_len for epochs \
+                     of another length",
+                ));
+            }
         }
         Ok(self)
     }
@@ -246,9 +308,11 @@ impl Sampler {
     /// The seed, if the sampler has one.
     pub fn seed(&self) -> Option<u64> {
         match self.kind {
-            Kind::Sequential => None,
-            Kind::Shuffled { seed }
-            | Kind::Blocks { seed, .. }
+            Kind::Once { order, .. } => match order {
+                Once::Sequential => None,
+                Once::Shuffled { seed } | Once::Blocks { seed, .. } => Some(seed),
+            },
+            Kind::WithReplacement { seed, .. }
             | Kind::Weighted { seed, .. }
             | Kind::WeightedWithoutReplacement { seed, .. }
             | Kind::Balanced { seed, .. } => Some(seed),
@@ -257,10 +321,13 @@ impl Sampler {
 
     /// Whether consecutive positions of an epoch read rows that are far apart in the file.
     pub fn is_random(&self) -> bool {
-        match (&self.kind, &self.domain) {
-            (Kind::Sequential, Domain::Index { ascending, .. }) => !ascending,
-            (Kind::Sequential | Kind::Blocks { .. }, _) => false,
-            _ => true,
+        let Kind::Once { order, .. } = self.kind else {
+            return true;
+        };
+        match (order, &self.domain) {
+            (Once::Sequential, Domain::Index { ascending, .. }) => !ascending,
+            (Once::Sequential | Once::Blocks { .. }, _) => false,
+            (Once::Shuffled { .. }, _) => true,
         }
     }
 
@@ -271,12 +338,15 @@ impl Sampler {
     /// looks like the whole. With a list or windows, it is about neighbours in the list or
     /// neighbouring windows.
     pub fn mixing(&self, len: u64) -> f64 {
-        match self.kind {
-            Kind::Sequential => 0.0,
-            Kind::Blocks { block, mixed, .. } => {
+        let Kind::Once { order, .. } = self.kind else {
+            return 1.0;
+        };
+        match order {
+            Once::Sequential => 0.0,
+            Once::Blocks { block, mixed, .. } => {
                 blocks::mixing(self.domain.count(len), block, mixed)
             }
-            _ => 1.0,
+            Once::Shuffled { .. } => 1.0,
         }
     }
 
@@ -284,8 +354,10 @@ impl Sampler {
     pub fn positions(&self, len: u64) -> u64 {
         let entries = self.domain.count(len);
         match self.kind {
-            Kind::Sequential | Kind::Shuffled { .. } | Kind::Blocks { .. } => entries,
-            Kind::Weighted { draws, .. } | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
+            Kind::Once { len, .. } => len.unwrap_or(entries),
+            Kind::WithReplacement { draws, .. }
+            | Kind::Weighted { draws, .. }
+            | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
             Kind::WeightedWithoutReplacement { draws, .. } => draws,
         }
     }
@@ -295,21 +367,28 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Row`] if a list has a row that does not exist; [`ErrorKind::Usage`] if the
-    /// number of weights or labels is not that of the rows, list entries or windows;
-    /// [`ErrorKind::Overflow`] for more than 2^63 rows.
+    /// number of weights or labels is not that of the rows, list entries or windows, or if an epoch
+    /// has positions but there are no rows; [`ErrorKind::Overflow`] for more than 2^63 rows.
     pub fn check(&self, len: u64) -> Result<()> {
         if len > 1 << 63 {
             let message = format!("{len} rows, more than 2^63");
             return Err(Error::new(ErrorKind::Overflow, message));
         }
         self.domain.check(len)?;
+        let count = self.domain.count(len);
         let (given, what) = match &self.kind {
             Kind::Weighted { table, .. } => (table.len(), "weights"),
             Kind::WeightedWithoutReplacement { weights, .. } => (weights.len() as u64, "weights"),
             Kind::Balanced { classes, .. } => (classes.len(), "labels"),
-            _ => return Ok(()),
+            Kind::Once { .. } | Kind::WithReplacement { .. } => {
+                let positions = self.positions(len);
+                if count == 0 && positions > 0 {
+                    let message = format!("epochs of {positions} positions, but there are no rows");
+                    return Err(usage(message));
+                }
+                return Ok(());
+            }
         };
-        let count = self.domain.count(len);
         if given == count {
             return Ok(());
         }
@@ -333,12 +412,13 @@ impl Sampler {
         let entries = self.domain.count(len);
         let positions = self.positions(len);
         let arrangement = match &self.kind {
-            Kind::Sequential => Arrangement::Sequential,
-            Kind::Shuffled { seed } => {
-                Arrangement::Shuffled(Permutation::new(entries, *seed, epoch))
-            }
-            Kind::Blocks { seed, block, mixed } => {
-                Arrangement::Blocks(Blocks::new(entries, *block, *mixed, *seed, epoch))
+            Kind::Once { order, len: None } => order.pass(entries, epoch),
+            Kind::Once {
+                order,
+                len: Some(len),
+            } => Arrangement::Passes(Passes::new(*order, entries, *len, epoch)),
+            Kind::WithReplacement { seed, .. } => {
+                Arrangement::Uniform(Uniform::new(entries, *seed, epoch))
             }
             Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
             Kind::WeightedWithoutReplacement {

@@ -23,7 +23,7 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
 /// of this crate. If a vector changes, the order needs a new version.
 #[test]
 fn golden_vectors() {
-    let mut counts = [0; 3];
+    let mut counts = [0; 5];
     for line in include_str!("../golden.txt").lines() {
         let (key, expected) = line.split_once(':').unwrap();
         let (kind, found) = match key.split_once(' ').unwrap() {
@@ -35,6 +35,20 @@ fn golden_vectors() {
                 (1, join(first_rows(&sampler.order(len, epoch), 20)))
             }
             ("shard", key) => (2, shard(key)),
+            ("epochs", key) => {
+                let [len, seed, epoch, n] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let sampler = Sampler::shuffled(seed).epoch_len(n).unwrap();
+                (3, join(first_rows(&sampler.order(len, epoch), 16)))
+            }
+            ("drawn", key) => {
+                let [len, seed, epoch] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let sampler = Sampler::with_replacement(seed).draws(8).unwrap();
+                (4, join(first_rows(&sampler.order(len, epoch), 8)))
+            }
             _ => {
                 let [len, seed, epoch] = numbers(key)[..] else {
                     panic!("{line}");
@@ -50,7 +64,7 @@ fn golden_vectors() {
         assert_eq!(found, expected.trim(), "{key}");
         counts[kind] += 1;
     }
-    assert_eq!(counts, [50, 15, 78]);
+    assert_eq!(counts, [50, 15, 78, 20, 12]);
 }
 
 fn join(numbers: impl IntoIterator<Item = u64>) -> String {

@@ -177,8 +177,8 @@ pub(super) fn expect_one_number(column: &Column) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "rows of shape {shape:?}, but this takes rows of one number; split_column makes a column of \
-         a part of each row"
+        "rows of shape {shape:?}, but this takes rows of one number; split_column makes a column \
+         of a part of each row"
     );
     Err(Error::new(ErrorKind::Shape, message))
 }

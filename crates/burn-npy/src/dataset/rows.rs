@@ -94,6 +94,10 @@ impl NpyDataset {
     /// All rows `count` times, one pass after the other. With 0 there are no rows, as with
     /// TensorFlow's `repeat(0)`.
     ///
+    /// A loader that shuffles mixes the passes.
+    /// [`Sampler::epoch_len`](crate::Sampler::epoch_len) makes epochs of any length that have every
+    /// row before any comes again.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Overflow`] if there are more rows than half of the range of `usize`.

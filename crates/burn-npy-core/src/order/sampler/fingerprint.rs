@@ -4,6 +4,7 @@ use super::{Kind, Sampler};
 use crate::Order;
 use crate::order::domain::Domain;
 use crate::order::keys::mix;
+use crate::order::passes::Once;
 
 impl Sampler {
     /// A hash of everything that decides the order: the kind of sampler, its seed, weights, labels
@@ -14,9 +15,20 @@ impl Sampler {
     pub fn fingerprint(&self) -> u64 {
         let mut hash = Hash(mix(Order::VERSION.into()));
         match &self.kind {
-            Kind::Sequential => hash.add([0]),
-            Kind::Shuffled { seed } => hash.add([1, *seed]),
-            Kind::Blocks { seed, block, mixed } => hash.add([2, *seed, *block, *mixed]),
+            Kind::Once { order, len } => {
+                match *order {
+                    Once::Sequential => hash.add([0]),
+                    Once::Shuffled { seed } => hash.add([1, seed]),
+                    Once::Blocks { seed, block, mixed } => hash.add([2, seed, block, mixed]),
+                }
+                // Nothing that is added for a domain has two words.
+                if let Some(len) = len {
+                    hash.add([7, *len]);
+                }
+            }
+            Kind::WithReplacement { seed, draws } => {
+                hash.add([6, *seed, draws.unwrap_or(u64::MAX)]);
+            }
             Kind::Weighted { seed, table, draws } => {
                 hash.add([3, *seed, draws.unwrap_or(u64::MAX)]);
                 hash.add(table.words());
@@ -95,18 +107,40 @@ mod tests {
                 balanced(&[0, 0, 1]),
                 shuffled.clone().windows(2, 1).unwrap(),
                 shuffled.clone().windows(1, 2).unwrap(),
+                shuffled.clone().epoch_len(2).unwrap(),
+                shuffled.clone().epoch_len(3).unwrap(),
+                Sampler::with_replacement(1),
+                Sampler::with_replacement(2),
+                Sampler::with_replacement(1).draws(2).unwrap(),
                 shuffled.clone().index([1, 2]).unwrap(),
                 shuffled.index([2, 1]).unwrap(),
             ]
         };
-        let prints = |samplers: [Sampler; 16]| samplers.map(|sampler| sampler.fingerprint());
+        let prints = |samplers: [Sampler; 21]| samplers.map(|sampler| sampler.fingerprint());
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
-        assert_eq!(found.len(), 16);
+        assert_eq!(found.len(), 21);
         assert_eq!(prints(samplers()), prints(samplers()));
         // Saved states hold fingerprints, so they must not change.
         assert_eq!(
             Sampler::shuffled(42).fingerprint(),
             6_199_307_755_011_929_818
         );
+        let literal = [
+            Sampler::sequential(),
+            Sampler::blocks(2, 3, 1).unwrap(),
+            Sampler::shuffled(1).windows(2, 1).unwrap(),
+            Sampler::sequential().index([1, 2]).unwrap(),
+            Sampler::shuffled(1).epoch_len(2).unwrap(),
+            Sampler::with_replacement(1),
+        ];
+        assert_eq!(literal.map(|sampler| sampler.fingerprint()), LITERAL);
     }
+    const LITERAL: [u64; 6] = [
+        16_174_588_386_999_571_926,
+        998_239_170_409_591_996,
+        369_757_777_303_985_950,
+        15_335_392_395_413_988_526,
+        3_081_746_100_693_694_752,
+        12_378_386_658_080_048_982,
+    ];
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Permutation;
 
 fn rows(sampler: &Sampler, len: u64, epoch: u64) -> Vec<u64> {
     let order = sampler.order(len, epoch);
@@ -71,6 +72,79 @@ fn a_list_may_repeat_rows() {
     let mut shuffled = rows(&Sampler::shuffled(1).index([5, 2, 5]).unwrap(), 6, 1);
     shuffled.sort_unstable();
     assert_eq!(shuffled, [2, 5, 5]);
+}
+
+#[test]
+fn epochs_with_a_length_go_on_through_the_passes() {
+    for len in [1, 2, 3, 10, 4099] {
+        for sampler in [
+            Sampler::sequential(),
+            Sampler::shuffled(7),
+            Sampler::blocks(3, 2, 7).unwrap(),
+            Sampler::shuffled(7).index(vec![0; 5]).unwrap(),
+            Sampler::shuffled(7).windows(1, 2).unwrap(),
+        ] {
+            let endless: Vec<u64> = (0..40).flat_map(|pass| rows(&sampler, len, pass)).collect();
+            for epoch_len in [1, 2, 7, 10, 11, 25, 4099] {
+                let own = sampler.clone().epoch_len(epoch_len).unwrap();
+                own.check(len).unwrap();
+                assert_eq!(own.positions(len), epoch_len);
+                for (expected, epoch) in endless.chunks_exact(epoch_len as usize).zip(0..40) {
+                    let order = own.order(len, epoch);
+                    assert_eq!(order.len(), epoch_len);
+                    assert!(order.rows(0..epoch_len).eq(expected.iter().copied()));
+                    // From the middle, alone, and back.
+                    let middle = epoch_len / 2;
+                    assert_eq!(order.row(middle), expected[middle as usize]);
+                    let rest = order.rows(middle..epoch_len);
+                    assert!(rest.eq(expected[middle as usize..].iter().copied()));
+                    if len <= 10 {
+                        let row = expected[middle as usize];
+                        let found: Vec<u64> = order.positions(row).collect();
+                        let of_row = (0..).zip(expected).filter(|(_, other)| **other == row);
+                        assert!(of_row.map(|(at, _)| at).eq(found.iter().copied()));
+                        assert_eq!(order.position(row), found.first().copied());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_epoch_has_an_order_too() {
+    for len in [1, 3, 5000, 1 << 62] {
+        let sampler = Sampler::shuffled(1).epoch_len(7).unwrap();
+        let order = sampler.order(len, u64::MAX);
+        assert_eq!(order.rows(0..7).filter(|row| *row < len).count(), 7);
+    }
+    let long = Sampler::shuffled(1).epoch_len(u64::MAX).unwrap();
+    assert!(long.order(5000, u64::MAX).row(u64::MAX - 1) < 5000);
+}
+
+/// Pearson's chi-squared with 99 degrees of freedom: 99.99 % of uniform draws are below 161.
+#[test]
+fn draws_with_replacement_are_uniform_and_repeat_rows() {
+    let sampler = Sampler::with_replacement(3);
+    assert_eq!(sampler.positions(100), 100);
+    let drawn = rows(&sampler.clone().draws(100_000).unwrap(), 100, 5);
+    let mut counts = [0_f64; 100];
+    drawn.iter().for_each(|row| counts[*row as usize] += 1.0);
+    let chi2: f64 = counts.iter().map(|c| (c - 1000.0).powi(2) / 1000.0).sum();
+    assert!((50.0..161.0).contains(&chi2), "{chi2}");
+    assert_eq!(drawn[..100], rows(&sampler, 100, 5));
+    assert_ne!(rows(&sampler, 100, 5), rows(&sampler, 100, 6));
+    let order = sampler.order(100, 5);
+    let position = order.position(drawn[42]).unwrap();
+    assert_eq!(order.row(position), drawn[42]);
+    assert!(order.positions(drawn[42]).any(|position| position == 42));
+    assert!(sampler.is_random() && sampler.seed() == Some(3));
+    let listed = sampler.index([5, 7]).unwrap().draws(50).unwrap();
+    let mut drawn = rows(&listed, 10, 0);
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn, [5, 7]);
+    assert!(rows(&Sampler::with_replacement(1), 0, 0).is_empty());
 }
 
 #[test]
@@ -164,8 +238,27 @@ fn misuse_is_an_error_that_names_the_place() {
     );
     assert_eq!(check(Ok(Sampler::sequential()), u64::MAX).0, Overflow);
 
+    let epochs = "epochs of 4 positions, but there are no rows".to_owned();
+    assert_eq!(
+        check(Sampler::shuffled(1).epoch_len(4), 0),
+        (Usage, epochs.clone())
+    );
+    assert_eq!(
+        check(Sampler::with_replacement(1).draws(4), 0),
+        (Usage, epochs)
+    );
+    Sampler::with_replacement(1).check(0).unwrap();
+
     let none: [u8; 0] = [];
     assert_eq!(message(Sampler::balanced(none, 1)).0, Usage);
+    assert_eq!(message(Sampler::shuffled(1).epoch_len(0)).0, Usage);
+    assert_eq!(
+        message(Sampler::with_replacement(1).epoch_len(4)),
+        (
+            Usage,
+            "this sampler draws rows: use draws, not epoch_len".to_owned()
+        )
+    );
     assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
     assert_eq!(message(Sampler::blocks(4, 0, 1)).0, Usage);
     assert_eq!(message(Sampler::sequential().windows(0, 4)).0, Usage);
