@@ -9,6 +9,7 @@ mod draws;
 mod gather;
 mod mapped;
 mod picked;
+mod ragged;
 mod windows;
 
 use std::ops::Range;
@@ -28,6 +29,7 @@ use derived::Derived;
 pub use batch::{gather_columns, gather_drawn};
 pub use bytes::ByteTable;
 pub use draws::Draws;
+pub use ragged::RaggedColumn;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -438,16 +440,18 @@ impl Column {
         let locate = |error: Error| self.array.locate(error);
         let mut out = crate::Buffer::zeroed(len.ok_or_else(too_large)?).map_err(locate)?;
         self.gather(rows, out.as_mut_slice())?;
-        let numbers = out.as_slice().chunks_exact(size_of::<T>());
-        let mut elements: Vec<T> = with_capacity(numbers.len()).map_err(locate)?;
-        elements
-            .extend(numbers.map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into()));
-        let shape: Vec<_> = std::iter::once(rows.len())
-            .chain(self.row_shape.iter().copied())
-            .collect();
-        ArrayD::from_shape_vec(shape, elements)
-            .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))
+        let shape = std::iter::once(rows.len()).chain(self.row_shape.iter().copied());
+        array_of(out.as_slice(), shape.collect()).map_err(locate)
     }
+}
+
+/// Numbers in the byte order of the machine as an array.
+fn array_of<T: Element>(bytes: &[u8], shape: Vec<usize>) -> Result<ArrayD<T>> {
+    let numbers = bytes.chunks_exact(size_of::<T>());
+    let mut elements: Vec<T> = with_capacity(numbers.len())?;
+    elements.extend(numbers.map(|bytes| <T::Stored as crate::element::Scalar>::load(bytes).into()));
+    ArrayD::from_shape_vec(shape, elements)
+        .map_err(|error| Error::new(ErrorKind::Shape, error.to_string()))
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //!   [`OpenOptions`] sets how files are opened, and [`Limits`] what they may ask for.
 //! * A [`Header`] is the header of a `.npy` file. It has an [`ItemType`], with [`Field`]s if the
 //!   items are structures.
-//! * A [`Column`] is an array as rows, which [`gather_columns`] copies into [`Buffer`]s.
+//! * A [`Column`] is an array as rows, which [`gather_columns`] copies into [`Buffer`]s. A
+//!   [`RaggedColumn`] has rows of any length.
 //! * [`write_npy`], [`append_npy`] and [`NpzWriter`] write files.
 
 pub use crate::array::OpenOptions;
 pub use crate::buffer::Buffer;
-pub use crate::column::{Column, gather_columns};
+pub use crate::column::{Column, RaggedColumn, gather_columns};
 pub use crate::dtype::{ByteOrder, Layout};
 pub use crate::element::Element;
 pub use crate::format::{Field, Header, ItemKind, ItemType};

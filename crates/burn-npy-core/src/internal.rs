@@ -11,7 +11,7 @@ pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 pub use crate::row_map::RowMap;
-use crate::{Column, Error, Result};
+use crate::{Column, Error, RaggedColumn, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -108,4 +108,71 @@ pub fn in_batch(
         row,
         skip_limit,
     })
+}
+
+/// The arrays that have the items of a column, as columns of items.
+pub fn items(column: &RaggedColumn) -> &[Column] {
+    column.items()
+}
+
+/// The same rows, with changed items: each still one of an array.
+///
+/// # Errors
+///
+/// Those of `change`.
+pub fn change_items(
+    column: &RaggedColumn,
+    change: impl FnMut(Column) -> Result<Column>,
+) -> Result<RaggedColumn> {
+    column.change_items(change)
+}
+
+/// The same column, read by position if its files are mapped.
+pub fn ragged_by_position(column: &RaggedColumn) -> RaggedColumn {
+    column.by_position()
+}
+
+/// The rows of a column that a map gives.
+///
+/// # Errors
+///
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the allocator refuses.
+pub fn pick_ragged(column: &RaggedColumn, map: &RowMap) -> Result<RaggedColumn> {
+    column.pick(map)
+}
+
+/// As [`RaggedColumn::gather`], each row to a place of its own among those in `out`.
+///
+/// # Errors
+///
+/// Those of [`RaggedColumn::gather`].
+///
+/// # Panics
+///
+/// Those of [`RaggedColumn::gather`].
+pub fn gather_ragged(
+    column: &RaggedColumn,
+    rows: &[usize],
+    place: impl Fn(usize) -> usize,
+    length: usize,
+    padding: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
+    column.gather_to(rows, place, length, padding, out)
+}
+
+/// As [`readahead_rows`], for rows of any length.
+pub fn readahead_ragged_rows(column: &RaggedColumn) -> usize {
+    let items = column.items().iter();
+    let rows = items.map(|items| items.readahead_runs_of(column.longest()));
+    rows.max().unwrap_or(0)
+}
+
+/// As [`readahead`], for rows of any length.
+pub fn readahead_ragged(column: &RaggedColumn, rows: &[usize]) {
+    if rows.iter().all(|row| *row < column.rows()) {
+        column.visit(rows, &mut |items, runs| {
+            items.readahead_runs(runs.iter().cloned())
+        });
+    }
 }

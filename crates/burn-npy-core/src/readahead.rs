@@ -33,9 +33,15 @@ impl Column {
     }
 
     fn own_readahead_rows(&self) -> usize {
+        self.readahead_runs_of(1)
+    }
+
+    /// As [`readahead_rows`](Self::readahead_rows), for runs of up to `length` rows of an array.
+    pub(crate) fn readahead_runs_of(&self, length: usize) -> usize {
         match self.contiguous_rows() {
             Some(source) if self.array().storage().is_large_file() => {
-                (MAX_BYTES / source.row_bytes.max(1)).clamp(1, MAX_ROWS)
+                let bytes = source.row_bytes.saturating_mul(length);
+                (MAX_BYTES / bytes.max(1)).clamp(1, MAX_ROWS)
             }
             _ => 0,
         }
@@ -47,7 +53,7 @@ impl Column {
     /// that are scattered, and for rows that seem to be in memory already.
     pub(crate) fn readahead(&self, rows: &[usize]) {
         let read = &mut |part: &Self, rows: &[usize]| {
-            part.own_readahead(rows);
+            part.readahead_runs(rows.iter().map(|row| *row..row + 1));
             Ok(())
         };
         if rows.iter().all(|row| *row < self.rows()) {
@@ -55,7 +61,8 @@ impl Column {
         }
     }
 
-    fn own_readahead(&self, rows: &[usize]) {
+    /// As [`readahead`](Self::readahead), for runs of neighbouring rows of an array that exist.
+    pub(crate) fn readahead_runs(&self, runs: impl ExactSizeIterator<Item = Range<usize>> + Clone) {
         let storage = self.array().storage();
         if !storage.is_large_file() {
             return;
@@ -64,18 +71,20 @@ impl Column {
             return;
         };
         let start = self.array().data_offset() + source.first as u64;
-        let ranges = rows
-            .iter()
-            .map(|row| start + *row as u64 * source.stride as u64)
-            .map(|start| start..start + source.row_bytes as u64)
+        let at = |row: usize| start + row as u64 * source.stride as u64;
+        let count = runs.len();
+        let ranges = runs
+            .filter(|run| !run.is_empty())
+            .map(|run| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
             .filter(|range| !range.is_empty());
-        let probes = if source.row_bytes < LARGE_ROW {
+        let bytes: u64 = ranges.clone().map(|range| range.end - range.start).sum();
+        let probes = if bytes < (LARGE_ROW * count) as u64 {
             PROBES
         } else {
-            rows.len()
+            count
         };
         let is_cached = |at| storage.is_cached(at);
-        if are_cached(streak, rows.len(), probes, &mut ranges.clone(), is_cached) {
+        if are_cached(streak, count, probes, &mut ranges.clone(), is_cached) {
             return;
         }
         for range in merge(&mut ranges.collect::<Vec<_>>()) {

@@ -11,7 +11,7 @@ use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
 
 /// How many bytes of rows are worked on at a time, so that they stay in the cache for the next
 /// step.
-const BLOCK_BYTES: usize = 32 << 10;
+pub(super) const BLOCK_BYTES: usize = 32 << 10;
 /// As [`BLOCK_BYTES`], for rows that are read from a file by position.
 const READ_BYTES: usize = 1 << 20;
 /// How many scattered rows are gathered at a time: enough for rows to share pages of memory in each
@@ -116,11 +116,7 @@ impl Column {
         }
         let Some(source) = self.rows_of_pieces() else {
             return self.gather_loaded(schedule, out, |schedule, block| {
-                self.load(schedule.rows, block)?;
-                if !self.is_native() {
-                    swap_bytes(block, size);
-                }
-                Ok(())
+                self.load_native(schedule.rows, block)
             });
         };
         if !self.is_native() {
@@ -194,7 +190,7 @@ impl Column {
 
     /// The error of a row whose value cannot be converted.
     fn misfit(&self, of: &[usize], (stage, misfit): (&Stage, Misfit)) -> Error {
-        let (row, value, to) = (of[misfit.row], &misfit.value, stage.to);
+        let row = of[misfit.row];
         let what = if self.is_windows() { "window" } else { "row" };
         let mut place = format!("{what} {row}");
         if self.derived.is_none() && self.array.file().is_some() {
@@ -203,6 +199,12 @@ impl Column {
         if self.row_len() != 1 {
             place += &format!(", element {},", misfit.element);
         }
+        self.misfit_at(&place, stage, &misfit)
+    }
+
+    /// The error of a value that cannot be converted.
+    pub(super) fn misfit_at(&self, place: &str, stage: &Stage, misfit: &Misfit) -> Error {
+        let (value, to) = (&misfit.value, stage.to);
         let why = match misfit.why {
             Why::NotANumber => format!(
                 "{to} has no such value; replace it in the file, or let the loader skip such rows \
@@ -256,13 +258,13 @@ impl Column {
 
     /// Runs all stages over some rows, with scratch memory between two stages. The error is an
     /// element and the stage that cannot convert it.
-    fn run_stages(
-        &self,
+    pub(super) fn run_stages<'c>(
+        &'c self,
         source: Rows<'_>,
         schedule: Schedule<'_>,
         out: &mut [u8],
         scratch: &mut Scratch,
-    ) -> std::result::Result<(), (&Stage, Misfit)> {
+    ) -> std::result::Result<(), (&'c Stage, Misfit)> {
         let Some((last, before)) = self.stages.stages.split_last() else {
             gather::copy(source, schedule, out);
             return Ok(());
@@ -273,7 +275,8 @@ impl Column {
             clamped,
         } = scratch;
         let count = schedule.rows.len();
-        let len = |dtype: DType| count * self.row_len() * dtype.size();
+        let row_len = source.row_bytes / self.numbers.dtype.size();
+        let len = |dtype: DType| count * row_len * dtype.size();
         let numbers: Vec<_> = if before.is_empty() {
             Vec::new()
         } else {
@@ -313,6 +316,15 @@ impl Column {
             stride: self.row_stride,
             row_bytes,
         })
+    }
+
+    /// As [`load`](Self::load), in the byte order of the machine.
+    pub(super) fn load_native(&self, of: &[usize], out: &mut [u8]) -> Result<()> {
+        self.load(of, out)?;
+        if !self.is_native() {
+            swap_bytes(out, self.numbers.dtype.size());
+        }
+        Ok(())
     }
 
     /// Loads the stored numbers of rows, one row after the other, each in C order.
@@ -368,7 +380,7 @@ impl Column {
 
 /// Memory for rows between two stages.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     current: Vec<u64>,
     next: Vec<u64>,
     /// Rows that a stage clamps before it casts them.
@@ -376,7 +388,7 @@ struct Scratch {
 }
 
 /// The first `len` bytes of scratch memory.
-fn room(scratch: &mut Vec<u64>, len: usize) -> &mut [u8] {
+pub(super) fn room(scratch: &mut Vec<u64>, len: usize) -> &mut [u8] {
     scratch.resize(len.div_ceil(size_of::<u64>()), 0);
     &mut bytemuck::cast_slice_mut(scratch)[..len]
 }
@@ -410,7 +422,7 @@ fn run_stage<'a>(
     Ok(())
 }
 
-fn whole_rows(bytes: &[u8], count: usize) -> Rows<'_> {
+pub(super) fn whole_rows(bytes: &[u8], count: usize) -> Rows<'_> {
     let row_bytes = bytes.len() / count.max(1);
     Rows {
         bytes,

@@ -22,7 +22,7 @@ mod plan;
 mod position_rng;
 pub(crate) mod sampler;
 mod shard;
-mod shared;
+pub(crate) mod shared;
 mod uniform;
 mod weighted_without_replacement;
 
