@@ -2,16 +2,19 @@
 //! version.
 
 use std::error::Error as StdError;
+use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 
 pub use crate::column::{ByteTable, Draws, SharedRows, gather_drawn};
 use crate::error::Place;
 pub use crate::error::as_ours;
+use crate::format::header;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 pub use crate::row_map::RowMap;
-use crate::{Column, Error, RaggedColumn, Result};
+use crate::{ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -86,6 +89,26 @@ pub fn visit(
 /// Whether two columns are in the same open file.
 pub fn share_file(a: &Column, b: &Column) -> bool {
     a.shares_file_with(b)
+}
+
+/// The start of a `.npy` file in C layout, in the byte order of the machine.
+pub fn npy_header(dtype: DType, shape: &[usize]) -> Vec<u8> {
+    let descr = format!("'{}'", dtype.descr(ByteOrder::NATIVE));
+    header::encode(&descr, Layout::C, shape)
+}
+
+/// An error of the file system.
+pub fn io_error(what: &str, source: std::io::Error) -> Error {
+    Error::io(what, source)
+}
+
+/// Writes a file atomically, as [`write_npy`](crate::write_npy) does.
+///
+/// # Errors
+///
+/// Those of `write` and of [`write_npy`](crate::write_npy).
+pub fn write_file(path: &Path, write: &mut dyn FnMut(&mut File) -> Result<()>) -> Result<()> {
+    crate::write::write_file(path, write)
 }
 
 /// The error of a user, whose message it has.

@@ -1,6 +1,7 @@
 //! Datasets: named columns with the same number of rows.
 
 mod archive;
+mod cache;
 mod columns;
 pub(crate) mod fingerprint;
 mod named;

@@ -13,7 +13,6 @@ use crate::order::shared::Shared;
 use crate::row_map::RowMap;
 use crate::{Array, Buffer, Convert, DType, Element, Error, ErrorKind, Result};
 
-
 /// Rows of any length. The rows of an array are items, and each row of the column is a run of them:
 /// a text is a run of tokens, a cloud one of points.
 ///

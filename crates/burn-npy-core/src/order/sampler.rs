@@ -128,8 +128,8 @@ impl Sampler {
         }))
     }
 
-    /// Rows drawn with replacement, each as likely as any other. An epoch has as many draws as there
-    /// are rows, unless [`draws`](Self::draws) sets another number.
+    /// Rows drawn with replacement, each as likely as any other. An epoch has as many draws as
+    /// there are rows, unless [`draws`](Self::draws) sets another number.
     pub fn with_replacement(seed: u64) -> Self {
         Kind::WithReplacement { seed, draws: None }.over_rows()
     }

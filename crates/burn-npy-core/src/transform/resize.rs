@@ -31,8 +31,8 @@ use crate::{DType, Error, ErrorKind, Result};
 /// # Errors
 ///
 /// When it is added to a column: [`ErrorKind::Shape`] if the rows are no such images or have no
-/// pixels, [`ErrorKind::Dtype`] if the filter does not take their dtype, [`ErrorKind::Usage`] if the new size
-/// is 0, and [`ErrorKind::Limit`] if a size is not below 2<sup>32</sup>.
+/// pixels, [`ErrorKind::Dtype`] if the filter does not take their dtype, [`ErrorKind::Usage`] if
+/// the new size is 0, and [`ErrorKind::Limit`] if a size is not below 2<sup>32</sup>.
 ///
 /// # Example
 ///

@@ -19,7 +19,7 @@ use ndarray_npy::{WriteNpyError, WriteNpyExt};
 
 use crate::format::header;
 use crate::write::atomic_file::AtomicFile;
-use crate::{ByteOrder, Element, Error, Layout, Result, ml_dtypes, small_types};
+use crate::{ByteOrder, Element, Error, ErrorKind, Layout, Result, ml_dtypes, small_types};
 
 /// The type of the elements of an array that is written. Every [`Element`] is one.
 ///
@@ -147,6 +147,23 @@ where
     write().map_err(|error| error.in_file(path))
 }
 
+/// Writes a file as [`write_npy`] does.
+pub(crate) fn write_file(
+    path: &Path,
+    write: &mut dyn FnMut(&mut File) -> Result<()>,
+) -> Result<()> {
+    let mut whole = || {
+        let mut file = AtomicFile::new(path)?;
+        write(file.file())?;
+        file.commit("the rows were written")
+    };
+    // An error of a row is not one of this file.
+    whole().map_err(|error| match error.kind() {
+        ErrorKind::Io if error.file().is_none() => error.in_file(path),
+        _ => error,
+    })
+}
+
 /// Writes to a file, through a buffer.
 fn fill(
     file: &mut File,
@@ -162,7 +179,7 @@ mod tests {
     use ndarray::{Array2, array, s};
 
     use super::*;
-    use crate::{Array, DType, ErrorKind};
+    use crate::{Array, DType};
 
     #[test]
     fn a_file_is_replaced_whole() {

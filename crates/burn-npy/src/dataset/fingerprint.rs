@@ -56,6 +56,11 @@ impl Fingerprint {
         }
     }
 
+    /// A number for the name of a file.
+    pub(crate) fn key(&self) -> u64 {
+        fnv(FNV_START, format!("{self:?}").as_bytes())
+    }
+
     pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
         let columns = dataset.columns().map(|(name, column)| {
             Ok(ColumnPrint {
