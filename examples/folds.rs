@@ -17,7 +17,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
 use burn_npy::ndarray::Array1;
 use burn_npy::order::Partition;
-use burn_npy::{Batch, Convert, NpyDataset, Sampler};
+use burn_npy::{Batch, Convert, NpyDataset};
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
 const FOLDS: u32 = 5;
@@ -35,20 +35,16 @@ fn scores(model: &Linear, images: Tensor<3>) -> Tensor<2> {
     model.forward(images.flatten(1, 2))
 }
 
-/// Trains on some rows, and gives the share of the other rows that the model recognises.
-fn accuracy(
-    data: &NpyDataset,
-    train: Vec<u64>,
-    test: Vec<u64>,
-) -> Result<f64, Box<dyn std::error::Error>> {
+/// Trains on some images, and gives the share of the others that the model recognises.
+fn accuracy(train: &NpyDataset, test: &NpyDataset) -> Result<f64, Box<dyn std::error::Error>> {
     let device = Device::default().autodiff();
     device.seed(42);
-    let loader = |sampler| {
-        let loader = data.loader::<Digits>().sampler(sampler);
-        loader.batch_size(50).set_device(device.clone()).try_build()
+    let loader = |data: &NpyDataset| {
+        let loader = data.loader::<Digits>().batch_size(50);
+        loader.set_device(device.clone())
     };
-    let train = loader(Sampler::shuffled(42).index(train)?)?;
-    let test = loader(Sampler::sequential().index(test)?)?;
+    let train = loader(train).shuffle(42).try_build()?;
+    let test = loader(test).try_build()?;
 
     let mut model = LinearConfig::new(28 * 28, 10).init(&device);
     let mut optimizer = AdamConfig::new().init();
@@ -79,10 +75,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Each fold has as many images of each digit as the others, give or take one.
     let folds = Partition::stratified_k_fold(data.read::<u8>("labels")?, FOLDS, 42)?;
     let mut accuracies = Vec::new();
-    for fold in 0..FOLDS {
-        let (train, test) = (folds.others(fold), folds.rows(fold));
+    for (fold, (train, test)) in data.folds(&folds)?.iter().enumerate() {
         print!("fold {fold}: {} and {} rows, ", train.len(), test.len());
-        let accuracy = accuracy(&data, train, test)?;
+        let accuracy = accuracy(train, test)?;
         println!("accuracy {accuracy:.3}");
         accuracies.push(accuracy);
     }

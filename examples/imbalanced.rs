@@ -48,13 +48,12 @@ fn scores(model: &Linear, images: Tensor<3>) -> Tensor<2> {
 
 /// Trains with the rows that a sampler draws. Gives the share of the images of each digit that the
 /// model recognises.
-fn recalls(sampler: Sampler) -> Result<[f64; 10], Box<dyn std::error::Error>> {
+fn recalls(train: &NpyDataset, sampler: Sampler) -> Result<[f64; 10], Box<dyn std::error::Error>> {
     let device = Device::default().autodiff();
     device.seed(42);
-    let loader = |data: NpyDataset| data.loader::<Digits>().set_device(device.clone());
-    let train = loader(open("train")?).batch_size(50).sampler(sampler);
-    let train = train.try_build()?;
-    let test = loader(open("test")?).batch_size(200).try_build()?;
+    let loader = |data: &NpyDataset| data.loader::<Digits>().set_device(device.clone());
+    let train = loader(train).batch_size(50).sampler(sampler).try_build()?;
+    let test = loader(&open("test")?).batch_size(200).try_build()?;
 
     let mut model = LinearConfig::new(28 * 28, 10).init(&device);
     let mut optimizer = AdamConfig::new().init();
@@ -80,17 +79,17 @@ fn recalls(sampler: Sampler) -> Result<[f64; 10], Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let labels = open("train")?.read::<u8>("labels")?;
-    let is_kept = |(row, label): &(u64, u8)| *label != RARE || row % 100 == 0;
-    let (rows, kept): (Vec<u64>, Vec<u8>) = (0..).zip(labels).filter(is_kept).unzip();
+    let all = open("train")?;
+    let labels = all.read::<u8>("labels")?;
+    let is_kept = |row: &usize| labels[[*row]] != RARE || row % 100 == 0;
+    let train = all.rows((0..all.len()).filter(is_kept))?;
 
-    let shuffled = recalls(Sampler::shuffled(42).index(rows.clone())?)?;
-    // The labels are those of the list of rows, one each.
-    let balanced = recalls(Sampler::balanced(&kept, 42)?.index(rows)?)?;
+    let shuffled = recalls(&train, Sampler::shuffled(42))?;
+    let labels = train.read::<u8>("labels")?;
+    let balanced = recalls(&train, Sampler::balanced(labels, 42)?)?;
     println!("digit  images  recall shuffled  recall balanced");
-    for (digit, (shuffled, balanced)) in shuffled.into_iter().zip(balanced).enumerate() {
-        let images = kept.iter().filter(|label| usize::from(**label) == digit);
-        let images = images.count();
+    for (digit, images) in train.class_counts("labels")? {
+        let [shuffled, balanced] = [shuffled, balanced].map(|recalls| recalls[digit as usize]);
         println!("{digit:5}  {images:6}  {shuffled:15.3}  {balanced:15.3}");
     }
     let rare = usize::from(RARE);

@@ -530,9 +530,13 @@ mod tests {
         expect(dataset.rows([7, 2, 7]));
         expect(dataset.rows([7_u64, 2, 7]));
         expect(dataset.rows(vec![7_usize, 2, 7]));
-        expect(dataset.rows(vec![7_usize, 2, 7]));
+        let list = vec![7_usize, 2, 7];
+        expect(dataset.rows(&list));
+        expect(dataset.rows(list.iter().copied().rev()));
         expect(dataset.rows(Array1::from(vec![7_i64, 2, 7])));
-        expect(dataset.rows(Array1::from(vec![7_u8, 2, 7])));
+        let array = Array1::from(vec![7_u8, 2, 7]);
+        expect(dataset.rows(&array));
+        expect(dataset.rows(array.view()));
         expect(dataset.rows((0..3).map(|i| [7, 2, 7][i])));
         assert_eq!(values(&dataset.rows(4..6).unwrap()), [4, 5]);
         let none: [u64; 0] = [];
