@@ -38,6 +38,7 @@ mod threads;
 mod transforms;
 mod tuning;
 mod user_code;
+mod verbs;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 

@@ -93,6 +93,8 @@ fn samplers() -> Vec<Sampler> {
         Sampler::weighted_without_replacement(&weights, SEED).unwrap(),
         Sampler::shuffled(SEED).index(repeated).unwrap(),
         Sampler::shuffled(SEED).windows(5, 3).unwrap(),
+        Sampler::shuffled(SEED).epoch_len(130).unwrap(),
+        Sampler::with_replacement(SEED).draws(130).unwrap(),
     ]
 }
 
