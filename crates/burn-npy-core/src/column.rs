@@ -372,19 +372,17 @@ impl Column {
         checked
     }
 
-    /// As [`check`](Self::check), for the files of some rows.
-    pub(crate) fn check_rows(&self, rows: &[usize]) -> Result<()> {
-        match &self.derived {
-            None => self.check_own(),
-            Some(_) => self.visit(rows, &mut |part, _| part.check_own()),
-        }
-    }
-
+    /// As [`check`](Self::check), for a column of an array.
     fn check_own(&self) -> Result<()> {
         self.array
             .storage()
             .check()
             .map_err(|error| self.array.locate(error))
+    }
+
+    /// Whether rows are copied from a map, which raises a signal where the file has no page.
+    fn is_mapped(&self) -> bool {
+        self.array.storage().is_mapped()
     }
 
     /// The same column, read by position if its file is mapped.

@@ -42,21 +42,45 @@ const SHORT: usize = 3;
 /// the row is [read slowly](convert::reads_slowly).
 const ROW_BYTES: usize = 1 << 10;
 
-/// Rows that lie in memory: row `i` is the `row_bytes` bytes at `first + i * stride`.
+/// Rows that lie in memory: row `i` is the `row_bytes` bytes at `first + i * stride`, or a slice of
+/// a list.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) first: usize,
     pub(crate) stride: usize,
     pub(crate) row_bytes: usize,
+    /// Rows that lie at no equal distances; empty if the rows are in `bytes`.
+    pub(crate) list: &'a [&'a [u8]],
 }
 
 impl<'a> Rows<'a> {
+    /// Rows of one length that lie anywhere.
+    pub(crate) fn listed(list: &'a [&'a [u8]]) -> Self {
+        Self {
+            bytes: &[],
+            first: 0,
+            stride: 0,
+            row_bytes: list.first().map_or(0, |row| row.len()),
+            list,
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> &'a [u8] {
+        if !self.list.is_empty() {
+            return self.list[row];
+        }
+        self.spaced_row(row)
+    }
+
+    /// As [`row`](Self::row), of rows that are not listed.
+    #[inline(always)]
+    fn spaced_row(&self, row: usize) -> &'a [u8] {
         &self.bytes[self.first + row * self.stride..][..self.row_bytes]
     }
 
+    /// Where a row begins that is not listed, or that does not exist.
     #[inline(always)]
     pub(crate) fn start(&self, row: usize) -> *const u8 {
         let offset = row.wrapping_mul(self.stride).wrapping_add(self.first);
@@ -67,7 +91,11 @@ impl<'a> Rows<'a> {
     /// prefetched by itself, since a row that is not aligned reaches into one more.
     #[inline(always)]
     fn prefetch<const LEVEL: u8>(&self, row: usize) {
-        let (start, len) = (self.start(row), self.row_bytes.min(ROW_BYTES));
+        let start = match self.list.get(row) {
+            Some(listed) => listed.as_ptr(),
+            None => self.start(row),
+        };
+        let len = self.row_bytes.min(ROW_BYTES);
         for at in (0..len).step_by(LINE) {
             prefetch::<LEVEL>(start.wrapping_add(at));
         }
@@ -116,24 +144,6 @@ fn prefetch<const LEVEL: u8>(line: *const u8) {
 pub(crate) fn prefetch_slice(row: &[u8]) {
     for line in row[..row.len().min(ROW_BYTES)].chunks(LINE) {
         prefetch::<1>(line.as_ptr());
-    }
-}
-
-/// Copies rows of one length, which lie anywhere in memory, one after the other to `out`.
-pub(crate) fn copy_slices(rows: &[&[u8]], out: &mut [u8]) {
-    let Some(first) = rows.first() else {
-        return;
-    };
-    let ahead = (FAR_BYTES / first.len().max(1)).clamp(NEAR, FAR);
-    for (i, (row, out)) in rows
-        .iter()
-        .zip(out.chunks_exact_mut(first.len().max(1)))
-        .enumerate()
-    {
-        if let Some(later) = rows.get(i + ahead) {
-            prefetch_slice(later);
-        }
-        out.copy_from_slice(row);
     }
 }
 
@@ -215,6 +225,9 @@ impl<'a> Schedule<'a> {
             [other] if other.max_lines() == 1 => *other,
             _ => return None,
         };
+        if !source.list.is_empty() {
+            return None;
+        }
         let lines = source.max_lines();
         (lines <= SHORT).then_some((lines, other))
     }
@@ -238,7 +251,7 @@ macro_rules! for_short_rows {
                     prefetch::<2>(other.start(far));
                     rows.prefetch_short::<1>(near, lines);
                     prefetch::<1>(other.start(near));
-                    let $row = rows.row(row);
+                    let $row = rows.spaced_row(row);
                     $do;
                 }
                 done += of.len();

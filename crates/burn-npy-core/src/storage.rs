@@ -204,6 +204,11 @@ impl Storage {
         }
     }
 
+    /// Whether it is a file that others may change while its bytes are copied from a map.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(&*self.0, Repr::Mapped(_))
+    }
+
     /// The open file, if it is not in memory.
     fn file(&self) -> Option<&OpenFile> {
         match &*self.0 {

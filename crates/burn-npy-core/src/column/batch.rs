@@ -75,25 +75,36 @@ pub fn gather_drawn(
         column.expect_memory(rows.len(), out);
         column.expect_rows(rows).map_err(|error| (index, error))?;
     }
+    let files = files(columns, rows);
+    let check =
+        |(index, part): &(usize, &Column)| part.check_own().map_err(|error| (*index, error));
     // Before, since a copy from a map of a file that was truncated raises a signal.
-    check_files(columns, rows)?;
+    let mut mapped = files.iter().filter(|(_, part)| part.is_mapped());
+    mapped.try_for_each(check)?;
     let gathered = gather_checked(columns, rows, draws);
     // After, since a file may have changed meanwhile. That comes before an error of the gather, of
     // which it may be the cause.
-    check_files(columns, rows)?;
+    files.iter().try_for_each(check)?;
     gathered
 }
 
-/// Checks that each file is still the one that was opened.
-fn check_files(columns: &[(&Column, &mut [u8])], rows: &[usize]) -> Result<(), (usize, Error)> {
+/// A column in each file that some rows are made of, with the index of the column of the batch.
+fn files<'a>(columns: &[(&'a Column, &mut [u8])], rows: &[usize]) -> Vec<(usize, &'a Column)> {
+    let (mut files, mut previous) = (Vec::new(), Vec::new());
     for (index, (column, _)) in columns.iter().enumerate() {
-        // Columns of one file are mostly neighbours, and a second look does no harm.
-        let previous = index.checked_sub(1).map(|previous| columns[previous].0);
-        if !previous.is_some_and(|previous| previous.shares_file_with(column)) {
-            column.check_rows(rows).map_err(|error| (index, error))?;
-        }
+        let mut sources = Vec::new();
+        column.sources(rows, &mut sources);
+        // Columns of the same files are mostly neighbours, and a second look does no harm.
+        let known = |(at, source): (usize, &&Column)| {
+            previous
+                .get(at)
+                .is_some_and(|known: &&Column| known.shares_file_with(source))
+        };
+        let new = sources.iter().enumerate().filter(|source| !known(*source));
+        files.extend(new.map(|(_, source)| (index, *source)));
+        previous = sources;
     }
-    Ok(())
+    files
 }
 
 /// Gathers rows that exist into memory that fits them.

@@ -13,6 +13,15 @@ pub(super) struct Chain {
     columns: Vec<Column>,
     /// The first row of each column, and the number of all rows.
     starts: Vec<usize>,
+    /// Where the rows of each column lie in its file; `None` if they cannot be used there.
+    places: Option<Vec<Place>>,
+}
+
+/// Where the rows of a column lie, in bytes from the start of its storage.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    first: usize,
+    stride: usize,
 }
 
 impl Column {
@@ -40,6 +49,19 @@ impl Column {
         Ok(match <[Self; 1]>::try_from(all) {
             Ok([one]) => one,
             Err(all) => Self::of_derived(Arc::new(Chain::new(all)?)),
+        })
+    }
+}
+
+impl Column {
+    /// Where the rows lie, if each is one piece of memory, and needs no conversion.
+    fn place(&self) -> Option<Place> {
+        let rows = self
+            .rows_in_memory()
+            .filter(|_| self.stages.stages.is_empty())?;
+        Some(Place {
+            first: self.array.data_offset() as usize + rows.first,
+            stride: rows.stride,
         })
     }
 }
@@ -78,7 +100,11 @@ impl Chain {
             };
         }
         starts.push(rows);
-        Ok(Self { columns, starts })
+        Ok(Self {
+            places: columns.iter().map(Column::place).collect(),
+            columns,
+            starts,
+        })
     }
 
     /// The column that has a row, and the row there.
@@ -175,11 +201,51 @@ impl Derived for Chain {
         Ok(())
     }
 
+    fn sources<'a>(&'a self, rows: &[usize], sources: &mut Vec<&'a Column>) {
+        if self.columns.iter().any(|column| column.derived.is_some()) {
+            let mut rows_of = Vec::new();
+            for places in self.by_part(rows).chunk_by(|a, b| a.0 == b.0) {
+                rows_of.clear();
+                rows_of.extend(places.iter().map(|(_, _, row)| *row));
+                self.columns[places[0].0].sources(&rows_of, sources);
+            }
+            return;
+        }
+        // Sorting the rows would take longer than their gather.
+        let mut found = vec![0_u64; self.columns.len().div_ceil(64)];
+        for row in rows {
+            let (part, _) = self.locate(*row);
+            let (word, bit) = (&mut found[part / 64], 1 << (part % 64));
+            if *word & bit == 0 {
+                *word |= bit;
+                sources.push(&self.columns[part]);
+            }
+        }
+    }
+
+    fn origin(&self, row: usize) -> Option<(&Column, usize)> {
+        let (part, row) = self.locate(row);
+        Some((&self.columns[part], row))
+    }
+
     fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {
-        rows.iter().all(|row| {
+        slices.reserve(rows.len());
+        let Some(places) = &self.places else {
+            return rows.iter().all(|row| {
+                let (part, row) = self.locate(*row);
+                self.columns[part].slices(&[row], slices)
+            });
+        };
+        let row_bytes = self.columns[0].row_bytes();
+        for row in rows {
             let (part, row) = self.locate(*row);
-            self.columns[part].slices(&[row], slices)
-        })
+            let Some(bytes) = self.columns[part].array.storage().bytes() else {
+                return false;
+            };
+            let start = places[part].first + row * places[part].stride;
+            slices.push(&bytes[start..][..row_bytes]);
+        }
+        true
     }
 
     fn keeps_rows(&self) -> bool {

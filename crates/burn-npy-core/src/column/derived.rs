@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Column, Draws};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
-use crate::gather::{NEAR, Schedule, copy_slices, prefetch_slice};
+use crate::gather::{NEAR, Schedule, prefetch_slice};
 use crate::transform::RowType;
 use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
 
@@ -35,8 +35,27 @@ pub(crate) trait Derived: Debug + Send + Sync {
     /// Writes rows that exist one after the other into `out`, in the byte order of the machine.
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()>;
 
-    /// Adds some rows, where they lie in memory, if they do and nothing converts them. If the
-    /// answer is no, what was added has no meaning.
+    /// Adds the columns in files and in memory that some rows are made of. The files of those are
+    /// checked, so none may be missing; one may be added twice.
+    fn sources<'a>(&'a self, rows: &[usize], sources: &mut Vec<&'a Column>) {
+        let columns = self.columns();
+        let visited = self.visit(rows, &mut |column, rows| {
+            match columns.iter().find(|known| std::ptr::eq(*known, column)) {
+                Some(column) => column.sources(rows, sources),
+                None => unreachable!("a row of a column that is none of those it is made of"),
+            }
+            Ok(())
+        });
+        debug_assert!(visited.is_ok(), "nothing here fails");
+    }
+
+    /// The column and its row that a row is, if it is one as it is.
+    fn origin(&self, _row: usize) -> Option<(&Column, usize)> {
+        None
+    }
+
+    /// Adds some rows, where they lie in memory, if they do and nothing converts them; they need
+    /// not be aligned. If the answer is no, what was added has no meaning.
     fn slices<'a>(&'a self, _rows: &[usize], _slices: &mut Vec<&'a [u8]>) -> bool {
         false
     }
@@ -135,6 +154,25 @@ impl Column {
         }
     }
 
+    /// As [`Derived::sources`].
+    pub(super) fn sources<'a>(&'a self, rows: &[usize], sources: &mut Vec<&'a Self>) {
+        match &self.derived {
+            None => sources.push(self),
+            Some(derived) => derived.sources(rows, sources),
+        }
+    }
+
+    /// The column of an array and its row that a row is; `None` if it is made of others.
+    pub(super) fn origin(&self, row: usize) -> Option<(&Self, usize)> {
+        match &self.derived {
+            None => Some((self, row)),
+            Some(derived) => {
+                let (column, row) = derived.origin(row)?;
+                column.origin(row)
+            }
+        }
+    }
+
     /// Calls `f` for each array that the column is made of.
     pub(crate) fn for_each_array(&self, f: &mut dyn FnMut(&Self)) {
         match &self.derived {
@@ -154,12 +192,7 @@ impl Column {
         if let Some(derived) = &self.derived {
             return derived.slices(rows, slices);
         }
-        let source = self.rows_in_memory();
-        let source = source.filter(|source| {
-            let size = self.numbers.dtype.size();
-            (source.start(0) as usize).is_multiple_of(size) && source.stride.is_multiple_of(size)
-        });
-        let Some(source) = source else {
+        let Some(source) = self.rows_in_memory() else {
             return false;
         };
         slices.extend(rows.iter().map(|row| source.row(*row)));
@@ -168,11 +201,6 @@ impl Column {
 
     /// Gathers rows that exist of files that are checked by the caller.
     pub(super) fn load_rows(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
-        let mut slices = Vec::new();
-        if self.derived.is_some() && self.slices(rows, &mut slices) {
-            copy_slices(&slices, out);
-            return Ok(());
-        }
         let schedule = Schedule {
             rows,
             draws,
@@ -190,7 +218,9 @@ impl Column {
         f: &mut dyn FnMut(usize, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut slices = Vec::new();
-        if self.slices(rows, &mut slices) {
+        let size = self.dtype().size();
+        let is_aligned = |row: &&[u8]| row.as_ptr().align_offset(size) == 0;
+        if self.slices(rows, &mut slices) && slices.iter().all(is_aligned) {
             for (index, row) in slices.iter().enumerate() {
                 if let Some(later) = slices.get(index + NEAR) {
                     prefetch_slice(later);

@@ -59,7 +59,16 @@ impl Column {
     /// Gathers rows that exist into memory that fits them.
     pub(super) fn gather_turn(&self, schedule: Schedule<'_>, out: &mut [u8]) -> Result<()> {
         self.gather_inside(schedule, out)
-            .map_err(|error| self.array.locate(error))
+            .map_err(|error| self.locate(error))
+    }
+
+    /// Adds the file to an error, if all rows are of one.
+    fn locate(&self, error: Error) -> Error {
+        match self.derived.as_ref().map(|derived| derived.columns()) {
+            None => self.array.locate(error),
+            Some([column]) => column.locate(error),
+            Some(_) => error,
+        }
     }
 
     /// Whether the numbers are stored in the byte order of the machine.
@@ -105,12 +114,17 @@ impl Column {
         }
         let size = self.numbers.dtype.size();
         if let Some(derived) = &self.derived {
+            let mut slices = Vec::new();
+            if derived.slices(schedule.rows, &mut slices) {
+                let of: Vec<_> = (0..slices.len()).collect();
+                let listed = Schedule {
+                    rows: &of,
+                    next: &[],
+                    ..schedule
+                };
+                return self.gather_in_place(Rows::listed(&slices), listed, out, schedule.rows);
+            }
             return self.gather_loaded(schedule, out, |schedule, block| {
-                let mut slices = Vec::new();
-                if derived.slices(schedule.rows, &mut slices) {
-                    gather::copy_slices(&slices, block);
-                    return Ok(());
-                }
                 derived.load(schedule.rows, schedule.draws, block)
             });
         }
@@ -125,6 +139,18 @@ impl Column {
                 Ok(())
             });
         }
+        self.gather_in_place(source, schedule, out, &[])
+    }
+
+    /// Gathers rows that lie in memory in the byte order of the machine. If they are listed, they
+    /// are the rows `listed`.
+    fn gather_in_place(
+        &self,
+        source: Rows<'_>,
+        schedule: Schedule<'_>,
+        out: &mut [u8],
+        listed: &[usize],
+    ) -> Result<()> {
         // A single step needs no blocks: nothing has to stay in the cache.
         let single = self.stages.is_single_pass();
         let schedule = Schedule {
@@ -139,7 +165,10 @@ impl Column {
         let mut scratch = Scratch::default();
         self.blocks(schedule, out, per_block, |schedule, out| {
             self.run_stages(source, schedule, out, &mut scratch)
-                .map_err(|misfit| self.misfit(schedule.rows, misfit))
+                .map_err(|misfit| {
+                    let row = schedule.rows[misfit.1.row];
+                    self.misfit(*listed.get(row).unwrap_or(&row), misfit)
+                })
         })
     }
 
@@ -172,7 +201,7 @@ impl Column {
             let source = whole_rows(loaded, rows.len());
             let schedule = Schedule::cached(&numbers[..rows.len()]);
             self.run_stages(source, schedule, out, &mut scratch)
-                .map_err(|misfit| self.misfit(rows, misfit))
+                .map_err(|misfit| self.misfit(rows[misfit.1.row], misfit))
         })
     }
 
@@ -189,17 +218,18 @@ impl Column {
     }
 
     /// The error of a row whose value cannot be converted.
-    fn misfit(&self, of: &[usize], (stage, misfit): (&Stage, Misfit)) -> Error {
-        let row = of[misfit.row];
+    fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
+        let origin = self.origin(row);
+        let (column, row) = origin.unwrap_or((self, row));
         let what = if self.is_windows() { "window" } else { "row" };
         let mut place = format!("{what} {row}");
-        if self.derived.is_none() && self.array.file().is_some() {
+        if origin.is_some() && column.array.file().is_some() {
             place += " of the file";
         }
         if self.row_len() != 1 {
             place += &format!(", element {},", misfit.element);
         }
-        self.misfit_at(&place, stage, &misfit)
+        column.array.locate(self.misfit_at(&place, stage, &misfit))
     }
 
     /// The error of a value that cannot be converted.
@@ -315,6 +345,7 @@ impl Column {
             first: self.first,
             stride: self.row_stride,
             row_bytes,
+            list: &[],
         })
     }
 
@@ -429,6 +460,7 @@ pub(super) fn whole_rows(bytes: &[u8], count: usize) -> Rows<'_> {
         first: 0,
         stride: row_bytes,
         row_bytes,
+        list: &[],
     }
 }
 

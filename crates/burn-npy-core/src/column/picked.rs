@@ -69,6 +69,10 @@ impl Derived for Picked {
         self.column().load_rows(&self.picked(rows), draws, out)
     }
 
+    fn origin(&self, row: usize) -> Option<(&Column, usize)> {
+        Some((self.column(), self.map.map(row)))
+    }
+
     fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {
         self.column().slices(&self.picked(rows), slices)
     }

@@ -29,8 +29,11 @@ pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
                     schedule.prefetch(rows, i, far);
                 }
                 let (head, rest) = out.split_at_mut(run * rows.row_bytes);
-                let start = rows.first + of[at] * rows.stride;
-                let from = &rows.bytes[start..][..head.len()];
+                let from = if run == 1 {
+                    rows.row(of[at])
+                } else {
+                    &rows.bytes[rows.first + of[at] * rows.stride..][..head.len()]
+                };
                 if schedule.non_temporal {
                     non_temporal::copy(from, head);
                 } else {
@@ -47,7 +50,7 @@ pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
 /// How many of the first rows follow each other in memory without a gap.
 #[inline(always)]
 fn run_len(rows: Rows<'_>, of: &[usize]) -> usize {
-    if rows.stride != rows.row_bytes {
+    if rows.stride != rows.row_bytes || !rows.list.is_empty() {
         return 1;
     }
     1 + of.windows(2).take_while(|w| w[0] + 1 == w[1]).count()

@@ -54,6 +54,7 @@ mod tests {
                     first: 5,
                     stride: row_bytes,
                     row_bytes,
+                    list: &[],
                 };
                 let stored = of.iter().flat_map(|row| rows.row(*row));
                 let expected: Vec<u8> = stored
