@@ -22,7 +22,7 @@ use burn_npy::file::write_npy;
 use burn_npy::ndarray::Array2;
 use burn_npy::order::Partition;
 use burn_npy::{
-    Array, BatchInfo, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler,
+    Array, BatchInfo, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler, Windows,
 };
 use rand::RngExt;
 
@@ -190,9 +190,7 @@ fn job_5() -> Done {
 /// Windows of 24 steps, and the 6 steps that follow. Nothing is copied until a batch is.
 fn job_6() -> Done {
     // job 6
-    let parts = [("past", (0..24).into()), ("future", (24..30).into())];
-    let windows = NpyDataset::open("series.npy")?.windows(30, 1)?;
-    let dataset = windows.split_column("series", parts)?;
+    let dataset = NpyDataset::open("series.npy")?.windows(Windows::new(24).horizon(6))?;
     let builder = dataset.loader::<(Tensor<3>, Tensor<3>)>();
     let loader = builder.batch_size(64).shuffle(42).try_build()?;
     // end
@@ -211,9 +209,8 @@ fn job_6() -> Done {
 /// Windows of 128 tokens out of a mapped file, and the same moved on by one.
 fn job_7() -> Done {
     // job 7
-    let windows = NpyDataset::open("tokens.npy")?.windows(129, 128)?;
-    let dataset =
-        windows.split_column("tokens", [("x", (0..128).into()), ("y", (1..129).into())])?;
+    let windows = Windows::new(128).shifted(1).stride(128);
+    let dataset = NpyDataset::open("tokens.npy")?.windows(windows)?;
     let builder = dataset.loader::<(Tensor<2, Int>, Tensor<2, Int>)>();
     let loader = builder.batch_size(8).shuffle(42).try_build()?;
     // end

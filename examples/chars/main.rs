@@ -22,9 +22,9 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
-use burn_npy::NpyDataset;
 use burn_npy::file::write_npy;
 use burn_npy::ndarray::Array1;
+use burn_npy::{NpyDataset, Windows};
 
 /// The first chapters of "Pride and Prejudice"; see the notes beside it.
 const TEXT: &str = include_str!("pride.txt");
@@ -62,15 +62,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let device = Device::default().autodiff();
     device.seed(42);
-    let dataset = NpyDataset::open(&file)?.windows(LENGTH + 1, 16)?;
+    let dataset = NpyDataset::open(&file)?.windows(Windows::new(LENGTH).shifted(1).stride(16))?;
     println!("{dataset:?}");
     let loader = dataset
-        .loader::<Tensor<2, Int>>()
-        // What comes after each character is the window, shifted by one.
-        .map(|tokens, _| {
-            let shifted = |by| tokens.clone().narrow(1, by, LENGTH);
-            (shifted(0), shifted(1))
-        })
+        .loader::<(Tensor<2, Int>, Tensor<2, Int>)>()
         .batch_size(32)
         .shuffle(42)
         .set_device(device.clone())

@@ -30,6 +30,7 @@ pub use batch::{gather_columns, gather_drawn};
 pub use bytes::ByteTable;
 pub use draws::Draws;
 pub use ragged::RaggedColumn;
+pub use windows::Frame;
 
 /// An array seen as rows along axis 0, each of which can be reshaped, cut and converted.
 ///
@@ -58,6 +59,8 @@ pub struct Column {
     unchanging: bool,
     /// What the rows are made of, if they are not rows of the array.
     derived: Option<Arc<dyn Derived>>,
+    /// If the rows are windows: how many of the rows after one may share rows of the array with it.
+    overlap: Option<usize>,
 }
 
 /// Rows that were borrowed; they keep the memory or the map alive that they are in.
@@ -119,6 +122,7 @@ impl Column {
             stages: Stages::new(numbers.dtype),
             unchanging: false,
             derived: None,
+            overlap: None,
             array,
         })
     }
@@ -256,12 +260,7 @@ impl Column {
     /// # Errors
     ///
     /// Those of [`windows`](Self::windows), and [`ErrorKind::Usage`] if the dilation is zero.
-    pub fn dilated_windows(
-        mut self,
-        length: usize,
-        stride: usize,
-        dilation: usize,
-    ) -> Result<Self> {
+    pub fn dilated_windows(self, length: usize, stride: usize, dilation: usize) -> Result<Self> {
         let refuse = |class, message: String| Err(self.array.locate(Error::new(class, message)));
         if length == 0 || stride == 0 || dilation == 0 {
             return refuse(
@@ -272,28 +271,22 @@ impl Column {
                 ),
             );
         }
-        let span = (length - 1).checked_mul(dilation);
-        let last = span.and_then(|span| self.rows.checked_sub(span.checked_add(1)?));
-        let Some(last) = last else {
+        let span = (length - 1).saturating_mul(dilation).saturating_add(1);
+        if span > self.rows {
             return refuse(
                 ErrorKind::Shape,
                 format!("{} rows are too few for a window of {length}", self.rows),
             );
-        };
-        let rows = last / stride + 1;
-        let stored = self.axes.iter().map(|(len, _)| len);
-        if self.derived.is_some() || stored.ne(&self.row_shape) || self.stages.has_channels() {
-            let windows = self.derive_windows(rows, [length, stride, dilation]);
-            windows.check_row_bytes()?;
-            return Ok(windows);
         }
-        self.axes
-            .insert(0, (length, self.row_stride.saturating_mul(dilation)));
-        self.row_shape.insert(0, length);
-        self.rows = rows;
-        self.row_stride = self.row_stride.saturating_mul(stride);
-        self.check_row_bytes()?;
-        Ok(self)
+        let rows = (self.rows - span) / stride + 1;
+        self.frame(Frame {
+            first: 0,
+            length,
+            stride,
+            dilation,
+            rows,
+            span,
+        })
     }
 
     /// Makes rows of one element plain numbers: an array of the shape `[n, 1]` becomes one of

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-pub use crate::column::{ByteTable, Draws, SharedRows, gather_drawn};
+pub use crate::column::{ByteTable, Draws, Frame, SharedRows, gather_drawn};
 use crate::error::Place;
 pub use crate::error::as_ours;
 use crate::format::header;
@@ -61,6 +61,21 @@ pub fn by_position(column: &Column) -> Result<Column> {
 /// How many transforms, one after the other, make a row.
 pub fn depth(column: &Column) -> u64 {
     column.depth()
+}
+
+/// Windows over the rows of a column.
+///
+/// # Errors
+///
+/// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if a window is too large.
+pub fn frame(column: Column, frame: Frame) -> Result<Column> {
+    column.frame(frame)
+}
+
+/// How many of the rows after a row of a column may be made of some of the same rows of an array,
+/// because they are windows that overlap. [`usize::MAX`] if it may be any of the rows.
+pub fn overlap(column: &Column) -> usize {
+    column.overlap()
 }
 
 /// The rows of a column that a map gives.

@@ -1,11 +1,15 @@
 //! Maps the rows of a dataset to rows of its columns.
 
+mod runs;
+
 use std::sync::Arc;
 
 use crate::buffer::no_memory;
 use crate::order::Permutation;
 use crate::order::keys::mix;
 use crate::{Error, ErrorKind, Result};
+
+use runs::Runs;
 
 /// Maps each row of a dataset to a row of its columns.
 #[derive(Clone, Debug)]
@@ -26,6 +30,7 @@ enum RowStep {
     /// The rows start again after this many.
     Cycle(usize),
     List(RowList),
+    Runs(Runs),
 }
 
 /// Rows of the columns, which clones share. Most columns have so few that 4 bytes hold a row.
@@ -206,8 +211,32 @@ impl RowMap {
             RowStep::Stride(stride) => row * stride,
             RowStep::Cycle(len) => row % len,
             RowStep::List(rows) => rows.get(row),
+            RowStep::Runs(runs) => runs.row(row),
         };
         self.steps.iter().fold(row, step)
+    }
+
+    /// Keeps the rows of runs: each begins at a row and has a number of rows that are `stride`
+    /// apart. No row of a run comes before those of the run before it.
+    pub fn runs(&mut self, stride: usize, runs: impl IntoIterator<Item = (usize, usize)>) {
+        let runs = Runs::new(stride, runs);
+        self.len = runs.len();
+        if !runs.is_identity() {
+            self.steps.insert(0, RowStep::Runs(runs));
+        }
+    }
+
+    /// How many of the rows after a row may share rows of an array with it, if of the columns
+    /// `overlap` do. [`usize::MAX`] if it may be any of the rows.
+    pub fn overlap(&self, overlap: usize) -> usize {
+        let of_step = |overlap, step: &RowStep| match (overlap, step) {
+            (0 | usize::MAX, _) | (_, RowStep::Skip(_)) => overlap,
+            (_, RowStep::Runs(runs)) => overlap / runs.apart(),
+            (_, RowStep::Stride(stride)) => overlap / stride,
+            _ => usize::MAX,
+        };
+        // The last step is the one next to the columns.
+        self.steps.iter().rev().fold(overlap, of_step)
     }
 }
 

@@ -362,25 +362,25 @@
 //!
 //! # 6. Windows with a horizon
 //!
-//! From a day of hours, the six hours after it are predicted. `windows(30, 1)` makes a row of each
-//! 30 consecutive rows of the file, and `split_column` cuts it in two. Nothing is copied until a
-//! batch is made.
+//! From a day of hours, the six hours after it are predicted. [`Windows`](crate::Windows) makes a
+//! row of 24 consecutive rows of the file, and with a horizon a second column of what follows. The
+//! column `x` becomes `x` and `x_next`. Nothing is copied until a batch is made.
 //!
-//! Do not `split` windows at random. Neighbouring windows share 29 of their 30 hours, so a window
-//! for validation would have neighbours in the training set, and the model would be tested with
-//! what it has seen. Divide them by time, and leave out as many windows as overlap the border.
+//! Windows share rows with their neighbours, so `split` would put the same hours into both parts,
+//! and refuses. `split_in_time` takes the first windows for training, leaves out those that overlap
+//! the last of them, and keeps the rest for validation.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
 //! use burn::tensor::Tensor;
-//! use burn_npy::{Batch, NpyDataset};
+//! use burn_npy::{Batch, NpyDataset, Windows};
 //!
 //! # // job 6
 //! #[derive(Batch)]
 //! struct Series {
-//!     past: Tensor<3>,   // [rows, 24, sensors]
-//!     future: Tensor<3>, // [rows, 6, sensors]
+//!     hourly: Tensor<3>,      // [rows, 24, sensors]
+//!     hourly_next: Tensor<3>, // [rows, 6, sensors]
 //! }
 //! # // end
 //!
@@ -390,52 +390,57 @@
 //! #   burn_npy::file::write_npy("hourly.npy", &hours)?;
 //!     // (1000, 4) float32: an hour a row, four sensors
 //! #   // job 6
-//!     let windows = NpyDataset::open("hourly.npy")?
-//!         .windows(24 + 6, 1)?
-//!         .split_column("hourly", [("past", (0..24).into()), ("future", (24..30).into())])?;
-//!     let count = windows.len() * 8 / 10;
-//!     let train = windows.take(count);
-//!     let valid = windows.skip(count + 30 - 1); // 29 windows overlap the last one of training
+//!     let windows = NpyDataset::open("hourly.npy")?.windows(Windows::new(24).horizon(6))?;
+//!     let (train, valid) = windows.split_in_time(0.8)?;
 //!
 //!     let train = train.loader::<Series>().batch_size(32).shuffle(42).try_build()?;
 //!     let valid = valid.loader::<Series>().batch_size(32).try_build()?;
 //! #   // end
-//!     println!("{} and {} windows of {}", train.num_items(), valid.num_items(), windows.len());
+//!     println!("{windows:?}");
+//!     println!("{} and {} windows", train.num_items(), valid.num_items());
 //!     let batch = train.epoch(0).next().unwrap()?;
-//!     println!("{:?} and {:?}", batch.past.dims(), batch.future.dims());
-//!     let last = windows.row(count - 1).get::<f32>("future")?[[5, 0]];
-//!     let first = valid.epoch(0).next().unwrap()?.past.slice([0..1, 0..1, 0..1]);
+//!     println!("{:?} and {:?}", batch.hourly.dims(), batch.hourly_next.dims());
+//!     let last = windows.row(train.num_items() - 1).get::<f32>("hourly_next")?[[5, 0]];
+//!     let first = valid.epoch(0).next().unwrap()?.hourly.slice([0..1, 0..1, 0..1]);
 //!     println!("training ends with hour {last}");
 //!     println!("validation begins with hour {}", first.into_scalar::<f32>());
+//!     println!("{}", windows.split(0.8, 42).unwrap_err());
 //! #   shown("cookbook");
 //!     Ok(())
 //! }
 //! ```
 //!
 //! ```text
-//! 776 and 166 windows of 971
+//! NpyDataset { rows: 971, hourly: float32 [24, 4], hourly_next: float32 [6, 4] }
+//! 777 and 165 windows
 //! [32, 24, 4] and [32, 6, 4]
-//! training ends with hour 804
-//! validation begins with hour 805
+//! training ends with hour 805
+//! validation begins with hour 806
+//! the rows are windows that overlap, so a random split would put the same rows of the file
+//!     into both parts; use split_in_time
 //! ```
+//!
+//! Several series in one file stay apart if you say where each ends, with
+//! [`within`](crate::Windows::within), or which column says to which one a row belongs, with
+//! [`group_by`](crate::Windows::group_by). To predict one column from others, keep the past of
+//! those and the future of that one: `select(["wind", "pressure", "temperature_next"])`.
 //!
 //! # 7. Windows of tokens
 //!
-//! A language model predicts the next token, so `y` is `x` shifted by one. A window has one token
-//! more than the model sees, and the next one starts with the last token of the window before it.
-//! Two parts of a row may overlap.
+//! A language model predicts the next token, so each window comes with the same window one token
+//! later. With a stride of its length, each token is predicted once.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Batch, NpyDataset};
+//! use burn_npy::{Batch, NpyDataset, Windows};
 //!
 //! # // job 7
 //! #[derive(Batch)]
-//! struct Tokens {
-//!     x: Tensor<2, Int>,
-//!     y: Tensor<2, Int>,
+//! struct Text {
+//!     tokens: Tensor<2, Int>,
+//!     tokens_next: Tensor<2, Int>,
 //! }
 //! # // end
 //!
@@ -445,19 +450,18 @@
 //! #   burn_npy::file::write_npy("tokens.npy", &tokens)?;
 //!     // (1025,) uint16
 //! #   // job 7
-//!     const CONTEXT: usize = 128;
 //!     let loader = NpyDataset::open("tokens.npy")?
-//!         .windows(CONTEXT + 1, CONTEXT)?
-//!         .split_column("tokens", [("x", (0..CONTEXT).into()), ("y", (1..CONTEXT + 1).into())])?
-//!         .loader::<Tokens>()
+//!         .windows(Windows::new(128).shifted(1).stride(128))?
+//!         .loader::<Text>()
 //!         .batch_size(4)
 //!         .shuffle(42)
 //!         .try_build()?;
 //! #   // end
 //!     println!("{} windows", loader.num_items());
-//!     let Tokens { x, y } = loader.iter().next().unwrap()?;
-//!     println!("{:?} and {:?}", x.dims(), y.dims());
-//!     println!("shifted by one: {}", (x + 1).equal(y).all().into_scalar::<bool>());
+//!     let Text { tokens, tokens_next } = loader.iter().next().unwrap()?;
+//!     println!("{:?} and {:?}", tokens.dims(), tokens_next.dims());
+//!     let is_next = (tokens + 1).equal(tokens_next).all().into_scalar::<bool>();
+//!     println!("shifted by one: {is_next}");
 //! #   shown("cookbook");
 //!     Ok(())
 //! }

@@ -10,6 +10,7 @@ mod pass;
 mod rows;
 mod statistics;
 mod verify;
+mod windows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::internal::{RowMap, listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Error, ErrorKind, Result,
+    Array, Result,
     file::{Column, Element, ItemKind, Npz, NumpyFile, OpenOptions},
 };
 
@@ -35,6 +36,7 @@ pub use columns::Part;
 pub(crate) use named::{AnyColumn, Columns, listed_names};
 pub use npz::{NpzColumn, NpzSource};
 pub use rows::RowNumber;
+pub use windows::Windows;
 
 /// Named columns of NumPy arrays with the same number of rows. It is a Burn `Dataset` whose items
 /// are [`Row`]s.
@@ -424,17 +426,16 @@ impl NpyDataset {
     /// to the nearest number, and the second part has the rest. A seed gives the same parts on
     /// every machine.
     ///
+    /// Windows that overlap are not split at random: most windows of one part would share rows of
+    /// the file with windows of the other. [`split_in_time`](Self::split_in_time) splits them.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the fraction is not between 0 and 1.
+    /// [`ErrorKind::Usage`] if the fraction is not between 0 and 1, or if rows are
+    /// [windows](Self::windows) that overlap.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        if !(0.0..=1.0).contains(&fraction) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("cannot split at {fraction}; expected a fraction from 0 to 1"),
-            ));
-        }
-        let first = (self.len() as f64 * fraction).round() as usize;
+        let first = self.part(fraction)?;
+        self.expect_apart()?;
         let mut shuffled = self.clone();
         shuffled.rows.shuffle(seed);
         Ok((shuffled.take(first), shuffled.skip(first)))
@@ -467,8 +468,8 @@ impl std::fmt::Debug for NpyDataset {
 
 #[cfg(test)]
 mod tests {
-    use burn_npy_core::Convert;
     use burn_npy_core::ndarray::{Array1, Array2, array};
+    use burn_npy_core::{Convert, ErrorKind};
 
     use super::*;
 
@@ -574,7 +575,7 @@ mod tests {
             assert!(renamed.select([&names[..1], &["z"]].concat()).is_ok());
             let selected = dataset.select(names.iter().rev()).unwrap();
             assert_eq!(selected.columns().next().unwrap().0, last);
-            assert!(selected.windows(1, 1).is_ok());
+            assert!(selected.windows(Windows::new(1)).is_ok());
             assert_eq!(format!("{dataset:?}").matches(": int32").count(), 20);
         };
         expect(&NpyDataset::open(&path).unwrap(), 20_000);

@@ -70,7 +70,7 @@
 //! | `prefetch(n)`, `AUTOTUNE` | `prefetch(n)`; found by itself unless set |
 //! | `repeat(n)` | a loop: each call of [`iter`](crate::Loader::iter) is the next epoch |
 //! | `take(n)`, `skip(n)` | [`take`](crate::NpyDataset::take) and [`skip`](crate::NpyDataset::skip) of the dataset, in rows; `loader.iter().take(n)`, in batches |
-//! | `window(size, shift)` | [`windows`](crate::NpyDataset::windows)`(size, shift)`: each window is a row, not a dataset |
+//! | `window(size, shift)`, `timeseries_dataset_from_array` | [`windows`](crate::NpyDataset::windows)`(Windows::new(size).stride(shift))`: each window is a row, not a dataset |
 //! | `shard(count, index)` | `shard(Shard::new(index, count)?, ..)`: it cuts the order, not the files, see [`Shard`](crate::order::Shard) |
 //! | `filter` | a list of rows for [`Sampler::index`](crate::Sampler::index), see the [cookbook](crate::cookbook#12-filter-and-join) |
 //! | `concatenate`, `interleave` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |

@@ -71,8 +71,9 @@
 //! | [`convert`] | casts and scales elements, with a [`Convert`] |
 //! | [`reshape`] | gives rows another shape; `&[]` makes a row of one number that number |
 //! | [`split_column`] | makes several columns of parts of a row |
-//! | [`windows`] | makes a row of each window over a time series |
+//! | [`windows`] | makes a row of each window over a time series, with a horizon or the next tokens |
 //! | [`take`], [`skip`], [`split`] | keeps some rows; `split` chooses them at random, by a seed |
+//! | [`split_in_time`] | splits windows without leaving rows in both parts |
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -565,3 +566,4 @@
 //! [`take`]: crate::NpyDataset::take
 //! [`skip`]: crate::NpyDataset::skip
 //! [`split`]: crate::NpyDataset::split
+//! [`split_in_time`]: crate::NpyDataset::split_in_time

@@ -111,7 +111,7 @@ mod tensors;
 mod upload;
 
 pub use batcher::NpyBatcher;
-pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, RowNumber};
+pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, RowNumber, Windows};
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Loader, LoaderIter, OnError, Report, SkippedRow, State,
 };

@@ -29,7 +29,7 @@ pub struct Row {
 
 impl Row {
     /// The index of the row in its files, whatever was skipped or split off. After
-    /// [`windows`](crate::NpyDataset::windows) it is the index of the window.
+    /// [`windows`](crate::NpyDataset::windows) it is the row at which the window begins.
     pub fn index(&self) -> usize {
         self.index
     }

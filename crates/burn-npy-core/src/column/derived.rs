@@ -76,6 +76,12 @@ pub(crate) trait Derived: Debug + Send + Sync {
         let columns = self.columns().iter();
         columns.map(Column::depth).max().unwrap_or(0)
     }
+
+    /// As [`Column::overlap`].
+    fn overlap(&self) -> usize {
+        let columns = self.columns().iter();
+        columns.map(Column::overlap).max().unwrap_or(0)
+    }
 }
 
 /// The columns, of which there are as many as there were.
@@ -104,6 +110,7 @@ impl Column {
             stages: Stages::none(dtype),
             unchanging: false,
             derived: Some(derived),
+            overlap: None,
         }
     }
 
@@ -115,6 +122,15 @@ impl Column {
     /// How many transforms, one after the other, make a row.
     pub(crate) fn depth(&self) -> u64 {
         self.derived.as_ref().map_or(0, |derived| derived.depth())
+    }
+
+    /// How many of the rows after a row may be made of some of the same rows of an array, because
+    /// they are windows that overlap. [`usize::MAX`] if it may be any of the rows.
+    pub(crate) fn overlap(&self) -> usize {
+        match &self.derived {
+            None => self.overlap.unwrap_or(0),
+            Some(derived) => derived.overlap(),
+        }
     }
 
     /// Whether nothing was done to the rows of a derived column.

@@ -85,11 +85,6 @@ impl Column {
         self.row_len() > 1 && self.contiguous_rows().is_none()
     }
 
-    /// Whether a row is a window over rows of the array, rather than a row or the whole array.
-    fn is_windows(&self) -> bool {
-        self.derived.is_none() && self.axes.len() >= self.array.axes().len() && self.row_stride > 0
-    }
-
     /// The bytes of the array, if they are in memory.
     fn bytes_in_memory(&self) -> Option<&[u8]> {
         let bytes = self.array.storage().bytes()?;
@@ -221,7 +216,11 @@ impl Column {
     fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
         let origin = self.origin(row);
         let (column, row) = origin.unwrap_or((self, row));
-        let what = if self.is_windows() { "window" } else { "row" };
+        let what = if self.overlap.is_some() {
+            "window"
+        } else {
+            "row"
+        };
         let mut place = format!("{what} {row}");
         if origin.is_some() && column.array.file().is_some() {
             place += " of the file";

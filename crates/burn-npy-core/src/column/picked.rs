@@ -80,4 +80,8 @@ impl Derived for Picked {
     fn keeps_rows(&self) -> bool {
         true
     }
+
+    fn overlap(&self) -> usize {
+        self.map.overlap(self.column().overlap())
+    }
 }

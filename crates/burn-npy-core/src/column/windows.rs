@@ -7,30 +7,72 @@ use super::{Column, Draws};
 use crate::Result;
 use crate::transform::RowType;
 
-/// Row `i` is the `length` rows from `i * stride` on that are `dilation` apart.
+/// Which rows windows have. Window `i` has `length` rows that are `dilation` apart, from
+/// `first + i * stride` on. All of them exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Where window 0 begins.
+    pub first: usize,
+    /// The number of rows of a window.
+    pub length: usize,
+    /// The distance between the first rows of two windows.
+    pub stride: usize,
+    /// The distance between two rows of a window.
+    pub dilation: usize,
+    /// The number of windows.
+    pub rows: usize,
+    /// How many neighbouring rows a window and what belongs to it lie in.
+    pub span: usize,
+}
+
 #[derive(Debug)]
 struct Windows {
     column: [Column; 1],
-    rows: usize,
-    length: usize,
-    stride: usize,
-    dilation: usize,
+    frame: Frame,
 }
 
 impl Column {
-    /// Windows over rows of any kind. The caller has counted them.
-    pub(super) fn derive_windows(
-        self,
-        rows: usize,
-        [length, stride, dilation]: [usize; 3],
-    ) -> Self {
-        Self::of_derived(Arc::new(Windows {
-            column: [self],
-            rows,
+    /// Windows over rows that exist.
+    pub(crate) fn frame(mut self, frame: Frame) -> Result<Self> {
+        let Frame {
+            first,
             length,
             stride,
             dilation,
-        }))
+            rows,
+            ..
+        } = frame;
+        let stored = self.axes.iter().map(|(len, _)| len);
+        if self.derived.is_some() || stored.ne(&self.row_shape) || self.stages.has_channels() {
+            let windows = Self::of_derived(Arc::new(Windows {
+                column: [self],
+                frame,
+            }));
+            windows.check_row_bytes()?;
+            return Ok(windows);
+        }
+        self.overlap = Some(frame.overlap(self.overlap()));
+        self.first = self
+            .first
+            .saturating_add(first.saturating_mul(self.row_stride));
+        let between = self.row_stride.saturating_mul(dilation);
+        self.axes.insert(0, (length, between));
+        self.row_shape.insert(0, length);
+        self.rows = rows;
+        self.row_stride = self.row_stride.saturating_mul(stride);
+        self.check_row_bytes()?;
+        Ok(self)
+    }
+}
+
+impl Frame {
+    /// How many of the windows after one may share rows of an array with it, if of the rows
+    /// `overlap` do.
+    fn overlap(&self, overlap: usize) -> usize {
+        match overlap {
+            usize::MAX => usize::MAX,
+            overlap => overlap.saturating_add(self.span - 1) / self.stride,
+        }
     }
 }
 
@@ -40,9 +82,10 @@ impl Windows {
     }
 
     fn expand(&self, rows: &[usize]) -> Vec<usize> {
+        let frame = &self.frame;
         let of_window = |row: &usize| {
-            let first = row * self.stride;
-            (0..self.length).map(move |index| first + index * self.dilation)
+            let first = frame.first + row * frame.stride;
+            (0..frame.length).map(move |index| first + index * frame.dilation)
         };
         rows.iter().flat_map(of_window).collect()
     }
@@ -50,12 +93,12 @@ impl Windows {
 
 impl Derived for Windows {
     fn rows(&self) -> usize {
-        self.rows
+        self.frame.rows
     }
 
     fn row_type(&self) -> RowType {
         let mut row_type = self.column().row_type();
-        row_type.shape.insert(0, self.length);
+        row_type.shape.insert(0, self.frame.length);
         row_type
     }
 
@@ -79,12 +122,17 @@ impl Derived for Windows {
     }
 
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
+        let length = self.frame.length as u64;
         let of_window = |position: &u64| {
-            let first = position.wrapping_mul(self.length as u64);
-            (0..self.length as u64).map(move |index| first.wrapping_add(index))
+            let first = position.wrapping_mul(length);
+            (0..length).map(move |index| first.wrapping_add(index))
         };
         let positions: Vec<u64> = draws.positions.iter().flat_map(of_window).collect();
         let rows = self.expand(rows);
         self.column().load_rows(&rows, draws.at(&positions), out)
+    }
+
+    fn overlap(&self) -> usize {
+        self.frame.overlap(self.column().overlap())
     }
 }

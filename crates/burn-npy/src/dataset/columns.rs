@@ -204,23 +204,6 @@ impl NpyDataset {
         }
     }
 
-    /// Makes each row a window over a time series. Row `i` becomes the `length` rows of the dataset
-    /// from `i * stride` on, along a new first axis, in all columns. Nothing is copied until a
-    /// batch is gathered.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Column::windows`].
-    pub fn windows(&self, length: usize, stride: usize) -> Result<Self> {
-        let mut columns = Columns::default();
-        for (name, column) in self.picked()? {
-            let column = column.windows(length, stride);
-            let column = column.map_err(|error| error.in_column(&name))?;
-            columns.push(name, AnyColumn::Numbers(column));
-        }
-        Self::from_columns(columns)
-    }
-
     /// Sets the dtype of the opaque items of a column, which the file does not have.
     ///
     /// NumPy writes `bfloat16` of `ml_dtypes` as `<V2`, and its one-byte types, such as `int4` and
@@ -424,7 +407,7 @@ impl NpyDataset {
     }
 
     /// The columns, with the rows of the dataset as theirs.
-    fn picked(&self) -> Result<Vec<(String, Column)>> {
+    pub(super) fn picked(&self) -> Result<Vec<(String, Column)>> {
         let picked = |name: &String| {
             let column = self.columns.get(name)?;
             Ok((name.clone(), internal::pick(column, &self.rows)))
@@ -447,7 +430,7 @@ fn cut(column: Column, part: Part) -> Result<Column> {
 #[cfg(test)]
 mod tests {
     use burn_npy_core::Array;
-    use burn_npy_core::ndarray::{Array2, array};
+    use burn_npy_core::ndarray::Array2;
 
     use super::*;
     use crate::dataset::tests::numbers;
@@ -474,28 +457,6 @@ mod tests {
             format!("{:?}", dataset.select(["label", "b"]).unwrap().row(0)),
             r#"{"label": 7, "b": 3}"#
         );
-    }
-
-    #[test]
-    fn windows_are_made_of_the_rows_of_the_dataset() {
-        let dataset = numbers(10);
-        let windows = dataset.windows(4, 3).unwrap();
-        assert_eq!(windows.len(), 3);
-        let window = windows.row(2).get::<i64>("0").unwrap();
-        assert_eq!(window.as_slice(), Some(&[6, 7, 8, 9][..]));
-        let (train, _) = windows.split(0.67, 1).unwrap();
-        assert_eq!(train.len(), 2);
-        // Rows that are taken or split before make windows in their order.
-        let rows = |dataset: &NpyDataset| dataset.read::<i64>("0").unwrap();
-        let later = dataset.skip(1).take(8).windows(4, 3).unwrap();
-        assert_eq!(rows(&later), array![[1, 2, 3, 4], [4, 5, 6, 7]].into_dyn());
-        let (part, _) = dataset.split(0.5, 1).unwrap();
-        let (pairs, singles) = (rows(&part.windows(2, 1).unwrap()), rows(&part));
-        for (i, pair) in pairs.outer_iter().enumerate() {
-            assert_eq!((pair[0], pair[1]), (singles[i], singles[i + 1]));
-        }
-        let error = dataset.windows(11, 1).unwrap_err();
-        assert_eq!((error.kind(), error.array()), (ErrorKind::Shape, Some("0")));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::NpyDataset;
 use super::named::AnyColumn;
 use crate::memory;
 
-/// The number of bytes of rows that are converted at a time.
-const BLOCK_BYTES: usize = 1 << 20;
+/// The number of bytes of rows that are converted or compared at a time.
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
 impl NpyDataset {
     /// Reads all data once, to find errors before a training run does.

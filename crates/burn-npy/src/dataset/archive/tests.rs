@@ -8,7 +8,7 @@ use burn_npy_core::{
 };
 
 use super::*;
-use crate::NpyDataset;
+use crate::{NpyDataset, Windows};
 
 /// The bytes of a `.npy` file.
 pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -521,7 +521,7 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
         dataset.convert("x", Convert::to::<f32>()).unwrap_err(),
         dataset.reshape("x", &[1]).unwrap_err(),
         dataset.split_column("x", [("a", 0.into())]).unwrap_err(),
-        whole.windows(2, 1).unwrap_err(),
+        whole.windows(Windows::new(2)).unwrap_err(),
     ] {
         assert_eq!(
             (error.kind(), error.array()),
@@ -559,7 +559,12 @@ fn a_dataset_is_verified_against_its_archive_and_its_files() {
     let path = folder.file("good.npz", bytes.clone());
     let good = NpyDataset::open(&path).unwrap();
     let (train, _) = good.split(0.5, 1).unwrap();
-    for dataset in [&good, &train, &good.take(0), &good.windows(5, 3).unwrap()] {
+    for dataset in [
+        &good,
+        &train,
+        &good.take(0),
+        &good.windows(Windows::new(5).stride(3)).unwrap(),
+    ] {
         dataset.verify().unwrap();
     }
     // A byte of `s`, which is not checked when it is opened.

@@ -1,0 +1,58 @@
+//! Runs of rows, such as the first rows of the windows in each of several groups.
+
+/// Rows that lie in runs.
+#[derive(Clone, Debug)]
+pub(super) struct Runs {
+    stride: usize,
+    /// Of each run: how many rows the runs before it have, and the row where it begins.
+    runs: Vec<(usize, usize)>,
+    len: usize,
+    /// The smallest distance between two rows, at least 1.
+    apart: usize,
+}
+
+impl Runs {
+    /// Runs of pairs of their first row and their number of rows, one behind the other.
+    pub(super) fn new(stride: usize, of: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let (mut runs, mut len, mut apart) = (Vec::new(), 0, usize::MAX);
+        let mut last = None;
+        for (start, count) in of.into_iter().filter(|(_, count)| *count > 0) {
+            if let Some(last) = last {
+                apart = apart.min(start - last);
+            }
+            if count > 1 {
+                apart = apart.min(stride);
+            }
+            last = Some(start + (count - 1) * stride);
+            runs.push((len, start));
+            len += count;
+        }
+        Self {
+            stride,
+            runs,
+            len,
+            apart: apart.max(1),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether each row is the one with its index.
+    pub(super) fn is_identity(&self) -> bool {
+        self.stride == 1 && self.runs.iter().all(|(before, start)| before == start)
+    }
+
+    /// The smallest distance between two rows, at least 1.
+    pub(super) fn apart(&self) -> usize {
+        self.apart
+    }
+
+    /// The row at an index, which is below [`len`](Self::len).
+    pub(super) fn row(&self, index: usize) -> usize {
+        let run = self.runs.partition_point(|(before, _)| *before <= index) - 1;
+        let (before, start) = self.runs[run];
+        start + (index - before) * self.stride
+    }
+}
