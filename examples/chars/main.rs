@@ -1,10 +1,10 @@
-//! A model of characters: tokens in a `.npy` file, windows of them, and the next character.
+//! A model of characters: tokens in a raw file, windows of them, and the character after each.
 //!
 //! `cargo run --profile demo --example chars` prints, after up to a minute (the text depends on the
 //! processor, and is in one line):
 //!
 //! ```text
-//! NpyDataset { rows: 3359, tokens: uint8 [33] }
+//! NpyDataset { rows: 3359, tokens: uint16 [32], tokens_next: uint16 [32] }
 //! epoch 1: mean loss 2.43
 //! epoch 2: mean loss 1.85
 //! epoch 3: mean loss 1.65
@@ -22,9 +22,8 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
-use burn_npy::file::write_npy;
-use burn_npy::ndarray::Array1;
-use burn_npy::{NpyDataset, Windows};
+use burn_npy::file::RawFormat;
+use burn_npy::{Array, DType, NpyDataset, Windows};
 
 /// The first chapters of "Pride and Prejudice"; see the notes beside it.
 const TEXT: &str = include_str!("pride.txt");
@@ -54,15 +53,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut vocabulary: Vec<char> = TEXT.chars().collect();
     vocabulary.sort_unstable();
     vocabulary.dedup();
-    let token = |c: char| vocabulary.partition_point(|known| *known < c) as u8;
+    let token = |c: char| vocabulary.partition_point(|known| *known < c) as u16;
 
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("tokens.npy");
-    write_npy(&file, &Array1::from_iter(TEXT.chars().map(token)))?;
+    let file = folder.path().join("train.bin");
+    // As `np.array(tokens, np.uint16).tofile("train.bin")` does: numbers without a header.
+    let bytes = TEXT.chars().flat_map(|c| token(c).to_le_bytes());
+    std::fs::write(&file, bytes.collect::<Vec<u8>>())?;
 
     let device = Device::default().autodiff();
     device.seed(42);
-    let dataset = NpyDataset::open(&file)?.windows(Windows::new(LENGTH).shifted(1).stride(16))?;
+    let tokens = Array::open_raw(&file, RawFormat::new(DType::U16))?;
+    let dataset = NpyDataset::from_arrays([("tokens", tokens)])?;
+    let dataset = dataset.windows(Windows::new(LENGTH).shifted(1).stride(16))?;
     println!("{dataset:?}");
     let loader = dataset
         .loader::<(Tensor<2, Int>, Tensor<2, Int>)>()

@@ -1,6 +1,7 @@
 //! An array: its header, and the storage that has its bytes.
 
 mod memory;
+mod raw;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::storage::{Head, Storage};
 use crate::zip::Stored;
 use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout, Limits, Result};
 
+pub use raw::RawFormat;
 pub(crate) use read::swap_bytes;
 
 /// How a file is opened.

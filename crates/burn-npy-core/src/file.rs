@@ -4,14 +4,15 @@
 //! or write files:
 //!
 //! * A [`NumpyFile`] is a `.npy` file or an archive, by its first bytes. An [`Npz`] is an archive.
-//!   [`OpenOptions`] sets how files are opened, and [`Limits`] what they may ask for.
+//!   [`OpenOptions`] sets how files are opened, and [`Limits`] what they may ask for. A
+//!   [`RawFormat`] says what is in a file without a header.
 //! * A [`Header`] is the header of a `.npy` file. It has an [`ItemType`], with [`Field`]s if the
 //!   items are structures.
 //! * A [`Column`] is an array as rows, which [`gather_columns`] copies into [`Buffer`]s. A
 //!   [`RaggedColumn`] has rows of any length.
 //! * [`write_npy`], [`append_npy`] and [`NpzWriter`] write files.
 
-pub use crate::array::OpenOptions;
+pub use crate::array::{OpenOptions, RawFormat};
 pub use crate::buffer::Buffer;
 pub use crate::column::{Column, RaggedColumn, gather_columns};
 pub use crate::dtype::{ByteOrder, Layout};

@@ -476,6 +476,22 @@
 //! Shuffled windows do not keep a sentence together over two batches. Without `shuffle`, windows
 //! come in the order of the file.
 //!
+//! Tokens that `tofile` or `np.memmap` wrote have no header. Say what they are:
+//!
+//! ```
+//! use burn_npy::{Array, DType, NpyDataset, file::RawFormat};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("train.bin");
+//! # std::fs::write(&path, [0; 2050])?;
+//! let tokens = Array::open_raw(&path, RawFormat::new(DType::U16))?; // train.bin of nanoGPT
+//! let data = NpyDataset::from_arrays([("tokens", tokens)])?;
+//! assert_eq!(data.len(), 1025);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # 8. Rows of several lengths
 //!
 //! Each row of an array has the same length. So pad the sequences in NumPy, and save their lengths:

@@ -6,7 +6,7 @@ use ndarray::Dimension;
 
 use super::{Array, strides};
 use crate::storage::Storage;
-use crate::{Element, ItemType, Layout};
+use crate::{ByteOrder, Element, ItemType, Layout};
 
 struct Elements<T>(Vec<T>);
 
@@ -31,7 +31,7 @@ impl<T: Element + Clone, D: Dimension> From<ndarray::Array<T, D>> for Array {
         let shape = array.shape().to_vec();
         let stored_bytes = array.len() * size_of::<T>();
         let (elements, first) = array.into_raw_vec_and_offset();
-        let item = ItemType::number(T::DTYPE);
+        let item = ItemType::number(T::DTYPE, ByteOrder::NATIVE);
         Self {
             numbers: item.numbers(),
             strides: strides(&shape, layout, item.size()),

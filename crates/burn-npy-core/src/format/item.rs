@@ -106,10 +106,10 @@ impl ItemType {
         Self { kind, size }
     }
 
-    /// A plain number in the byte order of the machine.
-    pub(crate) fn number(dtype: DType) -> Self {
+    /// A plain number.
+    pub(crate) fn number(dtype: DType, byte_order: ByteOrder) -> Self {
         Self {
-            kind: ItemKind::Number(dtype, ByteOrder::NATIVE),
+            kind: ItemKind::Number(dtype, byte_order),
             size: dtype.size(),
         }
     }
