@@ -630,7 +630,8 @@
 //! # 10. Rare classes
 //!
 //! `Sampler::balanced` draws each class equally often, so rows of rare classes come several times
-//! in an epoch. `Sampler::weighted` takes a weight for each row instead.
+//! in an epoch. `Sampler::weighted` takes a weight for each row instead. To weigh the classes in
+//! the loss, give `data.class_weights("labels", 2)?` to `CrossEntropyLossConfig::with_weights`.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -853,16 +854,16 @@
 //!
 //! # 12. Filter and join
 //!
-//! A filter is a list of rows. With one dataset, `Sampler::index` takes the list. To join filtered
-//! datasets, Burn's `SelectionDataset` takes the list, and `ComposedDataset` puts them behind each
+//! `filter` calls a function for each row of a column, on all cores, and keeps a list of rows. What
+//! comes out is a dataset like any other. Burn's `ComposedDataset` puts datasets behind each
 //! other.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
-//! use burn::data::dataset::transform::{ComposedDataset, SelectionDataset};
+//! use burn::data::dataset::transform::ComposedDataset;
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result, Sampler};
+//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result};
 //!
 //! # // job 12
 //! #[derive(Batch)]
@@ -871,10 +872,9 @@
 //!     seconds: Tensor<1>,
 //! }
 //!
-//! /// The rows of visits that took longer than a second.
-//! fn long(data: &NpyDataset) -> Result<Vec<usize>> {
-//!     let seconds = data.read::<f32>("seconds")?;
-//!     Ok((0..data.len()).filter(|&row| seconds[[row]] > 1.0).collect())
+//! /// The visits that took longer than a second.
+//! fn long(file: &str) -> Result<NpyDataset> {
+//!     NpyDataset::open(file)?.filter("seconds", |row: &[f32]| row[0] > 1.0)
 //! }
 //! # // end
 //!
@@ -889,20 +889,10 @@
 //! #   }
 //!     // monday.npz and tuesday.npz: pages (10,) uint16, seconds (10,) float32
 //! #   // job 12
-//!     let (monday, tuesday) = (NpyDataset::open("monday.npz")?, NpyDataset::open("tuesday.npz")?);
+//!     let (monday, tuesday) = (long("monday.npz")?, long("tuesday.npz")?);
+//!     let filtered = monday.loader::<Visits>().batch_size(20).shuffle(42).try_build()?;
 //!
-//!     let rows: Vec<u64> = long(&monday)?.into_iter().map(|row| row as u64).collect();
-//!     let filtered = monday
-//!         .loader::<Visits>()
-//!         .batch_size(20)
-//!         .sampler(Sampler::shuffled(42).index(rows)?)
-//!         .try_build()?;
-//!
-//!     let selected = [monday, tuesday].map(|day| {
-//!         let rows = long(&day)?;
-//!         Ok(SelectionDataset::from_indices_checked(day, rows))
-//!     });
-//!     let both = ComposedDataset::new(selected.into_iter().collect::<Result<Vec<_>>>()?);
+//!     let both = ComposedDataset::new(vec![monday, tuesday]);
 //!     let joined = DataLoaderBuilder::new(NpyBatcher::<Visits>::new())
 //!         .batch_size(20)
 //!         .shuffle(42)
@@ -927,7 +917,9 @@
 //! # 13. Cross-validation
 //!
 //! A `Partition` divides the rows into folds. `stratified_k_fold` gives each fold its share of each
-//! class. A list of rows goes to `Sampler::index`, so all folds use one dataset.
+//! class; `grouped_k_fold` puts all rows of a patient or a recording into one fold. `folds` makes
+//! two datasets of each fold, for training and for validation. `parts` makes one dataset of each
+//! part, as for a split into three.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -935,7 +927,7 @@
 //! use burn::nn::{LinearConfig, loss::CrossEntropyLossConfig};
 //! use burn::optim::{AdamConfig, GradientsParams};
 //! use burn::prelude::*;
-//! use burn_npy::{Batch, NpyDataset, Sampler, order::Partition};
+//! use burn_npy::{Batch, NpyDataset, order::Partition};
 //!
 //! # // job 13
 //! #[derive(Batch)]
@@ -961,20 +953,15 @@
 //!     let criterion = CrossEntropyLossConfig::new().init(&device);
 //! #   // job 13
 //!     let data = NpyDataset::open("points.npz")?;
-//!     let labels: Vec<u8> = data.read("labels")?.into_iter().collect();
-//!     let folds = Partition::stratified_k_fold(&labels, 5, 42)?;
-//!     for fold in 0..5 {
-//!         let train = data
+//!     let folds = Partition::stratified_k_fold(data.read::<u8>("labels")?, 5, 42)?;
+//!     for (fold, (train, valid)) in data.folds(&folds)?.iter().enumerate() {
+//!         let train = train
 //!             .loader::<Points>()
 //!             .batch_size(16)
-//!             .sampler(Sampler::shuffled(42).index(folds.others(fold))?)
+//!             .shuffle(42)
 //!             .set_device(device.clone())
 //!             .try_build()?;
-//!         let valid = data
-//!             .loader::<Points>()
-//!             .batch_size(16)
-//!             .sampler(Sampler::sequential().index(folds.rows(fold))?)
-//!             .try_build()?;
+//!         let valid = valid.loader::<Points>().batch_size(16).try_build()?;
 //! #   // end
 //!
 //!         let mut model = LinearConfig::new(2, 2).init(&device);

@@ -67,12 +67,13 @@
 //! | `Dataset.__getitem__` of your own | Burn's `Dataset`, with [`DataLoaderBuilder::new`](crate::DataLoaderBuilder::new) |
 //! | `IterableDataset` | not there: rows have numbers, which the order, `resume` and `batch_at` need |
 //! | `random_split(generator=..)` | [`NpyDataset::split`](crate::NpyDataset::split), [`Partition`](crate::order::Partition) for more parts |
-//! | `Subset(data, rows)` | [`Sampler::index`](crate::Sampler::index), or Burn's `SelectionDataset` |
+//! | `Subset(data, rows)` | [`rows`](crate::NpyDataset::rows) of the dataset |
 //! | `ConcatDataset` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
 //! | `DataLoader(..)` | `dataset.loader::<B>()...try_build()?` |
 //! | `batch_size` | `batch_size` |
 //! | `shuffle=True`, `generator` | `shuffle(seed)` |
 //! | `sampler=WeightedRandomSampler(..)` | `sampler(Sampler::weighted(..)?)`, [`Sampler`](crate::Sampler) has others |
+//! | `RandomSampler(replacement=True, num_samples=n)` | `sampler(Sampler::with_replacement(seed).draws(n)?)` |
 //! | `DistributedSampler`, `set_epoch` | `shard(Shard::from_env()?, ..)`; the epoch counts itself, see [`Shard`](crate::order::Shard) |
 //! | `batch_sampler` | not there: a batch is `batch_size` rows of the sampler's order |
 //! | `num_workers` | `num_workers`; threads, and there are some by default |

@@ -72,7 +72,9 @@
 //! | `take(n)`, `skip(n)` | [`take`](crate::NpyDataset::take) and [`skip`](crate::NpyDataset::skip) of the dataset, in rows; `loader.iter().take(n)`, in batches |
 //! | `window(size, shift)`, `timeseries_dataset_from_array` | [`windows`](crate::NpyDataset::windows)`(Windows::new(size).stride(shift))`: each window is a row, not a dataset |
 //! | `shard(count, index)` | `shard(Shard::new(index, count)?, ..)`: it cuts the order, not the files, see [`Shard`](crate::order::Shard) |
-//! | `filter` | a list of rows for [`Sampler::index`](crate::Sampler::index), see the [cookbook](crate::cookbook#12-filter-and-join) |
+//! | `filter` | [`filter`](crate::NpyDataset::filter), once and not in each epoch |
+//! | `repeat(n)` within an epoch, `steps_per_epoch` | [`repeat`](crate::NpyDataset::repeat) of the dataset, [`epoch_len`](crate::Sampler::epoch_len) of a sampler |
+//! | `Normalization().adapt(data)` | [`stats`](crate::NpyDataset::stats) and [`Convert::standardize`](crate::Convert::standardize) |
 //! | `concatenate`, `interleave` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
 //! | `sample_from_datasets`, `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
 //! | `cache()` | not needed for files that fit into memory: the system keeps their pages; conversions are not cached |

@@ -74,6 +74,8 @@
 //! | [`windows`] | makes a row of each window over a time series, with a horizon or the next tokens |
 //! | [`take`], [`skip`], [`split`] | keeps some rows; `split` chooses them at random, by a seed |
 //! | [`split_in_time`] | splits windows without leaving rows in both parts |
+//! | [`rows`], [`filter`], [`sort_by`] | keeps the rows of a list, those that a function keeps, or all in an order |
+//! | [`parts`], [`folds`] | makes datasets of a [`Partition`](crate::order::Partition) |
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -563,6 +565,11 @@
 //! [`reshape`]: crate::NpyDataset::reshape
 //! [`split_column`]: crate::NpyDataset::split_column
 //! [`windows`]: crate::NpyDataset::windows
+//! [`filter`]: crate::NpyDataset::filter
+//! [`folds`]: crate::NpyDataset::folds
+//! [`parts`]: crate::NpyDataset::parts
+//! [`rows`]: crate::NpyDataset::rows
+//! [`sort_by`]: crate::NpyDataset::sort_by
 //! [`take`]: crate::NpyDataset::take
 //! [`skip`]: crate::NpyDataset::skip
 //! [`split`]: crate::NpyDataset::split
