@@ -81,7 +81,7 @@ fn recalls(train: &NpyDataset, sampler: Sampler) -> Result<[f64; 10], Box<dyn st
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let all = open("train")?;
     let labels = all.read::<u8>("labels")?;
-    let is_kept = |row: &usize| labels[[*row]] != RARE || row % 100 == 0;
+    let is_kept = |row: &usize| labels[[*row]] != RARE || row.is_multiple_of(100);
     let train = all.rows((0..all.len()).filter(is_kept))?;
 
     let shuffled = recalls(&train, Sampler::shuffled(42))?;

@@ -174,7 +174,8 @@ impl RowMap {
                 Error::new(ErrorKind::Row, message)
             })?;
             if list.len() == list.capacity() {
-                let more = rows.size_hint().0.saturating_add(1);
+                // No more than there are rows: the list may be long and its first row not exist.
+                let more = rows.size_hint().0.min(self.len).saturating_add(1);
                 list.try_reserve(more)
                     .map_err(|_| no_memory(more.saturating_mul(size_of::<T>())))?;
             }
@@ -373,5 +374,12 @@ mod tests {
             assert_eq!((error.kind(), error.message()), (ErrorKind::Row, message));
         }
         assert_eq!(rows(&map).len(), 10);
+        // It says how long it is, which is more than memory holds.
+        let error = map.list(10..i128::from(u64::MAX)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Row);
+        let error = map
+            .list((0..usize::MAX).map(|row| row as i128))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Row);
     }
 }

@@ -238,8 +238,9 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for another sampler, and for more draws without replacement than there
-    /// are weights above zero; [`ErrorKind::Overflow`] if the list of draws of a balanced sampler
+    /// [`ErrorKind::Usage`] for a sampler that has each row once, whose epochs
+    /// [`epoch_len`](Self::epoch_len) sets, and for more draws without replacement than there are
+    /// weights above zero; [`ErrorKind::Overflow`] if the list of draws of a balanced sampler
     /// could not fit into memory.
     pub fn draws(mut self, count: u64) -> Result<Self> {
         match &mut self.kind {

@@ -167,8 +167,8 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Shape`] if its rows are not one
-    /// number each; [`ErrorKind::Limit`] if there is no memory for the list and the numbers, 20
-    /// bytes a row; and those of [`Column::gather`].
+    /// number each; [`ErrorKind::Limit`] if there is no memory for the list and the numbers, some
+    /// 20 bytes a row; and those of [`Column::gather`].
     ///
     /// # Example
     ///
