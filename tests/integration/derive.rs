@@ -145,7 +145,7 @@ fn a_row_drawn_twice_and_a_window_are_told_by_their_numbers() {
         rows: Vec<usize>,
     }
     let series = NpyDataset::from_tensor_slices((("x", Array1::from_iter(0..20_i32)),)).unwrap();
-    let windows = series.windows(3, 2).unwrap();
+    let windows = series.windows(Windows::new(3).stride(2)).unwrap();
     let drawn = Sampler::sequential().index(vec![4_u64, 0, 4]).unwrap();
     let loader = windows
         .loader::<X>()

@@ -26,6 +26,7 @@ mod memory;
 mod messages;
 mod numpy;
 mod order;
+mod pipelines;
 mod property;
 mod readme;
 mod resident;

@@ -198,7 +198,7 @@ fn columns_with_hostile_names_are_told_of_in_short_and_printable_messages() {
         said.refused(dataset.rename(&format!("{name}z"), "z"));
         said.refused(dataset.reshape(name, &[3]));
         said.refused(dataset.reshape(name, &[1; 5000]));
-        said.refused(dataset.windows(6, 1));
+        said.refused(dataset.windows(burn_npy::Windows::new(6)));
         said.refused(dataset.reinterpret(name, DType::BF16));
         said.refused(dataset.convert(other, Convert::to::<i32>().scale(0.5)));
         said.refused(dataset.split_column(name, [(other, 0.into())]));
