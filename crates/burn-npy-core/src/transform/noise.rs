@@ -77,11 +77,38 @@ impl Noise {
 }
 
 impl Distribution {
-    /// The noise below which there is a share `u` of all noise.
-    fn quantile(&self, u: f64) -> f64 {
+    /// Makes each of some numbers from 0 to 1 the noise below which there is this share of all
+    /// noise.
+    fn quantiles(&self, shares: &mut [f64]) {
         match self {
-            Self::Gaussian { std } => std * standard_normal(u),
-            Self::Uniform { low, high } => low + (high - low) * u,
+            Self::Gaussian { std } => {
+                standard_normal(shares);
+                shares.iter_mut().for_each(|x| *x *= std);
+            }
+            Self::Uniform { low, high } => {
+                shares.iter_mut().for_each(|u| *u = low + (high - low) * *u);
+            }
+        }
+    }
+
+    /// Adds noise to elements.
+    fn add<T: Copy + Into<f64>>(
+        &self,
+        old: &[T],
+        new: &mut [T],
+        mut draw: impl FnMut() -> f64,
+        rounded: impl Fn(f64) -> T,
+    ) {
+        // Loops over some numbers at a time become vector instructions.
+        let mut buffer = [0.0; 64];
+        let news = new.chunks_mut(buffer.len());
+        for (old, new) in old.chunks(buffer.len()).zip(news) {
+            let noise = &mut buffer[..old.len()];
+            noise.fill_with(&mut draw);
+            self.quantiles(noise);
+            for ((old, noise), new) in old.iter().zip(noise).zip(new) {
+                *new = rounded((*old).into() + *noise);
+            }
         }
     }
 }
@@ -115,43 +142,55 @@ impl Transform for Noise {
         rng: &mut PositionRng,
     ) -> Result<()> {
         if row.dtype() == DType::F64 {
-            for (old, new) in row.elements::<f64>()?.iter().zip(out.elements_mut()?) {
-                let u = ((rng.next_u64() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
-                *new = *old + self.distribution.quantile(u);
-            }
+            let draw = || ((rng.next_u64() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+            let (old, new) = (row.elements()?, out.elements_mut()?);
+            self.distribution.add::<f64>(old, new, draw, |x| x);
         } else {
-            for (old, new) in row.elements::<f32>()?.iter().zip(out.elements_mut()?) {
-                let u = (f64::from(rng.next_u32()) + 0.5) / (1_u64 << 32) as f64;
-                *new = (f64::from(*old) + self.distribution.quantile(u)) as f32;
-            }
+            let draw = || (f64::from(rng.next_u32()) + 0.5) / (1_u64 << 32) as f64;
+            let (old, new) = (row.elements()?, out.elements_mut()?);
+            self.distribution.add::<f32>(old, new, draw, |x| x as f32);
         }
         Ok(())
     }
 }
 
-/// The quantile of the standard normal distribution, for 0 < `u` < 1: a quotient of polynomials for
-/// the middle and two for the tails, which begin at 0.075 and near 1.4e-11.
-fn standard_normal(u: f64) -> f64 {
-    // The lowest power first.
-    let polynomial = |coefficients: &[f64; 8], x: f64| {
-        let step = |sum: f64, coefficient: &f64| sum * x + coefficient;
-        coefficients.iter().rev().fold(0.0, step)
-    };
-    let quotient =
-        |[above, below]: &[[f64; 8]; 2], x: f64| polynomial(above, x) / polynomial(below, x);
-    let from_middle = u - 0.5;
-    if from_middle.abs() <= 0.425 {
-        let x = 0.180625 - from_middle * from_middle;
-        return from_middle * quotient(&MIDDLE, x);
+/// Makes each share, of at most 64, the quantile of the standard normal distribution: a quotient of
+/// polynomials for the middle and two for the tails, which begin at 0.075 and near 1.4e-11.
+fn standard_normal(shares: &mut [f64]) {
+    let mut buffer = [0.0; 64];
+    let middle = &mut buffer[..shares.len()];
+    // This is computed for the tails too, since a loop without branches is faster.
+    for (u, x) in shares.iter().zip(&mut *middle) {
+        let from_middle = u - 0.5;
+        *x = from_middle * quotient(&MIDDLE, 0.180625 - from_middle * from_middle);
     }
-    let tail = if from_middle < 0.0 { u } else { 1.0 - u };
-    let x = (-libm::log(tail)).sqrt();
-    let magnitude = if x <= 5.0 {
+    for (u, middle) in shares.iter_mut().zip(middle) {
+        let from_middle = *u - 0.5;
+        *u = if from_middle.abs() <= 0.425 {
+            *middle
+        } else {
+            tail(u.min(1.0 - *u)).copysign(from_middle)
+        };
+    }
+}
+
+/// How far the quantile of a small share is from 0.
+fn tail(share: f64) -> f64 {
+    let x = (-libm::log(share)).sqrt();
+    if x <= 5.0 {
         quotient(&TAIL, x - 1.6)
     } else {
         quotient(&FAR_TAIL, x - 5.0)
+    }
+}
+
+/// The quotient of two polynomials, whose coefficients have the lowest power first.
+fn quotient([above, below]: &[[f64; 8]; 2], x: f64) -> f64 {
+    let polynomial = |coefficients: &[f64; 8]| {
+        let step = |sum: f64, coefficient: &f64| sum * x + coefficient;
+        coefficients.iter().rev().fold(0.0, step)
     };
-    magnitude.copysign(from_middle)
+    polynomial(above) / polynomial(below)
 }
 
 /// The coefficients of AS 241, as the nearest `f64`s.
@@ -229,7 +268,12 @@ mod tests {
     /// The numbers are those of `statistics.NormalDist` in Python, which has the same algorithm.
     #[test]
     fn quantiles_are_those_of_the_normal_distribution() {
-        assert_eq!(standard_normal(0.5), 0.0);
+        let quantile = |share: f64| {
+            let mut shares = [share];
+            standard_normal(&mut shares);
+            shares[0]
+        };
+        assert_eq!(quantile(0.5), 0.0);
         for (u, expected) in [
             (0.975, 1.9599639845400536),
             (2_f64.powi(-2), -0.6744897501960817),
@@ -239,8 +283,8 @@ mod tests {
             (2_f64.powi(-37), -6.752300431407015),
             (2_f64.powi(-53), -8.209536151601386),
         ] {
-            assert_eq!(standard_normal(u), expected);
-            assert_eq!(standard_normal(1.0 - u), -expected);
+            assert_eq!(quantile(u), expected);
+            assert_eq!(quantile(1.0 - u), -expected);
         }
     }
 }
