@@ -99,7 +99,17 @@ impl Permute {
         let shape = IxDyn(out.shape());
         let elements = bytemuck::try_cast_slice_mut(out.bytes_mut()).map_err(not_aligned)?;
         let mut new = ArrayViewMut::from_shape(shape, elements).map_err(not_of_shape)?;
-        new.assign(&old.permuted_axes(IxDyn(&self.axes)));
+        let last = |shape: &[usize]| shape.last().copied();
+        if last(new.shape()) >= last(old.shape()) {
+            new.assign(&old.permuted_axes(IxDyn(&self.axes)));
+            return Ok(());
+        }
+        // The innermost loop is over the last axis, which is long in the old row only.
+        let mut inverse = vec![0; self.axes.len()];
+        for (at, axis) in self.axes.iter().enumerate() {
+            inverse[*axis] = at;
+        }
+        new.permuted_axes(IxDyn(&inverse)).assign(&old);
         Ok(())
     }
 }
