@@ -107,10 +107,10 @@ impl Transform for Cutout {
             let end = rng.below(len as u64) as usize + self.size - self.size / 2;
             end.saturating_sub(self.size)..end.min(len)
         });
-        let line = image.width * image.pixel;
         if out.bytes_mut().is_empty() {
             return Ok(());
         }
+        let line = image.width * image.pixel;
         for plane in out.bytes_mut().chunks_exact_mut(image.height * line) {
             for line in plane
                 .chunks_exact_mut(line)

@@ -76,7 +76,8 @@ impl Channels {
         Ok(Image {
             height,
             width,
-            pixel: channels * dtype.size(),
+            // Of an image without pixels, it may be any size.
+            pixel: channels.saturating_mul(dtype.size()),
         })
     }
 

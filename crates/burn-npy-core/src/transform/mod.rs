@@ -2,6 +2,24 @@
 //!
 //! A [`Transform`] sees a row and writes another, of a dtype and a shape that it declares. A
 //! dataset applies it while rows are gathered, on the threads of the loader.
+//!
+//! # Images
+//!
+//! A row `[height, width]` is an image. A row with three axes needs a word about its channels:
+//! `channels_first()` if it is `[channels, height, width]`, as Burn's convolutions take it, or
+//! `channels_last()` if it is `[height, width, channels]`, as programs for images write it. NumPy
+//! files have either, and nobody would see that a wrong guess flips the colours of an image and not
+//! its columns.
+//!
+//! [`RandomCrop`], [`CenterCrop`], [`Pad`], [`RandomFlip`], [`Cutout`] and [`Permute`] move
+//! elements and take any dtype, so they can come before a conversion from bytes to floats, when
+//! there is less to move.
+//!
+//! # Random numbers
+//!
+//! A random transform takes its numbers from the generator of the position, in the order that its
+//! documentation has. So the new rows do not depend on the number of workers, and other programs
+//! can compute them.
 
 mod crop;
 mod cutout;

@@ -147,7 +147,7 @@ fn chance(rng: &mut PositionRng, p: f64) -> bool {
     ((rng.next_u64() >> 11) as f64) / 2_f64.powi(53) < p
 }
 
-/// The bytes of 1, which every dtype but two has, or of another value that it has.
+/// A value that a dtype has, and its bytes.
 fn fill_of(dtype: DType) -> (f64, Vec<u8>) {
     let whole = |value: u64, size: usize| {
         let bytes = value.to_le_bytes();
@@ -377,6 +377,21 @@ fn sizes_that_no_machine_has_are_refused() {
         assert_eq!(refused(&pad, DType::U8, &[2, 2]).0, ErrorKind::Overflow);
         assert_eq!(refused(&pad, DType::U8, &[0, 0]).0, ErrorKind::Overflow);
     }
+    // The header of an empty array may have any other length.
+    let row = RowType::new(DType::F64, [0, 0, usize::MAX]);
+    let mut rng = PositionRng::new(0, 0, 0);
+    let crop = RandomCrop::new([0, 0]).channels_last();
+    assert_eq!(
+        apply(&crop, &row, &[], &mut rng).unwrap(),
+        (row.clone(), vec![])
+    );
+    let flip = RandomFlip::vertical(1.0).channels_last();
+    assert_eq!(apply(&flip, &row, &[], &mut rng).unwrap(), (row, vec![]));
+    let pad = Pad::new(1).channels_last();
+    assert_eq!(
+        refused(&pad, DType::F64, &[0, 0, usize::MAX]).0,
+        ErrorKind::Overflow
+    );
     let crop = RandomCrop::new([1, 1]).pad(usize::MAX / 4);
     let row = RowType::new(DType::U8, [0, 0]);
     let found = apply(&crop, &row, &[], &mut PositionRng::new(0, 0, 0)).unwrap();
