@@ -5,7 +5,7 @@ use burn::data::dataset::transform::ComposedDataset;
 use burn::tensor::{Bool, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
 use burn_npy::{
-    Batch, Convert, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset, OnError, Sampler,
+    Batch, Convert, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset, OnError, Sampler, Windows,
 };
 
 /// The fields are in another order than the columns, and one column is not used.

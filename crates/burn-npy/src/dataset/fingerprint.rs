@@ -157,10 +157,10 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
     let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
     let rows: Vec<_> = rows.collect();
-    // A bad place of the disk is an error then, and no signal.
     if internal::depth(column) > 0 {
-        return content_before_transforms(column, &rows, MAX_HASHED / count);
+        return content_before_transforms(column, &rows, MAX_HASHED / count.max(1));
     }
+    // A bad place of the disk is an error then, and no signal.
     let column = &internal::by_position(column)?;
     let stored = column.clone().unconverted();
     let longest = column.row_bytes().max(stored.row_bytes());
