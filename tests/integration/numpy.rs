@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn_npy::file::{ByteOrder, RawFormat, write_npy};
 use burn_npy::ndarray::{Array1, Array2, ArrayD, Axis};
-use burn_npy::{Array, Convert, DataLoaderBuilder, NpyBatcher, NpyDataset, file::write_npy};
+use burn_npy::{Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, Windows};
 
 use crate::skip;
 
@@ -151,4 +152,56 @@ print('ok')
         view.index_axis(Axis(1), 2),
         table.index_axis(Axis(0), 2).into_dyn()
     );
+}
+
+#[test]
+fn windows_axes_and_joined_columns_are_numpys() {
+    let Some(python) = python() else {
+        return skip("there is no Python with NumPy");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy/verbs.py");
+    run(&python, &[script.as_ref(), dir.path().as_ref()]);
+    let open = |name: &str| Array::open(dir.path().join(format!("{name}.npy"))).unwrap();
+    let dataset = |name: &str| NpyDataset::from_arrays([("x", open(name))]).unwrap();
+
+    let steps = Windows::new(5).horizon(3).gap(2).dilation(2).stride(3);
+    let forecasts = dataset("x").windows(steps).unwrap();
+    let tokens = Windows::new(8).shifted(1).stride(8);
+    let tokens = dataset("x").windows(tokens).unwrap();
+    let ends = open("ends").read::<i64>().unwrap();
+    let within = Windows::new(6).stride(2).within(ends).unwrap();
+    let within = dataset("x").windows(within).unwrap();
+    for (windows, column, expected) in [
+        (&forecasts, "x", "past"),
+        (&forecasts, "x_next", "future"),
+        (&tokens, "x", "tokens"),
+        (&tokens, "x_next", "tokens_next"),
+        (&within, "x", "within"),
+    ] {
+        let expected = open(expected).read::<i32>().unwrap();
+        assert_eq!(windows.read::<i32>(column).unwrap(), expected, "{column}");
+    }
+
+    for name in ["images", "fortran"] {
+        let first = dataset(name).permute("x", &[2, 0, 1]).unwrap();
+        let expected = open("channels_first").read::<u8>().unwrap();
+        assert_eq!(first.read::<u8>("x").unwrap(), expected, "{name}");
+        let along = open(name).rows_along(-1).unwrap();
+        let along = NpyDataset::from_arrays([("x", along)]).unwrap();
+        let expected = open("along_last").read::<u8>().unwrap();
+        assert_eq!(along.read::<u8>("x").unwrap(), expected, "{name}");
+    }
+
+    let raw = RawFormat::new(DType::U16).row_shape(&[8, 6, 3]);
+    let raw = raw.byte_order(ByteOrder::Big);
+    let raw = Array::open_raw(dir.path().join("raw.bin"), raw).unwrap();
+    assert_eq!(raw.read::<u16>().unwrap(), open("raw").read().unwrap());
+
+    let fields = NpyDataset::open(dir.path().join("fields.npy")).unwrap();
+    for (names, expected) in [(&["t", "p", "w"][..], "features"), (&["w", "t"], "some")] {
+        let joined = fields.join("x", names).unwrap();
+        let expected = open(expected).read::<f64>().unwrap();
+        assert_eq!(joined.read::<f64>("x").unwrap(), expected, "{names:?}");
+    }
 }

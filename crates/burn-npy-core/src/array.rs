@@ -1,5 +1,6 @@
 //! An array: its header, and the storage that has its bytes.
 
+mod axes;
 mod memory;
 mod raw;
 mod read;
@@ -254,7 +255,8 @@ impl Array {
             .map_or(ByteOrder::NATIVE, |numbers| numbers.byte_order)
     }
 
-    /// The memory layout of the axes, as the header declares it.
+    /// The memory layout of the axes, as the header declares it, or after
+    /// [`rows_along`](Self::rows_along) as it is if it is one.
     pub fn layout(&self) -> Layout {
         self.layout
     }

@@ -1,5 +1,6 @@
 //! Maps the rows of a dataset to rows of its columns.
 
+mod mix;
 mod runs;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::order::Permutation;
 use crate::order::keys::mix;
 use crate::{Error, ErrorKind, Result};
 
+use mix::Mix;
 use runs::Runs;
 
 /// Maps each row of a dataset to a row of its columns.
@@ -31,6 +33,7 @@ enum RowStep {
     Cycle(usize),
     List(RowList),
     Runs(Runs),
+    Mix(Mix),
 }
 
 /// Rows of the columns, which clones share. Most columns have so few that 4 bytes hold a row.
@@ -213,6 +216,7 @@ impl RowMap {
             RowStep::Cycle(len) => row % len,
             RowStep::List(rows) => rows.get(row),
             RowStep::Runs(runs) => runs.row(row),
+            RowStep::Mix(mix) => mix.row(row),
         };
         self.steps.iter().fold(row, step)
     }
@@ -225,6 +229,15 @@ impl RowMap {
         if !runs.is_identity() {
             self.steps.insert(0, RowStep::Runs(runs));
         }
+    }
+
+    /// Takes rows of several parts in turn, in proportion to their weights, which are positive. The
+    /// parts, of which there is at least one, follow each other. The rows end before a part would
+    /// have to give a row twice.
+    pub fn mix(&mut self, parts: &[(usize, f64)]) {
+        let mix = Mix::new(parts);
+        self.len = mix.len();
+        self.steps.insert(0, RowStep::Mix(mix));
     }
 
     /// How many of the rows after a row may share rows of an array with it, if of the columns
@@ -242,144 +255,4 @@ impl RowMap {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rows(map: &RowMap) -> Vec<usize> {
-        (0..map.len()).map(|row| map.map(row)).collect()
-    }
-
-    #[derive(Clone, Debug)]
-    enum Verb {
-        Take(usize),
-        Skip(usize),
-        Step(usize),
-        Repeat(usize),
-        Shuffle(u64),
-        List(Vec<usize>),
-    }
-
-    fn verb() -> impl Strategy<Value = Verb> {
-        prop_oneof![
-            (0..40_usize).prop_map(Verb::Take),
-            (0..20_usize).prop_map(Verb::Skip),
-            (1..5_usize).prop_map(Verb::Step),
-            (0..4_usize).prop_map(Verb::Repeat),
-            any::<u64>().prop_map(Verb::Shuffle),
-            prop::collection::vec(0..1000_usize, 0..40).prop_map(Verb::List),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_map_does_to_rows_what_the_verbs_do_to_a_vector(
-            len in 0..30_usize, verbs in prop::collection::vec(verb(), 0..7),
-        ) {
-            let mut map = RowMap::new(len);
-            let mut twin: Vec<usize> = (0..len).collect();
-            for verb in verbs {
-                match verb {
-                    Verb::Take(count) => {
-                        map.take(count);
-                        twin.truncate(count);
-                    }
-                    Verb::Skip(count) => {
-                        map.skip(count);
-                        twin = twin.into_iter().skip(count).collect();
-                    }
-                    Verb::Step(stride) => {
-                        map.step(stride).unwrap();
-                        twin = twin.into_iter().step_by(stride).collect();
-                    }
-                    Verb::Repeat(count) => {
-                        map.repeat(count).unwrap();
-                        twin = twin.repeat(count);
-                    }
-                    Verb::Shuffle(seed) => {
-                        map.shuffle(seed);
-                        let order = Permutation::new(twin.len() as u64, seed, u64::MAX);
-                        let rows = order.rows(0..order.len());
-                        twin = rows.map(|row| twin[row as usize]).collect();
-                    }
-                    Verb::List(list) => {
-                        let list: Vec<usize> =
-                            list.into_iter().filter(|row| *row < twin.len()).collect();
-                        map = map.list(list.iter().map(|row| *row as i128)).unwrap();
-                        twin = list.into_iter().map(|row| twin[row]).collect();
-                    }
-                }
-                prop_assert_eq!(rows(&map), &twin[..]);
-            }
-        }
-    }
-
-    #[test]
-    #[cfg(target_pointer_width = "64")]
-    fn rows_beyond_32_bits_are_listed_too() {
-        let len = u32::MAX as usize + 10;
-        let map = RowMap::new(len);
-        let list = map.list([len as i128 - 1, 0]).unwrap();
-        assert_eq!(rows(&list), [len - 1, 0]);
-        assert!(matches!(list.steps[0], RowStep::List(RowList::Long(_))));
-    }
-
-    #[test]
-    fn a_list_of_a_list_is_one_list() {
-        let mut map = RowMap::new(1000);
-        for _ in 0..100 {
-            map.shuffle(1);
-            map = map.list((0..map.len() as i128).rev()).unwrap();
-        }
-        assert_eq!(map.steps.len(), 1);
-    }
-
-    #[test]
-    fn lists_have_fingerprints() {
-        let map = RowMap::new(10);
-        let print = |rows: &[i128]| map.list(rows.iter().copied()).unwrap().fingerprint();
-        assert_eq!(map.fingerprint(), None);
-        assert_eq!(print(&[1, 2]), print(&[1, 2]));
-        let prints = [
-            print(&[]),
-            print(&[0]),
-            print(&[0, 0]),
-            print(&[1, 2]),
-            print(&[2, 1]),
-        ];
-        for (i, one) in prints.iter().enumerate() {
-            assert!(prints[..i].iter().all(|other| other != one));
-        }
-    }
-
-    #[test]
-    fn misuse_is_an_error() {
-        let mut map = RowMap::new(10);
-        let kind = |result: Result<()>| result.unwrap_err().kind();
-        assert_eq!(kind(map.step(0)), ErrorKind::Usage);
-        assert_eq!(kind(map.repeat(usize::MAX)), ErrorKind::Overflow);
-        assert_eq!(kind(map.repeat(usize::MAX / 10)), ErrorKind::Overflow);
-        for (list, message) in [
-            (
-                [3, 10],
-                "entry 1 of the list is row 10, but there are 10 rows",
-            ),
-            (
-                [-1, 10],
-                "entry 0 of the list is row -1, but there are 10 rows",
-            ),
-        ] {
-            let error = map.list(list).unwrap_err();
-            assert_eq!((error.kind(), error.message()), (ErrorKind::Row, message));
-        }
-        assert_eq!(rows(&map).len(), 10);
-        // It says how long it is, which is more than memory holds.
-        let error = map.list(10..i128::from(u64::MAX)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Row);
-        let error = map
-            .list((0..usize::MAX).map(|row| row as i128))
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Row);
-    }
-}
+mod tests;

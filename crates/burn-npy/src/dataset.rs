@@ -4,6 +4,7 @@ mod archive;
 mod cache;
 mod columns;
 pub(crate) mod fingerprint;
+mod join;
 mod named;
 mod npz;
 mod pass;

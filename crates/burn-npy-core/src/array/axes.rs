@@ -5,8 +5,8 @@ use crate::{Error, ErrorKind, Result};
 
 impl Array {
     /// The same array with another axis in front, whose items become its rows. The order of the
-    /// other axes stays, as with `np.moveaxis(array, axis, 0)`. A negative axis counts from the end,
-    /// so -1 is the last one. Nothing is copied.
+    /// other axes stays, as with `np.moveaxis(array, axis, 0)`. A negative axis counts from the
+    /// end, so -1 is the last one. Nothing is copied.
     ///
     /// Arrays of Matlab and of some HDF5 files have their samples along the last axis. If such an
     /// array is in Fortran layout, each row lies in one piece then. In C layout its elements lie

@@ -115,10 +115,10 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] from the file system; [`ErrorKind::Shape`] if the size of the file is not a
-    /// whole number of rows; [`ErrorKind::TruncatedData`] if it has fewer rows than `format` says;
-    /// [`ErrorKind::Usage`] if it is a `.npy` file; [`ErrorKind::Overflow`] if a row is beyond all
-    /// memory.
+    /// [`ErrorKind::Io`] from the file system; [`ErrorKind::Shape`] if the size of the file is not
+    /// a whole number of rows; [`ErrorKind::TruncatedData`] if it has fewer rows than `format`
+    /// says; [`ErrorKind::Usage`] if it is a `.npy` file; [`ErrorKind::Overflow`] if a row is
+    /// beyond all memory.
     ///
     /// # Example
     ///

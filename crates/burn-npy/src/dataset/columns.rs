@@ -259,7 +259,11 @@ impl NpyDataset {
         Ok(self.with_column(name, new))
     }
 
-    fn replace(&self, name: &str, with: impl FnOnce(Column) -> Result<Column>) -> Result<Self> {
+    pub(super) fn replace(
+        &self,
+        name: &str,
+        with: impl FnOnce(Column) -> Result<Column>,
+    ) -> Result<Self> {
         let column = self.columns.get(name)?.clone();
         let new = with(column).map_err(|error| error.in_column(name))?;
         Ok(self.with_column(name, new))

@@ -24,9 +24,10 @@ const NEXT: &str = "_next";
 /// | `Windows::new(4).horizon(2).gap(3)` | what follows after a gap | `i..i + 4` | `i + 7..i + 9` |
 /// | `Windows::new(4).shifted(1)` | the next token after each | `i..i + 4` | `i + 1..i + 5` |
 ///
-/// All these are counted in steps, and a step is a row, or with [`dilation`](Self::dilation) several
-/// rows. Windows begin at each row, or with [`stride`](Self::stride) at some. They lie within groups
-/// of rows, if [`within`](Self::within) or [`group_by`](Self::group_by) says what the groups are.
+/// All these are counted in steps, and a step is a row, or with [`dilation`](Self::dilation)
+/// several rows. Windows begin at each row, or with [`stride`](Self::stride) at some. They lie
+/// within groups of rows, if [`within`](Self::within) or [`group_by`](Self::group_by) says what the
+/// groups are.
 ///
 /// # Example
 ///
@@ -115,8 +116,8 @@ impl Windows {
         self
     }
 
-    /// Keeps windows within groups of rows, such as episodes or recordings that follow each other in
-    /// a file. `ends` has the row after the last one of each group, in order: the sums of the
+    /// Keeps windows within groups of rows, such as episodes or recordings that follow each other
+    /// in a file. `ends` has the row after the last one of each group, in order: the sums of the
     /// lengths. The last one is the number of rows. Offsets with a 0 before the first group are the
     /// same, since a group may be empty. Groups shorter than a window have none.
     ///
@@ -207,15 +208,15 @@ fn usage(message: impl Into<String>) -> Error {
 
 fn group_is_split(row: usize) -> Error {
     usage(format!(
-        "row {row} has the value of an earlier group, with others between them; bring the rows of a \
-         group together, or say with within(ends) where groups end"
+        "row {row} has the value of an earlier group, with others between them; bring the rows of \
+         a group together, or say with within(ends) where groups end"
     ))
 }
 
 impl NpyDataset {
-    /// Makes each row a window over the rows of the dataset, along a new first axis, in all columns.
-    /// [`Windows`] says which rows a window has, and whether each column gives a second one, for a
-    /// horizon or the next tokens. Nothing is copied until a batch is gathered.
+    /// Makes each row a window over the rows of the dataset, along a new first axis, in all
+    /// columns. [`Windows`] says which rows a window has, and whether each column gives a second
+    /// one, for a horizon or the next tokens. Nothing is copied until a batch is gathered.
     ///
     /// The [index](crate::Row::index) of a row is then the row of this dataset at which the window
     /// begins.
@@ -350,17 +351,18 @@ impl NpyDataset {
         Ok(ends)
     }
 
-    /// Splits the rows in their order: the first part has `fraction` of them, rounded to the nearest
-    /// number, and the second part has what follows. Between the parts, as many windows are left out
-    /// as share rows with the last one of the first part. So no row of a file is in both.
+    /// Splits the rows in their order: the first part has `fraction` of them, rounded to the
+    /// nearest number, and the second part has what follows. Between the parts, as many windows are
+    /// left out as share rows with the last one of the first part. So no row of a file is in both.
     ///
     /// Rows that are not [windows](Self::windows), and windows that do not overlap, have no gap. Of
     /// windows within groups, the first part has those of the first groups.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the fraction is not between 0 and 1; if nothing is left for the second
-    /// part; or if the rows are windows that overlap and are no longer in the order of the file.
+    /// [`ErrorKind::Usage`] if the fraction is not between 0 and 1; if nothing is left for the
+    /// second part; or if the rows are windows that overlap and are no longer in the order of the
+    /// file.
     ///
     /// # Example
     ///

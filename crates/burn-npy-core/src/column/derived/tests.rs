@@ -18,6 +18,9 @@ enum Twin {
     Windows(Box<Twin>, [usize; 4]),
     Mapped(Box<Twin>, u64),
     Converted(Box<Twin>, f32),
+    Joined(Vec<Twin>),
+    /// The place in the old row of each number.
+    Permuted(Box<Twin>, Vec<usize>),
 }
 
 const SEED: u64 = 5;
@@ -30,7 +33,11 @@ impl Twin {
             Self::Chain(parts) => parts.iter().map(Self::rows).sum(),
             Self::Picked(_, rows) => rows.len(),
             Self::Windows(_, [rows, ..]) => *rows,
-            Self::Cut(of, _) | Self::Mapped(of, _) | Self::Converted(of, _) => of.rows(),
+            Self::Joined(parts) => parts[0].rows(),
+            Self::Cut(of, _)
+            | Self::Mapped(of, _)
+            | Self::Converted(of, _)
+            | Self::Permuted(of, _) => of.rows(),
         }
     }
 
@@ -48,7 +55,11 @@ impl Twin {
                 panic!("no such row");
             }
             Self::Picked(of, rows) => of.row(rows[row], position),
-            Self::Cut(of, kept) => {
+            Self::Joined(parts) => {
+                let parts = parts.iter();
+                parts.flat_map(|part| part.row(row, position)).collect()
+            }
+            Self::Cut(of, kept) | Self::Permuted(of, kept) => {
                 let row = of.row(row, position);
                 kept.iter().map(|index| row[*index]).collect()
             }
@@ -78,7 +89,7 @@ struct Made {
     rng: PositionRng,
     dir: tempfile::TempDir,
     /// How often each kind was made.
-    kinds: [usize; 7],
+    kinds: [usize; 9],
 }
 
 impl Made {
@@ -125,7 +136,7 @@ impl Made {
         if depth == 0 || width == 0 {
             return self.table(width);
         }
-        let kind = self.below(7);
+        let kind = self.below(9);
         self.kinds[kind] += 1;
         let depth = depth - 1;
         let (column, twin) = match kind {
@@ -190,6 +201,45 @@ impl Made {
                     Twin::Converted(twin.into(), scale),
                 )
             }
+            6 => {
+                let first = self.below(width + 1);
+                let parts = [first, width - first].map(|width| self.column(width, depth));
+                let rows = parts[0].0.rows().min(parts[1].0.rows());
+                let take = |(column, twin): (Column, Twin)| {
+                    let mut map = RowMap::new(column.rows());
+                    map.take(rows);
+                    // An identity of fewer rows.
+                    let column = column.pick(&map);
+                    (column, Twin::Picked(twin.into(), (0..rows).collect()))
+                };
+                let (columns, twins): (Vec<_>, Vec<_>) = parts.map(take).into_iter().unzip();
+                (Column::join(columns).unwrap(), Twin::Joined(twins))
+            }
+            7 => {
+                let (column, twin) = self.column(width, depth);
+                let divisors: Vec<usize> = (1..=width).filter(|d| width % d == 0).collect();
+                let outer = divisors[self.below(divisors.len())];
+                let inner: Vec<usize> = (1..=width / outer)
+                    .filter(|d| width / outer % d == 0)
+                    .collect();
+                let middle = inner[self.below(inner.len())];
+                let shape = [outer, middle, width / outer / middle];
+                let axes = [
+                    [0, 1, 2],
+                    [0, 2, 1],
+                    [1, 0, 2],
+                    [1, 2, 0],
+                    [2, 0, 1],
+                    [2, 1, 0],
+                ];
+                let axes = axes[self.below(6)];
+                let places = ndarray::Array3::from_shape_vec(shape, (0..width).collect()).unwrap();
+                let places = places.permuted_axes(axes).iter().copied().collect();
+                let column = column.reshape(&shape).unwrap().permute(&axes).unwrap();
+                assert_eq!(column.row_shape(), axes.map(|axis| shape[axis]));
+                let column = column.reshape(&[width]).unwrap();
+                (column, Twin::Permuted(twin.into(), places))
+            }
             _ => {
                 let (column, twin) = self.column(width, depth);
                 let there = column.reshape(&[1, width, 1]).unwrap();
@@ -216,10 +266,10 @@ fn columns_of_columns_are_their_naive_twins() {
     let mut made = Made {
         rng: PositionRng::new(1, 2, 3),
         dir: tempfile::tempdir().unwrap(),
-        kinds: [0; 7],
+        kinds: [0; 9],
     };
     let (mut rows_compared, mut by_slices) = (0, 0);
-    for case in 0..1500 {
+    for case in 0..2000 {
         let (width, depth) = (1 + made.below(6), 1 + made.below(6));
         let (column, twin) = made.column(width, depth);
         assert_eq!(
