@@ -3,6 +3,8 @@
 Prints the golden vectors of `golden.txt`:
 `len seed epoch: row row ...`, the first rows of a shuffle;
 `blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
+`bucketed len seed epoch batch: row row ...`, the first rows of a shuffle of rows whose lengths are
+`lengths(len)`, with rows of similar lengths in a batch;
 `shard len batch drop_last remainder index count: 0 1 2, 6 7 + 0`, the positions of each batch + its
 padding;
 `epochs len seed epoch n: row row ...`, the first rows of an epoch of n positions;
@@ -81,6 +83,20 @@ def blocks(length, block, mixed, seed, epoch, count):
     return found[:count]
 
 
+def lengths(count):
+    return [row * 7919 % 541 for row in range(count)]
+
+
+def bucketed(length, batch, seed, epoch, count):
+    part = lambda number: mix(mix(seed ^ mix(9)) + number * GOLDEN & M)
+    order, known = rows(length, part(0), epoch, length), lengths(length)
+    full = length - length % batch
+    pools = [sorted(pool, key=known.__getitem__) for pool in chunks(order[:full], 100 * batch)]
+    batches = chunks([row for pool in pools for row in pool], batch)
+    shuffled = [batches[i] for i in rows(len(batches), part(1), epoch, len(batches))]
+    return ([row for batch in shuffled for row in batch] + order[full:])[:count]
+
+
 def shard(length, batch, drop_last, tail, index, count):
     found, wrap = [], cycle(range(length))
     for step in chunks(range(length), batch * count):
@@ -117,6 +133,10 @@ for length, block, mixed in sizes:
     for seed, epoch in [(0, 0), (42, 7), (M, M)]:
         found = blocks(length, block, mixed, seed, epoch, 20)
         print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *found)
+for length, batch in [(1, 1), (10, 3), (10, 40), (1000, 7), (60_000, 32)]:
+    for seed, epoch in [(0, 0), (42, 7), (M, M)]:
+        found = bucketed(length, batch, seed, epoch, 20)
+        print(f"bucketed {length} {seed} {epoch} {batch}:", *found)
 for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
     for drop_last in [0, 1]:
         for tail in ["drop", "pad", "uneven"]:

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 mod alias;
 mod blocks;
+mod buckets;
 mod chunks;
 mod classes;
 mod domain;

@@ -3,6 +3,7 @@
 use crate::order::Arrangement;
 use crate::order::alias::Alias;
 use crate::order::blocks;
+use crate::order::buckets::Buckets;
 use crate::order::classes::Classes;
 use crate::order::domain::Domain;
 use crate::order::passes::{Once, Passes};
@@ -20,6 +21,7 @@ use crate::{Error, ErrorKind, Order, Result};
 /// | [`shuffled`](Self::shuffled) | once | none | O(1) | O(1) |
 /// | [`blocks`](Self::blocks) | once | none | O(1) | O(1) |
 /// | [`with_replacement`](Self::with_replacement) | by chance | none | O(1) | a search |
+/// | [`bucketed`](Self::bucketed) | once | 8 bytes a row, and 8 in each [`Order`] | O(1) | a search |
 /// | [`weighted`](Self::weighted) | by its weight | 16 bytes a row | O(1) | a search |
 /// | [`weighted_without_replacement`](Self::weighted_without_replacement) | at most once | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
 /// | [`balanced`](Self::balanced) | by its class | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
@@ -62,6 +64,11 @@ enum Kind {
     WithReplacement {
         seed: u64,
         draws: Option<u64>,
+    },
+    Bucketed {
+        seed: u64,
+        batch_size: usize,
+        buckets: Buckets,
     },
     Weighted {
         seed: u64,
@@ -134,6 +141,51 @@ impl Sampler {
         Kind::WithReplacement { seed, draws: None }.over_rows()
     }
 
+    /// All rows in a random order in which each run of `batch_size` positions has rows of similar
+    /// lengths, so that batches of texts need little padding. The lengths are those of the rows, in
+    /// their order, as the `lengths` of an `NpyDataset` gives them; anything that can be sorted
+    /// will do. Give the loader the same batch size.
+    ///
+    /// The rows are shuffled and cut into pools of 100 batches. The rows of a pool are sorted by
+    /// length, and then the batches of all pools are shuffled. The last batch, if it is not full, has
+    /// rows of all lengths. Making an [`Order`] takes O(n log n) time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if `batch_size` is zero.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::Sampler;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let lengths = [3, 40, 2, 41, 4, 42];
+    /// let order = Sampler::bucketed(lengths, 3, 7)?.order(6, 0);
+    /// let mut first: Vec<u64> = order.rows(0..3).collect();
+    /// first.sort();
+    /// assert!(first == [0, 2, 4] || first == [1, 3, 5]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bucketed<L: Ord>(
+        lengths: impl IntoIterator<Item = L>,
+        batch_size: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        if batch_size == 0 {
+            return Err(usage("batches of zero rows"));
+        }
+        let lengths: Vec<L> = lengths.into_iter().collect();
+        Ok(Kind::Bucketed {
+            seed,
+            batch_size,
+            buckets: Buckets::new(&lengths),
+        }
+        .over_rows())
+    }
+
     /// Rows drawn with replacement, with a probability in proportion to their weights. An epoch has
     /// as many draws as there are weights, unless [`draws`](Self::draws) sets another number. It is
     /// the alias method (Walker, 1977; Vose, 1991).
@@ -202,8 +254,8 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `len` is zero, and for a sampler that draws, for which
-    /// [`draws`](Self::draws) sets the length.
+    /// [`ErrorKind::Usage`] if `len` is zero, for a [bucketed](Self::bucketed) sampler, and for one
+    /// that draws, for which [`draws`](Self::draws) sets the length.
     ///
     /// # Example
     ///
@@ -228,6 +280,9 @@ impl Sampler {
         match &mut self.kind {
             Kind::Once { .. } if len == 0 => return Err(usage("epochs of zero positions")),
             Kind::Once { len: known, .. } => *known = Some(len),
+            Kind::Bucketed { .. } => {
+                return Err(usage("batches of similar lengths have epochs of all rows"));
+            }
             _ => return Err(usage("this sampler draws rows: use draws, not epoch_len")),
         }
         Ok(self)
@@ -259,7 +314,7 @@ impl Sampler {
                     "{count} draws without replacement, but {draws} rows can be drawn"
                 )));
             }
-            Kind::Once { .. } => {
+            Kind::Once { .. } | Kind::Bucketed { .. } => {
                 return Err(usage(
                     "each row comes once, so there are no draws to count; use epoch_len for epochs \
                      of another length",
@@ -272,8 +327,8 @@ impl Sampler {
     /// Orders the rows of a list instead of all rows.
     ///
     /// The list may be a selection, and it may repeat rows. With [`sequential`](Self::sequential)
-    /// it is an order of your own. Weights and labels then belong to the entries of the list, one
-    /// each. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a file.
+    /// it is an order of your own. Weights, labels and lengths then belong to the entries of the list,
+    /// one each. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a file.
     ///
     /// # Errors
     ///
@@ -285,8 +340,8 @@ impl Sampler {
     /// Orders windows over a time series instead of rows.
     ///
     /// A window has `length` rows. One starts at row 0, `stride`, `2 * stride` and so on, as long
-    /// as it ends within the dataset. The order has the first row of each window. Weights and
-    /// labels then belong to the windows, one each.
+    /// as it ends within the dataset. The order has the first row of each window. Weights,
+    /// labels and lengths then belong to the windows, one each.
     ///
     /// # Errors
     ///
@@ -314,6 +369,7 @@ impl Sampler {
                 Once::Shuffled { seed } | Once::Blocks { seed, .. } => Some(seed),
             },
             Kind::WithReplacement { seed, .. }
+            | Kind::Bucketed { seed, .. }
             | Kind::Weighted { seed, .. }
             | Kind::WeightedWithoutReplacement { seed, .. }
             | Kind::Balanced { seed, .. } => Some(seed),
@@ -356,6 +412,7 @@ impl Sampler {
         let entries = self.domain.count(len);
         match self.kind {
             Kind::Once { len, .. } => len.unwrap_or(entries),
+            Kind::Bucketed { .. } => entries,
             Kind::WithReplacement { draws, .. }
             | Kind::Weighted { draws, .. }
             | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
@@ -368,8 +425,9 @@ impl Sampler {
     /// # Errors
     ///
     /// [`ErrorKind::Row`] if a list has a row that does not exist; [`ErrorKind::Usage`] if the
-    /// number of weights or labels is not that of the rows, list entries or windows, or if an epoch
-    /// has positions but there are no rows; [`ErrorKind::Overflow`] for more than 2^63 rows.
+    /// number of weights, labels or lengths is not that of the rows, list entries or windows, or if
+    /// an epoch has positions but there are no rows; [`ErrorKind::Overflow`] for more than 2^63
+    /// rows.
     pub fn check(&self, len: u64) -> Result<()> {
         if len > 1 << 63 {
             let message = format!("{len} rows, more than 2^63");
@@ -381,6 +439,7 @@ impl Sampler {
             Kind::Weighted { table, .. } => (table.len(), "weights"),
             Kind::WeightedWithoutReplacement { weights, .. } => (weights.len() as u64, "weights"),
             Kind::Balanced { classes, .. } => (classes.len(), "labels"),
+            Kind::Bucketed { buckets, .. } => (buckets.ranks().len() as u64, "lengths"),
             Kind::Once { .. } | Kind::WithReplacement { .. } => {
                 let positions = self.positions(len);
                 if count == 0 && positions > 0 {
@@ -421,6 +480,11 @@ impl Sampler {
             Kind::WithReplacement { seed, .. } => {
                 Arrangement::Uniform(Uniform::new(entries, *seed, epoch))
             }
+            Kind::Bucketed {
+                seed,
+                batch_size,
+                buckets,
+            } => Arrangement::Listed(buckets.draw(*batch_size, *seed, epoch).into()),
             Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
             Kind::WeightedWithoutReplacement {
                 seed,

@@ -23,7 +23,7 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
 /// of this crate. If a vector changes, the order needs a new version.
 #[test]
 fn golden_vectors() {
-    let mut counts = [0; 5];
+    let mut counts = [0; 6];
     for line in include_str!("../golden.txt").lines() {
         let (key, expected) = line.split_once(':').unwrap();
         let (kind, found) = match key.split_once(' ').unwrap() {
@@ -33,6 +33,14 @@ fn golden_vectors() {
                 };
                 let sampler = Sampler::blocks(block, mixed, seed).unwrap();
                 (1, join(first_rows(&sampler.order(len, epoch), 20)))
+            }
+            ("bucketed", key) => {
+                let [len, seed, epoch, batch] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let lengths = (0..len).map(|row| row * 7919 % 541);
+                let sampler = Sampler::bucketed(lengths, batch as usize, seed).unwrap();
+                (5, join(first_rows(&sampler.order(len, epoch), 20)))
             }
             ("shard", key) => (2, shard(key)),
             ("epochs", key) => {
@@ -64,7 +72,7 @@ fn golden_vectors() {
         assert_eq!(found, expected.trim(), "{key}");
         counts[kind] += 1;
     }
-    assert_eq!(counts, [50, 15, 78, 20, 12]);
+    assert_eq!(counts, [50, 15, 78, 20, 12, 15]);
 }
 
 fn join(numbers: impl IntoIterator<Item = u64>) -> String {

@@ -7,8 +7,8 @@ use crate::order::keys::mix;
 use crate::order::passes::Once;
 
 impl Sampler {
-    /// A hash of everything that decides the order: the kind of sampler, its seed, weights, labels
-    /// and list, and [`Order::VERSION`].
+    /// A hash of everything that decides the order: the kind of sampler, its seed, weights, labels,
+    /// lengths and list, and [`Order::VERSION`].
     ///
     /// It is the same on every machine, so a saved state can be checked against the sampler that it
     /// is restored with. It takes O(n) time for a sampler with O(n) memory.
@@ -50,6 +50,14 @@ impl Sampler {
                 for class in classes.iter() {
                     hash.add(class.iter().copied());
                 }
+            }
+            Kind::Bucketed {
+                seed,
+                batch_size,
+                buckets,
+            } => {
+                hash.add([6, *seed, *batch_size as u64]);
+                hash.add(buckets.ranks().iter().copied());
             }
         }
         match &self.domain {
@@ -105,6 +113,9 @@ mod tests {
                 without_replacement(&[1.0, 2.0, 0.0]),
                 balanced(&[0, 1, 1]),
                 balanced(&[0, 0, 1]),
+                Sampler::bucketed([7, 9], 2, 1).unwrap(),
+                Sampler::bucketed([9, 7], 2, 1).unwrap(),
+                Sampler::bucketed([7, 9], 3, 1).unwrap(),
                 shuffled.clone().windows(2, 1).unwrap(),
                 shuffled.clone().windows(1, 2).unwrap(),
                 shuffled.clone().epoch_len(2).unwrap(),
@@ -116,9 +127,9 @@ mod tests {
                 shuffled.index([2, 1]).unwrap(),
             ]
         };
-        let prints = |samplers: [Sampler; 21]| samplers.map(|sampler| sampler.fingerprint());
+        let prints = |samplers: [Sampler; 24]| samplers.map(|sampler| sampler.fingerprint());
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
-        assert_eq!(found.len(), 21);
+        assert_eq!(found.len(), 24);
         assert_eq!(prints(samplers()), prints(samplers()));
         // Saved states hold fingerprints, so they must not change.
         assert_eq!(
