@@ -28,6 +28,7 @@ mod numpy;
 mod order;
 mod pipelines;
 mod property;
+mod ragged;
 mod readme;
 mod resident;
 mod rows;

@@ -3,12 +3,16 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Result, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Lit, LitStr, Result, Type};
 
 /// Implements `Batch` for a struct whose fields are tensors: each gets the column of its name.
 ///
 /// * `#[batch(column = "..")]` on a field names another column.
+/// * `#[batch(pad = -100)]` on a field of rows of any length gives what they do not fill a number.
+/// * `#[batch(lengths = "..")]` on a field gives it the lengths of such rows of a column.
+/// * `#[batch(mask_pad = "..")]` on a field gives it true where such rows of a column are padded.
 /// * `#[batch(file_rows)]` on a field of the type `Vec<usize>` gives it the numbers of the rows.
 /// * `#[batch(default)]` on a field that is not in the data gives it its `Default`.
 #[proc_macro_derive(Batch, attributes(batch))]
@@ -21,8 +25,12 @@ pub fn derive_batch(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 
 /// What a field gets.
 enum Content {
-    /// The column of a name.
-    Column(LitStr),
+    /// The column of a name, and what its rows are padded with.
+    Column(LitStr, Option<f64>),
+    /// The lengths of the rows of a column.
+    Lengths(LitStr),
+    /// Where the rows of a column are padded.
+    MaskPad(LitStr),
     /// The numbers of the rows.
     Rows,
     /// Its `Default`.
@@ -53,7 +61,8 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     };
     let fields = named.map_err(|message| Error::new(input.ident.span(), message))?;
 
-    let mut tensors: Vec<(&Ident, &Type, LitStr)> = Vec::new();
+    let mut tensors: Vec<(&Ident, &Type, TokenStream)> = Vec::new();
+    let mut columns: Vec<(&Ident, String)> = Vec::new();
     let mut rows: Option<(&Ident, &Type)> = None;
     let mut defaults: Vec<&Ident> = Vec::new();
     let mut errors: Option<Error> = None;
@@ -64,9 +73,9 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     for field in fields {
         let Some(ident) = &field.ident else { continue };
         match content(field, ident) {
-            Ok(Content::Column(column)) => {
-                let same = tensors.iter().find(|it| it.2.value() == column.value());
-                if let Some((other, ..)) = same {
+            Ok(Content::Column(column, padding)) => {
+                let same = columns.iter().find(|it| it.1 == column.value());
+                if let Some((other, _)) = same {
                     let message = format!(
                         "`{other}` has the column {:?} already; name another one with \
                          `#[batch(column = \"..\")]`",
@@ -74,7 +83,18 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
                     );
                     fail(Error::new(column.span(), message));
                 }
-                tensors.push((ident, &field.ty, column));
+                columns.push((ident, column.value()));
+                let content = match padding {
+                    Some(padding) => quote!(padded(#column, #padding)),
+                    None => quote!(column(#column)),
+                };
+                tensors.push((ident, &field.ty, content));
+            }
+            Ok(Content::Lengths(column)) => {
+                tensors.push((ident, &field.ty, quote!(lengths(#column))));
+            }
+            Ok(Content::MaskPad(column)) => {
+                tensors.push((ident, &field.ty, quote!(mask_pad(#column))));
             }
             Ok(Content::Rows) => {
                 if let Some((other, _)) = rows {
@@ -105,7 +125,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let idents: Vec<_> = tensors.iter().map(|(ident, ..)| *ident).collect();
-    let columns = tensors.iter().map(|(.., column)| column);
+    let contents = tensors.iter().map(|(.., content)| content);
     let types = tensors.iter().map(|(_, ty, _)| ty);
     // An error about the type of a field points at the field. A type parameter is not known here.
     let asserts = input.generics.params.is_empty().then(|| {
@@ -139,8 +159,8 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
         impl #impl_generics ::burn_npy::Batch for #name #type_generics #where_clause {
             type Tensors = (#(#types,)*);
 
-            const COLUMNS: ::std::option::Option<&'static [&'static ::core::primitive::str]> =
-                ::std::option::Option::Some(&[#(#columns),*]);
+            const FIELDS: ::std::option::Option<&'static [::burn_npy::BatchField]> =
+                ::std::option::Option::Some(&[#(::burn_npy::BatchField::#contents),*]);
 
             fn from_tensors((#(#idents,)*): Self::Tensors) -> Self {
                 Self { #(#idents,)* #(#defaults,)* }
@@ -154,15 +174,24 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
 /// What the attributes of a field say.
 fn content(field: &Field, ident: &Ident) -> Result<Content> {
     let mut said: Option<Content> = None;
+    let mut padding: Option<f64> = None;
     for attribute in &field.attrs {
         if !attribute.path().is_ident("batch") {
             continue;
         }
         attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("pad") {
+                return match padding.replace(number(&meta)?) {
+                    Some(_) => Err(meta.error("a field has one `pad`")),
+                    None => Ok(()),
+                };
+            }
             let content = if meta.path.is_ident("column") {
-                let text = "`column` needs the name of a column: `#[batch(column = \"labels\")]`";
-                let value = meta.value().map_err(|_| meta.error(text))?;
-                Content::Column(value.parse().map_err(|_| meta.error(text))?)
+                Content::Column(column(&meta, "column")?, None)
+            } else if meta.path.is_ident("lengths") {
+                Content::Lengths(column(&meta, "lengths")?)
+            } else if meta.path.is_ident("mask_pad") {
+                Content::MaskPad(column(&meta, "mask_pad")?)
             } else if meta.path.is_ident("file_rows") {
                 Content::Rows
             } else if meta.path.is_ident("default") {
@@ -170,17 +199,55 @@ fn content(field: &Field, ident: &Ident) -> Result<Content> {
             } else {
                 return Err(meta.error(
                     "there is `column = \"..\"` for the name of the column, `file_rows` for the \
-                     numbers of the rows, and `default` for a field that is not in the data",
+                     numbers of the rows, and `default` for a field that is not in the data; for \
+                     rows of any length, there is `pad = ..` for the number that they are padded \
+                     with, and `lengths = \"..\"` and `mask_pad = \"..\"` for what is known of a \
+                     column",
                 ));
             };
             if said.replace(content).is_some() {
-                return Err(meta.error("a field has one of `column`, `file_rows` and `default`"));
+                return Err(meta.error(
+                    "a field has one of `column`, `lengths`, `mask_pad`, `file_rows` and `default`",
+                ));
             }
             Ok(())
         })?;
     }
-    let of_the_field = || Content::Column(column_of(ident));
-    Ok(said.unwrap_or_else(of_the_field))
+    match (said, padding) {
+        (None, padding) => Ok(Content::Column(column_of(ident), padding)),
+        (Some(Content::Column(column, _)), padding) => Ok(Content::Column(column, padding)),
+        (Some(said), None) => Ok(said),
+        (Some(_), Some(_)) => {
+            let message = "`pad` is for a field that has a column";
+            Err(Error::new(ident.span(), message))
+        }
+    }
+}
+
+/// The column that an attribute names.
+fn column(meta: &ParseNestedMeta<'_>, attribute: &str) -> Result<LitStr> {
+    let text =
+        format!("`{attribute}` needs the name of a column: `#[batch({attribute} = \"labels\")]`");
+    let value = meta.value().map_err(|_| meta.error(&text))?;
+    value.parse().map_err(|_| meta.error(&text))
+}
+
+/// The number that rows are padded with.
+fn number(meta: &ParseNestedMeta<'_>) -> Result<f64> {
+    let text = "`pad` needs a number, such as `#[batch(pad = -100)]`: an integer from -2^53 to \
+                2^53, or a float";
+    let value = meta.value().map_err(|_| meta.error(text))?;
+    let number = match value.parse().map_err(|_| meta.error(text))? {
+        Lit::Int(number) => number
+            .base10_parse::<i64>()
+            .ok()
+            .filter(|number| number.unsigned_abs() <= 1 << 53)
+            .map(|number| number as f64),
+        Lit::Float(number) => number.base10_parse::<f64>().ok(),
+        _ => None,
+    };
+    let number = number.filter(|number| number.is_finite());
+    number.ok_or_else(|| meta.error(text))
 }
 
 /// The name of a field, without the `r#` of a keyword.

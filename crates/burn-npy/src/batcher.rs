@@ -6,19 +6,25 @@ use std::sync::Arc;
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::Device;
-use burn_npy_core::{Convert, DType, Error, ErrorKind, Result, file::Column, internal};
+use burn::tensor::kind::Kind;
+use burn_npy_core::{
+    Convert, DType, Error, ErrorKind, Result,
+    file::{Column, RaggedColumn},
+    internal,
+};
 
 use crate::batch_map::{BatchMap, BatchTransform};
-use crate::dataset::listed_names;
+use crate::dataset::{AnyColumn, any_length, listed_names};
 use crate::dtype::{check_kind, device_dtype, tensor_dtype};
-use crate::layout::{Advice, BatchColumn, BatchLayout, HostBatch};
+use crate::layout::{Advice, BatchColumn, BatchLayout, BatchTensor, HostBatch};
 use crate::layouts::Layouts;
 use crate::loader::BatchInfo;
 use crate::memory;
 use crate::mixed;
+use crate::padded::{self, Content, PaddedTensor};
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
-use crate::tensors::{Assembled, Batch, TensorSpec};
+use crate::tensors::{Assembled, Batch, BatchField, FieldContent, TensorSpec};
 use crate::upload::{DeviceLut, Upload};
 
 /// Gathers rows into a [`Batch`]: each column becomes one tensor.
@@ -77,7 +83,7 @@ impl<B> Clone for NpyBatcher<B> {
 impl<B> std::fmt::Debug for NpyBatcher<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NpyBatcher")
-            .field("columns", &self.gather.names)
+            .field("columns", &self.gather.fields)
             .field("tensors", &self.gather.specs)
             .field("keep_dtypes", &self.gather.keep_dtypes)
             .field("convert_on_device", &self.gather.convert_on_device)
@@ -94,10 +100,10 @@ impl<B> NpyBatcher<B> {
     where
         B: Batch,
     {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let fields = |fields: &[BatchField]| fields.iter().map(Field::new).collect();
         Self {
             gather: Arc::new(Gather {
-                names: B::COLUMNS.map(names),
+                fields: B::FIELDS.map(fields),
                 specs: B::Tensors::SPECS,
                 needs_file_rows: B::NEEDS_FILE_ROWS,
                 keep_dtypes: false,
@@ -110,15 +116,22 @@ impl<B> NpyBatcher<B> {
     }
 
     /// The named columns become the tensors of the batch, in this order, each of the shape
-    /// `[rows, ...row_shape]`.
+    /// `[rows, ...row_shape]`. Fields with lengths or a mask get those of the column that is named
+    /// in their place.
     pub fn with_columns(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let names = columns.into_iter().map(Into::into).collect();
-        self.change(|gather| gather.names = Some(names))
+        self.change(|gather| {
+            let known = gather.fields.take().unwrap_or_default();
+            let known = known.iter().map(|field| field.content);
+            let contents = known.chain(std::iter::repeat(FieldContent::Rows { padding: None }));
+            let fields = columns.into_iter().map(Into::into).zip(contents);
+            let fields = fields.map(|(column, content)| Field { column, content });
+            gather.fields = Some(fields.collect());
+        })
     }
 
     fn change(mut self, change: impl FnOnce(&mut Gather)) -> Self {
         let mut gather = Gather {
-            names: self.gather.names.clone(),
+            fields: self.gather.fields.clone(),
             batch_map: self.gather.batch_map.clone(),
             pool: self.gather.pool.clone(),
             ..*self.gather
@@ -252,10 +265,26 @@ impl<B: Batch> Assemble<B> for Assembler<B> {
     }
 }
 
+/// What a tensor gets.
+#[derive(Clone, Debug)]
+struct Field {
+    column: String,
+    content: FieldContent,
+}
+
+impl Field {
+    fn new(field: &BatchField) -> Self {
+        Self {
+            column: field.column.to_owned(),
+            content: field.content,
+        }
+    }
+}
+
 /// What a batcher gathers.
 pub(crate) struct Gather {
     /// All columns if `None`.
-    names: Option<Vec<String>>,
+    fields: Option<Vec<Field>>,
     specs: &'static [TensorSpec],
     /// Whether the batch gets the numbers of its rows.
     needs_file_rows: bool,
@@ -271,10 +300,11 @@ impl Gather {
     pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Layouts> {
         let mixed = self.bind_converted(columns, device)?;
         let mut single = mixed.clone();
-        for column in &mut single {
+        for tensor in &mut single {
             // A function of the user gets what it asked for.
             if self.convert_on_device
                 && self.batch_map.is_none()
+                && let BatchTensor::Rows(column) = tensor
                 && let Some(lut) = DeviceLut::of(&column.column, device)?
             {
                 column.column = column.column.clone().unconverted();
@@ -287,9 +317,15 @@ impl Gather {
         })
     }
 
-    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Vec<BatchColumn>> {
-        let names = self.names.as_deref().unwrap_or(columns.names());
-        if names.len() != self.specs.len() {
+    fn bind_converted(&self, columns: &Columns, device: &Device) -> Result<Vec<BatchTensor>> {
+        let all = |column: &String| Field {
+            column: column.clone(),
+            content: FieldContent::Rows { padding: None },
+        };
+        let fields = self.fields.clone();
+        let fields = fields.unwrap_or_else(|| columns.names().iter().map(all).collect());
+        if fields.len() != self.specs.len() {
+            let names: Vec<_> = fields.into_iter().map(|field| field.column).collect();
             return Err(Error::new(
                 ErrorKind::Usage,
                 format!(
@@ -297,36 +333,102 @@ impl Gather {
                      those of the batch, in the order of its tensors",
                     counted(self.specs.len(), "tensor"),
                     counted(names.len(), "column"),
-                    listed_names(names)
+                    listed_names(&names)
                 ),
             ));
         }
-        let mut found: Vec<BatchColumn> = Vec::new();
-        for (name, spec) in names.iter().zip(self.specs) {
+        let mut found: Vec<BatchTensor> = Vec::new();
+        for (field, spec) in fields.iter().zip(self.specs) {
+            let name = &field.column;
             let column = columns
-                .get(name)
+                .any(name)
                 .map_err(|error| explain_name(error, name))?;
-            let own_dtype = column.dtype();
-            let column = self.fit(name, column, spec, device).map_err(|error| {
+            let located = |error: Error| {
                 let error = error.in_column(name);
                 match column.array().file() {
                     Some(file) => error.in_file(file),
                     None => error,
                 }
-            })?;
-            let new_file = !found
-                .iter()
-                .any(|b| internal::share_file(&b.column, &column));
-            found.push(BatchColumn {
-                cast_to: (column.dtype() != own_dtype).then_some(column.dtype()),
-                name: name.clone(),
-                dtype: tensor_dtype(column.dtype())?,
-                column,
-                lut: None,
-                new_file,
+            };
+            found.push(match (column, field.content) {
+                (AnyColumn::Ragged(column), content) => {
+                    let tensor = self.pad(name, column, content, spec, device);
+                    BatchTensor::Padded(tensor.map_err(located)?)
+                }
+                (_, FieldContent::Rows { padding: None }) => {
+                    let own = columns.get(name)?;
+                    let column = self.fit(name, own, spec, device).map_err(located)?;
+                    let shares = |tensor: &BatchTensor| match tensor {
+                        BatchTensor::Rows(before) => internal::share_file(&before.column, &column),
+                        BatchTensor::Padded(_) => false,
+                    };
+                    BatchTensor::Rows(BatchColumn {
+                        cast_to: (column.dtype() != own.dtype()).then_some(column.dtype()),
+                        name: name.clone(),
+                        dtype: tensor_dtype(column.dtype())?,
+                        new_file: !found.iter().any(shares),
+                        column,
+                        lut: None,
+                    })
+                }
+                _ => {
+                    columns.get(name)?;
+                    let message = "its rows have one shape, so there is no padding: leave out pad, \
+                                   lengths and mask_pad, or make the column with \
+                                   NpyDataset::from_offsets or from_lengths";
+                    return Err(located(Error::new(ErrorKind::Usage, message)));
+                }
             });
         }
         Ok(found)
+    }
+
+    /// What a tensor gets of rows of any length.
+    fn pad(
+        &self,
+        name: &str,
+        column: &RaggedColumn,
+        content: FieldContent,
+        spec: &TensorSpec,
+        device: &Device,
+    ) -> Result<PaddedTensor> {
+        let (mut column, own) = (column.clone(), column.dtype());
+        let (content, dtype) = match content {
+            FieldContent::Rows { padding } => {
+                let shape = any_length(column.item_shape());
+                check_rank(name, column.item_shape().len() + 2, &shape, false, spec)?;
+                if let Some(dtype) = self.device_cast(own, spec.kind, device)? {
+                    column = column.convert(Convert::new().cast(dtype))?;
+                }
+                check_kind(name, column.dtype(), spec.kind, device)?;
+                let padding = padded::element(padding.unwrap_or(0.0), column.dtype())?;
+                let dtype = tensor_dtype(column.dtype())?;
+                (Content::Items { padding }, dtype)
+            }
+            FieldContent::Lengths => {
+                let dtype = device_dtype(Kind::Int, device)?;
+                (Content::Lengths(dtype), tensor_dtype(dtype)?)
+            }
+            FieldContent::MaskPad => (Content::MaskPad, padded::MASK),
+        };
+        padded::check_spec(&content, spec.kind, spec.rank)?;
+        Ok(PaddedTensor {
+            cast_to: (column.dtype() != own).then_some(column.dtype()),
+            name: name.to_owned(),
+            column,
+            content,
+            dtype,
+        })
+    }
+
+    /// The dtype of the device that a column is cast to.
+    fn device_cast(&self, from: DType, kind: Kind, device: &Device) -> Result<Option<DType>> {
+        if self.keep_dtypes || from == DType::Bool {
+            return Ok(None);
+        }
+        let dtype = device_dtype(kind, device)?;
+        let same_kind = from.is_float() == dtype.is_float() && dtype != DType::Bool;
+        Ok(same_kind.then_some(dtype))
     }
 
     fn fit(
@@ -336,34 +438,18 @@ impl Gather {
         spec: &TensorSpec,
         device: &Device,
     ) -> Result<Column> {
-        let rank = column.row_shape().len() + 1;
-        if rank != spec.rank {
-            let one_number = spec.rank == 1 && column.row_shape().iter().all(|len| *len == 1);
-            let name = internal::literal(name);
-            let reshaped = if one_number {
-                format!("dataset.reshape({name}, &[]) makes a row one number")
-            } else {
-                format!("dataset.reshape({name}, &[..]) gives rows another shape")
-            };
-            return Err(Error::new(
-                ErrorKind::Shape,
-                format!(
-                    "rows of shape {:?} make a batch of {}, but the batch has a tensor of {} \
-                     there: use {} in the batch, or {reshaped}",
-                    column.row_shape(),
-                    counted(rank, "dimension"),
-                    spec.rank,
-                    TensorSpec { rank, ..*spec },
-                ),
-            ));
-        }
+        let shape = column.row_shape();
+        let one_number = shape.iter().all(|len| *len == 1);
+        check_rank(
+            name,
+            shape.len() + 1,
+            &format!("{shape:?}"),
+            one_number,
+            spec,
+        )?;
         let mut column = column.clone();
-        if !self.keep_dtypes && column.dtype() != DType::Bool {
-            let dtype = device_dtype(spec.kind, device)?;
-            let same_kind = column.dtype().is_float() == dtype.is_float() && dtype != DType::Bool;
-            if same_kind {
-                column = column.convert(Convert::new().cast(dtype))?;
-            }
+        if let Some(dtype) = self.device_cast(column.dtype(), spec.kind, device)? {
+            column = column.convert(Convert::new().cast(dtype))?;
         }
         check_kind(name, column.dtype(), spec.kind, device)?;
         Ok(column)
@@ -423,6 +509,37 @@ impl Gather {
         }
         Ok(batch.with_file_rows(memory::list(rows)?))
     }
+}
+
+/// Checks that rows of a shape make a batch of the rank of a tensor.
+fn check_rank(
+    name: &str,
+    rank: usize,
+    shape: &str,
+    one_number: bool,
+    spec: &TensorSpec,
+) -> Result<()> {
+    if rank == spec.rank {
+        return Ok(());
+    }
+    let name = internal::literal(name);
+    let reshaped = if one_number && spec.rank == 1 {
+        format!("dataset.reshape({name}, &[]) makes a row one number")
+    } else if shape.starts_with("[*") {
+        format!("dataset.reshape({name}, &[..]) gives items another shape")
+    } else {
+        format!("dataset.reshape({name}, &[..]) gives rows another shape")
+    };
+    Err(Error::new(
+        ErrorKind::Shape,
+        format!(
+            "rows of shape {shape} make a batch of {}, but the batch has a tensor of {} there: use \
+             {} in the batch, or {reshaped}",
+            counted(rank, "dimension"),
+            spec.rank,
+            TensorSpec { rank, ..*spec },
+        ),
+    ))
 }
 
 /// Says what to do about a column that is not there.

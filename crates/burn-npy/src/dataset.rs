@@ -8,6 +8,7 @@ mod join;
 mod named;
 mod npz;
 mod pass;
+mod ragged;
 mod rows;
 mod statistics;
 mod verify;
@@ -34,7 +35,7 @@ use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
 pub use columns::Part;
-pub(crate) use named::{AnyColumn, Columns, listed_names};
+pub(crate) use named::{AnyColumn, Columns, any_length, listed_names};
 pub use npz::{NpzColumn, NpzSource};
 pub use rows::RowNumber;
 pub use windows::Windows;
@@ -331,14 +332,14 @@ impl NpyDataset {
         self.len() == 0
     }
 
-    /// The columns with their names, in order. A column of opaque items is left out until
-    /// [`reinterpret`](Self::reinterpret) sets their dtype.
+    /// The columns with rows of one shape, with their names, in order. A column of opaque items is
+    /// left out until [`reinterpret`](Self::reinterpret) sets their dtype.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
         self.columns
             .iter()
             .filter_map(|(name, column)| match column {
                 AnyColumn::Numbers(column) => Some((name, column)),
-                AnyColumn::Opaque(_) => None,
+                AnyColumn::Ragged(_) | AnyColumn::Opaque(_) => None,
             })
     }
 

@@ -1,4 +1,4 @@
-//! The columns of a batch as they become tensors, and their rows in host memory.
+//! The tensors of a batch, what they are made of, and their rows in host memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,13 +14,19 @@ use burn_npy_core::{
 use crate::batch_map::{BatchMap, BatchRows};
 use crate::loader::BatchInfo;
 use crate::memory;
+use crate::padded::{PaddedRows, PaddedTensor};
 use crate::pool::{Pool, PooledBuffer};
 use crate::upload::{DeviceLut, Upload};
 
-/// The columns of a batch, in the order of its tensors, which they are known to fit.
+/// What the tensors of a batch are made of, which is known to fit them.
 #[derive(Debug)]
 pub(crate) struct BatchLayout {
+    /// The columns with rows of one shape, in the order of their tensors.
     pub(crate) columns: Vec<BatchColumn>,
+    /// The tensors of rows of any length.
+    pub(crate) padded: Vec<PaddedTensor>,
+    /// Which of the tensors, in their order, are padded.
+    is_padded: Vec<bool>,
     /// Whether transforms make some of the rows.
     draws: bool,
     /// Changes a batch before it becomes tensors.
@@ -54,6 +60,11 @@ pub(crate) struct BatchColumn {
 }
 
 impl BatchColumn {
+    /// The shape of a row.
+    fn kind(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.column.row_shape().iter().copied().map(Some)
+    }
+
     /// Copies rows into `out`.
     pub(crate) fn gather_into(
         &self,
@@ -65,32 +76,8 @@ impl BatchColumn {
             .map_err(|(_, error)| self.explain(error))
     }
 
-    /// Names the column in an error of its gather, and says what else a user can do about a value
-    /// that the integers of the device do not have.
     fn explain(&self, error: Error) -> Error {
-        let error = match self.cast_to {
-            // Not one that a conversion of the user has refused.
-            Some(dtype) if error.message().contains(&format!("but {dtype} goes from")) => {
-                // A conversion to another dtype does not help: this cast comes after it.
-                let found = error
-                    .message()
-                    .split("; cast to")
-                    .next()
-                    .unwrap_or_default();
-                let message = format!(
-                    "{found} ({dtype} is the device's integer); keep the dtypes of the columns \
-                     with NpyBatcher::new().keep_dtypes() in a DataLoaderBuilder, or say with \
-                     saturating_cast or wrapping_cast what becomes of the number"
-                );
-                let new = Error::new(error.kind(), message);
-                match error.file() {
-                    Some(file) => new.in_file(file),
-                    None => new,
-                }
-            }
-            _ => error,
-        };
-        error.in_column(&self.name)
+        explain(error, &self.name, self.cast_to)
     }
 
     /// Checks that the file is still the one that was opened.
@@ -134,21 +121,70 @@ impl BatchColumn {
     }
 }
 
+/// Names the column in an error of its gather, and says what else a user can do about a value
+/// that the integers of the device do not have.
+pub(crate) fn explain(error: Error, column: &str, cast_to: Option<DType>) -> Error {
+    let error = match cast_to {
+        // Not one that a conversion of the user has refused.
+        Some(dtype) if error.message().contains(&format!("but {dtype} goes from")) => {
+            // A conversion to another dtype does not help: this cast comes after it.
+            let found = error
+                .message()
+                .split("; cast to")
+                .next()
+                .unwrap_or_default();
+            let message = format!(
+                "{found} ({dtype} is the device's integer); keep the dtypes of the columns \
+                 with NpyBatcher::new().keep_dtypes() in a DataLoaderBuilder, or say with \
+                 saturating_cast or wrapping_cast what becomes of the number"
+            );
+            let new = Error::new(error.kind(), message);
+            match error.file() {
+                Some(file) => new.in_file(file),
+                None => new,
+            }
+        }
+        _ => error,
+    };
+    error.in_column(column)
+}
+
+/// A tensor of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum BatchTensor {
+    Rows(BatchColumn),
+    Padded(PaddedTensor),
+}
+
 impl BatchLayout {
-    pub(crate) fn new(columns: Vec<BatchColumn>, batch_map: Option<BatchMap>) -> Self {
+    pub(crate) fn new(tensors: Vec<BatchTensor>, batch_map: Option<BatchMap>) -> Self {
+        let is_padded = |tensor: &BatchTensor| matches!(tensor, BatchTensor::Padded(_));
+        let is_padded = tensors.iter().map(is_padded).collect();
+        let (mut columns, mut padded) = (Vec::new(), Vec::new());
+        for tensor in tensors {
+            match tensor {
+                BatchTensor::Rows(column) => columns.push(column),
+                BatchTensor::Padded(tensor) => padded.push(tensor),
+            }
+        }
         let mut depths = columns.iter().map(|it| internal::depth(&it.column));
         Self {
             draws: depths.any(|depth| depth > 0),
             columns,
+            padded,
+            is_padded,
             batch_map,
             advised: AtomicU64::new(0),
         }
     }
 
-    /// The size of a row in bytes as it is uploaded, over all columns.
+    /// The size of a row in bytes as it is uploaded, over all columns: of rows of any length, that
+    /// of the longest.
     pub(crate) fn row_bytes(&self) -> usize {
         let columns = self.columns.iter();
-        columns.map(|column| column.column.row_bytes()).sum()
+        let columns = columns.map(|column| column.column.row_bytes());
+        let padded = self.padded.iter().map(PaddedTensor::row_bytes);
+        columns.chain(padded).fold(0, usize::saturating_add)
     }
 
     /// Gathers rows into memory of a pool, or borrows them where they lie one after the other in
@@ -188,7 +224,9 @@ impl BatchLayout {
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
-        Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()))
+        let padded = self.padded.iter().map(|tensor| tensor.gather(pool, rows));
+        let padded = padded.collect::<Result<_>>()?;
+        Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()).with_padded(padded))
     }
 
     /// Whether code of the user changes rows.
@@ -217,13 +255,18 @@ impl BatchLayout {
     /// Whether several batches can be gathered into one buffer, of which each takes a part.
     pub(crate) fn supports_runs(&self) -> bool {
         let mut columns = self.columns.iter();
-        columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
+        // Each batch is padded to a length of its own.
+        self.padded.is_empty()
+            && columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
     }
 
     /// Tells the system in what order rows will be gathered.
     pub(crate) fn advise(&self, random: bool) {
+        let items = self.padded.iter().flat_map(PaddedTensor::items);
         self.files()
-            .for_each(|column| internal::advise(&column.column, random));
+            .map(|column| &column.column)
+            .chain(items)
+            .for_each(|column| internal::advise(column, random));
     }
 
     /// As [`advise`](Self::advise), once for each pass.
@@ -239,7 +282,8 @@ impl BatchLayout {
     pub(crate) fn readahead_rows(&self) -> usize {
         let columns = self.columns.iter();
         let rows = columns.map(|column| internal::readahead_rows(&column.column));
-        rows.max().unwrap_or(0)
+        let padded = self.padded.iter().map(PaddedTensor::readahead_rows);
+        rows.chain(padded).max().unwrap_or(0)
     }
 
     /// Asks the system to read rows that will be gathered soon.
@@ -247,6 +291,7 @@ impl BatchLayout {
         for column in &self.columns {
             internal::readahead(&column.column, rows);
         }
+        self.padded.iter().for_each(|tensor| tensor.readahead(rows));
     }
 
     /// The first column of each file.
@@ -258,36 +303,79 @@ impl BatchLayout {
     pub(crate) fn scattered(&self) -> Vec<String> {
         let columns = self.columns.iter();
         let scattered = columns.filter(|column| column.column.is_scattered());
-        scattered.map(|column| column.name.clone()).collect()
+        let padded = self.padded.iter();
+        let padded = padded.filter(|tensor| tensor.items().iter().any(Column::is_scattered));
+        let names = scattered.map(|column| &column.name);
+        names
+            .chain(padded.map(|tensor| &tensor.name))
+            .cloned()
+            .collect()
     }
 
-    /// The dtype and shape of the rows of each column.
+    /// The dtype and shape of the rows of each tensor.
     pub(crate) fn kinds(&self) -> Vec<RowKind> {
-        let kind = |column: &BatchColumn| RowKind {
-            dtype: column.dtype,
-            shape: column.column.row_shape().to_vec(),
+        self.in_order(
+            self.columns.iter().map(|column| RowKind {
+                dtype: column.dtype,
+                shape: column.kind().collect(),
+            }),
+            self.padded.iter().map(|tensor| RowKind {
+                dtype: tensor.dtype,
+                shape: tensor.kind(),
+            }),
+        )
+        .collect()
+    }
+
+    /// Something about each tensor, in their order, from that about the columns and that about the
+    /// padded ones.
+    fn in_order<T>(
+        &self,
+        mut columns: impl Iterator<Item = T>,
+        mut padded: impl Iterator<Item = T>,
+    ) -> impl Iterator<Item = T> {
+        let next = move |is_padded: &bool| match is_padded {
+            true => padded.next(),
+            false => columns.next(),
         };
-        self.columns.iter().map(kind).collect()
+        self.is_padded.iter().filter_map(next)
     }
 
     /// An error if the rows are not of these kinds: rows of several datasets share a tensor, and
     /// the batches of a loader, only if they are.
     pub(crate) fn expect_kinds(&self, expected: &[RowKind]) -> Result<()> {
-        for (column, expected) in self.columns.iter().zip(expected) {
-            let (dtype, shape) = (column.dtype, column.column.row_shape());
-            if (dtype, shape) == (expected.dtype, &*expected.shape) {
+        let columns = self.columns.iter();
+        let columns = columns.map(|column| (&column.name, column.column.array(), Ok(column)));
+        let padded = self.padded.iter();
+        let padded = padded.map(|tensor| {
+            let array = internal::items(&tensor.column)[0].array();
+            (&tensor.name, array, Err(tensor))
+        });
+        for ((name, array, tensor), expected) in self.in_order(columns, padded).zip(expected) {
+            let (dtype, is_alike) = match tensor {
+                Ok(column) => (
+                    column.dtype,
+                    column.kind().eq(expected.shape.iter().copied()),
+                ),
+                Err(tensor) => (tensor.dtype, tensor.kind() == expected.shape),
+            };
+            if is_alike && dtype == expected.dtype {
                 continue;
             }
+            let shape = match tensor {
+                Ok(column) => column.kind().collect(),
+                Err(tensor) => tensor.kind(),
+            };
             let error = Error::new(
                 ErrorKind::Shape,
                 format!(
-                    "rows of {dtype:?} {shape:?} after rows of {:?} {:?}, of another dataset: \
-                     convert and reshape them alike",
-                    expected.dtype, expected.shape
+                    "rows of {} after rows of {expected}, of another dataset: convert and reshape \
+                     them alike",
+                    RowKind { dtype, shape }
                 ),
             );
-            let error = error.in_column(&column.name);
-            return Err(match column.column.array().file() {
+            let error = error.in_column(name);
+            return Err(match array.file() {
                 Some(file) => error.in_file(file),
                 None => error,
             });
@@ -300,7 +388,16 @@ impl BatchLayout {
 #[derive(Debug)]
 pub(crate) struct RowKind {
     dtype: TensorDType,
-    shape: Vec<usize>,
+    /// `None` is the length of rows of any length.
+    shape: Vec<Option<usize>>,
+}
+
+impl std::fmt::Display for RowKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let axis = |len: &Option<usize>| len.map_or("*".to_owned(), |len| len.to_string());
+        let axes: Vec<_> = self.shape.iter().map(axis).collect();
+        write!(f, "{:?} [{}]", self.dtype, axes.join(", "))
+    }
 }
 
 /// The rows of a batch in host memory: all of what was gathered, or a part of it where several
@@ -313,6 +410,8 @@ pub(crate) struct HostBatch {
     layout: Arc<BatchLayout>,
     /// The memory of each column, which parts share.
     columns: Arc<[bytes::Bytes]>,
+    /// The memory of each padded tensor. Only a batch that was gathered alone has such.
+    padded: Arc<[PaddedRows]>,
     /// How many rows were gathered.
     gathered: usize,
     /// The rows of the batch among them.
@@ -327,19 +426,25 @@ impl HostBatch {
         Self {
             layout,
             columns,
+            padded: Arc::default(),
             gathered: rows,
             rows: 0..rows,
             file_rows: None,
         }
     }
 
-    /// Keeps the rows that were gathered as rows of their files.
+    /// Adds the memory of each padded tensor.
+    pub(crate) fn with_padded(self, padded: Arc<[PaddedRows]>) -> Self {
+        Self { padded, ..self }
+    }
+
     /// Rows that are elsewhere.
     pub(crate) fn without_columns(rows: usize) -> Self {
         let layout = BatchLayout::new(Vec::new(), None);
         Self::new(Arc::new(layout), Arc::new([]), rows)
     }
 
+    /// Keeps the rows that were gathered as rows of their files.
     pub(crate) fn with_file_rows(self, rows: Vec<usize>) -> Self {
         let file_rows = Some(Arc::new(rows));
         Self { file_rows, ..self }
@@ -365,13 +470,17 @@ impl HostBatch {
 
     /// How many bytes go to the device.
     pub(crate) fn bytes(&self) -> usize {
-        self.ranges().map(|(_, _, range)| range.len()).sum()
+        let columns = self.ranges().map(|(_, _, range)| range.len());
+        columns.chain(self.padded.iter().map(PaddedRows::len)).sum()
     }
 
-    /// What is uploaded of each column.
+    /// What is uploaded of each tensor.
     pub(crate) fn uploads(&self) -> impl Iterator<Item = Upload> {
-        self.ranges()
-            .map(|(column, memory, range)| column.upload(memory.slice(range), self.rows.len()))
+        let columns = self
+            .ranges()
+            .map(|(column, memory, range)| column.upload(memory.slice(range), self.rows.len()));
+        let padded = self.padded.iter().map(PaddedRows::upload);
+        self.layout.in_order(columns, padded)
     }
 
     /// Each column with its memory, and where the rows are in it.

@@ -103,6 +103,7 @@ pub mod limits;
 mod loader;
 mod memory;
 mod mixed;
+mod padded;
 mod pool;
 mod row;
 mod scope;
@@ -117,7 +118,7 @@ pub use loader::{
 };
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
-pub use tensors::{Batch, Tensors};
+pub use tensors::{Batch, BatchField, Tensors};
 
 pub use burn_npy_core::{
     Array, Convert, DType, Error, ErrorKind, Result, Sampler, Stats, catch_sigbus, file, half,

@@ -9,6 +9,7 @@ use crate::batcher::same_dataset;
 use crate::layout::{BatchColumn, BatchLayout, HostBatch};
 use crate::loader::BatchInfo;
 use crate::memory;
+use crate::padded::{PaddedRows, PaddedTensor};
 use crate::pool::{Pool, PooledBuffer};
 use crate::row::Row;
 
@@ -63,8 +64,40 @@ fn gather_in_order(
         }
     }
     first.change(&mut buffers, info)?;
+    let padded = gather_padded(rows, places, layout, pool, &first)?;
     let columns = buffers.into_iter().map(PooledBuffer::into_shared);
-    Ok(HostBatch::new(first, columns.collect(), rows.len()))
+    Ok(HostBatch::new(first, columns.collect(), rows.len()).with_padded(padded))
+}
+
+/// Gathers the rows of the tensors that are padded. The layouts of all rows have the same kinds as
+/// the first.
+fn gather_padded(
+    rows: &[Row],
+    places: &[usize],
+    layout: &impl Fn(&Row) -> Result<Arc<BatchLayout>>,
+    pool: &Arc<Pool>,
+    first: &BatchLayout,
+) -> Result<Arc<[PaddedRows]>> {
+    let mut parts = Vec::new();
+    if !first.padded.is_empty() {
+        for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
+            let indices = memory::list(places.iter().map(|place| rows[*place].index))?;
+            parts.push((layout(&rows[places[0]])?, indices, places));
+        }
+    }
+    let gather = |(number, tensor): (usize, &PaddedTensor)| {
+        let longest = parts
+            .iter()
+            .map(|(layout, indices, _)| layout.padded[number].longest(indices.iter().copied()));
+        let length = longest.max().unwrap_or(1);
+        let mut buffer = tensor.buffer(pool, length, rows.len())?;
+        for (layout, indices, places) in &parts {
+            let place = |index: usize| places[index];
+            layout.padded[number].write(indices, place, length, buffer.as_mut_slice())?;
+        }
+        Ok(tensor.finish(buffer, length, rows.len()))
+    };
+    first.padded.iter().enumerate().map(gather).collect()
 }
 
 /// Gathers rows of a column to their places in the batch.

@@ -6,11 +6,7 @@ use std::sync::Arc;
 use burn_npy_core::half::{bf16, f16};
 use burn_npy_core::internal::{WORDS, quoted};
 use burn_npy_core::ndarray::ArrayD;
-use burn_npy_core::{
-    DType, Error, ErrorKind, Result,
-    file::{Column, Element},
-    ml_dtypes, small_types,
-};
+use burn_npy_core::{DType, Error, ErrorKind, Result, file::Element, ml_dtypes, small_types};
 
 use crate::dataset::AnyColumn;
 pub(crate) use crate::dataset::Columns;
@@ -48,10 +44,7 @@ impl Row {
     /// that of `T`, [`ErrorKind::Changed`] if the file has changed, and [`ErrorKind::Io`] from the
     /// file system.
     pub fn get<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
-        self.columns
-            .get(column)?
-            .row(self.index)
-            .map_err(|error| error.in_column(column))
+        self.columns.any(column)?.row(column, self.index)
     }
 
     /// The value of a column, whatever its dtype is.
@@ -60,7 +53,7 @@ impl Row {
     ///
     /// Those of [`get`](Self::get).
     pub fn value(&self, column: &str) -> Result<Value> {
-        Value::of(self.columns.get(column)?, self.index).map_err(|error| error.in_column(column))
+        Value::of(self.columns.any(column)?, column, self.index)
     }
 }
 
@@ -71,11 +64,11 @@ impl fmt::Debug for Row {
         for (name, column) in self.columns.iter().take(WORDS) {
             map.key(&format_args!("{}", quoted(name)));
             match column {
-                AnyColumn::Numbers(column) => match Value::of(column, self.index) {
+                AnyColumn::Opaque(_) => map.value(&format_args!("{column}")),
+                column => match Value::of(column, name, self.index) {
                     Ok(value) => map.value(&format_args!("{value}")),
                     Err(error) => map.value(&error),
                 },
-                AnyColumn::Opaque(_) => map.value(&format_args!("{column}")),
             };
         }
         if self.columns.names().len() > WORDS {
@@ -98,10 +91,13 @@ macro_rules! values {
         }
 
         impl Value {
-            fn of(column: &Column, row: usize) -> Result<Self> {
-                match column.dtype() {
-                    $(DType::$dtype => column.row(row).map(Self::$dtype),)*
-                    other => Err(Error::new(ErrorKind::Dtype, format!("{other} has no value"))),
+            fn of(column: &AnyColumn, name: &str, row: usize) -> Result<Self> {
+                match column.dtype(name)? {
+                    $(DType::$dtype => column.row(name, row).map(Self::$dtype),)*
+                    other => {
+                        let message = format!("{other} has no value");
+                        Err(Error::new(ErrorKind::Dtype, message).in_column(name))
+                    }
                 }
             }
 

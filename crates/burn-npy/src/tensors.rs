@@ -151,6 +151,50 @@ tuples! { A B C E F G H I J K }
 tuples! { A B C E F G H I J K L }
 tuples! { A B C E F G H I J K L M }
 
+/// What a tensor of a [`Batch`] gets, for [`Batch::FIELDS`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchField {
+    pub(crate) column: &'static str,
+    pub(crate) content: FieldContent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum FieldContent {
+    /// The rows of the column. If they have any length, a number where there is no item.
+    Rows { padding: Option<f64> },
+    /// How many items they have.
+    Lengths,
+    /// Whether an item is padding.
+    MaskPad,
+}
+
+impl BatchField {
+    /// The rows of a column.
+    pub const fn column(column: &'static str) -> Self {
+        let content = FieldContent::Rows { padding: None };
+        Self { column, content }
+    }
+
+    /// The rows of a column, which have any length, with a number where there is no item.
+    pub const fn padded(column: &'static str, padding: f64) -> Self {
+        let padding = Some(padding);
+        let content = FieldContent::Rows { padding };
+        Self { column, content }
+    }
+
+    /// The lengths of the rows of a column.
+    pub const fn lengths(column: &'static str) -> Self {
+        let content = FieldContent::Lengths;
+        Self { column, content }
+    }
+
+    /// Whether there is padding instead of an item of a column.
+    pub const fn mask_pad(column: &'static str) -> Self {
+        let content = FieldContent::MaskPad;
+        Self { column, content }
+    }
+}
+
 /// A batch: tensors, or a type of your own that contains them.
 ///
 /// With `#[derive(Batch)]`, each field of a struct gets the column of the same name:
@@ -188,6 +232,16 @@ tuples! { A B C E F G H I J K L M }
 /// ```
 ///
 /// * `#[batch(column = "..")]` names a column that is not called as the field is.
+/// * `#[batch(pad = -100)]` is for a column whose rows have any length, as
+///   [`NpyDataset::from_offsets`](crate::NpyDataset::from_offsets) makes it. Such a column becomes a
+///   tensor of the shape `[rows, longest, ...item_shape]`, where `longest` is the length of the
+///   longest row of the batch, and at least 1. What a row does not fill, at its end, is this number;
+///   0 unless it is given.
+/// * `#[batch(lengths = "..")]` names such a column. The field is a `Tensor<1, Int>` and gets the
+///   length of each row.
+/// * `#[batch(mask_pad = "..")]` names such a column. The field is a `Tensor<2, Bool>` of the shape
+///   `[rows, longest]`, true where a row is padded, as the `mask_pad` of Burn's attention and the
+///   `key_padding_mask` of PyTorch are. `bool_not` makes a mask of the data of it.
 /// * `#[batch(file_rows)]` is for a field of the type `Vec<usize>`. It gets the numbers of the rows
 ///   in their files or arrays, as [`Row::index`](crate::Row::index) gives them.
 ///   Rows of several datasets may have the same numbers.
@@ -214,14 +268,15 @@ tuples! { A B C E F G H I J K L M }
             axis more: they become one tensor"
 )]
 pub trait Batch: Send + Sized + 'static {
-    /// The tensors of the batch. Each has the shape `[rows, ...row_shape]`. The last batch of an
+    /// The tensors of the batch. Each has the shape `[rows, ...row_shape]`; one of rows of any
+    /// length `[rows, longest, ...item_shape]`. The last batch of an
     /// epoch may have fewer rows. Their ranks and kinds are checked against the columns when a
     /// loader is built, or in each batch if the rows come from a dataset of your own.
     type Tensors: Tensors;
 
-    /// The columns of the tensors, in their order. If it is `None`, the batch has all columns of
-    /// the dataset, in the order of the dataset.
-    const COLUMNS: Option<&'static [&'static str]> = None;
+    /// What the tensors get, in their order. If it is `None`, the batch has all columns of the
+    /// dataset, in the order of the dataset.
+    const FIELDS: Option<&'static [BatchField]> = None;
 
     /// Whether [`set_file_rows`](Self::set_file_rows) is called.
     const NEEDS_FILE_ROWS: bool = false;

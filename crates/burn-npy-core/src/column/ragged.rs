@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use ndarray::ArrayD;
 
-use super::derived::AHEAD;
 use super::gather::{BLOCK_BYTES, Scratch, room, whole_rows};
 use super::{Column, array_of};
 use crate::buffer::with_capacity;

@@ -103,7 +103,7 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn reshape(&self, name: &str, row_shape: &[usize]) -> Result<Self> {
-        self.replace(name, |column| column.reshape(row_shape))
+        self.replace_items(name, |items| items.reshape(row_shape))
     }
 
     /// Converts the elements of a column when its rows are gathered.
@@ -130,7 +130,7 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn convert(&self, name: &str, convert: Convert) -> Result<Self> {
-        self.replace(name, |column| column.convert(convert))
+        self.replace_items(name, |items| items.convert(convert.clone()))
     }
 
     /// Makes a new row of each row of a column, with a [`Transform`]. It runs when rows are
@@ -245,6 +245,10 @@ impl NpyDataset {
     pub fn reinterpret(&self, name: &str, dtype: DType) -> Result<Self> {
         let array = match self.columns.any(name)? {
             AnyColumn::Opaque(array) => array.clone(),
+            AnyColumn::Ragged(column) => {
+                let message = format!("the items are known to be {} already", column.dtype());
+                return Err(Error::new(ErrorKind::Dtype, message).in_column(name));
+            }
             AnyColumn::Numbers(column) => {
                 let kind = match column.array().item().kind() {
                     ItemKind::Opaque(_) => ErrorKind::Usage,
@@ -269,8 +273,16 @@ impl NpyDataset {
         Ok(self.with_column(name, new))
     }
 
+    fn replace_items(&self, name: &str, with: impl Fn(Column) -> Result<Column>) -> Result<Self> {
+        let new = self.columns.any(name)?.change_items(name, with)?;
+        Ok(self.with_any_column(name, new))
+    }
+
     fn with_column(&self, name: &str, column: Column) -> Self {
-        let new = AnyColumn::Numbers(column);
+        self.with_any_column(name, AnyColumn::Numbers(column))
+    }
+
+    fn with_any_column(&self, name: &str, new: AnyColumn) -> Self {
         let mut columns = Columns::default();
         for (known, column) in self.columns.iter() {
             let column = if known == name { &new } else { column };
@@ -359,7 +371,7 @@ impl NpyDataset {
         let Some(first) = datasets.first() else {
             return Err(Error::new(ErrorKind::Usage, "no datasets to concatenate"));
         };
-        let mut chains: Vec<Vec<Column>> = vec![Vec::new(); first.columns.names().len()];
+        let mut chains: Vec<Vec<AnyColumn>> = vec![Vec::new(); first.columns.names().len()];
         for (number, dataset) in datasets.iter().enumerate() {
             let count = dataset.columns.names().len();
             if count != chains.len() {
@@ -371,13 +383,13 @@ impl NpyDataset {
                 return Err(Error::new(ErrorKind::Name, message));
             }
             for (name, chain) in first.columns.names().iter().zip(&mut chains) {
-                chain.push(internal::pick(dataset.columns.get(name)?, &dataset.rows));
+                chain.push(dataset.columns.any(name)?.pick(name, &dataset.rows)?);
             }
         }
         let mut columns = Columns::default();
         for (name, chain) in first.columns.names().iter().zip(chains) {
-            let column = Column::chain(chain).map_err(|error| error.in_column(name))?;
-            columns.push(name.clone(), AnyColumn::Numbers(column));
+            let column = AnyColumn::chain(chain).map_err(|error| error.in_column(name))?;
+            columns.push(name.clone(), column);
         }
         Self::from_columns(columns)
     }
@@ -404,8 +416,10 @@ impl NpyDataset {
     /// ```
     pub fn zip(&self, other: &Self) -> Result<Self> {
         let mut columns = Columns::default();
-        for (name, column) in self.picked()?.into_iter().chain(other.picked()?) {
-            columns.push(name, AnyColumn::Numbers(column));
+        for dataset in [self, other] {
+            for (name, column) in dataset.columns.iter() {
+                columns.push(name.to_owned(), column.pick(name, &dataset.rows)?);
+            }
         }
         Self::from_columns(columns)
     }

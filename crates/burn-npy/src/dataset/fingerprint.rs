@@ -2,12 +2,12 @@
 
 use burn_npy_core::{
     Error, ErrorKind, Result,
-    file::{Buffer, Column},
+    file::{Buffer, Column, RaggedColumn},
     internal,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NpyDataset, listed_names};
+use super::{AnyColumn, NpyDataset, any_length, listed_names};
 use crate::scope::Scope;
 
 /// How many rows of a column are hashed, at most.
@@ -36,12 +36,15 @@ struct ListPrint(#[serde(with = "hex")] u64);
 struct ColumnPrint {
     name: String,
     dtype: String,
+    /// The shape of a row; of an item if rows have any length.
     row_shape: Vec<usize>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    any_length: bool,
     /// FNV-1a (64 bits) over up to 64 rows, evenly spread from the first to the last: fewer if they
     /// have more than 1 MiB, but at least two, and only the middle of each if they have more than
     /// 64 KiB. Rows are hashed as they are converted; a row that cannot be converted, as it is
     /// stored. A row that cannot be read, as at a bad place of a disk, is left out: so the hash is
-    /// another one as soon as it can be read.
+    /// another one as soon as it can be read. Of rows of any length, the lengths are hashed too.
     #[serde(with = "hex")]
     content: u64,
 }
@@ -62,13 +65,27 @@ impl Fingerprint {
     }
 
     pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
-        let columns = dataset.columns().map(|(name, column)| {
-            Ok(ColumnPrint {
+        let columns = dataset.shared_columns().iter();
+        let columns = columns.filter_map(|(name, column)| {
+            let (dtype, row_shape, content) = match column {
+                AnyColumn::Numbers(column) => {
+                    (column.dtype(), column.row_shape(), content(dataset, column))
+                }
+                AnyColumn::Ragged(column) => (
+                    column.dtype(),
+                    column.item_shape(),
+                    content_of_runs(dataset, column),
+                ),
+                AnyColumn::Opaque(_) => return None,
+            };
+            let print = |content| ColumnPrint {
                 name: name.to_owned(),
-                dtype: column.dtype().to_string(),
-                row_shape: column.row_shape().to_vec(),
-                content: content(dataset, column).map_err(|error| error.in_column(name))?,
-            })
+                dtype: dtype.to_string(),
+                row_shape: row_shape.to_vec(),
+                any_length: matches!(column, AnyColumn::Ragged(_)),
+                content,
+            };
+            Some(content.map(print).map_err(|error| error.in_column(name)))
         });
         Ok(Self {
             rows: dataset.len() as u64,
@@ -121,6 +138,13 @@ impl Fingerprint {
 }
 
 impl ColumnPrint {
+    fn shape(&self) -> String {
+        match self.any_length {
+            true => any_length(&self.row_shape),
+            false => format!("{:?}", self.row_shape),
+        }
+    }
+
     fn expect(&self, saved: &Self) -> Result<()> {
         if saved.dtype != self.dtype {
             return Err(other(format!(
@@ -129,10 +153,11 @@ impl ColumnPrint {
                 self.dtype
             )));
         }
-        if saved.row_shape != self.row_shape {
+        if (saved.any_length, &saved.row_shape) != (self.any_length, &self.row_shape) {
             return Err(other(format!(
-                "with rows of shape {:?}, but those of the column are {:?}",
-                saved.row_shape, self.row_shape
+                "with rows of shape {}, but those of the column are {}",
+                saved.shape(),
+                self.shape()
             )));
         }
         if saved.content != self.content {
@@ -150,13 +175,8 @@ fn other(what: String) -> Error {
 }
 
 fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
-    let len = dataset.len();
-    let affordable = MAX_GATHERED / column.row_bytes().max(1);
-    let count = affordable.clamp(2, MAX_ROWS).min(len);
-    // In 128 bits, since the product may be beyond 64.
-    let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
-    let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
-    let rows: Vec<_> = rows.collect();
+    let rows = some_rows(dataset, column.row_bytes());
+    let count = rows.len();
     if internal::depth(column) > 0 {
         return content_before_transforms(column, &rows, MAX_HASHED / count.max(1));
     }
@@ -186,6 +206,46 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     }
     internal::advise(column, false);
     Ok(hash)
+}
+
+/// As [`content`], of rows of any length.
+fn content_of_runs(dataset: &NpyDataset, column: &RaggedColumn) -> Result<u64> {
+    let rows = some_rows(dataset, column.bytes_of(column.longest(), 1)?);
+    let column = internal::ragged_by_position(column);
+    let stored = internal::change_items(&column, |items| Ok(items.unconverted()))?;
+    let bytes_of = |column: &RaggedColumn, row| -> Result<Buffer> {
+        let length = column.length(row);
+        let mut bytes = Buffer::zeroed(column.bytes_of(length, 1)?)?;
+        let padding = vec![0; column.dtype().size()];
+        column.gather(&[row], length, &padding, bytes.as_mut_slice())?;
+        Ok(bytes)
+    };
+    let mut hash = FNV_START;
+    for row in &rows {
+        hash = fnv(hash, &(column.length(*row) as u64).to_le_bytes());
+        let mut gathered = bytes_of(&column, *row);
+        if matches!(&gathered, Err(error) if error.kind() == ErrorKind::Value) {
+            gathered = bytes_of(&stored, *row);
+        }
+        match gathered {
+            Ok(bytes) => hash = fnv(hash, middle(bytes.as_slice(), MAX_HASHED / rows.len())),
+            // Its batch will fail, or skip it.
+            Err(error) if Scope::of(&error) == Scope::Row => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hash)
+}
+
+/// The rows that are hashed, of at most so many bytes each.
+fn some_rows(dataset: &NpyDataset, row_bytes: usize) -> Vec<usize> {
+    let len = dataset.len();
+    let affordable = MAX_GATHERED / row_bytes.max(1);
+    let count = affordable.clamp(2, MAX_ROWS).min(len);
+    // In 128 bits, since the product may be beyond 64.
+    let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
+    let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
+    rows.collect()
 }
 
 /// As [`content`], of what the transforms of a column see: they need not give the same row twice.

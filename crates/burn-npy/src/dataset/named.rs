@@ -6,15 +6,17 @@ use std::fmt;
 use burn_npy_core::internal::{self, WORDS, listed, literal, shown, shown_path};
 use burn_npy_core::{
     Array, Error, ErrorKind, Result,
-    file::{Column, ItemKind},
+    file::{Column, ItemKind, RaggedColumn},
 };
 
 use crate::layouts::LayoutCache;
 
-/// A column, whose items may be opaque.
+/// A column of any kind.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyColumn {
     Numbers(Column),
+    /// Rows of any length.
+    Ragged(RaggedColumn),
     /// An array of opaque items. It has at least one axis.
     Opaque(Array),
 }
@@ -30,9 +32,10 @@ impl AnyColumn {
         Column::new(array).map(Self::Numbers)
     }
 
-    pub(super) fn array(&self) -> &Array {
+    pub(crate) fn array(&self) -> &Array {
         match self {
             Self::Numbers(column) => column.array(),
+            Self::Ragged(column) => internal::items(column)[0].array(),
             Self::Opaque(array) => array,
         }
     }
@@ -44,6 +47,7 @@ impl AnyColumn {
             Self::Numbers(column) => {
                 internal::for_each_array(column, &mut |part| arrays.push(part.array().clone()));
             }
+            Self::Ragged(column) => arrays.extend(column.arrays().cloned()),
             Self::Opaque(array) => arrays.push(array.clone()),
         }
         arrays
@@ -52,14 +56,22 @@ impl AnyColumn {
     pub(super) fn rows(&self) -> usize {
         match self {
             Self::Numbers(column) => column.rows(),
+            Self::Ragged(column) => column.rows(),
             Self::Opaque(array) => array.shape()[0],
         }
     }
 
-    /// The column of numbers, or an error that names the column if its items are opaque.
-    fn numbers(&self, name: &str) -> Result<&Column> {
+    /// The rows of one shape, or an error that names the column if they have none, or no numbers.
+    pub(super) fn numbers(&self, name: &str) -> Result<&Column> {
         match self {
             Self::Numbers(column) => Ok(column),
+            Self::Ragged(_) => {
+                let message = "its rows have different lengths: row(i) and the batches of a loader \
+                               give them; what needs rows of one shape, such as read, map and \
+                               windows, can be done to the items before from_offsets, or without \
+                               this column after dataset.select([..])";
+                Err(Error::new(ErrorKind::Usage, message).in_array(name))
+            }
             Self::Opaque(array) => {
                 let dtype = opaque_as(array.item().size());
                 let error = Error::new(
@@ -93,12 +105,21 @@ impl fmt::Display for AnyColumn {
                     Ok(())
                 }
             }
+            Self::Ragged(column) => {
+                write!(f, "{} {}", column.dtype(), any_length(column.item_shape()))
+            }
             Self::Opaque(array) => {
                 let shape = format!("{:?}", &array.shape()[1..]);
                 write!(f, "opaque {} {}", array.item(), shown(&shape))
             }
         }
     }
+}
+
+/// The shape of rows of any length.
+pub(crate) fn any_length(item_shape: &[usize]) -> String {
+    let axes = item_shape.iter().map(|len| format!(", {len}"));
+    format!("[*{}]", axes.collect::<String>())
 }
 
 /// The most likely dtype of opaque items of `size` bytes, as code.
@@ -137,8 +158,8 @@ impl Columns {
         &self.names
     }
 
-    /// A column, whose items may be opaque.
-    pub(super) fn any(&self, name: &str) -> Result<&AnyColumn> {
+    /// A column of any kind.
+    pub(crate) fn any(&self, name: &str) -> Result<&AnyColumn> {
         let index = self.by_name.get(name).ok_or_else(|| {
             let known = listed_names(&self.names);
             let message = format!("no such column; there are {known}");
@@ -147,9 +168,21 @@ impl Columns {
         Ok(&self.columns[*index])
     }
 
-    /// A column of numbers.
+    /// A column of numbers with rows of one shape.
     pub(crate) fn get(&self, name: &str) -> Result<&Column> {
         self.any(name)?.numbers(name)
+    }
+
+    /// A column with rows of any length.
+    pub(crate) fn ragged(&self, name: &str) -> Result<&RaggedColumn> {
+        match self.any(name)? {
+            AnyColumn::Ragged(column) => Ok(column),
+            _ => {
+                let message = "its rows have one shape, so they have no lengths; a column of \
+                               NpyDataset::from_offsets or from_lengths has";
+                Err(Error::new(ErrorKind::Usage, message).in_array(name))
+            }
+        }
     }
 
     /// The number of rows. It is an error if the columns have different numbers of rows, or if two

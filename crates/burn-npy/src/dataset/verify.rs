@@ -2,7 +2,7 @@
 
 use burn_npy_core::{
     Array, Result,
-    file::{Buffer, Column},
+    file::{Buffer, Column, RaggedColumn},
 };
 
 use super::NpyDataset;
@@ -59,10 +59,12 @@ impl NpyDataset {
             }
         }
         for (name, column) in self.columns.iter() {
-            if let AnyColumn::Numbers(column) = column {
-                self.convert_all(column)
-                    .map_err(|error| error.in_column(name))?;
-            }
+            let converted = match column {
+                AnyColumn::Numbers(column) => self.convert_all(column),
+                AnyColumn::Ragged(column) => self.convert_runs(column),
+                AnyColumn::Opaque(_) => Ok(()),
+            };
+            converted.map_err(|error| error.in_column(name))?;
         }
         Ok(())
     }
@@ -82,6 +84,30 @@ impl NpyDataset {
             rows.extend((start..end).map(|index| self.rows.map(index)));
             block.set_len(rows.len() * row_bytes);
             column.gather(&rows, block.as_mut_slice())?;
+        }
+        Ok(())
+    }
+    fn convert_runs(&self, column: &RaggedColumn) -> Result<()> {
+        let padding = vec![0; column.dtype().size()];
+        let mut block = Buffer::zeroed(column.bytes_of(column.longest(), 1)?.max(BLOCK_BYTES))?;
+        let mut rows = Vec::new();
+        let mut longest = 0;
+        for index in 0..=self.len() {
+            let next = (index < self.len()).then(|| self.rows.map(index));
+            let length = next.map_or(0, |row| column.length(row).max(longest));
+            // The numbers of the rows take memory too.
+            let fits = |bytes| bytes + size_of_val(&*rows) <= BLOCK_BYTES;
+            let bytes = column.bytes_of(length, rows.len() + 1);
+            if !rows.is_empty() && (next.is_none() || !bytes.is_ok_and(fits)) {
+                block.set_len(column.bytes_of(longest, rows.len())?);
+                column.gather(&rows, longest, &padding, block.as_mut_slice())?;
+                rows.clear();
+                longest = 0;
+            }
+            if let Some(row) = next {
+                longest = longest.max(column.length(row));
+                rows.push(row);
+            }
         }
         Ok(())
     }
