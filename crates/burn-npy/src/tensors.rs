@@ -233,10 +233,10 @@ impl BatchField {
 ///
 /// * `#[batch(column = "..")]` names a column that is not called as the field is.
 /// * `#[batch(pad = -100)]` is for a column whose rows have any length, as
-///   [`NpyDataset::from_offsets`](crate::NpyDataset::from_offsets) makes it. Such a column becomes a
-///   tensor of the shape `[rows, longest, ...item_shape]`, where `longest` is the length of the
-///   longest row of the batch, and at least 1. What a row does not fill, at its end, is this number;
-///   0 unless it is given.
+///   [`NpyDataset::from_offsets`](crate::NpyDataset::from_offsets) makes it. Such a column becomes
+///   a tensor of the shape `[rows, longest, ...item_shape]`, where `longest` is the length of the
+///   longest row of the batch, and at least 1. What a row does not fill, at its end, is this
+///   number; 0 unless it is given.
 /// * `#[batch(lengths = "..")]` names such a column. The field is a `Tensor<1, Int>` and gets the
 ///   length of each row.
 /// * `#[batch(mask_pad = "..")]` names such a column. The field is a `Tensor<2, Bool>` of the shape

@@ -147,8 +147,8 @@ impl Sampler {
     /// will do. Give the loader the same batch size.
     ///
     /// The rows are shuffled and cut into pools of 100 batches. The rows of a pool are sorted by
-    /// length, and then the batches of all pools are shuffled. The last batch, if it is not full, has
-    /// rows of all lengths. Making an [`Order`] takes O(n log n) time.
+    /// length, and then the batches of all pools are shuffled. The last batch, if it is not full,
+    /// has rows of all lengths. Making an [`Order`] takes O(n log n) time.
     ///
     /// # Errors
     ///
@@ -327,8 +327,9 @@ impl Sampler {
     /// Orders the rows of a list instead of all rows.
     ///
     /// The list may be a selection, and it may repeat rows. With [`sequential`](Self::sequential)
-    /// it is an order of your own. Weights, labels and lengths then belong to the entries of the list,
-    /// one each. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list from a file.
+    /// it is an order of your own. Weights, labels and lengths then belong to the entries of the
+    /// list, one each. It takes 8 bytes an entry. [`read_index`](crate::read_index) reads a list
+    /// from a file.
     ///
     /// # Errors
     ///

@@ -13,10 +13,8 @@ use burn_npy_core::{
 use super::NpyDataset;
 use super::fingerprint::Fingerprint;
 use super::named::{AnyColumn, Columns};
+use super::verify::BLOCK_BYTES;
 use crate::memory;
-
-/// How many bytes of rows a thread makes at a time.
-const BLOCK_BYTES: usize = 4 << 20;
 
 impl NpyDataset {
     /// Makes all rows once and keeps them in memory, such as those of an expensive

@@ -25,9 +25,6 @@ pub(crate) struct ResidentSource<O> {
 /// The columns on each device that batches were wanted for.
 type OnDevices = Mutex<Vec<(Device, Arc<[Arc<ResidentColumn>]>)>>;
 
-/// The size of a row number as it is uploaded.
-const NUMBER_BYTES: usize = size_of::<i32>();
-
 impl<O: 'static> ResidentSource<O> {
     pub(crate) fn new(dataset: NpyDataset, batcher: NpyBatcher<O>, device: Device) -> Result<Self> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Usage, message));
@@ -77,7 +74,8 @@ impl<O: 'static> ResidentSource<O> {
 impl<O: Send + 'static> Source<O> for ResidentSource<O> {
     fn info(&self) -> SourceInfo {
         SourceInfo {
-            row_bytes: Some(NUMBER_BYTES),
+            // A row number.
+            row_bytes: Some(size_of::<i32>()),
             uploads: has_own_memory(&self.device),
             ..SourceInfo::unknown(Work::Memory)
         }
@@ -102,10 +100,8 @@ impl<O: Send + 'static> Source<O> for ResidentSource<O> {
         let batch = || {
             let columns = self.columns(counters)?;
             let numbers = memory::list(info.rows().iter().map(|row| *row as i32))?;
-            Counters::count(
-                &counters.uploaded_bytes,
-                (numbers.len() * NUMBER_BYTES) as u64,
-            );
+            let bytes = size_of_val(&*numbers) as u64;
+            Counters::count(&counters.uploaded_bytes, bytes);
             let rows = select(numbers, device);
             let uploads = columns.iter();
             let mut uploads = uploads.map(|column| Upload::resident(column.clone(), rows.clone()));
