@@ -13,6 +13,10 @@ pub(super) struct Chain {
     columns: Vec<Column>,
     /// The first row of each column, and the number of all rows.
     starts: Vec<usize>,
+    /// For every `1 << shift` rows, the column that has the first of them. A search among all
+    /// columns would take longer than the gather of a small row.
+    parts: Vec<usize>,
+    shift: u32,
     /// Where the rows of each column lie in its file; `None` if they cannot be used there.
     places: Option<Vec<Place>>,
 }
@@ -100,7 +104,18 @@ impl Chain {
             };
         }
         starts.push(rows);
+        // About two for each column.
+        let shift = (rows / (2 * columns.len())).checked_ilog2().unwrap_or(0);
+        let firsts = (0..=rows.saturating_sub(1) >> shift).map(|first| first << shift);
+        let parts = firsts.scan(0, |part, first| {
+            while starts[*part + 1] <= first && *part + 1 < columns.len() {
+                *part += 1;
+            }
+            Some(*part)
+        });
         Ok(Self {
+            parts: parts.collect(),
+            shift,
             places: columns.iter().map(Column::place).collect(),
             columns,
             starts,
@@ -109,8 +124,15 @@ impl Chain {
 
     /// The column that has a row, and the row there.
     fn locate(&self, row: usize) -> (usize, usize) {
+        let at = row >> self.shift;
+        let first = self.parts[at];
+        let last = self
+            .parts
+            .get(at + 1)
+            .map_or(self.columns.len() - 1, |last| *last);
         // Columns without rows start where the next one starts.
-        let part = self.starts.partition_point(|start| *start <= row) - 1;
+        let later = &self.starts[first + 1..=last];
+        let part = first + later.partition_point(|start| *start <= row);
         (part, row - self.starts[part])
     }
 
