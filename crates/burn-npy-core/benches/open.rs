@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use burn_npy_core::{
     Array, Result,
-    file::{Access, Npz, NpzWriter, OpenOptions, write_npy},
+    file::{Access, Column, Npz, NpzWriter, OpenOptions, write_npy},
 };
 use ndarray::{Array1, array};
 
@@ -18,17 +18,20 @@ struct Counting;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: all work is the system allocator's; what is added only counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         TOTAL.fetch_add(layout.size(), Ordering::Relaxed);
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promise is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promise is the same.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -84,6 +87,35 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     })?;
     let npz = Npz::open(&members)?;
     measure("open/npz-member", times, || npz.array("array-10000"))?;
+
+    let count = if quick { 1000 } else { 100_000 };
+    for file in 0..count {
+        write_npy(
+            dir.path().join(format!("{file}.npy")),
+            &array![[file as f32; 16]],
+        )?;
+    }
+    for (count, access) in [
+        (count / 10, Access::Mapped),
+        (count / 10, Access::Positioned),
+        (count, Access::Mapped),
+        (count, Access::Positioned),
+    ] {
+        let (before, start) = (LIVE.load(Ordering::Relaxed), Instant::now());
+        let columns = (0..count).map(|file| {
+            let path = dir.path().join(format!("{file}.npy"));
+            Ok(Column::whole(&open(&path, access)?)?)
+        });
+        let chain = Column::chain(columns.collect::<Result<Vec<_>>>()?)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let bytes = LIVE.load(Ordering::Relaxed) - before;
+        let id = format!("open/{count}-files/{access:?}");
+        println!(
+            "{id:32} {:>9.3} s, {} bytes a file",
+            seconds,
+            bytes / chain.rows()
+        );
+    }
 
     let wide = dir.path().join("wide.npy");
     write_npy(&wide, &Array1::<u8>::zeros(1 << 28))?;

@@ -17,14 +17,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{self, AtomicU32};
+use std::sync::atomic::{self, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use memmap2::{Mmap, MmapOptions};
 
 use crate::decode::Share;
 use crate::{Error, ErrorKind, OpenOptions, Result};
-use open_file::OpenFile;
+use open_file::{Counted, OpenFile};
 use sigbus::Watched;
 
 pub use sigbus::catch_sigbus;
@@ -40,11 +40,36 @@ pub(crate) const IO_BYTES: usize = 256 << 10;
 /// How many bytes of a header are read at once: more than those of most.
 const HEAD_BYTES: u64 = 512;
 
+/// How many files are mapped.
+static MAPS: AtomicU64 = AtomicU64::new(0);
+/// The share of the maps of the process that files take. The rest is for the program: an allocator
+/// and the stacks of threads need some.
+const MAPPED_SHARE: u64 = 2;
+
+/// How many maps the process may have.
+fn max_maps() -> u64 {
+    static MAX: OnceLock<u64> = OnceLock::new();
+    // Other systems have no such limit.
+    let of_linux = || {
+        let text = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+        let max = text.ok().and_then(|text| text.trim().parse().ok());
+        // The default of Linux, for a container that hides the file.
+        max.unwrap_or(if cfg!(target_os = "linux") {
+            65_530
+        } else {
+            u64::MAX
+        })
+    };
+    *MAX.get_or_init(of_linux)
+}
+
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Map the file into memory: fastest while it is in the page cache. A file that is truncated
+    /// Map the file into memory: fastest while it is in the page cache. Files beyond half of the
+    /// maps that the system allows a process, and those that it cannot map, are read as with
+    /// [`Positioned`](Self::Positioned). A file that is truncated
     /// while rows are copied from it kills the process, unless the program calls [`catch_sigbus`];
     /// see the [crate's page](crate#files-that-change).
     #[default]
@@ -82,12 +107,16 @@ struct Mapped {
     watched: Watched,
     map: Mmap,
     file: Arc<OpenFile>,
+    _counted: Counted,
 }
 
 impl Mapped {
-    fn new(file: Arc<OpenFile>) -> Result<Self> {
-        let len = usize::try_from(file.len())
-            .map_err(|_| Error::new(ErrorKind::Overflow, "the file is too large to be mapped"))?;
+    /// `None` if there are enough maps, or the system cannot map the file.
+    fn new(file: &Arc<OpenFile>) -> Result<Option<Self>> {
+        let counted = Counted::below(&MAPS, max_maps() / MAPPED_SHARE);
+        let (Some(counted), Ok(len)) = (counted, usize::try_from(file.len())) else {
+            return Ok(None);
+        };
         let map = |file: &File| {
             // SAFETY: `map` requires that nobody changes the file while the map is alive, which
             // nobody can promise. Instead: the map is read only; its bytes are plain data, of which
@@ -96,15 +125,13 @@ impl Mapped {
             // let references to them leave the crate.
             unsafe { MmapOptions::new().len(len).map(file) }
         };
-        let map = file.with_file(map)?.map_err(|error| {
-            let message = "cannot map the file; Access::Positioned reads without a map";
-            Error::io(message, error)
-        })?;
-        Ok(Self {
+        let map = file.with_file(map)?.ok();
+        Ok(map.map(|map| Self {
             watched: Watched::new(&map),
             map,
-            file,
-        })
+            file: file.clone(),
+            _counted: counted,
+        }))
     }
 
     fn check(&self) -> Result<()> {
@@ -145,12 +172,13 @@ impl Storage {
                 }));
             }
             let file = Arc::new(file);
-            if options.access == Access::Positioned {
-                return Ok(Repr::Positioned(file));
-            }
-            Mapped::new(file).map(Repr::Mapped)
+            let mapped = match options.access {
+                Access::Mapped => Mapped::new(&file)?,
+                _ => None,
+            };
+            Ok(mapped.map_or(Repr::Positioned(file), Repr::Mapped))
         };
-        let repr = open().map_err(|error| error.in_file(path))?;
+        let repr = open().map_err(|error: Error| error.in_file(path))?;
         Ok(Self(Arc::new(repr)))
     }
 

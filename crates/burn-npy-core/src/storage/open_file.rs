@@ -196,21 +196,32 @@ static KEPT: AtomicU64 = AtomicU64::new(0);
 /// A descriptor that stays open. They are a part of those that the process may have.
 struct Kept {
     file: File,
+    _counted: Counted,
 }
 
 impl Kept {
     /// `None` if enough are kept already.
     fn new(file: File) -> Option<Self> {
-        let max = max_descriptors() / KEPT_SHARE;
-        let more = |kept| (kept < max).then_some(kept + 1);
-        let counted = KEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        counted.ok().map(|_| Self { file })
+        let counted = Counted::below(&KEPT, max_descriptors() / KEPT_SHARE);
+        counted.map(|_counted| Self { file, _counted })
     }
 }
 
-impl Drop for Kept {
+/// One of those things of which the process may have a number, while it exists.
+pub(super) struct Counted(&'static AtomicU64);
+
+impl Counted {
+    /// `None` if there are `max` already.
+    pub(super) fn below(count: &'static AtomicU64, max: u64) -> Option<Self> {
+        let more = |count| (count < max).then_some(count + 1);
+        let counted = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        counted.ok().map(|_| Self(count))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        KEPT.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
