@@ -104,7 +104,12 @@ impl Column {
     ///
     /// [`ErrorKind::Dtype`] if the items are opaque bytes or structures.
     pub fn whole(array: &Array) -> Result<Self> {
-        Self::of_axes(array.clone(), 1, 0, array.axes())
+        Self::repeated(array, 1)
+    }
+
+    /// As [`whole`](Self::whole), as often as there are rows.
+    pub(crate) fn repeated(array: &Array, rows: usize) -> Result<Self> {
+        Self::of_axes(array.clone(), rows, 0, array.axes())
     }
 
     fn of_axes(

@@ -14,7 +14,7 @@ pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 pub use crate::row_map::RowMap;
-use crate::{ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result};
+use crate::{Array, ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -81,6 +81,15 @@ pub fn overlap(column: &Column) -> usize {
 /// The rows of a column that a map gives.
 pub fn pick(column: &Column, map: &RowMap) -> Column {
     column.pick(map)
+}
+
+/// `rows` rows, each of which is the whole array.
+///
+/// # Errors
+///
+/// Those of [`Column::whole`].
+pub fn repeated(array: &Array, rows: usize) -> Result<Column> {
+    Column::repeated(array, rows)
 }
 
 /// Calls `f` for each array that a column is made of.

@@ -3,6 +3,7 @@
 mod archive;
 mod cache;
 mod columns;
+mod files;
 pub(crate) mod fingerprint;
 mod join;
 mod named;
@@ -35,6 +36,7 @@ use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
 pub use columns::Part;
+pub use files::glob;
 pub(crate) use named::{AnyColumn, Columns, any_length, listed_names};
 pub use npz::{NpzColumn, NpzSource};
 pub use rows::RowNumber;
@@ -145,6 +147,12 @@ impl NpyDataset {
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::open_named(path, options, &name)
+    }
+
+    /// As [`open_with`](Self::open_with), with the name of the column of a plain `.npy` file.
+    fn open_named(path: &Path, options: OpenOptions, name: &str) -> Result<Self> {
         let array = match NumpyFile::open_with(path, options)? {
             NumpyFile::Npy(array) => array,
             NumpyFile::Npz(npz) => {
@@ -152,16 +160,15 @@ impl NpyDataset {
                 return Self::from_members(&npz, npz.names().iter().map(|name| (name, name)));
             }
         };
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let is_opaque = |array: &Array| {
             matches!(array.item().kind(), ItemKind::Opaque(_)) && !array.shape().is_empty()
         };
         if is_opaque(&array) {
-            return Err(archive::opaque_file(path, &name, None, &array));
+            return Err(archive::opaque_file(path, name, None, &array));
         }
         let fields = array.fields();
         if let Some((field, array)) = fields.iter().find(|(_, array)| is_opaque(array)) {
-            return Err(archive::opaque_file(path, &name, Some(field), array));
+            return Err(archive::opaque_file(path, name, Some(field), array));
         }
         if fields.is_empty() {
             return Self::from_arrays([(name, array)]);

@@ -112,7 +112,7 @@ mod tensors;
 mod upload;
 
 pub use batcher::NpyBatcher;
-pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, RowNumber, Windows};
+pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, RowNumber, Windows, glob};
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Loader, LoaderIter, OnError, Report, SkippedRow, State,
 };
