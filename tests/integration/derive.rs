@@ -155,7 +155,7 @@ fn a_row_drawn_twice_and_a_window_are_told_by_their_numbers() {
         .try_build()
         .unwrap();
     let batch = loader.iter().next().unwrap().unwrap();
-    assert_eq!(batch.rows, [4, 0, 4]);
+    assert_eq!(batch.rows, [8, 0, 8]);
     let x: Vec<i64> = batch.x.to_data().iter().collect();
     assert_eq!(x, [8, 9, 10, 0, 1, 2, 8, 9, 10]);
 }

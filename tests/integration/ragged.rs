@@ -414,7 +414,11 @@ fn what_rows_of_any_length_cannot_do_is_told() {
             ErrorKind::Usage,
             one_shape,
         ),
-        (dataset.windows(1, 1).map(drop), ErrorKind::Usage, one_shape),
+        (
+            dataset.windows(burn_npy::Windows::new(1)).map(drop),
+            ErrorKind::Usage,
+            one_shape,
+        ),
         (
             dataset.map("x", transform).map(drop),
             ErrorKind::Usage,

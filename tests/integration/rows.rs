@@ -340,3 +340,33 @@ fn a_map_that_panics_is_one_error() {
         assert_eq!(message(3), [expected, expected]);
     }
 }
+
+#[test]
+fn epochs_of_some_batches_go_through_all_rows() {
+    let loader = |sampler: Sampler, shards| {
+        let builder = crate::plain().batch_size(4).batches_per_epoch(3);
+        let shard = burn_npy::order::Shard::new(0, shards).unwrap();
+        let builder = builder.shard(shard, burn_npy::order::Remainder::Drop);
+        builder.sampler(sampler).try_build(Indices(20))
+    };
+    let passes = loader(Sampler::shuffled(5), 1).unwrap();
+    assert_eq!((passes.len(), passes.num_items()), (3, 12));
+    let mut rows: Vec<u64> = Vec::new();
+    for _ in 0..5 {
+        rows.extend(passes.iter().flat_map(Result::unwrap));
+    }
+    for pass in rows.chunks(20) {
+        let mut pass = pass.to_vec();
+        pass.sort();
+        assert_eq!(pass, Vec::from_iter(0..20));
+    }
+    assert_eq!(rows.len(), 60);
+    // Each shard has so many.
+    assert_eq!(loader(Sampler::shuffled(5), 2).unwrap().len(), 3);
+    let drawn = Sampler::weighted(&[1.0; 20], 1).unwrap();
+    assert_eq!(loader(drawn, 1).unwrap().len(), 3);
+    let few = Sampler::weighted_without_replacement(&[1.0; 8], 1).unwrap();
+    // Twelve rows of eight.
+    let error = loader(few, 1).unwrap_err();
+    assert_eq!(error.kind(), burn_npy::ErrorKind::Usage);
+}

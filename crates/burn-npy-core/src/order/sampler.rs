@@ -246,16 +246,17 @@ impl Sampler {
         .over_rows())
     }
 
-    /// Sets how many positions an epoch has, for a sampler that has each row once. An epoch then
-    /// goes on where the one before ended: epoch `e` has the positions from `e * len` on of the
-    /// endless sequence of passes over the rows. So every row comes before any comes again, whether
-    /// an epoch is shorter or longer than a pass. The first pass is the order of epoch 0 without
-    /// this method, the second that of epoch 1, and so on.
+    /// Sets how many positions an epoch has. With a sampler that draws, it is as
+    /// [`draws`](Self::draws). With one that has each row once, an epoch then goes on where the one
+    /// before ended: epoch `e` has the positions from `e * len` on of the endless sequence of
+    /// passes over the rows. So every row comes before any comes again, whether an epoch is shorter
+    /// or longer than a pass. The first pass is the order of epoch 0 without this method, the
+    /// second that of epoch 1, and so on.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `len` is zero, for a [bucketed](Self::bucketed) sampler, and for one
-    /// that draws, for which [`draws`](Self::draws) sets the length.
+    /// [`ErrorKind::Usage`] if `len` is zero, and for a [bucketed](Self::bucketed) sampler; those
+    /// of [`draws`](Self::draws).
     ///
     /// # Example
     ///
@@ -283,7 +284,7 @@ impl Sampler {
             Kind::Bucketed { .. } => {
                 return Err(usage("batches of similar lengths have epochs of all rows"));
             }
-            _ => return Err(usage("this sampler draws rows: use draws, not epoch_len")),
+            _ => return self.draws(len),
         }
         Ok(self)
     }

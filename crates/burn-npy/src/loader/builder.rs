@@ -92,6 +92,7 @@ struct Options {
     batch_size: usize,
     drop_last: bool,
     sampler: Sampler,
+    batches_per_epoch: Option<u64>,
     shard: Shard,
     remainder: Remainder,
     start: Start,
@@ -140,6 +141,7 @@ where
                 batch_size: 1,
                 drop_last: false,
                 sampler: Sampler::sequential(),
+                batches_per_epoch: None,
                 shard: Shard::WHOLE,
                 remainder: Remainder::default(),
                 start: Start::Epoch(0),
@@ -307,6 +309,39 @@ where
         self
     }
 
+    /// Ends each epoch after so many batches, of each shard if there are several. The next epoch
+    /// goes on where this one ended, so that every row comes before any comes again, or draws anew
+    /// with a sampler that draws. So a checkpoint, or a validation, comes every so many batches,
+    /// however many rows there are. [`Sampler::epoch_len`] and [`Sampler::draws`] say the same in
+    /// rows.
+    ///
+    /// # Errors
+    ///
+    /// [`try_build`](Self::try_build) fails with the errors of these methods.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::tensor::Tensor;
+    /// use burn_npy::{NpyDataset, ndarray::Array2};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let dataset = NpyDataset::from_tensor_slices(Array2::<f32>::zeros((1000, 4)))?;
+    /// let loader = dataset
+    ///     .loader::<Tensor<2>>()
+    ///     .batch_size(32)
+    ///     .shuffle(42)
+    ///     .batches_per_epoch(10)
+    ///     .try_build()?;
+    /// assert_eq!((loader.len(), loader.num_items()), (10, 320));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batches_per_epoch(mut self, batches: u64) -> Self {
+        self.options.batches_per_epoch = Some(batches);
+        self
+    }
+
     /// Takes the part of each epoch that belongs to one of several processes; [`Shard::from_env`]
     /// knows what the usual launchers say. Shards cut the order, not the dataset: they are
     /// disjoint, and each is a new sample of all items in each epoch. The [`Remainder`] says what
@@ -463,7 +498,7 @@ fn expect_loader<O: Send + 'static>(built: Result<Arc<Loader<O>>>) -> Arc<dyn Da
 
 fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     source: MakeSource<I, O>,
-    options: Options,
+    mut options: Options,
     dataset: D,
 ) -> Result<Arc<Loader<O>>> {
     if options.batch_size == 0 {
@@ -481,6 +516,13 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let npy = any.downcast_ref::<NpyDataset>().cloned();
     let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
     let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
+    if let Some(batches) = options.batches_per_epoch {
+        let rows = options
+            .shard
+            .count()
+            .saturating_mul(options.batch_size as u64);
+        options.sampler = options.sampler.epoch_len(rows.saturating_mul(batches))?;
+    }
     options.sampler.check(len as u64)?;
     let positions = options.sampler.positions(len as u64);
     let skip_limit = options.on_error.limit(len as u64)?;

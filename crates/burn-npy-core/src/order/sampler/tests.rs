@@ -252,13 +252,8 @@ fn misuse_is_an_error_that_names_the_place() {
     let none: [u8; 0] = [];
     assert_eq!(message(Sampler::balanced(none, 1)).0, Usage);
     assert_eq!(message(Sampler::shuffled(1).epoch_len(0)).0, Usage);
-    assert_eq!(
-        message(Sampler::with_replacement(1).epoch_len(4)),
-        (
-            Usage,
-            "this sampler draws rows: use draws, not epoch_len".to_owned()
-        )
-    );
+    let drawn = Sampler::with_replacement(1);
+    assert_eq!(drawn.clone().epoch_len(4).ok(), drawn.draws(4).ok());
     assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
     assert_eq!(message(Sampler::blocks(4, 0, 1)).0, Usage);
     assert_eq!(message(Sampler::sequential().windows(0, 4)).0, Usage);
