@@ -137,7 +137,7 @@ fn rows_that_are_skipped_are_not_told() {
 }
 
 #[test]
-fn a_row_drawn_twice_and_a_window_are_told_by_their_numbers() {
+fn a_row_drawn_twice_is_told_twice_and_a_window_by_its_first_row() {
     #[derive(Batch)]
     struct X {
         x: Tensor<2, Int>,

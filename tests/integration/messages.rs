@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array0, Array1, Array2, ShapeBuilder};
 use burn_npy::{
-    Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, Result,
+    Array, Convert, DType, DataLoaderBuilder, NpyBatcher, NpyDataset, Result, Windows,
     file::{Column, Limits, Npz, NpzWriter, OpenOptions, write_npy},
     order::Shard,
 };
@@ -198,7 +198,11 @@ fn columns_with_hostile_names_are_told_of_in_short_and_printable_messages() {
         said.refused(dataset.rename(&format!("{name}z"), "z"));
         said.refused(dataset.reshape(name, &[3]));
         said.refused(dataset.reshape(name, &[1; 5000]));
-        said.refused(dataset.windows(burn_npy::Windows::new(6)));
+        said.refused(dataset.windows(Windows::new(6)));
+        said.refused(dataset.windows(Windows::new(2).group_by(format!("{name}z"))));
+        said.refused(dataset.join("z", [name, other]));
+        said.refused(dataset.join(other, [name]));
+        said.refused(dataset.permute(name, &[1; 5000]));
         said.refused(dataset.reinterpret(name, DType::BF16));
         said.refused(dataset.convert(other, Convert::to::<i32>().scale(0.5)));
         said.refused(dataset.split_column(name, [(other, 0.into())]));

@@ -196,10 +196,8 @@ fn windows_axes_and_joined_columns_are_numpys() {
     let raw = RawFormat::new(DType::U16).row_shape(&[8, 6, 3]);
     let raw = raw.byte_order(ByteOrder::Big);
     let raw = Array::open_raw(dir.path().join("raw.bin"), raw).unwrap();
-    assert_eq!(
-        raw.read::<u16>().unwrap(),
-        open("raw").read::<u16>().unwrap()
-    );
+    let expected = open("raw").read::<u16>().unwrap();
+    assert_eq!(raw.read::<u16>().unwrap(), expected);
 
     let fields = NpyDataset::open(dir.path().join("fields.npy")).unwrap();
     for (names, expected) in [(&["t", "p", "w"][..], "features"), (&["w", "t"], "some")] {

@@ -76,7 +76,8 @@
 //! | `repeat(n)` within an epoch, `steps_per_epoch` | [`repeat`](crate::NpyDataset::repeat) of the dataset, [`epoch_len`](crate::Sampler::epoch_len) of a sampler |
 //! | `Normalization().adapt(data)` | [`stats`](crate::NpyDataset::stats) and [`Convert::standardize`](crate::Convert::standardize) |
 //! | `concatenate`, `interleave` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
-//! | `sample_from_datasets`, `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
+//! | `sample_from_datasets` | [`mix`](crate::NpyDataset::mix) |
+//! | `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
 //! | `cache()` | not needed for files that fit into memory: the system keeps their pages; conversions are not cached |
 //! | `ignore_errors` | [`on_error`](crate::DataLoaderBuilder::on_error), with a limit and a list of the rows |
 //! | `cardinality()` | [`Loader::len`](crate::Loader::len) in batches, [`num_items`](crate::Loader::num_items) in rows |

@@ -70,12 +70,14 @@
 //! | [`select`], [`rename`] | keeps some columns, in an order; renames one |
 //! | [`convert`] | casts and scales elements, with a [`Convert`] |
 //! | [`reshape`] | gives rows another shape; `&[]` makes a row of one number that number |
-//! | [`split_column`] | makes several columns of parts of a row |
+//! | [`split_column`], [`join`] | makes several columns of parts of a row; makes one of several |
+//! | [`permute`] | brings the axes of rows into another order, such as channels to the front |
 //! | [`windows`] | makes a row of each window over a time series, with a horizon or the next tokens |
 //! | [`take`], [`skip`], [`split`] | keeps some rows; `split` chooses them at random, by a seed |
 //! | [`split_in_time`] | splits windows without leaving rows in both parts |
 //! | [`rows`], [`filter`], [`sort_by`] | keeps the rows of a list, those that a function keeps, or all in an order |
 //! | [`parts`], [`folds`] | makes datasets of a [`Partition`](crate::order::Partition) |
+//! | [`mix`] | takes rows of several datasets in turn, by weights |
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -564,6 +566,9 @@
 //! [`convert`]: crate::NpyDataset::convert
 //! [`reshape`]: crate::NpyDataset::reshape
 //! [`split_column`]: crate::NpyDataset::split_column
+//! [`join`]: crate::NpyDataset::join
+//! [`permute`]: crate::NpyDataset::permute
+//! [`mix`]: crate::NpyDataset::mix
 //! [`windows`]: crate::NpyDataset::windows
 //! [`filter`]: crate::NpyDataset::filter
 //! [`folds`]: crate::NpyDataset::folds
