@@ -255,8 +255,9 @@ impl Array {
             .map_or(ByteOrder::NATIVE, |numbers| numbers.byte_order)
     }
 
-    /// The memory layout of the axes, as the header declares it, or after
-    /// [`rows_along`](Self::rows_along) as it is if it is one.
+    /// The memory layout of the axes, as the header declares it. After
+    /// [`rows_along`](Self::rows_along) it is that of the axes in their new order, if they have
+    /// one.
     pub fn layout(&self) -> Layout {
         self.layout
     }

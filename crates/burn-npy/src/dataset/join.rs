@@ -176,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::Windows;
+    use crate::dataset::fingerprint::Fingerprint;
     use crate::dataset::tests::numbers;
 
     fn read(dataset: &NpyDataset, name: &str) -> Vec<i64> {
@@ -343,6 +344,27 @@ mod tests {
         assert!(mixed.split(0.5, 1).is_err());
         let error = mixed.split_in_time(0.5).unwrap_err().to_string();
         assert!(error.contains("not in the order of the file"), "{error}");
+    }
+
+    #[test]
+    fn a_state_of_other_weights_is_refused() {
+        let print = |weights: [f64; 2]| {
+            let parts = weights.map(|weight| (numbers(50), weight));
+            Fingerprint::of(&NpyDataset::mix(parts).unwrap()).unwrap()
+        };
+        let saved = print([3.0, 1.0]);
+        print([6.0, 2.0]).expect(&saved).unwrap();
+        let error = print([2.0, 1.0]).expect(&saved).unwrap_err();
+        assert!(
+            error.to_string().contains("of 67 rows, but there are 75"),
+            "{error}"
+        );
+        // As many rows, but others.
+        let error = print([1.0, 3.0]).expect(&saved).unwrap_err();
+        assert!(
+            error.to_string().contains("whose values were others"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -97,6 +97,12 @@ impl Made {
         (self.rng.next_u64() % bound as u64) as usize
     }
 
+    fn divisor(&mut self, of: usize) -> usize {
+        let divisors = (1..=of).filter(|divisor| of.is_multiple_of(*divisor));
+        let divisors: Vec<usize> = divisors.collect();
+        divisors[self.below(divisors.len())]
+    }
+
     /// A table with `width` numbers a row, in a file or in memory, of any layout.
     fn table(&mut self, width: usize) -> (Column, Twin) {
         let rows = self.below(30);
@@ -217,12 +223,8 @@ impl Made {
             }
             7 => {
                 let (column, twin) = self.column(width, depth);
-                let divisors: Vec<usize> = (1..=width).filter(|d| width % d == 0).collect();
-                let outer = divisors[self.below(divisors.len())];
-                let inner: Vec<usize> = (1..=width / outer)
-                    .filter(|d| width / outer % d == 0)
-                    .collect();
-                let middle = inner[self.below(inner.len())];
+                let outer = self.divisor(width);
+                let middle = self.divisor(width / outer);
                 let shape = [outer, middle, width / outer / middle];
                 let axes = [
                     [0, 1, 2],
