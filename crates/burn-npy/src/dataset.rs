@@ -22,7 +22,7 @@ use burn::data::dataset::{Dataset, DatasetError};
 use burn_npy_core::internal::{RowMap, listed, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
-    Array, Result,
+    Array, Error, ErrorKind, Result,
     file::{Column, Element, ItemKind, Npz, NumpyFile, OpenOptions},
 };
 
@@ -449,6 +449,17 @@ impl NpyDataset {
         shuffled.rows.shuffle(seed);
         Ok((shuffled.take(first), shuffled.skip(first)))
     }
+
+    /// How many rows a fraction is.
+    fn part(&self, fraction: f64) -> Result<usize> {
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("cannot split at {fraction}; expected a fraction from 0 to 1"),
+            ));
+        }
+        Ok((self.len() as f64 * fraction).round() as usize)
+    }
 }
 
 /// The items are handles. Their data is copied on request, or gathered by a batcher.
@@ -477,8 +488,8 @@ impl std::fmt::Debug for NpyDataset {
 
 #[cfg(test)]
 mod tests {
+    use burn_npy_core::Convert;
     use burn_npy_core::ndarray::{Array1, Array2, array};
-    use burn_npy_core::{Convert, ErrorKind};
 
     use super::*;
 

@@ -403,16 +403,6 @@ impl NpyDataset {
         Ok((self.take(first), self.skip(skipped)))
     }
 
-    /// How many rows a fraction is.
-    pub(super) fn part(&self, fraction: f64) -> Result<usize> {
-        if !(0.0..=1.0).contains(&fraction) {
-            return Err(usage(format!(
-                "cannot split at {fraction}; expected a fraction from 0 to 1"
-            )));
-        }
-        Ok((self.len() as f64 * fraction).round() as usize)
-    }
-
     /// An error if rows are windows that overlap.
     pub(super) fn expect_apart(&self) -> Result<()> {
         if self.overlap() == 0 {
