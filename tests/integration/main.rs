@@ -22,6 +22,8 @@ mod labels;
 mod learner;
 #[cfg(target_os = "linux")]
 mod little_memory;
+#[cfg(target_os = "linux")]
+mod many_files;
 mod memory;
 mod messages;
 mod numpy;
