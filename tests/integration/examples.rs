@@ -94,12 +94,17 @@ fn without_numbers(text: &str) -> String {
 fn examples_print_what_their_comments_say() {
     let after = |text: &str, start: &str| -> f64 {
         let (_, rest) = text.rsplit_once(start).unwrap_or_else(|| panic!("{text}"));
-        rest.split([' ', '\n']).next().unwrap().parse().unwrap()
+        rest.split([' ', ',', '\n'])
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
     };
     for (name, file) in [
         ("table", "table.rs"),
         ("time_series", "time_series.rs"),
         ("predict", "predict.rs"),
+        ("text", "text.rs"),
         ("from_burn", "from_burn/main.rs"),
     ] {
         let Some(command) = example(name) else {
@@ -131,6 +136,13 @@ fn examples_print_what_their_comments_say() {
             "predict" => {
                 assert!(printed.starts_with("2000 rows, in the order of the file: true"));
                 assert!(after(&printed, "test accuracy: ") > 0.8, "{printed}");
+            }
+            "text" => {
+                let always = after(&printed, "and ");
+                assert!(
+                    after(&printed, "test accuracy: ") > always + 0.05,
+                    "{printed}"
+                );
             }
             _ => {
                 let last = "burn-npy: the same order for any number of workers: true\n";
