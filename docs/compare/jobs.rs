@@ -10,19 +10,19 @@
 
 use std::error::Error;
 use std::fs;
-use std::iter::repeat;
 
 use burn::data::dataset::transform::{ComposedDataset, SelectionDataset};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Bool, DType as TensorDType, Device, Int, Tensor, TensorData, s};
+use burn::tensor::{Bool, DType as TensorDType, Device, Int, Tensor, s};
 use burn_npy::file::write_npy;
 use burn_npy::ndarray::Array2;
 use burn_npy::order::Partition;
 use burn_npy::{
-    Array, BatchInfo, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler, Windows,
+    Array, Batch, BatchInfo, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler,
+    Windows,
 };
 use rand::RngExt;
 
@@ -233,40 +233,37 @@ fn job_7() -> Done {
 /// Texts of several lengths, padded with 0, with a mask.
 fn job_8() -> Done {
     // job 8
-    let dataset = NpyDataset::open("texts_lengths.npy")?;
-    let lengths = dataset.read::<i64>("texts_lengths")?;
-    let mut tokens = Array::open("texts_tokens.npy")?.read::<i64>()?.into_iter();
-    let text = |&length| tokens.by_ref().take(length as usize).collect();
-    let texts: Vec<Vec<i64>> = lengths.iter().map(text).collect();
-    let pad = move |lengths: Tensor<1, Int>, info: &BatchInfo| {
-        let texts = info.rows().iter().map(|&row| texts[row as usize].clone());
-        let width = texts.clone().map(|text| text.len()).max().unwrap_or(0);
-        let padded = texts.flat_map(|text| text.into_iter().chain(repeat(0)).take(width));
-        let padded = TensorData::new(padded.collect(), [info.rows().len(), width]);
-        let device = lengths.device();
-        let places = Tensor::<1, Int>::arange(0..width as i64, &device);
-        let mask = places.unsqueeze::<2>().lower(lengths.unsqueeze_dim(1));
-        (Tensor::<2, Int>::from_data(padded, &device), mask)
-    };
-    let builder = dataset.loader::<Tensor<1, Int>>().map(pad);
-    let loader = builder.batch_size(16).shuffle(42).try_build()?;
+    #[derive(Batch)]
+    struct Texts {
+        texts: Tensor<2, Int>,
+        #[batch(mask_pad = "texts")]
+        mask_pad: Tensor<2, Bool>,
+    }
+    let [tokens, lengths] = ["tokens", "lengths"].map(|it| Array::open(format!("texts_{it}.npy")));
+    let dataset = NpyDataset::from_lengths("texts", tokens?, lengths?)?;
+    let loader = dataset
+        .loader::<Texts>()
+        .batch_size(16)
+        .shuffle(42)
+        .try_build()?;
     // end
-    let batches: Vec<(Tensor<2, Int>, Tensor<2, Bool>)> =
-        loader.iter().collect::<Result<_, _>>()?;
+    let batches: Vec<Texts> = loader.iter().collect::<Result<_, _>>()?;
     assert_eq!(batches.len(), 13);
     let mut tokens = 0;
-    for (padded, mask) in batches {
-        assert_eq!(padded.dims(), mask.dims());
-        let mask: Vec<bool> = mask.to_data().iter::<bool>().collect();
+    for Texts { texts, mask_pad } in batches {
+        assert_eq!(texts.dims(), mask_pad.dims());
+        let mask_pad: Vec<bool> = mask_pad.to_data().iter::<bool>().collect();
+        let texts = ints(&texts);
         assert!(
-            ints(&padded)
+            texts
                 .iter()
-                .map(|&token| token != 0)
-                .eq(mask.iter().copied())
+                .map(|&token| token == 0)
+                .eq(mask_pad.iter().copied())
         );
-        tokens += mask.iter().filter(|it| **it).count();
+        tokens += mask_pad.iter().filter(|it| !**it).count() as u64;
     }
-    assert_eq!(tokens as i64, lengths.sum());
+    let lengths = dataset.lengths("texts")?;
+    assert_eq!(tokens, lengths.iter().sum());
     Ok(())
 }
 

@@ -494,80 +494,69 @@
 //!
 //! # 8. Rows of several lengths
 //!
-//! Each row of an array has the same length. So pad the sequences in NumPy, and save their lengths:
+//! Each row of an array has the same length. So save the tokens of all rows in one array, and where
+//! each row ends in another:
 //!
 //! ```python
-//! lengths = np.array([len(s) for s in sequences])
-//! tokens = np.zeros((len(sequences), lengths.max()), np.uint16)
-//! for row, sequence in enumerate(sequences):
-//!     tokens[row, :len(sequence)] = sequence
-//! np.savez("sentences.npz", tokens=tokens, lengths=lengths)
+//! offsets = np.cumsum([0] + [len(s) for s in sequences])
+//! np.savez("sentences.npz", tokens=np.concatenate(sequences), offsets=offsets, labels=labels)
 //! ```
 //!
-//! The function given to `map` makes the mask of the lengths, and cuts a batch after its longest
-//! row.
+//! A batch is padded to its longest row. The sampler puts rows of similar lengths into a batch, so
+//! that little of it is padding. A `mask_pad` is true where there is no token, as Burn's attention
+//! wants it.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
 //! use burn::tensor::{Bool, Int, Tensor};
-//! use burn_npy::{Batch, BatchInfo, NpyDataset};
+//! use burn_npy::{Batch, NpyDataset, Sampler, file::Npz};
 //!
 //! # // job 8
 //! #[derive(Batch)]
-//! struct Padded {
+//! struct Sentences {
+//!     #[batch(pad = -1)]
 //!     tokens: Tensor<2, Int>,
-//!     lengths: Tensor<1, Int>,
-//! }
-//!
-//! struct Masked {
-//!     tokens: Tensor<2, Int>,
-//!     mask: Tensor<2, Bool>, // true where there is a token
-//! }
-//!
-//! fn mask(batch: Padded, _: &BatchInfo) -> Masked {
-//!     let rows = batch.lengths.dims()[0];
-//!     let longest = batch.lengths.clone().max().into_scalar::<i64>();
-//!     let places = Tensor::arange(0..longest, &batch.lengths.device()).unsqueeze_dim::<2>(0);
-//!     let lengths = batch.lengths.unsqueeze_dim::<2>(1);
-//!     Masked {
-//!         tokens: batch.tokens.slice([0..rows, 0..longest as usize]),
-//!         mask: places.lower(lengths),
-//!     }
+//!     #[batch(mask_pad = "tokens")]
+//!     mask_pad: Tensor<2, Bool>,
+//!     labels: Tensor<1, Int>,
 //! }
 //! # // end
 //!
 //! fn main() -> burn_npy::Result<()> {
 //! #   let _folder = folder();
-//! #   use burn_npy::ndarray::{Array1, Array2};
-//! #   let lengths = Array1::from_iter((0..9_i64).map(|row| 1 + row % 3));
-//! #   let tokens = Array2::from_shape_fn((9, 5), |(row, place)| {
-//! #       if (place as i64) < lengths[row] { 7_u16 } else { 0 }
-//! #   });
+//! #   use burn_npy::ndarray::{Array1, array};
 //! #   let mut npz = burn_npy::file::NpzWriter::create("sentences.npz")?;
-//! #   npz.add("tokens", &tokens)?;
-//! #   npz.add("lengths", &lengths)?;
+//! #   npz.add("tokens", &Array1::from_iter(10..20_u16))?;
+//! #   npz.add("offsets", &array![0_i64, 1, 3, 4, 10])?;
+//! #   npz.add("labels", &array![0_u8, 1, 0, 1])?;
 //! #   npz.finish()?;
-//!     // tokens: (9, 5) uint16, lengths: (9,) int64
+//!     // tokens: (10,) uint16, offsets: (5,) int64, labels: (4,) uint8
 //! #   // job 8
-//!     let data = NpyDataset::open("sentences.npz")?;
-//!     let loader = data.loader::<Padded>().map(mask).batch_size(3).try_build()?;
+//!     let npz = Npz::open("sentences.npz")?;
+//!     let data = NpyDataset::from_offsets("tokens", npz.array("tokens")?, npz.array("offsets")?)?
+//!         .zip(&NpyDataset::from_npz(&npz, ["labels"])?)?;
+//!     let sampler = Sampler::bucketed(data.lengths("tokens")?, 2, 42)?;
+//!     let loader = data.loader::<Sentences>().batch_size(2).sampler(sampler).try_build()?;
 //! #   // end
-//!     let Masked { tokens, mask } = loader.iter().next().unwrap()?;
-//!     println!("{}", tokens.to_data());
-//!     println!("{}", mask.int().to_data());
+//!     println!("{data:?}");
+//!     for batch in loader.iter() {
+//!         let Sentences { tokens, mask_pad, .. } = batch?;
+//!         println!("{:?} {}", tokens.dims(), tokens.to_data());
+//!         println!("padding: {}", mask_pad.int().to_data());
+//!     }
 //! #   shown("cookbook");
 //!     Ok(())
 //! }
 //! ```
 //!
 //! ```text
-//! [7, 0, 0, 7, 7, 0, 7, 7, 7]
-//! [1, 0, 0, 1, 1, 0, 1, 1, 1]
+//! NpyDataset { rows: 4, tokens: uint16 [*], labels: uint8 [] }
+//! [2, 6] [11, 12, -1, -1, -1, -1, 14, 15, 16, 17, 18, 19]
+//! padding: [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+//! [2, 1] [10, 13]
+//! padding: [0, 0]
 //! ```
-//!
-//! On a GPU, the maximum of the lengths waits for the device. Leave out `slice` if that costs too
-//! much.
 //!
 //! # 9. A hundred shards
 //!

@@ -7,8 +7,9 @@
 //! - **Files of `torch.save`** are pickles too. `np.savez("x.npz", x=tensor.numpy())` writes their
 //!   tensors.
 //! - **Remote files** are not fetched. A path is one of the file system.
-//! - **Rows of several lengths** do not exist in a NumPy array. Pad them, and save their lengths,
-//!   as in the [cookbook](crate::cookbook#8-rows-of-several-lengths).
+//! - **Rows of several lengths** do not exist in a NumPy array. Save their items in one array, and
+//!   where each row ends in another, as in the
+//!   [cookbook](crate::cookbook#8-rows-of-several-lengths).
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!
