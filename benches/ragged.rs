@@ -1,8 +1,8 @@
 //! One shuffled epoch of 100,000 texts of any length, padded in batches of 64.
 //!
 //! `cargo bench --bench ragged`, or with `-- --quick` for a glance. It prints rows a second, the
-//! median of all rounds, for each number of workers: shuffled, and in buckets of similar lengths. It
-//! leaves its files in `target/ragged`, where `benches/peers/ragged.py` pads them with PyTorch.
+//! median of all rounds, for each number of workers: shuffled, and in buckets of similar lengths.
+//! It leaves its files in `target/ragged`, where `benches/peers/ragged.py` pads them with PyTorch.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -49,11 +49,7 @@ def loader(workers):
     return lambda: DataLoader(Texts(), BATCH, True, collate_fn=pad, num_workers=workers)
 
 
-for name, epoch in [("loop", loop), ("DataLoader", loader(0)), ("DataLoader, 2 workers", loader(2))]:
-    seconds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for batch in epoch():
-            pass
-        seconds.append(time.perf_counter() - start)
-    print(f"{name}: {rows / statistics.median(seconds):.0f} rows/s")
+for name, epoch in [("loop", loop), ("DataLoader", loader(0)), ("DataLoader, 2 workers",
+loader(2))]: seconds = [] for _ in range(ROUNDS): start = time.perf_counter() for batch in epoch():
+pass seconds.append(time.perf_counter() - start) print(f"{name}: {rows /
+statistics.median(seconds):.0f} rows/s")

@@ -263,7 +263,7 @@ fn job_8() -> Done {
         tokens += mask_pad.iter().filter(|it| !**it).count() as u64;
     }
     let lengths = dataset.lengths("texts")?;
-    assert_eq!(tokens, lengths.iter().sum());
+    assert_eq!(tokens, lengths.iter().sum::<u64>());
     Ok(())
 }
 
