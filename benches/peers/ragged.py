@@ -49,7 +49,12 @@ def loader(workers):
     return lambda: DataLoader(Texts(), BATCH, True, collate_fn=pad, num_workers=workers)
 
 
-for name, epoch in [("loop", loop), ("DataLoader", loader(0)), ("DataLoader, 2 workers",
-loader(2))]: seconds = [] for _ in range(ROUNDS): start = time.perf_counter() for batch in epoch():
-pass seconds.append(time.perf_counter() - start) print(f"{name}: {rows /
-statistics.median(seconds):.0f} rows/s")
+epochs = {"loop": loop, "DataLoader": loader(0), "DataLoader, 2 workers": loader(2)}
+for name, epoch in epochs.items():
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for batch in epoch():
+            pass
+        seconds.append(time.perf_counter() - start)
+    print(f"{name}: {rows / statistics.median(seconds):.0f} rows/s")
