@@ -341,3 +341,41 @@ fn columns_that_stay_on_the_device_give_the_same_batches() {
         crate::resident::the_batches_are_those_of_a_gather(&device, 80 + 108);
     }
 }
+
+/// The digits go over the bus in each epoch, or once.
+#[test]
+fn resident_digits_cost_their_row_numbers() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
+    let columns = [("images", "train_images"), ("labels", "train_labels")];
+    let digits = NpyDataset::from_npz(path, columns)
+        .and_then(|digits| digits.convert("images", Convert::to::<f32>().divide(255.0)))
+        .unwrap();
+    let bytes_of_epochs = |resident: bool| {
+        let loader = digits
+            .loader::<(Tensor<3>, Tensor<1, Int>)>()
+            .batch_size(256)
+            .shuffle(1)
+            .resident(resident)
+            .set_device(device.clone())
+            .try_build()
+            .unwrap();
+        let mut seen = 0;
+        [0; 3].map(|_| {
+            for batch in loader.iter() {
+                let (images, labels) = batch.unwrap();
+                assert_eq!(images.dims(), [labels.dims()[0], 28, 28]);
+            }
+            let all = loader.report().uploaded_bytes();
+            all - std::mem::replace(&mut seen, all)
+        })
+    };
+    let rows = digits.len() as u64;
+    // Bytes of the image, and a label as an integer of the device.
+    let row = 784 + 4;
+    assert_eq!(bytes_of_epochs(false), [rows * row; 3]);
+    let once = rows * row + rows * 4;
+    assert_eq!(bytes_of_epochs(true), [once, rows * 4, rows * 4]);
+}
