@@ -49,8 +49,8 @@ def loader(workers):
     return lambda: DataLoader(Texts(), BATCH, True, collate_fn=pad, num_workers=workers)
 
 
-epochs = {"loop": loop, "DataLoader": loader(0), "DataLoader, 2 workers": loader(2)}
-for name, epoch in epochs.items():
+contenders = {"loop": loop, "DataLoader": loader(0), "DataLoader, 2 workers": loader(2)}
+for name, epoch in contenders.items():
     seconds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()

@@ -64,7 +64,7 @@ fn case(rng: &mut StdRng) -> Case {
     let weights = |rng: &mut StdRng| -> Vec<f64> {
         (0..len).map(|_| rng.random_range(0..4) as f64).collect()
     };
-    let (name, sampler) = match rng.random_range(0..11) {
+    let (name, sampler) = match rng.random_range(0..12) {
         0 => ("sequential", Ok(Sampler::sequential())),
         1 | 2 => ("shuffled", Ok(shuffled)),
         3 => {
@@ -88,6 +88,11 @@ fn case(rng: &mut StdRng) -> Case {
             let epoch_len = rng.random_range(1..300);
             let sampler = shuffled.epoch_len(epoch_len);
             ("epoch_len", sampler.and_then(|s| s.check(rows).map(|()| s)))
+        }
+        10 => {
+            let lengths: Vec<u8> = (0..len).map(|_| rng.random_range(0..40)).collect();
+            let size = rng.random_range(1..20);
+            ("bucketed", Sampler::bucketed(lengths, size, seed))
         }
         7 => {
             let sampler = Sampler::with_replacement(seed).draws(rng.random_range(0..300));

@@ -362,14 +362,14 @@ impl Gather {
                         BatchTensor::Rows(before) => internal::share_file(&before.column, &column),
                         BatchTensor::Padded(_) => false,
                     };
-                    BatchTensor::Rows(BatchColumn {
+                    BatchTensor::Rows(Box::new(BatchColumn {
                         cast_to: (column.dtype() != own.dtype()).then_some(column.dtype()),
                         name: name.clone(),
                         dtype: tensor_dtype(column.dtype())?,
                         new_file: !found.iter().any(shares),
                         column,
                         lut: None,
-                    })
+                    }))
                 }
                 _ => {
                     columns.get(name)?;

@@ -80,6 +80,7 @@
 //! | `prefetch_factor` | `prefetch`, a number of batches for all workers together; found by itself unless set |
 //! | `persistent_workers` | not needed: starting a thread is cheap, and nothing is copied to it |
 //! | `worker_init_fn` | not needed: random numbers belong to positions in the order, not to workers, see [`BatchInfo::rng`](crate::BatchInfo::rng) |
+//! | `pad_sequence` in a `collate_fn` | [`NpyDataset::from_offsets`](crate::NpyDataset::from_offsets) and `#[batch(pad = ..)]` |
 //! | `collate_fn` | `#[derive(Batch)]`; for what it does beyond that, `map`, or a Burn `Batcher` of your own |
 //! | `transform=` of a dataset | [`convert`](crate::NpyDataset::convert) for casts and normalisation; `map` on the batch for the rest |
 //! | `pin_memory` | not there: the backend decides how memory goes to the device |

@@ -152,7 +152,7 @@ pub(crate) fn explain(error: Error, column: &str, cast_to: Option<DType>) -> Err
 /// A tensor of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum BatchTensor {
-    Rows(BatchColumn),
+    Rows(Box<BatchColumn>),
     Padded(PaddedTensor),
 }
 
@@ -163,7 +163,7 @@ impl BatchLayout {
         let (mut columns, mut padded) = (Vec::new(), Vec::new());
         for tensor in tensors {
             match tensor {
-                BatchTensor::Rows(column) => columns.push(column),
+                BatchTensor::Rows(column) => columns.push(*column),
                 BatchTensor::Padded(tensor) => padded.push(tensor),
             }
         }

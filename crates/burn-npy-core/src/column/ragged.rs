@@ -579,23 +579,29 @@ fn integers(array: &Array, what: &str) -> Result<Vec<usize>> {
             ),
         );
     }
-    let rows: Vec<usize> = (0..column.rows).collect();
+    let locate = |error| array.locate(error);
+    let mut rows = with_capacity(column.rows).map_err(locate)?;
+    rows.extend(0..column.rows);
+    let mut list = with_capacity(column.rows).map_err(locate)?;
     if column.dtype() == DType::U64 {
         // One beyond the memory of the machine is beyond the items too.
-        let list = column.read::<u64>(&rows)?;
-        let list = list
-            .iter()
-            .map(|n| usize::try_from(*n).unwrap_or(usize::MAX));
-        return Ok(list.collect());
+        let numbers = column.read::<u64>(&rows)?;
+        list.extend(
+            numbers
+                .iter()
+                .map(|n| usize::try_from(*n).unwrap_or(usize::MAX)),
+        );
+        return Ok(list);
     }
-    let list = column.convert(Convert::to::<i64>())?.read::<i64>(&rows)?;
-    let number = |(index, value): (usize, &i64)| {
-        usize::try_from(*value).map_err(|_| {
-            let message = format!("{what} {index} is {value}, and none is below 0");
-            array.locate(Error::new(ErrorKind::Value, message))
-        })
-    };
-    list.iter().enumerate().map(number).collect()
+    let numbers = column.convert(Convert::to::<i64>())?.read::<i64>(&rows)?;
+    for (index, number) in numbers.iter().enumerate() {
+        let Ok(number) = usize::try_from(*number) else {
+            let message = format!("{what} {index} is {number}, and none is below 0");
+            return refuse(ErrorKind::Value, message);
+        };
+        list.push(number);
+    }
+    Ok(list)
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ impl Buckets {
     /// The rows of an epoch, 8 bytes each.
     ///
     /// The rows are shuffled. Those beyond the last full batch are the end of the epoch, so they
-    /// are of all lengths, and whoever drops them drops no length more than another. The others are
-    /// sorted by length, 100 batches at a time, and their batches are shuffled.
+    /// are of all lengths, and whoever drops them drops no length more than another. The others
+    /// are sorted by length, 100 batches at a time, and their batches are shuffled.
     pub(crate) fn draw(&self, batch_size: usize, seed: u64, epoch: u64) -> Vec<u64> {
         let len = self.ranks.len();
         let shuffle = Permutation::new(len as u64, part_of(seed, TAG, 0), epoch);

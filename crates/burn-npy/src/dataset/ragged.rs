@@ -58,12 +58,16 @@ impl NpyDataset {
     /// # write_npy(path("tokens.npy"), &array![10, 11, 20, 30, 31, 32])?;
     /// # write_npy(path("offsets.npy"), &array![0_i64, 2, 3, 6])?;
     /// # write_npy(path("labels.npy"), &array![0_u8, 1, 0])?;
-    /// // np.save("tokens.npy", np.concatenate(texts)) // np.save("offsets.npy", np.cumsum([0] +
-    /// [len(text) for text in texts])) let (tokens, offsets) = (Array::open(path("tokens.npy"))?,
-    /// Array::open(path("offsets.npy"))?); let dataset = NpyDataset::from_offsets("tokens", tokens,
-    /// offsets)? .zip(&NpyDataset::from_files([("labels", path("labels.npy"))])?)?;
-    /// assert_eq!(format!("{dataset:?}"), "NpyDataset { rows: 3, tokens: int32 [*], labels: uint8
-    /// [] }");
+    /// // np.save("tokens.npy", np.concatenate(texts))
+    /// // np.save("offsets.npy", np.cumsum([0] + [len(text) for text in texts]))
+    /// let tokens = Array::open(path("tokens.npy"))?;
+    /// let offsets = Array::open(path("offsets.npy"))?;
+    /// let dataset = NpyDataset::from_offsets("tokens", tokens, offsets)?
+    ///     .zip(&NpyDataset::from_files([("labels", path("labels.npy"))])?)?;
+    /// assert_eq!(
+    ///     format!("{dataset:?}"),
+    ///     "NpyDataset { rows: 3, tokens: int32 [*], labels: uint8 [] }"
+    /// );
     ///
     /// let loader = dataset.loader::<Texts>().batch_size(2).try_build()?;
     /// let texts = loader.iter().next().unwrap()?;
