@@ -90,10 +90,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let count = if quick { 1000 } else { 100_000 };
     for file in 0..count {
-        write_npy(
-            dir.path().join(format!("{file}.npy")),
-            &array![[file as f32; 16]],
-        )?;
+        std::fs::copy(&small, dir.path().join(format!("{file}.npy")))?;
     }
     for (count, access) in [
         (count / 10, Access::Mapped),
@@ -104,7 +101,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let (before, start) = (LIVE.load(Ordering::Relaxed), Instant::now());
         let columns = (0..count).map(|file| {
             let path = dir.path().join(format!("{file}.npy"));
-            Ok(Column::whole(&open(&path, access)?)?)
+            Column::whole(&open(&path, access)?)
         });
         let chain = Column::chain(columns.collect::<Result<Vec<_>>>()?)?;
         let seconds = start.elapsed().as_secs_f64();

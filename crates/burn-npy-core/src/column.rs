@@ -380,9 +380,9 @@ impl Column {
             .map_err(|error| self.array.locate(error))
     }
 
-    /// Whether rows are copied from a map, which raises a signal where the file has no page.
-    fn is_mapped(&self) -> bool {
-        self.array.storage().is_mapped()
+    /// Whether a copy of rows may kill the process if the file was truncated before.
+    fn may_raise(&self) -> bool {
+        self.array.storage().may_raise()
     }
 
     /// The same column, read by position if its file is mapped.

@@ -223,6 +223,53 @@ mod tests {
         column.readahead(&[0, 7, 8]);
     }
 
+    /// Writes a file of 320 MB whose first row is 7; the rest is zero, and takes no space.
+    #[cfg(unix)]
+    fn write_large(path: &std::path::Path, rows: usize) {
+        let head = crate::format::header::encode("'|u1'", crate::Layout::C, &[rows, 4000]);
+        let file = std::fs::File::create(path).unwrap();
+        file.set_len((head.len() + rows * 4000) as u64).unwrap();
+        let bytes = [&*head, &[7; 4000]].concat();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn rows_of_several_files_are_read_ahead() {
+        use crate::{Array, Buffer};
+
+        let dir = tempfile::tempdir().unwrap();
+        let rows = 80_000;
+        let parts = [0, 1].map(|part| {
+            let path = dir.path().join(format!("{part}.npy"));
+            write_large(&path, rows);
+            Column::new(Array::open(path).unwrap()).unwrap()
+        });
+        let chain = Column::chain(parts.clone()).unwrap();
+        assert_eq!(chain.readahead_rows(), MAX_ROWS);
+        let read = [rows, 5, 2 * rows - 1, 0];
+        // Each file is asked for its rows.
+        let mut asked = Vec::new();
+        let visited = chain.visit(&read, &mut |part, rows| {
+            let file = part.array().file().unwrap().file_stem().unwrap();
+            asked.push((file.to_str().unwrap().to_owned(), rows.to_vec()));
+            Ok(())
+        });
+        visited.unwrap();
+        let expected = [("0", vec![5, 0]), ("1", vec![0, rows - 1])];
+        assert!(
+            asked
+                .iter()
+                .map(|(file, rows)| (&**file, rows.clone()))
+                .eq(expected)
+        );
+        chain.readahead(&read);
+        let mut out = Buffer::zeroed(4 * 4000).unwrap();
+        chain.gather(&read, out.as_mut_slice()).unwrap();
+        let first: Vec<u8> = out.as_slice().iter().copied().step_by(4000).collect();
+        assert_eq!(first, [7, 0, 0, 7]);
+    }
+
     #[test]
     #[cfg(unix)]
     fn rows_that_were_read_ahead_are_the_same_rows() {
@@ -230,13 +277,8 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large.npy");
-        // A file of 320 MB whose first row is 7; the rest is zero, and takes no space.
         let rows = 80_000;
-        let head = crate::format::header::encode("'|u1'", crate::Layout::C, &[rows, 4000]);
-        let file = std::fs::File::create(&path).unwrap();
-        file.set_len((head.len() + rows * 4000) as u64).unwrap();
-        let bytes = [&*head, &[7; 4000]].concat();
-        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        write_large(&path, rows);
         for access in [Access::Mapped, Access::Positioned] {
             let options = OpenOptions {
                 access,

@@ -3,10 +3,10 @@
 //! This is one of the five files with unsafe code. A mapped file can be changed by anyone at any
 //! time, so rows are copied out of it and no reference into a map leaves this crate.
 //! [`Storage::check`] finds a file that was truncated, overwritten or replaced. Each gather calls
-//! it before and after the copy: after it, so that nothing is given out that may be of another
-//! file; before it, since a copy from a truncated file raises SIGBUS. A file that is truncated
-//! during the copy still raises it, which [`catch_sigbus`] makes an error. [`Access::Positioned`]
-//! reads without mapping.
+//! it after the copy, so that nothing is given out that may be of another file; and before it,
+//! since a copy from a truncated file raises SIGBUS. A file that is truncated during the copy still
+//! raises it, which [`catch_sigbus`] makes an error; then there is no check before.
+//! [`Access::Positioned`] reads without mapping.
 #![allow(unsafe_code)]
 
 mod open_file;
@@ -232,9 +232,9 @@ impl Storage {
         }
     }
 
-    /// Whether it is a file that others may change while its bytes are copied from a map.
-    pub(crate) fn is_mapped(&self) -> bool {
-        matches!(&*self.0, Repr::Mapped(_))
+    /// Whether a copy raises a signal that kills the process if the file was truncated before.
+    pub(crate) fn may_raise(&self) -> bool {
+        matches!(&*self.0, Repr::Mapped(_)) && !sigbus::is_caught()
     }
 
     /// The open file, if it is not in memory.
@@ -324,11 +324,15 @@ impl Storage {
     /// costs far more than the row.
     #[cfg_attr(not(unix), allow(unused_variables))]
     pub(crate) fn advise(&self, random: bool) {
-        // Only hints: a system that ignores them is slower, not wrong.
+        // Only hints: a system that ignores them is slower, not wrong. Of a small file it is never
+        // told anything.
+        if self.len() <= SMALL {
+            return;
+        }
         #[cfg(unix)]
         if let Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) = &*self.0
         {
-            let advice = if random && map.len() as u64 > SMALL {
+            let advice = if random {
                 memmap2::Advice::Random
             } else {
                 memmap2::Advice::Normal
@@ -340,7 +344,7 @@ impl Storage {
         #[cfg(all(unix, not(target_vendor = "apple")))]
         if let Some(file) = self.kept() {
             use rustix::fs::{Advice, fadvise};
-            let advice = if random && self.len() > SMALL {
+            let advice = if random {
                 Advice::Random
             } else {
                 Advice::Normal

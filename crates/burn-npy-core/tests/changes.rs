@@ -112,9 +112,11 @@ enum Way {
     /// Mapped, in a program that calls `catch_sigbus`.
     Caught,
     Positioned,
+    /// As the shards of one column, of which the first changes. Otherwise as `Caught`.
+    Shards,
 }
 
-const WAYS: [Way; 3] = [Way::Mapped, Way::Caught, Way::Positioned];
+const WAYS: [Way; 4] = [Way::Mapped, Way::Caught, Way::Positioned, Way::Shards];
 const BATCHES: [usize; 2] = [256, 65_536];
 
 /// The reader: gathers random rows again and again, each time with other words on its standard
@@ -124,24 +126,33 @@ const BATCHES: [usize; 2] = [256, 65_536];
 #[ignore = "a process of the other tests"]
 fn reader() {
     let variable = |name| std::env::var(name).unwrap();
-    let access = match variable("READER_WAY").as_str() {
+    let way = variable("READER_WAY");
+    let access = match way.as_str() {
         "Positioned" => Access::Positioned,
         way => {
-            if way == "Caught" {
+            if way != "Mapped" {
                 burn_npy_core::catch_sigbus().unwrap();
             }
             Access::Mapped
         }
     };
     let batch: usize = variable("READER_BATCH").parse().unwrap();
-    let options = OpenOptions::new().access(access);
-    let array = Array::open_with(variable("READER_FILE"), options).unwrap();
-    let column = Column::new(array).unwrap();
+    let open = |path: &Path| {
+        let options = OpenOptions::new().access(access);
+        Column::new(Array::open_with(path, options).unwrap()).unwrap()
+    };
+    let file = variable("READER_FILE");
+    let mut column = open(Path::new(&file));
+    if way == "Shards" {
+        let other = open(&Path::new(&file).with_file_name("other.npy"));
+        column = Column::chain([column, other]).unwrap();
+    }
     let mut out = Buffer::zeroed(batch * column.row_bytes()).unwrap();
     let mut lines = std::io::stdin().lines();
     println!();
     for round in 0.. {
-        let rows: Vec<usize> = (0..batch).map(|i| (round + i) * 7919 % ROWS).collect();
+        let count = column.rows();
+        let rows: Vec<usize> = (0..batch).map(|i| (round + i) * 7919 % count).collect();
         if let Err(error) = column.gather(&rows, out.as_mut_slice()) {
             return println!("ended {} {error}", error.kind());
         }
@@ -149,7 +160,7 @@ fn reader() {
         let found: &[u32] = bytemuck::cast_slice(out.as_slice());
         let expected = rows
             .iter()
-            .flat_map(|row| (0..ROW / 4).map(move |i| row * (ROW / 4) + i));
+            .flat_map(|row| (0..ROW / 4).map(move |i| row % ROWS * (ROW / 4) + i));
         let wrong = expected.zip(found).filter(|(a, b)| *a != **b as usize);
         let wrong = wrong.count();
         if wrong > 0 {
@@ -232,6 +243,7 @@ fn ends(change: Change, way: Way, batch: usize, waits: bool) -> BTreeMap<String,
     let mut ends = BTreeMap::new();
     for time in 0..times() {
         std::fs::write(&path, before()).unwrap();
+        std::fs::write(dir.path().join("other.npy"), before()).unwrap();
         let mut reader = Reader::start(&path, way, batch, waits);
         reader.wait_for_a_batch();
         if !waits {

@@ -79,8 +79,8 @@ pub fn gather_drawn(
     let check =
         |(index, part): &(usize, &Column)| part.check_own().map_err(|error| (*index, error));
     // Before, since a copy from a map of a file that was truncated raises a signal.
-    let mut mapped = files.iter().filter(|(_, part)| part.is_mapped());
-    mapped.try_for_each(check)?;
+    let mut raising = files.iter().filter(|(_, part)| part.may_raise());
+    raising.try_for_each(check)?;
     let gathered = gather_checked(columns, rows, draws);
     // After, since a file may have changed meanwhile. That comes before an error of the gather, of
     // which it may be the cause.
