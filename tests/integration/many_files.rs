@@ -58,6 +58,40 @@ fn epoch() {
     child::end(&train(&dataset, width as usize).to_string());
 }
 
+/// Opens a file that is larger than the address space that is left.
+#[test]
+#[ignore = "a process of the other tests"]
+fn large_file() {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = pages.split(' ').next().unwrap().parse().unwrap();
+    let limit = Rlimit {
+        current: Some((pages * rustix::param::page_size() + (1 << 30)) as u64),
+        ..getrlimit(Resource::As)
+    };
+    setrlimit(Resource::As, limit).unwrap();
+    let dataset = NpyDataset::open(std::env::var("PATH_OF_FILE").unwrap()).unwrap();
+    let last = dataset.row(dataset.len() - 1).get::<u8>("x").unwrap();
+    child::end(&format!("{} {last}", dataset.len()));
+}
+
+#[test]
+fn a_file_that_cannot_be_mapped_is_read_by_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let rows = 8_u64 << 30;
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows},), }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    // The rest is zero, and takes no space.
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(bytes.len() as u64 + rows).unwrap();
+    let variables = [("PATH_OF_FILE", path.to_str().unwrap())];
+    let ended = child::run("many_files::large_file", &variables);
+    assert_eq!(ended, format!("{rows} 0"));
+}
+
 #[test]
 fn there_may_be_more_files_than_descriptors() {
     let folder = tempfile::tempdir().unwrap();

@@ -560,15 +560,14 @@
 //!
 //! # 9. A hundred shards
 //!
-//! Each shard is a dataset. Burn's `ComposedDataset` puts them behind each other, and the loader
-//! shuffles the rows of all. A batch may have rows of several shards.
+//! `from_glob` opens the files that match a pattern as one dataset, in the order of the numbers in
+//! their names, and the loader shuffles the rows of all. A batch may have rows of several shards.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
-//! use burn::data::dataset::transform::ComposedDataset;
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result};
+//! use burn_npy::{Batch, NpyDataset, Result};
 //!
 //! # // job 9
 //! #[derive(Batch)]
@@ -590,12 +589,8 @@
 //! #   }
 //!     // train-000.npz to train-099.npz, each with features (10, 8) and labels (10,)
 //! #   // job 9
-//!     let shards = (0..100).map(|shard| NpyDataset::open(format!("train-{shard:03}.npz")));
-//!     let all = ComposedDataset::new(shards.collect::<Result<Vec<_>>>()?);
-//!     let loader = DataLoaderBuilder::new(NpyBatcher::<Rows>::new())
-//!         .batch_size(64)
-//!         .shuffle(42)
-//!         .try_build(all)?;
+//!     let all = NpyDataset::from_glob("train-*.npz")?;
+//!     let loader = all.loader::<Rows>().batch_size(64).shuffle(42).try_build()?;
 //! #   // end
 //!     println!("{} rows", loader.num_items());
 //!     let Rows { features, labels } = loader.iter().next().unwrap()?;
@@ -612,9 +607,21 @@
 //! [64, 8], from more than 10 shards: true
 //! ```
 //!
-//! A conversion is given to each shard: `NpyDataset::open(..)?.convert(..)`. Two things differ from
-//! a single file. Whether the columns fit the batch is checked with the first batch, not when the
-//! loader is built. A run that resumes knows the dataset by its number of rows alone.
+//! Other ways to have many files:
+//!
+//! | files | call |
+//! |---|---|
+//! | a list of shards | [`NpyDataset::from_shards`](crate::NpyDataset::from_shards) |
+//! | shards of each column: `x_*.npy` and `y_*.npy` | [`NpyDataset::from_globs`](crate::NpyDataset::from_globs) |
+//! | a file for each sample | [`NpyDataset::from_samples`](crate::NpyDataset::from_samples) |
+//! | a file for each class, such as `cat.npy` and `dog.npy` | [`NpyDataset::from_classes`](crate::NpyDataset::from_classes) |
+//! | a folder for each class with a file for each sample | [`NpyDataset::from_class_folders`](crate::NpyDataset::from_class_folders) |
+//! | datasets that are opened or changed one by one | [`NpyDataset::concat`](crate::NpyDataset::concat) |
+//!
+//! The loader looks at each file of a batch before it copies rows and after it, so many small
+//! batches of rows from many files cost more than those of one file. Larger batches cost less, and
+//! so does a call of [`catch_sigbus`](crate::catch_sigbus) at the start of `main`, which spares the
+//! look before.
 //!
 //! # 10. Rare classes
 //!

@@ -68,7 +68,8 @@
 //! | `IterableDataset` | not there: rows have numbers, which the order, `resume` and `batch_at` need |
 //! | `random_split(generator=..)` | [`NpyDataset::split`](crate::NpyDataset::split), [`Partition`](crate::order::Partition) for more parts |
 //! | `Subset(data, rows)` | [`rows`](crate::NpyDataset::rows) of the dataset |
-//! | `ConcatDataset` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | `ConcatDataset` | [`NpyDataset::from_glob`](crate::NpyDataset::from_glob) of files, [`concat`](crate::NpyDataset::concat) of datasets, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | `DatasetFolder`, `ImageFolder` | [`NpyDataset::from_class_folders`](crate::NpyDataset::from_class_folders) |
 //! | `DataLoader(..)` | `dataset.loader::<B>()...try_build()?` |
 //! | `batch_size` | `batch_size` |
 //! | `shuffle=True`, `generator` | `shuffle(seed)` |

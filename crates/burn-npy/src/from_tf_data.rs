@@ -75,7 +75,7 @@
 //! | `filter` | [`filter`](crate::NpyDataset::filter), once and not in each epoch |
 //! | `repeat(n)` within an epoch, `steps_per_epoch` | [`repeat`](crate::NpyDataset::repeat) of the dataset, [`epoch_len`](crate::Sampler::epoch_len) of a sampler |
 //! | `Normalization().adapt(data)` | [`stats`](crate::NpyDataset::stats) and [`Convert::standardize`](crate::Convert::standardize) |
-//! | `concatenate`, `interleave` | Burn's `ComposedDataset`, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | `list_files`, `concatenate`, `interleave` | [`NpyDataset::from_glob`](crate::NpyDataset::from_glob) of files, [`concat`](crate::NpyDataset::concat) of datasets, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
 //! | `sample_from_datasets` | [`mix`](crate::NpyDataset::mix) |
 //! | `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
 //! | `cache()` | not needed for files that fit into memory: the system keeps their pages; conversions are not cached |

@@ -52,6 +52,7 @@
 //! | a `.npy` file, or an archive whose arrays all have the same number of rows | [`NpyDataset::open`] |
 //! | an archive of which you want some arrays, such as `x_train` and `y_train` | [`NpyDataset::from_npz`] |
 //! | a `.npy` file for each column | [`NpyDataset::from_files`] |
+//! | many files: shards, a file a sample, a file a class | [`NpyDataset::from_glob`], and the [cookbook](crate::cookbook#9-a-hundred-shards) |
 //! | arrays in memory | [`NpyDataset::from_tensor_slices`] |
 //!
 //! A file is mapped into memory, not read: opening a `.npy` file reads its header. Opening an
@@ -558,6 +559,7 @@
 //! [`NpyDataset::open`]: crate::NpyDataset::open
 //! [`NpyDataset::from_npz`]: crate::NpyDataset::from_npz
 //! [`NpyDataset::from_files`]: crate::NpyDataset::from_files
+//! [`NpyDataset::from_glob`]: crate::NpyDataset::from_glob
 //! [`NpyDataset::from_tensor_slices`]: crate::NpyDataset::from_tensor_slices
 //! [`NpyBatcher::keep_dtypes`]: crate::NpyBatcher::keep_dtypes
 //! [`Convert`]: crate::Convert

@@ -122,6 +122,11 @@
 //! | all decoded arrays of an open archive | 16 GiB |
 //! | an array that is decoded into memory, and not into a temporary file | 1 GiB |
 //!
+//! There may be more files than a process may have open or mapped. A quarter of the descriptors
+//! that `ulimit -n` allows is kept open, and half of the maps that `vm.max_map_count` allows are
+//! used. Other files are read by position, and opened again for that. They must stay at their
+//! paths.
+//!
 //! The tensors of a batch are twelve at most. Batches that are loaded ahead take 128 MiB unless
 //! [`prefetch_bytes`](crate::DataLoaderBuilder::prefetch_bytes) says otherwise.
 //!
