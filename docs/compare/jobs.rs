@@ -11,7 +11,6 @@
 use std::error::Error;
 use std::fs;
 
-use burn::data::dataset::transform::{ComposedDataset, SelectionDataset};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
@@ -20,11 +19,10 @@ use burn::tensor::{Bool, DType as TensorDType, Device, Int, Tensor, s};
 use burn_npy::file::write_npy;
 use burn_npy::ndarray::Array2;
 use burn_npy::order::Partition;
+use burn_npy::transform::RandomCrop;
 use burn_npy::{
-    Array, Batch, BatchInfo, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler,
-    Windows,
+    Array, Batch, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler, Windows,
 };
-use rand::RngExt;
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -104,12 +102,10 @@ fn job_2() -> Done {
 fn job_3() -> Done {
     // job 3
     let files = ["images", "labels"].map(|name| (name, format!("cifar_train_{name}.npy")));
-    let scale = Convert::to::<f32>().divide(255.0);
-    let dataset = NpyDataset::from_files(files)?
-        .convert("images", scale.normalize_axis(2, &MEAN, &STD))?
-        .reshape("labels", &[])?;
+    let images = NpyDataset::from_files(files)?.permute("images", &[2, 0, 1])?;
+    let scale = Convert::to::<f32>().divide(255.0).normalize(&MEAN, &STD);
+    let dataset = images.convert("images", scale)?.reshape("labels", &[])?;
     let builder = dataset.loader::<(Tensor<4>, Tensor<1, Int>)>();
-    let builder = builder.map(|(images, labels), _| (images.permute([0, 3, 1, 2]), labels));
     let loader = builder.batch_size(64).shuffle(42).try_build()?;
     // end
     let (images, labels) = loader.iter().next().unwrap()?;
@@ -128,29 +124,18 @@ fn job_3() -> Done {
 /// A random crop and flip, in training only.
 fn job_4() -> Done {
     // job 4
-    type Images = (Tensor<4>, Tensor<1, Int>);
-    fn augment((images, labels): Images, info: &BatchInfo) -> Images {
-        let padded = images.pad((4, 4, 4, 4), 0.0);
-        let crop = |i| {
-            let mut rng = info.rng(i);
-            let (y, x) = (rng.random_range(0..=8), rng.random_range(0..=8));
-            let image = padded.clone().slice(s![i..i + 1, .., y..y + 32, x..x + 32]);
-            if rng.random() { image.flip([3]) } else { image }
-        };
-        let images = (0..info.rows().len()).map(crop).collect();
-        (Tensor::cat(images, 0), labels)
-    }
-    let builder = |part: &str| -> burn_npy::Result<_> {
+    let dataset = |part: &str| {
         let files = ["images", "labels"].map(|name| (name, format!("cifar_{part}_{name}.npy")));
-        let dataset = NpyDataset::from_files(files)?
-            .convert("images", Convert::to::<f32>().divide(255.0))?
-            .reshape("labels", &[])?;
-        let builder = dataset.loader::<Images>().batch_size(64);
-        let builder = builder.map(|(images, labels), _| (images.permute([0, 3, 1, 2]), labels));
-        Ok(builder)
+        let images = NpyDataset::from_files(files)?.permute("images", &[2, 0, 1])?;
+        images.reshape("labels", &[])
     };
-    let train = builder("train")?.shuffle(42).map(augment).try_build()?;
-    let valid = builder("valid")?.try_build()?;
+    let loader = |data: NpyDataset| data.loader::<(Tensor<4>, Tensor<1, Int>)>().batch_size(64);
+    let scale = Convert::to::<f32>().divide(255.0);
+    let augment = RandomCrop::new([32, 32]).pad(4).flip(0.5).channels_first();
+    let train = dataset("train")?.map("images", augment)?;
+    let train = train.convert("images", scale.clone())?;
+    let train = loader(train).shuffle(42).try_build()?;
+    let valid = loader(dataset("valid")?.convert("images", scale)?).try_build()?;
     // end
     let batches: Vec<_> = train.iter().collect::<Result<_, _>>()?;
     let images = Tensor::cat(batches.into_iter().map(|batch| batch.0).collect(), 0);
@@ -241,11 +226,8 @@ fn job_8() -> Done {
     }
     let [tokens, lengths] = ["tokens", "lengths"].map(|it| Array::open(format!("texts_{it}.npy")));
     let dataset = NpyDataset::from_lengths("texts", tokens?, lengths?)?;
-    let loader = dataset
-        .loader::<Texts>()
-        .batch_size(16)
-        .shuffle(42)
-        .try_build()?;
+    let builder = dataset.loader::<Texts>();
+    let loader = builder.batch_size(16).shuffle(42).try_build()?;
     // end
     let batches: Vec<Texts> = loader.iter().collect::<Result<_, _>>()?;
     assert_eq!(batches.len(), 13);
@@ -254,24 +236,19 @@ fn job_8() -> Done {
         assert_eq!(texts.dims(), mask_pad.dims());
         let mask_pad: Vec<bool> = mask_pad.to_data().iter::<bool>().collect();
         let texts = ints(&texts);
-        assert!(
-            texts
-                .iter()
-                .map(|&token| token == 0)
-                .eq(mask_pad.iter().copied())
-        );
+        let is_padding = texts.iter().map(|token| *token == 0);
+        assert!(is_padding.eq(mask_pad.iter().copied()));
         tokens += mask_pad.iter().filter(|it| !**it).count() as u64;
     }
-    let lengths = dataset.lengths("texts")?;
-    assert_eq!(tokens, lengths.iter().sum::<u64>());
+    assert_eq!(tokens, dataset.lengths("texts")?.iter().sum::<u64>());
     Ok(())
 }
 
 /// A hundred shards as one dataset. The files are mapped.
 fn job_9() -> Done {
     // job 9
-    let shards = ["images", "labels"].map(|name| (name, format!("shards/{name}-*.npy")));
-    let dataset = NpyDataset::from_globs(shards)?;
+    let files = ["images", "labels"].map(|name| (name, format!("shards/{name}-*.npy")));
+    let dataset = NpyDataset::from_globs(files)?;
     let batcher = NpyBatcher::<(Tensor<3, Int>, Tensor<1, Int>)>::new().keep_dtypes();
     let builder = DataLoaderBuilder::new(batcher).batch_size(64).shuffle(42);
     let loader = builder.try_build(dataset)?;
@@ -358,14 +335,10 @@ fn job_12() -> Done {
         let files = ["images", "labels"].map(|name| (name, format!("{part}_{name}.npy")));
         NpyDataset::from_files(files)?.convert("images", Convert::to::<f32>().divide(255.0))
     };
-    let train = dataset("train")?;
-    let labels = train.read::<u8>("labels")?;
-    let rows = (0..train.len()).filter(|&row| labels[row] < 5).collect();
-    let kept = SelectionDataset::from_indices_checked(train, rows);
-    let valid = SelectionDataset::new_select_all(dataset("valid")?);
-    let batcher = NpyBatcher::<(Tensor<3>, Tensor<1, Int>)>::new();
-    let builder = DataLoaderBuilder::new(batcher).batch_size(64).shuffle(42);
-    let loader = builder.try_build(ComposedDataset::new(vec![kept, valid]))?;
+    let kept = dataset("train")?.filter("labels", |label: &[u8]| label[0] < 5)?;
+    let both = NpyDataset::concat([kept, dataset("valid")?])?;
+    let builder = both.loader::<(Tensor<3>, Tensor<1, Int>)>();
+    let loader = builder.batch_size(64).shuffle(42).try_build()?;
     // end
     let batches: Vec<_> = loader.iter().collect::<Result<_, _>>()?;
     check_images(&batches[0], [64, 28, 28]);
@@ -412,14 +385,11 @@ fn job_13() -> Done {
     let files = ["features", "labels"].map(|name| (name, format!("folds_{name}.npy")));
     let dataset = NpyDataset::from_files(files)?;
     let folds = Partition::stratified_k_fold(dataset.read::<i64>("labels")?, 5, 42)?;
+    let loader = |data: NpyDataset| data.loader::<(Tensor<2>, Tensor<1, Int>)>().batch_size(32);
     let mut scores = Vec::new();
-    let loader = |sampler| {
-        let builder = dataset.loader::<(Tensor<2>, Tensor<1, Int>)>();
-        builder.batch_size(32).sampler(sampler).try_build()
-    };
-    for fold in 0..5 {
-        let train = loader(Sampler::shuffled(42).index(folds.others(fold))?)?;
-        let valid = loader(Sampler::sequential().index(folds.rows(fold))?)?;
+    for (train, valid) in dataset.folds(&folds)? {
+        let train = loader(train).shuffle(42).try_build()?;
+        let valid = loader(valid).try_build()?;
         let model = fit(&train)?;
         scores.push(accuracy(&model, &valid)?);
         // end
