@@ -104,6 +104,7 @@ mod loader;
 mod memory;
 mod mixed;
 mod padded;
+pub mod pipelines;
 mod pool;
 mod row;
 mod scope;
