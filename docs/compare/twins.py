@@ -318,7 +318,6 @@ def reshape():
 
 
 @twin("permute", "tf.data map, transpose")
-@twin("transform::Permute", "tf.data map, transpose")
 def permute():
     return map_images(lambda image: tf.transpose(image, [1, 2, 0]))
 

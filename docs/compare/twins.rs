@@ -19,8 +19,8 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, ArrayD, Axis, concatenate};
 use burn_npy::order::{Partition, Remainder, Shard};
 use burn_npy::transform::{
-    self, BatchTransform, CenterCrop, CutMix, MixUp, Noise, OneHot, Pad, Permute, RandomCrop,
-    RandomFlip, Transform,
+    self, BatchTransform, CenterCrop, CutMix, MixUp, Noise, OneHot, Pad, RandomCrop, RandomFlip,
+    Transform,
 };
 use burn_npy::{
     Array, Batch, Convert, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, Sampler, Windows,
@@ -188,8 +188,6 @@ fn columns() -> Result<()> {
     let images = NpyDataset::open("images.npy")?;
     show("reshape", rows(&images.reshape("images", &[6, 10])?)?);
     show("permute", rows(&images.permute("images", &[1, 2, 0])?)?);
-    let last = images.map("images", Permute::channels_last())?;
-    show("transform::Permute", rows(&last)?);
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use burn_npy_core::Result;
 use burn_npy_core::file::Element;
 use burn_npy_core::order::{Permutation, PositionRng};
 use burn_npy_core::transform::{
-    CenterCrop, Cutout, Noise, OneHot, Pad, Permute, RandomCrop, RandomFlip, RowType, RowView,
-    RowViewMut, Transform,
+    CenterCrop, Cutout, Noise, OneHot, Pad, RandomCrop, RandomFlip, RowType, RowView, RowViewMut,
+    Transform,
 };
 
 /// The bytes of the old rows, more than caches have.
@@ -113,10 +113,6 @@ fn main() -> Result<()> {
         bench.run::<u8, u8>("upside down", &first, &flip)?;
         bench.run::<u8, u8>("pad", &first, &Pad::new(2).channels_first())?;
         bench.run::<u8, u8>("cutout", &first, &Cutout::new(size / 2).channels_first())?;
-        bench.run::<u8, u8>("channels first", &last, &Permute::channels_first())?;
-        bench.run::<f32, f32>("channels first", &last, &Permute::channels_first())?;
-        bench.run::<u8, u8>("channels last", &first, &Permute::channels_last())?;
-        bench.run::<f32, f32>("channels last", &first, &Permute::channels_last())?;
         bench.run::<f32, f32>("gaussian", &first, &Noise::gaussian(0.1))?;
         bench.run::<f64, f64>("gaussian", &first, &Noise::gaussian(0.1))?;
         bench.run::<f32, f32>("uniform", &first, &Noise::uniform(-0.1, 0.1))?;

@@ -226,8 +226,6 @@ cases = {
     "flip vertical": random_flip(row("i8", 3, 2, 2), 0, 0.75),
     "cutout": cutout(row("u1", 5, 6), PLAIN, 4, 255),
     "cutout channels": cutout(row("f4", 2, 4, 3), FIRST, 3, 0),
-    "permute": lambda _: row("i4", 2, 3, 4).transpose(2, 0, 1),
-    "permute more": lambda _: row("u1", 2, 3, 2, 2).transpose(3, 1, 0, 2),
     "one hot": one_hot(np.array(3, "u1"), 5, 0.0),
     "one hot smoothed": one_hot(np.array(6, "i8"), 7, 0.1),
     "one hot mask": one_hot(np.array([[0, 2], [1, 1]], "i2"), 3, 0.3),

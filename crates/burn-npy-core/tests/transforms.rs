@@ -7,8 +7,8 @@ use burn_npy_core::Result;
 use burn_npy_core::half::f16;
 use burn_npy_core::order::PositionRng;
 use burn_npy_core::transform::{
-    CenterCrop, Cutout, Noise, OneHot, Pad, Permute, RandomCrop, RandomFlip, RowType, RowView,
-    RowViewMut, Transform,
+    CenterCrop, Cutout, Noise, OneHot, Pad, RandomCrop, RandomFlip, RowType, RowView, RowViewMut,
+    Transform,
 };
 
 /// An element as the script prints it.
@@ -118,9 +118,6 @@ fn new_rows_are_those_of_numpy() {
     case!(lines, "cutout", u8, [5, 6], Cutout::new(4).fill(255.0));
     let cutout = Cutout::new(3).channels_first();
     case!(lines, "cutout channels", f32, [2, 4, 3], cutout);
-    case!(lines, "permute", i32, [2, 3, 4], Permute::channels_first());
-    let permute = Permute::new(&[3, 1, 0, 2]);
-    case!(lines, "permute more", u8, [2, 3, 2, 2], permute);
     case!(lines, "one hot", u8 => f32, [], vec![3], OneHot::new(5));
     let one_hot = OneHot::new(7).smoothing(0.1);
     case!(lines, "one hot smoothed", i64 => f32, [], vec![6], one_hot);

@@ -75,7 +75,6 @@
 //! | [`Cutout`] | sets a square at a random place to one value | `RandomErasing` |
 //! | [`Noise`] | adds normal or uniform noise | `GaussianNoise` |
 //! | [`OneHot`] | a label as probabilities, smoothed if asked for | `one_hot` |
-//! | [`Permute`] | axes in another order | `permute` |
 //! | [`MixUp`], [`CutMix`] | mixes the rows of a batch, for [`map_batch`] | the same |
 //! | [`from_fn`] | what a closure does | `Lambda` |
 //!
@@ -605,7 +604,6 @@
 //! [`Noise`]: crate::transform::Noise
 //! [`OneHot`]: crate::transform::OneHot
 //! [`Pad`]: crate::transform::Pad
-//! [`Permute`]: crate::transform::Permute
 //! [`RandomCrop`]: crate::transform::RandomCrop
 //! [`RandomFlip`]: crate::transform::RandomFlip
 //! [`from_fn`]: crate::transform::from_fn

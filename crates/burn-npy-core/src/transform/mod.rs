@@ -11,9 +11,8 @@
 //! files have either, and nobody would see that a wrong guess flips the colours of an image and not
 //! its columns.
 //!
-//! [`RandomCrop`], [`CenterCrop`], [`Pad`], [`RandomFlip`], [`Cutout`] and [`Permute`] move
-//! elements and take any dtype, so they can come before a conversion from bytes to floats, when
-//! there is less to move.
+//! [`RandomCrop`], [`CenterCrop`], [`Pad`], [`RandomFlip`] and [`Cutout`] move elements and take any
+//! dtype, so they can come before a conversion from bytes to floats, when there is less to move.
 //!
 //! # Random numbers
 //!
@@ -28,7 +27,6 @@ mod image;
 mod noise;
 mod one_hot;
 mod pad;
-mod permute;
 #[cfg(feature = "resize")]
 mod resize;
 mod row_fn;
@@ -46,7 +44,6 @@ pub use flip::RandomFlip;
 pub use noise::Noise;
 pub use one_hot::OneHot;
 pub use pad::Pad;
-pub use permute::Permute;
 #[cfg(feature = "resize")]
 pub use resize::{Resize, ResizeFilter};
 pub use row_fn::{RowClosure, RowFn, from_fn};

@@ -289,32 +289,6 @@ proptest! {
         prop_assert_eq!(found, expected);
         prop_assert_eq!(rng, reference);
     }
-
-    #[test]
-    fn axes_are_permuted_as_numpy_does(
-        dtype in proptest::sample::select(DType::ALL),
-        (shape, axes) in prop::collection::vec(0..6_usize, 0..6).prop_flat_map(|shape| {
-            let axes: Vec<usize> = (0..shape.len()).collect();
-            (Just(shape), Just(axes).prop_shuffle())
-        }),
-    ) {
-        let row = RowType::new(dtype, shape.clone());
-        let bytes: Vec<u8> = (0..row.len() * dtype.size()).map(|i| (i % 251) as u8).collect();
-        let mut rng = PositionRng::new(0, 0, 0);
-        let (new, found) = apply(&Permute::new(&axes), &row, &bytes, &mut rng).unwrap();
-        let new_shape: Vec<usize> = axes.iter().map(|axis| shape[*axis]).collect();
-        prop_assert_eq!(&new, &RowType::new(dtype, new_shape));
-        let mut expected: Vec<u8> = Vec::new();
-        for index in ndarray::indices(&new.shape[..]) {
-            let mut old = vec![0; shape.len()];
-            for (at, axis) in axes.iter().enumerate() {
-                old[*axis] = index[at];
-            }
-            let flat = old.iter().zip(&shape).fold(0, |flat, (index, len)| flat * len + index);
-            expected.extend(&bytes[flat * dtype.size()..][..dtype.size()]);
-        }
-        prop_assert_eq!(found, expected);
-    }
 }
 
 /// The kind and the message of the error when a transform is added to rows.
@@ -406,16 +380,6 @@ fn a_probability_is_from_zero_to_one() {
         let crop = RandomCrop::new([1, 1]).flip(p);
         assert_eq!(refused(&crop, DType::U8, &[2, 2]).0, ErrorKind::Usage);
     }
-}
-
-#[test]
-fn an_order_of_axes_has_each_axis_once() {
-    for axes in [&[0, 0][..], &[1, 2], &[0, 2]] {
-        let permute = Permute::new(axes);
-        assert_eq!(refused(&permute, DType::U8, &[2, 2]).0, ErrorKind::Usage);
-    }
-    let permute = Permute::channels_first();
-    assert_eq!(refused(&permute, DType::U8, &[2, 2]).0, ErrorKind::Shape);
 }
 
 /// Every dtype with numbers at the ends of its range, and beside them.
