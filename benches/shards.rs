@@ -1,10 +1,10 @@
 //! Shuffled epochs of a hundred files beside those of one file, through the loader.
 //!
-//! `cargo bench --bench shards [-- --quick]`
+//! `cargo bench --bench shards [-- --quick] [--catch]`
 //!
 //! The ids are `shards/<bytes of a row>/<workers>`: batches of 64 rows of bytes, which become
 //! floats between 0 and 1. The file and the files run in turn, and the ratio is the median of the
-//! ratios of all rounds.
+//! ratios of all rounds. `--catch` calls `catch_sigbus`.
 
 mod common;
 
@@ -21,6 +21,9 @@ const BATCH: usize = 64;
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
+    if std::env::args().any(|arg| arg == "--catch") {
+        burn_npy::catch_sigbus()?;
+    }
     let (scale, rounds) = if quick { (10, 1) } else { (1, 41) };
     let dir = tempfile::tempdir().expect("a temporary folder");
     println!(

@@ -1,10 +1,11 @@
 //! Shuffled rows of a hundred files beside those of one file, on one thread.
 //!
-//! `cargo bench -p burn-npy-core --bench shards [-- --quick]`
+//! `cargo bench -p burn-npy-core --bench shards [-- --quick] [--catch]`
 //!
 //! The ids are `shards/<bytes of a row>/<rows of a claim>`: rows of bytes become floats between 0
 //! and 1. The files and the file run in turn, and the ratio is the median of the ratios of all
-//! rounds. Each gather writes to other memory than the one before, as batches do.
+//! rounds. Each gather writes to other memory than the one before, as batches do. `--catch` calls
+//! `catch_sigbus`.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ const BUFFERS: usize = 8;
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
+    if std::env::args().any(|arg| arg == "--catch") {
+        burn_npy_core::catch_sigbus()?;
+    }
     let (scale, rounds) = if quick { (10, 1) } else { (1, 41) };
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder to write to");
     println!(

@@ -469,11 +469,12 @@ fn a_shard_that_changes_is_an_error_of_its_file() {
     let paths: Vec<_> = (0..3)
         .map(|i| folder.numbers(&format!("{i}.npy"), 10 * i..10 * i + 10))
         .collect();
-    let open: [fn(&[PathBuf]) -> Result<NpyDataset>; 2] = [
+    type Open = fn(&[PathBuf]) -> Result<NpyDataset>;
+    let opens: [Open; 2] = [
         |paths| NpyDataset::from_shards(paths),
         |paths| NpyDataset::from_samples(paths),
     ];
-    for open in open {
+    for open in opens {
         let dataset = open(&paths).unwrap();
         let last = dataset.len() - 1;
         assert!(dataset.row(0).get::<i64>("data").is_ok());
