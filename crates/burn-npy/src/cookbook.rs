@@ -1,7 +1,8 @@
 //! One program for each job that people come with.
 //!
 //! Each program is complete, and what it prints is shown below it. The [guide](crate::guide)
-//! explains the parts. The jobs:
+//! explains the parts, and [`pipelines`](crate::pipelines) has all that can be done to rows. The
+//! jobs:
 //!
 //! 1. [Train and validation files, with a Learner](#1-train-and-validation-files-with-a-learner)
 //! 2. [One archive](#2-one-archive)
@@ -14,7 +15,7 @@
 //! 9. [A hundred shards](#9-a-hundred-shards)
 //! 10. [Rare classes](#10-rare-classes)
 //! 11. [Resume](#11-resume)
-//! 12. [Filter and join](#12-filter-and-join)
+//! 12. [Filter and concatenate](#12-filter-and-concatenate)
 //! 13. [Cross-validation](#13-cross-validation)
 //! 14. [Predictions](#14-predictions)
 //! 15. [Arrays in memory](#15-arrays-in-memory)
@@ -184,9 +185,9 @@
 //! # 3. Images with channels last
 //!
 //! CIFAR-10 and most NumPy code keep channels last, and its labels are a column of a table, `(n,
-//! 1)`. Burn's convolutions expect channels first. `normalize_axis` takes the axis of a row,
-//! without that of the rows: 2 for `(height, width, channels)`. The function given to `map`
-//! permutes the tensor, which only changes its strides.
+//! 1)`. Burn's convolutions expect channels first. `permute` brings them there: axis 0 of the new
+//! row is axis 2 of the old one. It comes before `convert`, since bytes are moved sooner than
+//! floats.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -212,13 +213,12 @@
 //!     // x_train: (100, 32, 32, 3) uint8, y_train: (100, 1) uint8
 //! #   // job 3
 //!     let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
-//!     let normalized = Convert::to::<f32>().divide(255.0).normalize_axis(2, &mean, &std);
 //!     let columns = [("images", "x_train"), ("labels", "y_train")];
 //!     let loader = NpyDataset::from_npz("cifar10.npz", columns)?
-//!         .convert("images", normalized)?
+//!         .permute("images", &[2, 0, 1])? // channels first
+//!         .convert("images", Convert::to::<f32>().divide(255.0).normalize(&mean, &std))?
 //!         .reshape("labels", &[])? // (n, 1) to (n,)
 //!         .loader::<Images>()
-//!         .map(|batch, _| Images { images: batch.images.permute([0, 3, 1, 2]), ..batch })
 //!         .batch_size(64)
 //!         .shuffle(42)
 //!         .try_build()?;
@@ -239,16 +239,15 @@
 //!
 //! # 4. Crop and flip, in training only
 //!
-//! The loader for training has a function in `map`, and the one for validation has none.
-//! `info.rng(i)` gives row `i` of the batch its own random numbers. They depend on the seed, the
-//! epoch and the position of the row, so a run can be repeated with another number of workers.
+//! The dataset for training has a transform, and the one for validation has none. The workers crop
+//! and mirror the bytes, and convert the crop. What a row draws depends on the seed, the epoch and
+//! the position of the row, so a run can be repeated with another number of workers.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
-//! use burn::tensor::{Int, Tensor, ops::PadMode};
-//! use burn_npy::rand_core::Rng;
-//! use burn_npy::{Batch, BatchInfo, NpyDataset};
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::{Batch, Convert, NpyDataset, transform::RandomCrop};
 //!
 //! # // job 4
 //! #[derive(Batch)]
@@ -256,35 +255,25 @@
 //!     images: Tensor<4>, // [rows, channels, height, width]
 //!     labels: Tensor<1, Int>,
 //! }
-//!
-//! /// A crop of the padded image, mirrored or not.
-//! fn augment(batch: Images, info: &BatchInfo) -> Images {
-//!     let [rows, channels, height, width] = batch.images.dims();
-//!     let padded = batch.images.pad((4, 4, 4, 4), PadMode::Constant(0.0));
-//!     let crop = |row| {
-//!         let mut rng = info.rng(row);
-//!         let mut below = |end: usize| rng.next_u32() as usize % end;
-//!         let (y, x) = (below(9), below(9));
-//!         let place = [row..row + 1, 0..channels, y..y + height, x..x + width];
-//!         let crop = padded.clone().slice(place);
-//!         if below(2) == 0 { crop } else { crop.flip([3]) }
-//!     };
-//!     Images { images: Tensor::cat((0..rows).map(crop).collect(), 0), ..batch }
-//! }
 //! # // end
 //!
 //! fn main() -> burn_npy::Result<()> {
 //! #   let _folder = folder();
 //! #   use burn_npy::ndarray::{Array1, Array4};
 //! #   let mut npz = burn_npy::file::NpzWriter::create("images.npz")?;
-//! #   npz.add("images", &Array4::from_shape_fn((100, 3, 32, 32), |i| (i.2 * 32 + i.3) as f32))?;
+//! #   npz.add("images", &Array4::from_shape_fn((100, 3, 32, 32), |i| (i.2 * 6 + i.3) as u8))?;
 //! #   npz.add("labels", &Array1::<u8>::zeros(100))?;
 //! #   npz.finish()?;
-//!     // images: (100, 3, 32, 32) float32, labels: (100,) uint8
+//!     // images: (100, 3, 32, 32) uint8, labels: (100,) uint8
 //! #   // job 4
 //!     let (train, valid) = NpyDataset::open("images.npz")?.split(0.8, 42)?;
-//!     let train = train.loader::<Images>().map(augment).batch_size(16).shuffle(42).try_build()?;
-//!     let valid = valid.loader::<Images>().batch_size(16).try_build()?;
+//!     let augment = RandomCrop::new([32, 32]).pad(4).flip(0.5).channels_first();
+//!     let train = train.map("images", augment)?;
+//!
+//!     let scale = Convert::to::<f32>().divide(255.0);
+//!     let [train, valid] = [train, valid].map(|data| data.convert("images", scale.clone()));
+//!     let train = train?.loader::<Images>().batch_size(16).shuffle(42).try_build()?;
+//!     let valid = valid?.loader::<Images>().batch_size(16).try_build()?;
 //! #   // end
 //!     for loader in [&train, &valid] {
 //!         let batch = loader.epoch(0).next().unwrap()?;
@@ -305,8 +294,8 @@
 //! in the next epoch: false
 //! ```
 //!
-//! The function runs where the tensors are made. That is the thread that trains, or, with workers
-//! and a GPU, a thread that is a batch ahead of it. It does not run on the workers.
+//! The page [`pipelines`](crate::pipelines) has the other transforms, MixUp, an image with its
+//! mask, and a closure as a transform.
 //!
 //! # 5. A table whose last column is the label
 //!
@@ -653,12 +642,8 @@
 //!     // 95 rows have the label 0, and 5 the label 1
 //! #   // job 10
 //!     let data = NpyDataset::open("scans.npz")?;
-//!     let labels: Vec<u8> = data.read("labels")?.into_iter().collect();
-//!     let loader = data
-//!         .loader::<Scans>()
-//!         .batch_size(20)
-//!         .sampler(Sampler::balanced(&labels, 42)?)
-//!         .try_build()?;
+//!     let sampler = Sampler::balanced(data.read::<u8>("labels")?, 42)?;
+//!     let loader = data.loader::<Scans>().batch_size(20).sampler(sampler).try_build()?;
 //! #   // end
 //!     for batch in loader.iter() {
 //!         let Scans { scans, labels } = batch?;
@@ -848,18 +833,17 @@
 //! trained on 12 batches
 //! ```
 //!
-//! # 12. Filter and join
+//! # 12. Filter and concatenate
 //!
-//! `filter` calls a function for each row of a column, on all cores, and keeps a list of rows. What
-//! comes out is a dataset like any other. Burn's `ComposedDataset` puts datasets behind each
-//! other.
+//! `filter` calls a function for each row of a column, once and on all cores, and keeps the rows
+//! for which it is true. `concat` puts the rows of datasets one after the other. What comes out is
+//! a dataset like any other.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
 //! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
-//! use burn::data::dataset::transform::ComposedDataset;
 //! use burn::tensor::{Int, Tensor};
-//! use burn_npy::{Batch, DataLoaderBuilder, NpyBatcher, NpyDataset, Result};
+//! use burn_npy::{Batch, NpyDataset};
 //!
 //! # // job 12
 //! #[derive(Batch)]
@@ -867,14 +851,9 @@
 //!     pages: Tensor<1, Int>,
 //!     seconds: Tensor<1>,
 //! }
-//!
-//! /// The visits that took longer than a second.
-//! fn long(file: &str) -> Result<NpyDataset> {
-//!     NpyDataset::open(file)?.filter("seconds", |row: &[f32]| row[0] > 1.0)
-//! }
 //! # // end
 //!
-//! fn main() -> Result<()> {
+//! fn main() -> burn_npy::Result<()> {
 //! #   let _folder = folder();
 //! #   use burn_npy::ndarray::Array1;
 //! #   for (day, first) in [("monday", 0), ("tuesday", 100)] {
@@ -885,30 +864,27 @@
 //! #   }
 //!     // monday.npz and tuesday.npz: pages (10,) uint16, seconds (10,) float32
 //! #   // job 12
-//!     let (monday, tuesday) = (long("monday.npz")?, long("tuesday.npz")?);
-//!     let filtered = monday.loader::<Visits>().batch_size(20).shuffle(42).try_build()?;
-//!
-//!     let both = ComposedDataset::new(vec![monday, tuesday]);
-//!     let joined = DataLoaderBuilder::new(NpyBatcher::<Visits>::new())
-//!         .batch_size(20)
-//!         .shuffle(42)
-//!         .try_build(both)?;
+//!     let monday = NpyDataset::open("monday.npz")?;
+//!     let long = monday.filter("seconds", |row: &[f32]| row[0] > 1.0)?;
+//!     let both = NpyDataset::concat([long, NpyDataset::open("tuesday.npz")?])?;
+//!     let loader = both.loader::<Visits>().batch_size(20).shuffle(42).try_build()?;
 //! #   // end
-//!     for loader in [filtered, joined] {
-//!         let Visits { pages, seconds } = loader.iter().next().unwrap()?;
-//!         println!("{} {}", pages.to_data(), seconds.min().into_scalar::<f32>());
-//!     }
+//!     let Visits { pages, seconds } = loader.iter().next().unwrap()?;
+//!     println!("{}", pages.to_data());
+//!     let short = seconds.lower_equal_elem(1.0).int().sum().into_scalar::<i64>();
+//!     println!("{short} of them are short, all of Tuesday");
 //! #   shown("cookbook");
 //!     Ok(())
 //! }
 //! ```
 //!
 //! ```text
-//! [6, 5, 9, 8, 7] 1.25
-//! [108, 7, 8, 109, 105, 5, 6, 107, 106, 9] 1.25
+//! [9, 106, 100, 109, 101, 8, 7, 103, 104, 108, 5, 6, 107, 105, 102]
+//! 5 of them are short, all of Tuesday
 //! ```
 //!
-//! What job 9 says of a `ComposedDataset` holds here too.
+//! `mix` takes the rows of datasets in turn, by weights, and `zip` puts the columns of two datasets
+//! beside each other. The page [`pipelines`](crate::pipelines) lists all such methods.
 //!
 //! # 13. Cross-validation
 //!

@@ -57,6 +57,7 @@
 //! | a struct for an item, and a `Dataset` that reads it | [`NpyDataset`](crate::NpyDataset) |
 //! | a `Batcher` that makes a tensor of each item, and `Tensor::cat` of them | `#[derive(Batch)]` |
 //! | `.map(\|t\| t / 255)` in the batcher | [`convert`](crate::NpyDataset::convert), in the copy of the row |
+//! | augmentation in the batcher | [`map`](crate::NpyDataset::map) with a [`transform`](crate::transform), on the workers |
 //! | `DataLoaderBuilder::new(batcher).build(dataset)` | `dataset.loader::<B>().try_build()?` |
 //!
 //! ```
@@ -120,8 +121,8 @@
 //! | `num_workers` | the same; unless it is called there are workers, where Burn has none |
 //! | `ShuffledDataset`, `SamplerDataset` | [`Sampler`](crate::Sampler); Burn's work too |
 //! | `PartialDataset` | [`take`](crate::NpyDataset::take), [`skip`](crate::NpyDataset::skip), [`split`](crate::NpyDataset::split) |
-//! | `ComposedDataset`, `SelectionDataset` | Burn's, see the [cookbook](crate::cookbook#12-filter-and-join) |
-//! | `MapperDataset` | [`convert`](crate::NpyDataset::convert), or `map` of the builder on the batch |
+//! | `ComposedDataset`, `SelectionDataset` | [`concat`](crate::NpyDataset::concat), [`rows`](crate::NpyDataset::rows), [`filter`](crate::NpyDataset::filter); Burn's work too, but a saved state then knows of the dataset only its number of rows |
+//! | `MapperDataset` | [`convert`](crate::NpyDataset::convert), [`map`](crate::NpyDataset::map) with a [`transform`](crate::transform) |
 //! | `WindowsDataset` | [`windows`](crate::NpyDataset::windows) |
 //! | `DataLoader::slice`, `to_device` | the same, and the `Learner` uses them |
 //! | a `Batcher` for rows of a database | as it is |

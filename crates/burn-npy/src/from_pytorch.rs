@@ -67,23 +67,25 @@
 //! | `Dataset.__getitem__` of your own | Burn's `Dataset`, with [`DataLoaderBuilder::new`](crate::DataLoaderBuilder::new) |
 //! | `IterableDataset` | not there: rows have numbers, which the order, `resume` and `batch_at` need |
 //! | `random_split(generator=..)` | [`NpyDataset::split`](crate::NpyDataset::split), [`Partition`](crate::order::Partition) for more parts |
-//! | `Subset(data, rows)` | [`rows`](crate::NpyDataset::rows) of the dataset |
-//! | `ConcatDataset` | [`NpyDataset::from_glob`](crate::NpyDataset::from_glob) of files, [`concat`](crate::NpyDataset::concat) of datasets, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
-//! | `DatasetFolder`, `ImageFolder` | [`NpyDataset::from_class_folders`](crate::NpyDataset::from_class_folders) |
+//! | `Subset(data, rows)` | [`rows`](crate::NpyDataset::rows) of the dataset; [`filter`](crate::NpyDataset::filter) and [`folds`](crate::NpyDataset::folds) find the rows themselves |
+//! | `ConcatDataset`, `StackDataset` | [`concat`](crate::NpyDataset::concat), [`zip`](crate::NpyDataset::zip); [`from_glob`](crate::NpyDataset::from_glob) for shards |
+//! | `DatasetFolder`, `ImageFolder` | [`from_class_folders`](crate::NpyDataset::from_class_folders), for `.npy` files |
 //! | `DataLoader(..)` | `dataset.loader::<B>()...try_build()?` |
 //! | `batch_size` | `batch_size` |
 //! | `shuffle=True`, `generator` | `shuffle(seed)` |
 //! | `sampler=WeightedRandomSampler(..)` | `sampler(Sampler::weighted(..)?)`, [`Sampler`](crate::Sampler) has others |
 //! | `RandomSampler(replacement=True, num_samples=n)` | `sampler(Sampler::with_replacement(seed).draws(n)?)` |
 //! | `DistributedSampler`, `set_epoch` | `shard(Shard::from_env()?, ..)`; the epoch counts itself, see [`Shard`](crate::order::Shard) |
-//! | `batch_sampler` | not there: a batch is `batch_size` rows of the sampler's order |
+//! | `batch_sampler` | [`Sampler::bucketed`](crate::Sampler::bucketed) for similar lengths; otherwise a batch is `batch_size` rows of the sampler's order |
 //! | `num_workers` | `num_workers`; threads, and there are some by default |
 //! | `prefetch_factor` | `prefetch`, a number of batches for all workers together; found by itself unless set |
 //! | `persistent_workers` | not needed: starting a thread is cheap, and nothing is copied to it |
 //! | `worker_init_fn` | not needed: random numbers belong to positions in the order, not to workers, see [`BatchInfo::rng`](crate::BatchInfo::rng) |
-//! | `pad_sequence` in a `collate_fn` | [`NpyDataset::from_offsets`](crate::NpyDataset::from_offsets) and `#[batch(pad = ..)]` |
-//! | `collate_fn` | `#[derive(Batch)]`; for what it does beyond that, `map`, or a Burn `Batcher` of your own |
-//! | `transform=` of a dataset | [`convert`](crate::NpyDataset::convert) for casts and normalisation; `map` on the batch for the rest |
+//! | `collate_fn` | `#[derive(Batch)]`, which also pads; beyond that [`map_batch`](crate::NpyBatcher::map_batch), or a Burn `Batcher` of your own |
+//! | `pad_sequence`, a mask | a column of [`from_lengths`](crate::NpyDataset::from_lengths), see the [cookbook](crate::cookbook#8-rows-of-several-lengths) |
+//! | `transform=` of a dataset | [`map`](crate::NpyDataset::map) with a [`transform`](crate::transform) or a closure; [`convert`](crate::NpyDataset::convert) for casts and normalisation |
+//! | `v2.RandomCrop`, `v2.MixUp` and the like | the module [`transform`](crate::transform), see [`pipelines`](crate::pipelines#the-methods) |
+//! | work on a batch in the loop, on the GPU | `map` of the builder, on tensors |
 //! | `pin_memory` | not there: the backend decides how memory goes to the device |
 //! | `timeout` | not there |
 //! | `drop_last` | `drop_last` |
@@ -98,7 +100,7 @@
 //! - **The seed fixes the batches.** They are the same for any number of workers. In PyTorch, what
 //!   a `transform` draws depends on the number of workers.
 //! - **Workers are threads.** There is no start method, no pickling, no shared memory to run out
-//!   of, and no `if __name__ == "__main__"`. A function in `map` has to be `Send + Sync`.
+//!   of, and no `if __name__ == "__main__"`. A transform has to be `Send + Sync`.
 //! - **Integers do not become floats.** A field `Tensor<3>` does not take a column of `uint8`: the
 //!   error of `try_build` says which [`convert`](crate::NpyDataset::convert) makes it one. Labels
 //!   need no `.long()`: they become the integers of the device.
@@ -106,5 +108,10 @@
 //! - **The last batch is smaller**, as in PyTorch, unless `drop_last(true)`.
 //! - **A batch is a `Result`.** A row that cannot be loaded is an error that ends the pass, and not
 //!   an exception in a worker. `batch?` passes it on.
-//! - **Channels stay where they are.** There is no `ToTensor` that moves them, see the
-//!   [cookbook](crate::cookbook#3-images-with-channels-last).
+//! - **Channels stay where they are.** There is no `ToTensor` that moves them:
+//!   [`permute`](crate::NpyDataset::permute) does, see the
+//!   [cookbook](crate::cookbook#3-images-with-channels-last). Transforms of images with three axes
+//!   want to know where the channels are.
+//! - **A transform sees one column.** An image and its mask are two columns with the same
+//!   transform, which draws the same numbers, see
+//!   [`pipelines`](crate::pipelines#an-image-and-its-mask).

@@ -49,8 +49,9 @@
 //! 15 batches
 //! ```
 //!
-//! The calls of a builder can come in any order: they describe the loader, and do not wrap each
-//! other. The number of threads and how far they load ahead are chosen as with `AUTOTUNE`.
+//! The calls of the loader's builder can come in any order: they describe the loader, and do not
+//! wrap each other. The methods of a dataset do, as in tf.data. The number of threads and how far
+//! they load ahead are chosen as with `AUTOTUNE`.
 //!
 //! # The names
 //!
@@ -58,14 +59,16 @@
 //! |---|---|
 //! | `from_tensor_slices` | [`from_tensor_slices`](crate::NpyDataset::from_tensor_slices) for arrays in memory; [`open`](crate::NpyDataset::open) for files |
 //! | `from_generator`, `TFRecordDataset` | Burn's `Dataset`, with [`DataLoaderBuilder::new`](crate::DataLoaderBuilder::new); streams without row numbers are not there |
-//! | `zip` | columns of one dataset: [`from_files`](crate::NpyDataset::from_files), [`from_npz`](crate::NpyDataset::from_npz) |
+//! | `list_files`, `interleave` | [`from_glob`](crate::NpyDataset::from_glob), [`from_globs`](crate::NpyDataset::from_globs); a shuffle is of the rows of all files |
+//! | `zip` | [`zip`](crate::NpyDataset::zip) of datasets; [`from_files`](crate::NpyDataset::from_files) and [`from_npz`](crate::NpyDataset::from_npz) make columns of one |
 //! | `shuffle(buffer, seed)` | `shuffle(seed)`: of all rows, without a buffer |
 //! | `shuffle(.., reshuffle_each_iteration=False)` | [`Loader::epoch`](crate::Loader::epoch)`(0)` for each pass |
 //! | `batch(n)` | `batch_size(n)` |
 //! | `batch(n, drop_remainder=True)` | `batch_size(n).drop_last(true)` |
-//! | `padded_batch`, `ragged_batch` | not there; pad in NumPy, see the [cookbook](crate::cookbook#8-rows-of-several-lengths) |
-//! | `map` of one element | [`convert`](crate::NpyDataset::convert) for casts and normalisation; it runs on the workers |
-//! | `map` of a batch | [`map`](crate::DataLoaderBuilder::map) of the builder, on tensors |
+//! | `padded_batch` | a column of [`from_offsets`](crate::NpyDataset::from_offsets) or [`from_lengths`](crate::NpyDataset::from_lengths), see the [cookbook](crate::cookbook#8-rows-of-several-lengths) |
+//! | `map` of one element | [`map`](crate::NpyDataset::map) of the dataset; [`convert`](crate::NpyDataset::convert) for casts and normalisation. Both run on the workers |
+//! | `map` of a batch | [`map_batch`](crate::NpyBatcher::map_batch) on the workers; [`map`](crate::DataLoaderBuilder::map) of the builder on tensors |
+//! | `tf.image.random_crop` and the like | the module [`transform`](crate::transform), see [`pipelines`](crate::pipelines#the-methods) |
 //! | `map(num_parallel_calls)` | `num_workers`, for all that workers do |
 //! | `prefetch(n)`, `AUTOTUNE` | `prefetch(n)`; found by itself unless set |
 //! | `repeat(n)` | a loop: each call of [`iter`](crate::Loader::iter) is the next epoch |
@@ -75,13 +78,14 @@
 //! | `filter` | [`filter`](crate::NpyDataset::filter), once and not in each epoch |
 //! | `repeat(n)` within an epoch, `steps_per_epoch` | [`repeat`](crate::NpyDataset::repeat) of the dataset, [`epoch_len`](crate::Sampler::epoch_len) of a sampler |
 //! | `Normalization().adapt(data)` | [`stats`](crate::NpyDataset::stats) and [`Convert::standardize`](crate::Convert::standardize) |
-//! | `list_files`, `concatenate`, `interleave` | [`NpyDataset::from_glob`](crate::NpyDataset::from_glob) of files, [`concat`](crate::NpyDataset::concat) of datasets, see the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | `concatenate` | [`concat`](crate::NpyDataset::concat) |
 //! | `sample_from_datasets` | [`mix`](crate::NpyDataset::mix) |
-//! | `rejection_resample` | [`Sampler::weighted`](crate::Sampler::weighted), [`Sampler::balanced`](crate::Sampler::balanced) |
-//! | `cache()` | not needed for files that fit into memory: the system keeps their pages; conversions are not cached |
+//! | `rejection_resample` | [`Sampler::balanced`](crate::Sampler::balanced), [`Sampler::weighted`](crate::Sampler::weighted) |
+//! | `cache()`, `cache(file)` | [`cache`](crate::NpyDataset::cache), [`cache_in`](crate::NpyDataset::cache_in), for what transforms make; the system keeps the pages of files |
 //! | `ignore_errors` | [`on_error`](crate::DataLoaderBuilder::on_error), with a limit and a list of the rows |
 //! | `cardinality()` | [`Loader::len`](crate::Loader::len) in batches, [`num_items`](crate::Loader::num_items) in rows |
-//! | `unbatch`, `group_by_window`, `bucket_by_sequence_length` | not there |
+//! | `bucket_by_sequence_length` | [`Sampler::bucketed`](crate::Sampler::bucketed) |
+//! | `unbatch`, `group_by_window`, `ragged_batch` | not there |
 //! | saving an iterator with `tf.train.Checkpoint` | [`Loader::state`](crate::Loader::state): a few hundred bytes, without the buffer |
 //!
 //! # The differences that bite
@@ -94,7 +98,10 @@
 //! - **Integers do not become floats**, and a field `Tensor<3>` does not take a column of `uint8`.
 //!   The error of `try_build` says which `convert` makes it one. `float64` becomes the float of the
 //!   device.
-//! - **There are no graphs.** `convert` has the steps that fit into the copy of a row. All others
-//!   are tensor operations in `map`, which run where the tensors are made and not on the workers.
+//! - **There are no graphs.** A transform of a row is Rust that works on arrays in memory; tensor
+//!   operations go into `map` of the builder, which runs where the tensors are made and not on the
+//!   workers.
+//! - **A pipeline has no batches in its middle.** Methods of a dataset are about rows. What is
+//!   about a batch is said to the loader and its batcher.
 //! - **The last batch is smaller**, as in tf.data, unless `drop_last(true)`.
 //! - **A batch is a `Result`**, and an error ends the pass.

@@ -1,19 +1,21 @@
 //! The guide: from a NumPy file to a trained model, in the order in which the data flows.
 //!
 //! Each program is complete. What it prints is shown below it. The [cookbook](crate::cookbook) has
-//! a program for each of the usual jobs. Coming from another loader, you may want
+//! a program for each of the usual jobs, and [`pipelines`](crate::pipelines) all that can be done
+//! to rows. Coming from another loader, you may want
 //! [`from_pytorch`](crate::from_pytorch), [`from_tf_data`](crate::from_tf_data) or
 //! [`from_burn`](crate::from_burn) first.
 //!
 //! 1. [Files](#files)
 //! 2. [Dataset](#dataset)
-//! 3. [Batch](#batch)
-//! 4. [Loader](#loader)
-//! 5. [Training](#training)
-//! 6. [Resume](#resume)
-//! 7. [Errors](#errors)
-//! 8. [Where the time goes](#where-the-time-goes)
-//! 9. [Cargo features](#cargo-features)
+//! 3. [Transforms](#transforms)
+//! 4. [Batch](#batch)
+//! 5. [Loader](#loader)
+//! 6. [Training](#training)
+//! 7. [Resume](#resume)
+//! 8. [Errors](#errors)
+//! 9. [Where the time goes](#where-the-time-goes)
+//! 10. [Cargo features](#cargo-features)
 //!
 //! # Files
 //!
@@ -52,7 +54,9 @@
 //! | a `.npy` file, or an archive whose arrays all have the same number of rows | [`NpyDataset::open`] |
 //! | an archive of which you want some arrays, such as `x_train` and `y_train` | [`NpyDataset::from_npz`] |
 //! | a `.npy` file for each column | [`NpyDataset::from_files`] |
-//! | many files: shards, a file a sample, a file a class | [`NpyDataset::from_glob`], and the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | many files of the same columns | [`NpyDataset::from_glob`], and others in the [cookbook](crate::cookbook#9-a-hundred-shards) |
+//! | rows of different lengths, such as texts | [`NpyDataset::from_offsets`], see the [cookbook](crate::cookbook#8-rows-of-several-lengths) |
+//! | numbers without a header, of `tofile` or `np.memmap` | [`Array::open_raw`](crate::Array::open_raw) |
 //! | arrays in memory | [`NpyDataset::from_tensor_slices`] |
 //!
 //! A file is mapped into memory, not read: opening a `.npy` file reads its header. Opening an
@@ -64,21 +68,20 @@
 //! # Dataset
 //!
 //! An [`NpyDataset`] has named columns with the same number of rows. Its methods return a new
-//! dataset and copy nothing. They describe what happens to a row when it is put into a batch.
+//! dataset and copy nothing. They choose rows, or describe what happens to a row when it is put
+//! into a batch. These are the usual ones; [`pipelines`](crate::pipelines#the-methods) has all.
 //!
 //! | method | what it does |
 //! |---|---|
 //! | [`select`], [`rename`] | keeps some columns, in an order; renames one |
 //! | [`convert`] | casts and scales elements, with a [`Convert`] |
-//! | [`reshape`] | gives rows another shape; `&[]` makes a row of one number that number |
-//! | [`split_column`], [`join`] | makes several columns of parts of a row; makes one of several |
-//! | [`permute`] | brings the axes of rows into another order, such as channels to the front |
-//! | [`windows`] | makes a row of each window over a time series, with a horizon or the next tokens |
-//! | [`take`], [`skip`], [`split`] | keeps some rows; `split` chooses them at random, by a seed |
-//! | [`split_in_time`] | splits windows without leaving rows in both parts |
-//! | [`rows`], [`filter`], [`sort_by`] | keeps the rows of a list, those that a function keeps, or all in an order |
-//! | [`parts`], [`folds`] | makes datasets of a [`Partition`](crate::order::Partition) |
-//! | [`mix`] | takes rows of several datasets in turn, by weights |
+//! | [`reshape`], [`permute`] | gives rows another shape; brings their axes into another order |
+//! | [`split_column`], [`join`] | makes several columns of one, or one of several |
+//! | [`map`] | makes a new row of each row, with a [transform](#transforms) |
+//! | [`split`], [`folds`] | makes datasets for training and for validation, at random |
+//! | [`rows`], [`filter`], [`take`], [`skip`] | keeps some rows |
+//! | [`concat`], [`zip`], [`mix`] | puts rows, or columns, of several datasets together |
+//! | [`windows`], [`split_in_time`] | makes rows of windows over a time series; splits it |
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -109,6 +112,50 @@
 //! Nothing is converted now, and the file stays as it is. A conversion runs when a row is put into
 //! a batch. Each step rounds as the same step of NumPy does. A cast to an integer that would change
 //! a value is an error of its row, see [`Convert`].
+//!
+//! # Transforms
+//!
+//! [`map`] makes a new row of each row of a column: a random crop, noise, or what a closure of your
+//! own does. It runs on the workers, when a row is put into a batch. A dataset for validation that
+//! should not have it comes from before the call.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn_npy::transform::{RandomCrop, from_fn};
+//! use burn_npy::{Convert, NpyDataset};
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//! #   digits();
+//!     let (train, valid) = NpyDataset::open("mnist.npz")?.split(0.9, 42)?;
+//!
+//!     // A closure gets the row, zeros to write the new row to, and a generator of random numbers.
+//!     let invert = from_fn::<u8, u8>(|image, mut out, _| {
+//!         out.assign(&image.mapv(|grey| 255 - grey));
+//!         Ok(())
+//!     });
+//!     let train = train
+//!         .map("images", RandomCrop::new([24, 24]))? // in each epoch at another place
+//!         .map("images", invert)?
+//!         .convert("images", Convert::to::<f32>().divide(255.0))?;
+//!     println!("{train:?}");
+//!     println!("{valid:?}");
+//! #   let image = train.row(0).get::<f32>("images")?;
+//! #   assert!(image.iter().all(|grey| *grey == 0.0 || *grey == 1.0));
+//! #   shown("guide");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! NpyDataset { rows: 900, images: float32 [24, 24], labels: uint8 [] }
+//! NpyDataset { rows: 100, images: uint8 [28, 28], labels: uint8 [] }
+//! ```
+//!
+//! What is said first is done first: here a crop of bytes, which is then converted. What a row
+//! draws depends on the seed, the epoch and its position in the epoch, and not on the workers.
+//! [`pipelines`](crate::pipelines) has the list of transforms, and functions of whole batches.
 //!
 //! # Batch
 //!
@@ -188,7 +235,8 @@
 //! | `shuffle(seed)` | the order of the dataset |
 //! | `sampler(..)` | the order of the dataset; a [`Sampler`](crate::Sampler) has weights, classes, blocks, lists |
 //! | `shard(..)` | the whole epoch, not the part of one of several processes |
-//! | `map(..)` | the batch as it is, without a function that gets it and its rows |
+//! | `map(..)` | the tensors as they are; a function gets them where they are made, for work on the device, where [transforms](#transforms) are for rows |
+//! | `resident(true)` | each batch goes to the device; not all rows once |
 //! | `num_workers(n)` | one thread less than there are cores, at least one |
 //! | `prefetch(n)` | found while the loader works, within `prefetch_bytes` |
 //! | `set_device(device)` | Burn's default device |
@@ -531,11 +579,11 @@
 //! | the verdict | what helps |
 //! |---|---|
 //! | the model is the limit | nothing here: a faster loader would not help |
-//! | the gather is the limit | more workers; rows that lie in one piece in the file (C order) |
+//! | the gather is the limit | more workers; rows that lie in one piece in the file (C order). Transforms are a part of it: crop before you convert, and [`cache`](crate::NpyDataset::cache) what is not random |
 //! | the storage is the limit | [`Sampler::blocks`](crate::Sampler::blocks), which reads the file in blocks |
 //! | the upload to the device is the limit | smaller dtypes: images as bytes are converted on the GPU |
 //! | the function given to map is the limit | less work in it |
-//! | code of your own is the limit | more workers, or an [`NpyBatcher`](crate::NpyBatcher) in its place |
+//! | code of your own, a dataset or a batcher, is the limit | more workers, or an [`NpyBatcher`](crate::NpyBatcher) in its place |
 //!
 //! # Cargo features
 //!
@@ -552,8 +600,10 @@
 //! | `cuda` | NVIDIA GPUs |
 //! | `rocm` | AMD GPUs |
 //!
+//! The feature `resize` adds the transform `Resize`, and the crate that computes it.
+//!
 //! The crates `serde_json`, for a saved state, and `rand`, for more than plain random numbers in
-//! `map`, are not part of this one: add them to your project where you want them.
+//! a transform, are not part of this one: add them to your project where you want them.
 //!
 //! [`NpyDataset`]: crate::NpyDataset
 //! [`NpyDataset::open`]: crate::NpyDataset::open
@@ -563,21 +613,22 @@
 //! [`NpyDataset::from_tensor_slices`]: crate::NpyDataset::from_tensor_slices
 //! [`NpyBatcher::keep_dtypes`]: crate::NpyBatcher::keep_dtypes
 //! [`Convert`]: crate::Convert
-//! [`select`]: crate::NpyDataset::select
-//! [`rename`]: crate::NpyDataset::rename
+//! [`concat`]: crate::NpyDataset::concat
 //! [`convert`]: crate::NpyDataset::convert
-//! [`reshape`]: crate::NpyDataset::reshape
-//! [`split_column`]: crate::NpyDataset::split_column
-//! [`join`]: crate::NpyDataset::join
-//! [`permute`]: crate::NpyDataset::permute
-//! [`mix`]: crate::NpyDataset::mix
-//! [`windows`]: crate::NpyDataset::windows
 //! [`filter`]: crate::NpyDataset::filter
 //! [`folds`]: crate::NpyDataset::folds
-//! [`parts`]: crate::NpyDataset::parts
+//! [`join`]: crate::NpyDataset::join
+//! [`map`]: crate::NpyDataset::map
+//! [`mix`]: crate::NpyDataset::mix
+//! [`permute`]: crate::NpyDataset::permute
+//! [`rename`]: crate::NpyDataset::rename
+//! [`reshape`]: crate::NpyDataset::reshape
 //! [`rows`]: crate::NpyDataset::rows
-//! [`sort_by`]: crate::NpyDataset::sort_by
-//! [`take`]: crate::NpyDataset::take
+//! [`select`]: crate::NpyDataset::select
 //! [`skip`]: crate::NpyDataset::skip
 //! [`split`]: crate::NpyDataset::split
+//! [`split_column`]: crate::NpyDataset::split_column
 //! [`split_in_time`]: crate::NpyDataset::split_in_time
+//! [`take`]: crate::NpyDataset::take
+//! [`windows`]: crate::NpyDataset::windows
+//! [`zip`]: crate::NpyDataset::zip

@@ -60,7 +60,8 @@
 //! | page | what it has |
 //! |---|---|
 //! | [`guide`] | from a file to a trained model, in the order in which the data flows |
-//! | [`cookbook`] | a program for each of the usual jobs: images, tables, windows, shards, folds, resuming |
+//! | [`pipelines`] | all that can be done to rows, with the names of tf.data, PyTorch and Grain: filter, mix, windows, transforms, caches |
+//! | [`cookbook`] | a program for each of the usual jobs: images, tables, windows, texts, shards, folds, resuming |
 //! | [`from_pytorch`], [`from_tf_data`], [`from_burn`] | the same pipeline in both, the names, and the differences |
 //! | [`limits`] | what cannot be opened, files that are overwritten, platforms |
 //!
@@ -69,7 +70,8 @@
 //! 1. **Files.** [`NpyDataset::open`] opens a `.npy` file or an archive. The module
 //!    [`file`](mod@file) has what is below that: [`Array`], archives, headers, writers.
 //! 2. **Dataset.** An [`NpyDataset`] has named columns; a [`Row`] is a handle to one of its rows.
-//!    It is a Burn `Dataset<Row>`. A [`Convert`] says how elements are cast and scaled.
+//!    It is a Burn `Dataset<Row>`. A [`Convert`] says how elements are cast and scaled. The module
+//!    [`transform`] makes new rows of rows.
 //! 3. **Batch.** A [`Batch`] is a struct of tensors, or a tuple of tensors. An [`NpyBatcher`] makes
 //!    it of rows; it is a Burn `Batcher<Row, B>`.
 //! 4. **Loader.** A [`DataLoaderBuilder`] builds a [`Loader`], which is a Burn `DataLoader`. It
@@ -85,7 +87,8 @@
 //!
 //! No backend is on by default: batches are made on the `Device` that you pass. The features
 //! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` turn on the backend of
-//! that name in Burn, as the same features of your own `burn` dependency do.
+//! that name in Burn, as the same features of your own `burn` dependency do. The feature `resize`
+//! adds the transform `Resize`.
 
 mod batch_map;
 mod batcher;
@@ -127,7 +130,7 @@ pub use burn_npy_core::{
 };
 pub use burn_npy_derive::Batch;
 
-/// Transforms of rows, and of batches.
+/// Transforms of rows, for [`NpyDataset::map`], and of batches, for [`NpyBatcher::map_batch`].
 pub mod transform {
     pub use crate::batch_map::{BatchRows, BatchTransform, CutMix, MixUp};
     pub use burn_npy_core::transform::*;

@@ -10,6 +10,11 @@
 //! - **Rows of several lengths** do not exist in a NumPy array. Save their items in one array, and
 //!   where each row ends in another, as in the
 //!   [cookbook](crate::cookbook#8-rows-of-several-lengths).
+//! - **More of rows of several lengths.** They can be taken, split, filtered by another column,
+//!   zipped, concatenated and converted. Windows over them, transforms of them, and
+//!   [`read`](crate::NpyDataset::read) are refused: do that to the items before
+//!   [`from_offsets`](crate::NpyDataset::from_offsets). A batch is padded to its longest row, and
+//!   no row is cut.
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!
@@ -52,11 +57,24 @@
 //!
 //! # What a loader does not do
 //!
-//! - **A function of yours on the workers.** Workers run [`convert`](crate::NpyDataset::convert). A
-//!   function given to [`map`](crate::DataLoaderBuilder::map) gets tensors, and runs where they are
-//!   made. What has to run on the workers goes into a Burn `Batcher` of your own.
-//! - **Several datasets with weights.** A [`Sampler`](crate::Sampler) draws rows of one dataset,
-//!   which may be a `ComposedDataset` of Burn's.
+//! - **Streams.** Rows have numbers, and their count is known. What has no end, or no way back to a
+//!   row, is not a dataset here.
+//! - **Transforms of several columns together.** A transform sees a row of one column.
+//!   [`join`](crate::NpyDataset::join) makes one column of several of the same dtype, and an image
+//!   and its mask draw the same numbers. A function in
+//!   [`map_batch`](crate::NpyBatcher::map_batch) sees all columns of a batch whose rows have one
+//!   shape.
+//! - **One row more or less.** A transform makes one row of a row.
+//!   [`filter`](crate::NpyDataset::filter) leaves rows out before an epoch begins, and
+//!   [`OnError`](crate::OnError) those whose transform fails.
+//! - **Colours and rotations.** The module [`transform`](crate::transform) has no transforms for
+//!   them. A closure in [`from_fn`](crate::transform::from_fn) can be one.
+//! - **Transforms in a saved state.** A state does not know what a transform does, so a run that
+//!   resumes with another one is not noticed, see
+//!   [`pipelines`](crate::pipelines#what-a-saved-state-knows).
+//! - **Transforms of rows that stay on the device.**
+//!   [`resident`](crate::DataLoaderBuilder::resident) refuses them, since the rows are copied there
+//!   once.
 //! - **Loading into a batch that you hold.** A batch is a new one each time; its host memory is
 //!   reused.
 //! - **Resuming inside an epoch under Burn's `Learner`**, which copies its loaders. It resumes

@@ -11,8 +11,9 @@
 //! files have either, and nobody would see that a wrong guess flips the colours of an image and not
 //! its columns.
 //!
-//! [`RandomCrop`], [`CenterCrop`], [`Pad`], [`RandomFlip`] and [`Cutout`] move elements and take any
-//! dtype, so they can come before a conversion from bytes to floats, when there is less to move.
+//! [`RandomCrop`], [`CenterCrop`], [`Pad`], [`RandomFlip`] and [`Cutout`] move elements and take
+//! any dtype, so they can come before a conversion from bytes to floats, when there is less to
+//! move.
 //!
 //! # Random numbers
 //!
