@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! as they are: test accuracy 0.817
-//! cropped and mirrored: test accuracy 0.811
-//! cropped: test accuracy 0.878
+//! cropped and mirrored: test accuracy 0.798
+//! cropped: test accuracy 0.876
 //! ```
 //!
 //! Most mirrored digits are no digits, so mirroring harms here. It helps with photographs.
@@ -16,8 +16,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use burn_npy::{Batch, BatchInfo, Convert, NpyDataset};
-use rand::RngExt;
+use burn_npy::transform::RandomCrop;
+use burn_npy::{Batch, Convert, NpyDataset};
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist/data/mnist.npz");
 const SIDE: usize = 28;
@@ -30,47 +30,33 @@ struct Digits {
     labels: Tensor<1, Int>,
 }
 
-/// Pads an image, crops it to its size at a random place, and mirrors it with a probability.
-///
-/// Each row has its own generator, which depends on the seed of the shuffle, the epoch and the
-/// place of the row in it. So each run has the same images, with any number of workers.
-fn augment(batch: Digits, info: &BatchInfo, pad: usize, flip: f64) -> Digits {
-    let padded = batch.images.pad([(pad, pad), (pad, pad)], 0.0);
-    let augmented = (0..info.rows().len()).map(|i| {
-        let mut rng = info.rng(i);
-        let [top, left] = std::array::from_fn(|_| rng.random_range(0..=2 * pad));
-        let crop = s![i..i + 1, top..top + SIDE, left..left + SIDE];
-        let image = padded.clone().slice(crop);
-        let mirrored = rng.random_bool(flip);
-        if mirrored { image.flip([2]) } else { image }
-    });
-    let images = Tensor::cat(augmented.collect(), 0);
-    Digits { images, ..batch }
-}
-
 /// Class scores, `[batch, 10]`.
 fn scores((hidden, output): &(Linear, Linear), images: Tensor<3>) -> Tensor<2> {
     output.forward(relu(hidden.forward(images.flatten(1, 2))))
 }
 
+/// The images are bytes.
 fn open(part: &str) -> burn_npy::Result<NpyDataset> {
     let columns = ["images", "labels"].map(|name| (name, format!("{part}_{name}")));
-    NpyDataset::from_npz(MNIST, columns)?.convert("images", Convert::to::<f32>().divide(255.0))
+    NpyDataset::from_npz(MNIST, columns)
 }
 
 /// Trains with augmented images. Returns the accuracy on images as they are.
-fn accuracy(pad: usize, flip: f64) -> Result<f64, Box<dyn std::error::Error>> {
+fn accuracy(augment: RandomCrop) -> Result<f64, Box<dyn std::error::Error>> {
     let device = Device::default().autodiff();
     device.seed(42);
-    let loader = |data: NpyDataset| {
+    let loader = |data: NpyDataset| -> burn_npy::Result<_> {
+        let data = data.convert("images", Convert::to::<f32>().divide(255.0))?;
         let loader = data.loader::<Digits>().batch_size(50);
-        loader.set_device(device.clone())
+        Ok(loader.set_device(device.clone()))
     };
-    let train = loader(open("train")?.take(500))
-        .shuffle(42)
-        .map(move |batch, info| augment(batch, info, pad, flip))
-        .try_build()?;
-    let test = loader(open("test")?).try_build()?;
+    // The workers crop bytes, and then convert the crop. Each run has the same crops, with any
+    // number of workers: they depend on the seed of the shuffle, the epoch and the place of the row
+    // in it.
+    let train = open("train")?.take(500).map("images", augment)?;
+    let train = loader(train)?.shuffle(42).try_build()?;
+    let test = loader(open("test")?)?.try_build()?;
+
     let hidden = LinearConfig::new(SIDE * SIDE, 128).init(&device);
     let mut model = (hidden, LinearConfig::new(128, 10).init(&device));
     let mut optimizer = AdamConfig::new().init();
@@ -93,11 +79,12 @@ fn accuracy(pad: usize, flip: f64) -> Result<f64, Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("as they are: test accuracy {:.3}", accuracy(0, 0.0)?);
-    println!(
-        "cropped and mirrored: test accuracy {:.3}",
-        accuracy(2, 0.5)?
-    );
-    println!("cropped: test accuracy {:.3}", accuracy(2, 0.0)?);
+    let images = RandomCrop::new([SIDE, SIDE]);
+    let as_they_are = accuracy(images.clone())?;
+    println!("as they are: test accuracy {as_they_are:.3}");
+    let mirrored = accuracy(images.clone().pad(2).flip(0.5))?;
+    println!("cropped and mirrored: test accuracy {mirrored:.3}");
+    let cropped = accuracy(images.pad(2))?;
+    println!("cropped: test accuracy {cropped:.3}");
     Ok(())
 }
