@@ -144,6 +144,10 @@ fn what_cannot_stay_is_refused() {
     let builder = burn_npy::DataLoaderBuilder::new(batcher).resident(true);
     refused(builder.try_build(composed).unwrap_err());
 
+    let texts = NpyDataset::from_lengths("0", vec![1_i64, 2, 3], vec![1_i64, 2]).unwrap();
+    let builder = texts.loader::<Tensor<2, Int>>().resident(true);
+    refused(builder.try_build().unwrap_err());
+
     // A value that does not fit is an error of the batch that needs the column.
     let labels = Array1::from(vec![1.0_f32, f32::NAN]);
     let labels = NpyDataset::from_tensor_slices(labels)

@@ -479,7 +479,8 @@ where
     /// # Errors
     ///
     /// [`try_build`](Self::try_build) fails with [`ErrorKind::Usage`] for a dataset or a batcher of
-    /// your own, and for a dataset with [transforms](NpyDataset::map).
+    /// your own, for a batcher with [`map_batch`](crate::NpyBatcher::map_batch), and for a dataset
+    /// with [transforms](NpyDataset::map) or rows of any length.
     pub fn resident(mut self, resident: bool) -> Self {
         self.options.resident = resident;
         self

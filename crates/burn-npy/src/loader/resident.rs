@@ -35,6 +35,11 @@ impl<O: 'static> ResidentSource<O> {
                  same in each epoch; leave out resident(true), or transform tensors with map",
             );
         }
+        if !layouts.mixed.padded.is_empty() {
+            return refuse(
+                "rows of any length cannot stay on the device; leave out resident(true)",
+            );
+        }
         if i32::try_from(dataset.len()).is_err() {
             return refuse("too many rows to stay on the device: their numbers are 32-bit there");
         }
