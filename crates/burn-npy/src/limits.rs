@@ -11,10 +11,10 @@
 //!   where each row ends in another, as in the
 //!   [cookbook](crate::cookbook#8-rows-of-several-lengths).
 //! - **More of rows of several lengths.** They can be taken, split, filtered by another column,
-//!   zipped, concatenated and converted. Windows over them, transforms of them, and
-//!   [`read`](crate::NpyDataset::read) are refused: do that to the items before
-//!   [`from_offsets`](crate::NpyDataset::from_offsets). A batch is padded to its longest row, and
-//!   no row is cut.
+//!   zipped, concatenated, mixed and converted. Windows over them, transforms of them,
+//!   [`cache`](crate::NpyDataset::cache) and [`read`](crate::NpyDataset::read) are refused: do that
+//!   to the items before [`from_offsets`](crate::NpyDataset::from_offsets). A batch is padded to
+//!   its longest row, and no row is cut.
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!
@@ -74,7 +74,7 @@
 //!   [`pipelines`](crate::pipelines#what-a-saved-state-knows).
 //! - **Transforms of rows that stay on the device.**
 //!   [`resident`](crate::DataLoaderBuilder::resident) refuses them, since the rows are copied there
-//!   once.
+//!   once. It also refuses rows of several lengths.
 //! - **Loading into a batch that you hold.** A batch is a new one each time; its host memory is
 //!   reused.
 //! - **Resuming inside an epoch under Burn's `Learner`**, which copies its loaders. It resumes

@@ -509,8 +509,8 @@
 //!
 //! For a GPU, and a dataset that fits into its memory beside the model: the rows go there once, and
 //! a batch is a selection of them. The order, the batches and the states are the same as without
-//! it. Transforms of rows and functions in [`map_batch`] are refused, since they work on the host.
-//! Transform tensors with the [`map` of the builder] there.
+//! it. Transforms of rows and functions in [`map_batch`] are refused, since they work on the host,
+//! and so are rows of any length. Transform tensors with the [`map` of the builder] instead.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
