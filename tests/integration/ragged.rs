@@ -521,3 +521,61 @@ fn a_state_of_other_lengths_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn packed_rows_have_every_token_once_for_any_number_of_workers() {
+    type Packed = (Tensor<2, Int>, Tensor<2, Int>);
+    let lengths: Vec<i64> = (0..200).map(|row| row * 37 % 23).collect();
+    let count: i64 = lengths.iter().sum();
+    let tokens: Vec<i32> = (1..=count as i32).collect();
+    let dataset = NpyDataset::from_lengths("x", tokens, lengths).unwrap();
+    let packed = dataset.pack("x", 16).unwrap();
+    assert!(packed.len() * 16 < count as usize * 11 / 10);
+    let build = |workers| {
+        let builder = packed.loader::<Packed>().batch_size(5).shuffle(3);
+        builder.num_workers(workers).set_device(cpu()).try_build()
+    };
+    let epoch = |workers| -> Vec<(Vec<i64>, Vec<i64>)> {
+        let loader = build(workers).unwrap();
+        let numbers = |tensor: Tensor<2, Int>| tensor.into_data().iter().collect();
+        let batches = loader.iter().map(Result::unwrap);
+        batches
+            .map(|(x, segments)| (numbers(x), numbers(segments)))
+            .collect()
+    };
+    let expected = epoch(0);
+    let tokens = expected.iter().flat_map(|(x, _)| x);
+    let mut tokens: Vec<i64> = tokens.copied().filter(|token| *token > 0).collect();
+    tokens.sort();
+    assert_eq!(tokens, Vec::from_iter(1..=count));
+    for (x, segments) in &expected {
+        assert!(
+            x.iter()
+                .zip(segments)
+                .all(|(x, segment)| (*x == 0) == (*segment == 0))
+        );
+    }
+    for workers in [1, 2, 7] {
+        assert_eq!(epoch(workers), expected);
+    }
+    // It is a dataset as any other.
+    let some = packed
+        .filter::<i32>("x_segments", |row| row[15] > 1)
+        .unwrap();
+    assert!(!some.is_empty() && some.len() < packed.len());
+    for (result, expected) in [
+        (dataset.pack("x", 0), "rows of zero items"),
+        (packed.pack("x", 4), "`x`: "),
+        (
+            dataset
+                .zip(&dataset.rename("x", "y").unwrap())
+                .unwrap()
+                .pack("x", 4),
+            "select([\"x\"])",
+        ),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

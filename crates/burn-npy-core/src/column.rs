@@ -9,6 +9,7 @@ mod draws;
 mod gather;
 mod joined;
 mod mapped;
+mod packed;
 mod permuted;
 mod picked;
 mod ragged;

@@ -35,18 +35,18 @@ use crate::{Array, Buffer, Convert, DType, Element, Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub struct RaggedColumn {
     /// The items, one array after the other. Each column is one of an array.
-    parts: Shared<Column>,
+    pub(super) parts: Shared<Column>,
     /// The first item of each part, counted over all of them.
     starts: Shared<usize>,
-    rows: Shared<Run>,
+    pub(super) rows: Shared<Run>,
     longest: usize,
 }
 
 /// Items that are a row.
 #[derive(Clone, Copy, Debug)]
-struct Run {
-    start: usize,
-    len: usize,
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) len: usize,
 }
 
 impl RaggedColumn {

@@ -2,7 +2,7 @@
 
 use burn_npy_core::internal::{self, RowMap};
 use burn_npy_core::{
-    Array, DType, Error, Result,
+    Array, DType, Error, ErrorKind, Result,
     file::{Column, Element, RaggedColumn},
     ndarray::ArrayD,
 };
@@ -120,6 +120,60 @@ impl NpyDataset {
         )
     }
 
+    /// Puts several rows of any length into each row of `length` items, so that nearly nothing of a
+    /// batch is padding. It is for models that read a text token by token. The longest rows come
+    /// first, each into the fullest row that has room for it. Zeros fill what is left. A row with
+    /// more than `length` items is cut into pieces.
+    ///
+    /// The new dataset has two columns: `column`, of the shape `[length, ...item_shape]`, and the
+    /// same name with `_segments` behind it, of the shape `[length]`. That has the number of the
+    /// row that an item is from, counted from 1 in each row, and 0 where there is none, so that a
+    /// mask keeps the texts of a row apart. Nothing is copied, and each epoch has the same rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the dataset has other columns, whose rows
+    /// would have no place, if the rows of `column` have one shape, or if `length` is zero.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::NpyDataset;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// // Texts of 3, 1 and 2 tokens.
+    /// let tokens = vec![11, 12, 13, 21, 31, 32];
+    /// let texts = NpyDataset::from_lengths("tokens", tokens, vec![3, 1, 2])?;
+    /// let packed = texts.pack("tokens", 4)?;
+    /// assert_eq!(
+    ///     format!("{:?}", packed.row(0)),
+    ///     r#"{"tokens": [11, 12, 13, 21], "tokens_segments": [1, 1, 1, 2]}"#
+    /// );
+    /// assert_eq!(
+    ///     format!("{:?}", packed.row(1)),
+    ///     r#"{"tokens": [31, 32, 0, 0], "tokens_segments": [1, 1, 0, 0]}"#
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pack(&self, column: &str, length: usize) -> Result<Self> {
+        let ragged = self.columns.ragged(column)?;
+        if self.columns.names().len() > 1 {
+            let message = format!(
+                "a packed row is made of several rows, so other columns have no place; \
+                 select([{}]) first",
+                internal::literal(column)
+            );
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        let packed = internal::pick_ragged(ragged, &self.rows).and_then(|rows| rows.pack(length));
+        let [items, segments] = packed.map_err(|error| error.in_column(column))?;
+        let mut columns = Columns::default();
+        columns.push(column.to_owned(), AnyColumn::Numbers(items));
+        columns.push(format!("{column}_segments"), AnyColumn::Numbers(segments));
+        Self::from_columns(columns)
+    }
+
     fn of_ragged(name: String, column: Result<RaggedColumn>) -> Result<Self> {
         let column = column.map_err(|error| error.in_column(&name))?;
         let mut columns = Columns::default();
@@ -168,7 +222,7 @@ impl AnyColumn {
                 other => other,
             };
             let message = "rows of any length cannot follow rows of one shape, nor the other way";
-            let error = Error::new(burn_npy_core::ErrorKind::Shape, message);
+            let error = Error::new(ErrorKind::Shape, message);
             return Err(match other.array().file() {
                 Some(file) => error.in_file(file),
                 None => error,
