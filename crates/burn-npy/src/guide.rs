@@ -610,6 +610,7 @@
 //! [`NpyDataset::from_npz`]: crate::NpyDataset::from_npz
 //! [`NpyDataset::from_files`]: crate::NpyDataset::from_files
 //! [`NpyDataset::from_glob`]: crate::NpyDataset::from_glob
+//! [`NpyDataset::from_offsets`]: crate::NpyDataset::from_offsets
 //! [`NpyDataset::from_tensor_slices`]: crate::NpyDataset::from_tensor_slices
 //! [`NpyBatcher::keep_dtypes`]: crate::NpyBatcher::keep_dtypes
 //! [`Convert`]: crate::Convert

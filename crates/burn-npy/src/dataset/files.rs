@@ -23,12 +23,12 @@ const LABEL: &str = "label";
 
 impl NpyDataset {
     /// Opens all files that match a pattern, such as `data/train_*.npz`, as one dataset: the rows
-    /// of one file after the other. It is [`from_shards`](Self::from_shards) of what [`glob`]
+    /// of one file after the other. It is [`from_shards`](Self::from_shards) of what [`glob()`]
     /// finds, and both say more.
     ///
     /// # Errors
     ///
-    /// Those of [`glob`] and of [`from_shards`](Self::from_shards).
+    /// Those of [`glob()`] and of [`from_shards`](Self::from_shards).
     ///
     /// # Example
     ///
@@ -110,7 +110,7 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if the files of the patterns do not belong together;
-    /// [`ErrorKind::Shape`] if the numbers of rows of two of them differ; those of [`glob`], of
+    /// [`ErrorKind::Shape`] if the numbers of rows of two of them differ; those of [`glob()`], of
     /// [`from_files`](Self::from_files) and of [`concat`](Self::concat).
     ///
     /// # Example
@@ -160,7 +160,7 @@ impl NpyDataset {
     }
 
     /// Opens `.npy` files of one sample each: row `i` is all of file `i`, in the column `data`. The
-    /// arrays must have the same shape and dtype. [`glob`] lists files by a pattern.
+    /// arrays must have the same shape and dtype. [`glob()`] lists files by a pattern.
     ///
     /// Headers are read, and nothing is copied. The files are read by position, a call for each row
     /// that is gathered, since small maps cost more. Files that are read often belong into larger
@@ -282,7 +282,7 @@ impl NpyDataset {
     /// [`from_classes`](Self::from_classes).
     ///
     /// The classes are the names of the folders, in the order of their characters, so `10` comes
-    /// before `2`, as there. The samples of a class have the order of [`glob`]. Other files, and
+    /// before `2`, as there. The samples of a class have the order of [`glob()`]. Other files, and
     /// names that begin with a dot, are passed over. The samples are opened as by
     /// [`from_samples`](Self::from_samples).
     ///
