@@ -22,7 +22,7 @@
 //!
 //! # The methods
 //!
-//! Each name links to its documentation, which has an example.
+//! Each name links to its documentation. Most have an example there.
 //!
 //! | files | here | tf.data | PyTorch (P), Grain (G) |
 //! |---|---|---|---|
@@ -82,7 +82,7 @@
 //!
 //! | what | when, and on which threads |
 //! |---|---|
-//! | [`rows`], [`take`], [`concat`], [`zip`], [`windows`], [`split`] and the like | at once, with row numbers only: no row is read |
+//! | [`rows`], [`take`], [`concat`], [`zip`], [`windows`], [`split`] and the like | at once, with row numbers only: no row is read, but for the column of [`group_by`] |
 //! | [`filter`], [`sort_by`], [`stats`], [`class_counts`], [`cache`] | at once, on all cores: each row of the column is read, and nothing is left to do in an epoch |
 //! | [`convert`], [`permute`], [`map`] | when a row is put into a batch, on the workers of the loader |
 //! | [`map_batch`] | when all rows of a batch are there, on the workers |
@@ -106,7 +106,8 @@
 //! - how many transforms the column had before this one.
 //!
 //! It does not depend on the number of workers, the batch size, the shards, or on whether the run
-//! was resumed. A row that a sampler draws twice in an epoch is augmented in two ways. The first
+//! was resumed. [`MixUp`] and [`CutMix`] draw once for a batch, with the generator of its first row,
+//! so they depend on the batch size. A row that a sampler draws twice in an epoch is augmented in two ways. The first
 //! transforms of all columns draw the same numbers, which crops an image and its mask alike; the
 //! second ones draw others.
 //!
@@ -118,8 +119,9 @@
 //! A [`State`](crate::State) is refused for another dataset. It compares the number of rows, the
 //! list that chose them, the names, dtypes and shapes of the columns, and the values of some rows.
 //! Values are those before [`map`], since a random transform has no fixed ones. So nothing notices
-//! that a transform or one of its parameters is another one in the program that resumes.
-//! [`cache_in`] compares the same, which is why its files have a name of your choice.
+//! that the program that resumes has another transform or other parameters, unless its rows have
+//! another dtype or shape. [`cache_in`] compares the same, which is why its files have a name of
+//! your choice: change it with the transform.
 //!
 //! # Augmentation, in training only
 //!
@@ -562,6 +564,7 @@
 //! [`convert`]: crate::NpyDataset::convert
 //! [`filter`]: crate::NpyDataset::filter
 //! [`folds`]: crate::NpyDataset::folds
+//! [`group_by`]: crate::Windows::group_by
 //! [`from_class_folders`]: crate::NpyDataset::from_class_folders
 //! [`from_classes`]: crate::NpyDataset::from_classes
 //! [`from_glob`]: crate::NpyDataset::from_glob
