@@ -106,10 +106,10 @@
 //! - how many transforms the column had before this one.
 //!
 //! It does not depend on the number of workers, the batch size, the shards, or on whether the run
-//! was resumed. [`MixUp`] and [`CutMix`] draw once for a batch, with the generator of its first row,
-//! so they depend on the batch size. A row that a sampler draws twice in an epoch is augmented in two ways. The first
-//! transforms of all columns draw the same numbers, which crops an image and its mask alike; the
-//! second ones draw others.
+//! was resumed. [`MixUp`] and [`CutMix`] draw once for a batch, with the generator of its first
+//! row, so they depend on the batch size. A row that a sampler draws twice in an epoch is augmented
+//! in two ways. The first transforms of all columns draw the same numbers, which crops an image and
+//! its mask alike; the second ones draw others.
 //!
 //! Outside of a loader, as with [`row`](crate::NpyDataset::row), [`read`](crate::NpyDataset::read)
 //! and [`cache`], the seed and the epoch are 0, and the position is the number of the row.
