@@ -259,7 +259,16 @@ fn batches_are_mixed_as_their_rows_say() {
     for workers in [1, 2, 7] {
         assert_eq!(mapped(|| MixUp::new(0.4, ["x"]).unwrap(), workers), mixed);
     }
-    assert_eq!(MixUp::new(0.0, ["x"]).unwrap_err().kind(), ErrorKind::Usage);
+    for alpha in [0.0, -1.0, f32::NAN, f32::MAX, f32::INFINITY] {
+        let error = MixUp::new(alpha, ["x"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let error = CutMix::new(alpha, "x", "y").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    for alpha in [f32::MIN_POSITIVE, 1e-20, 1e20, f32::MAX / 2.0] {
+        let mixed = mapped(|| MixUp::new(alpha, ["x"]).unwrap(), 0);
+        assert!(mixed.iter().flatten().all(|x| x.is_finite()), "{alpha}");
+    }
 }
 
 #[test]

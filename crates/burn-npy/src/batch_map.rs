@@ -138,7 +138,8 @@ impl MixUp {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `alpha` is not a number above zero.
+    /// [`ErrorKind::Usage`] if `alpha` is not a number above zero, or beyond half of the range of
+    /// `f32`.
     pub fn new(alpha: f32, columns: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         Ok(Self {
             beta: beta(alpha)?,
@@ -148,8 +149,14 @@ impl MixUp {
 }
 
 fn beta(alpha: f32) -> Result<Beta<f32>> {
-    Beta::new(alpha, alpha).map_err(|_| {
-        let message = format!("a beta distribution of parameter {alpha}; it must be above 0");
+    let beta = Beta::new(alpha, alpha).ok();
+    // Their sum is a number of the distribution, whose samples are NaN if it is infinite.
+    let beta = beta.filter(|_| (alpha + alpha).is_finite());
+    beta.ok_or_else(|| {
+        let message = format!(
+            "a beta distribution of parameter {alpha}; it must be above 0 and at most {:e}",
+            f32::MAX / 2.0
+        );
         Error::new(ErrorKind::Usage, message)
     })
 }
@@ -206,7 +213,8 @@ impl CutMix {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `alpha` is not a number above zero.
+    /// [`ErrorKind::Usage`] if `alpha` is not a number above zero, or beyond half of the range of
+    /// `f32`.
     pub fn new(alpha: f32, images: impl Into<String>, labels: impl Into<String>) -> Result<Self> {
         Ok(Self {
             beta: beta(alpha)?,
