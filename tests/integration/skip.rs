@@ -91,6 +91,23 @@ fn rows_are_skipped_up_to_a_count_or_a_rate() {
 }
 
 #[test]
+fn a_function_of_batches_gets_no_row_alone() {
+    for workers in [0, 2] {
+        let loader = builder(OnError::SkipRows(10))
+            .num_workers(workers)
+            .map(|batch, info| {
+                assert!(batch.len() > 1 && batch.len() == info.rows().len());
+                batch
+            })
+            .try_build(Holes(100))
+            .unwrap();
+        let (batches, error, skipped) = pass(&loader);
+        assert_eq!((error, skipped.len()), (None, 10));
+        assert_eq!(batches.concat().len(), 90);
+    }
+}
+
+#[test]
 fn a_loader_knows_what_its_copies_skipped() {
     let loader = builder(OnError::SkipRows(10))
         .try_build(Holes(100))

@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use burn_npy::ndarray::{Array1, Array2, Axis};
 use burn_npy::transform::{self, BatchRows, BatchTransform, CutMix, MixUp, Transform};
 use burn_npy::{
-    BatchInfo, DataLoaderBuilder, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row, Sampler,
+    BatchInfo, Convert, DataLoaderBuilder, ErrorKind, Loader, NpyBatcher, NpyDataset, OnError, Row,
+    Sampler,
 };
 use rand::{Rng, RngExt};
 
@@ -338,5 +339,50 @@ fn a_failure_of_a_batch_is_one_error() {
         };
         assert!(error.starts_with(expected), "{error}");
         assert!(pass.next().is_none());
+    }
+}
+
+/// Of a batch with a row that cannot be loaded, the others are, and become one batch.
+#[test]
+fn rows_are_skipped_though_a_batch_transform_needs_several() {
+    let mut numbers = Array1::from_iter((0..20).map(f64::from));
+    numbers[7] = f64::NAN;
+    let dataset = NpyDataset::from_tensor_slices((("x", numbers),))
+        .and_then(|dataset| dataset.convert("x", Convert::to::<i32>()))
+        .and_then(|dataset| dataset.convert("x", Convert::to::<f32>()))
+        .unwrap();
+    let build = |workers: usize, on_error: OnError| {
+        let map = |batch: &mut BatchRows<'_>, _: &BatchInfo| {
+            if batch.len() < 2 {
+                return Err("one row has no other".into());
+            }
+            let mut x = batch.column_mut::<f32>("x")?;
+            x += 100.0;
+            Ok(())
+        };
+        DataLoaderBuilder::new(NpyBatcher::<Tensor<1>>::new().map_batch(map))
+            .batch_size(5)
+            .num_workers(workers)
+            .on_error(on_error)
+            .set_device(cpu())
+            .try_build(dataset.clone())
+            .unwrap()
+    };
+    for workers in [0, 2] {
+        let loader = build(workers, OnError::SkipRows(1));
+        let batches = loader.iter().map(|batch| {
+            let batch = batch.unwrap().into_data();
+            batch.iter::<f32>().collect::<Vec<_>>()
+        });
+        let batches: Vec<_> = batches.collect();
+        let lens: Vec<_> = batches.iter().map(Vec::len).collect();
+        assert_eq!(lens, [5, 4, 5, 5]);
+        assert_eq!(batches[1], [105.0, 106.0, 108.0, 109.0]);
+        let error = build(workers, OnError::Fail).iter().find_map(Result::err);
+        let error = error.unwrap().to_string();
+        assert!(
+            error.starts_with("epoch 0, batch 1, row 7: `x`: row 7 has NaN"),
+            "{error}"
+        );
     }
 }

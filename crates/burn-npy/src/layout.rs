@@ -244,7 +244,7 @@ impl BatchLayout {
 
     /// Has the function of the user change the rows of a batch.
     pub(crate) fn change(&self, buffers: &mut [PooledBuffer], info: &BatchInfo) -> Result<()> {
-        let Some(map) = &self.batch_map else {
+        let Some(map) = self.batch_map.as_ref().filter(|_| !info.is_trial) else {
             return Ok(());
         };
         let columns = self.columns.iter().zip(buffers);

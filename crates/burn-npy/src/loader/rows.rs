@@ -63,6 +63,9 @@ pub struct BatchInfo {
     /// The rows of several batches, and the range of them that belongs to this batch.
     rows: (Arc<Rows>, Range<usize>),
     padding: usize,
+    /// Whether a row of a batch is loaded alone, to see whether it can be. What is done to whole
+    /// batches is not done to it.
+    pub(crate) is_trial: bool,
 }
 
 impl BatchInfo {
@@ -79,6 +82,7 @@ impl BatchInfo {
             seed,
             rows,
             padding,
+            is_trial: false,
         }
     }
 
@@ -157,13 +161,14 @@ impl BatchInfo {
         Ok(Self::new(0, 0, 0, (Arc::new(rows), range), 0))
     }
 
-    /// The batch with only the row at an index.
+    /// The batch with only the row at an index, to see whether that can be loaded.
     pub(crate) fn only(&self, index: usize) -> Self {
         let (all, range) = &self.rows;
         let start = range.start + index;
         Self {
             rows: (all.clone(), start..start + 1),
             padding: usize::from(index + self.padding >= range.len()),
+            is_trial: true,
             ..*self
         }
     }

@@ -89,7 +89,7 @@ pub(crate) trait Source<O>: Send + Sync {
     fn readahead(&self, _rows: &[u64]) {}
 
     /// Loads batches that were drawn together, or fails as a whole. A failure names the row if
-    /// there is one batch.
+    /// there is one batch. Of a trial, only the failure counts.
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>>;
 
     /// Makes the batch of the user of host memory, on the thread that makes tensors.
@@ -397,6 +397,10 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<P>>> {
         let loaded = self.source.load(batches, scratch)?;
+        if batches.iter().any(|batch| batch.is_trial) {
+            // The function may need more rows of a batch than one.
+            return Ok(Vec::new());
+        }
         let map = |(data, info): (BatchData<O>, &BatchInfo)| match data {
             BatchData::Host(data) => Ok(BatchData::Host(data)),
             BatchData::Done(batch) => {
