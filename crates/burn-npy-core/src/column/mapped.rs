@@ -7,7 +7,7 @@ use super::derived::{Derived, exactly};
 use super::{Column, Draws};
 use crate::order::PositionRng;
 use crate::transform::{RowType, RowView, RowViewMut, Transform};
-use crate::{Error, Result};
+use crate::{DType, Error, Result};
 
 struct Mapped {
     column: [Column; 1],
@@ -82,9 +82,13 @@ impl Derived for Mapped {
         column.for_each_row(rows, draws, &mut |index, row| {
             let row = RowView::new(column.dtype(), &column.row_shape, row);
             let out = &mut out[index * out_bytes..][..out_bytes];
-            let out = RowViewMut::new(self.row_type.dtype, &self.row_type.shape, out);
+            let new = RowViewMut::new(self.row_type.dtype, &self.row_type.shape, &mut *out);
             let mut rng = first.at(draws.positions[index]);
-            let made = self.transform.apply(row, out, &mut rng);
+            let made = self.transform.apply(row, new, &mut rng);
+            if self.row_type.dtype == DType::Bool {
+                // A transform may write any byte, and a comparison on a device tells 7 from 1.
+                out.iter_mut().for_each(|byte| *byte = (*byte).min(1));
+            }
             made.map_err(Error::of_transform)
         })
     }

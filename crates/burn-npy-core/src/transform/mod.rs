@@ -94,7 +94,8 @@ pub trait Transform: Send + Sync + 'static {
     /// An error says which rows the transform takes.
     fn output(&self, row: &RowType) -> Result<RowType>;
 
-    /// Writes the new row into `out`, all of it: what was there before is unspecified. The
+    /// Writes the new row into `out`, all of it: what was there before is unspecified. In a row of
+    /// `bool`, any byte but 0 is true. The
     /// generator is that of the draw: it depends on the seed, the epoch and the position of the row
     /// in the order.
     ///

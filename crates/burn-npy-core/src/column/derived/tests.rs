@@ -6,8 +6,8 @@ use rand_core::Rng;
 use super::super::{Draws, gather_drawn};
 use super::*;
 use crate::row_map::RowMap;
-use crate::transform::from_fn;
-use crate::{Access, Array, Convert, ErrorKind, OpenOptions, PositionRng, write_npy};
+use crate::transform::{RowView, RowViewMut, Transform, from_fn};
+use crate::{Access, Array, Convert, DType, ErrorKind, OpenOptions, PositionRng, write_npy};
 
 /// What a column should be: for each row, its numbers at some position.
 enum Twin {
@@ -322,6 +322,31 @@ fn columns_of_columns_are_their_naive_twins() {
         rows_compared > 10_000 && by_slices > 50,
         "{rows_compared} {by_slices}"
     );
+}
+
+#[test]
+fn bools_of_a_transform_are_zero_or_one() {
+    struct Bytes;
+    impl Transform for Bytes {
+        fn output(&self, row: &RowType) -> Result<RowType> {
+            Ok(RowType::new(DType::Bool, row.shape.clone()))
+        }
+
+        fn apply(
+            &self,
+            row: RowView<'_>,
+            mut out: RowViewMut<'_>,
+            _: &mut PositionRng,
+        ) -> Result<()> {
+            out.bytes_mut().copy_from_slice(row.bytes());
+            Ok(())
+        }
+    }
+    let column = Column::new(vec![0_u8, 1, 2, 255].into()).unwrap();
+    let column = column.map(Bytes).unwrap();
+    let mut bools = [9; 4];
+    column.gather(&[0, 1, 2, 3], &mut bools).unwrap();
+    assert_eq!(bools, [0, 1, 1, 1]);
 }
 
 #[test]
