@@ -341,8 +341,7 @@ impl Column {
     /// that do not exist.
     pub(crate) fn borrow(&self, rows: Range<usize>) -> Option<SharedRows> {
         let storage = self.array.storage();
-        let stays = storage.owned_bytes().is_some() || self.unchanging;
-        let source = self.rows_in_memory().filter(|_| stays)?;
+        let source = self.rows_in_memory().filter(|_| self.stays())?;
         let whole = self.stages.stages.is_empty() && source.stride == source.row_bytes;
         if !whole || rows.start > rows.end || rows.end > self.rows {
             return None;

@@ -79,7 +79,7 @@ impl Derived for Cut {
 
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let (column, part) = (self.column(), self.bytes());
-        column.for_each_row(rows, draws, &mut |index, row| {
+        column.for_each_row(rows, draws, true, &mut |index, row| {
             out[index * part.len()..][..part.len()].copy_from_slice(&row[part.clone()]);
             Ok(())
         })

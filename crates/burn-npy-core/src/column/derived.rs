@@ -225,18 +225,29 @@ impl Column {
         self.gather_turn(schedule, out)
     }
 
+    /// Whether nobody can change the arrays, or the user vouches that nobody does. Code of the user
+    /// may see only such rows where they lie: those in a mapped file may change under it.
+    pub(super) fn stays(&self) -> bool {
+        let mut stays = true;
+        self.for_each_array(&mut |part| {
+            stays &= part.unchanging || part.array.storage().owned_bytes().is_some();
+        });
+        stays
+    }
+
     /// Calls `f` with each of some rows that exist and its index among them. Rows that lie in
-    /// memory as they are wanted are not copied.
+    /// memory as they are wanted are not copied if they may be used `in_place`.
     pub(super) fn for_each_row(
         &self,
         rows: &[usize],
         draws: Draws<'_>,
+        in_place: bool,
         f: &mut dyn FnMut(usize, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut slices = Vec::new();
         let size = self.dtype().size();
         let is_aligned = |row: &&[u8]| row.as_ptr().align_offset(size) == 0;
-        if self.slices(rows, &mut slices) && slices.iter().all(is_aligned) {
+        if in_place && self.slices(rows, &mut slices) && slices.iter().all(is_aligned) {
             for (index, row) in slices.iter().enumerate() {
                 if let Some(later) = slices.get(index + NEAR) {
                     prefetch_slice(later);

@@ -137,7 +137,7 @@ impl Derived for Joined {
         let mut start = 0;
         for column in &self.columns {
             let len = column.row_bytes();
-            column.for_each_row(rows, draws, &mut |index, row| {
+            column.for_each_row(rows, draws, true, &mut |index, row| {
                 out[index * row_bytes + start..][..len].copy_from_slice(row);
                 Ok(())
             })?;

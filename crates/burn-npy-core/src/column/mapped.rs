@@ -15,6 +15,8 @@ struct Mapped {
     row_type: RowType,
     /// How many transforms the column has already.
     depth: u64,
+    /// Whether the transform may see rows where they lie.
+    in_place: bool,
 }
 
 impl Column {
@@ -38,6 +40,7 @@ impl Mapped {
             .map_err(locate)?;
         Ok(Self {
             depth: column.depth(),
+            in_place: column.stays(),
             column: [column],
             transform,
             row_type,
@@ -79,7 +82,7 @@ impl Derived for Mapped {
         let column = self.column();
         let out_bytes = out.len() / rows.len().max(1);
         let first = PositionRng::stream(draws.seed, draws.epoch, self.depth + 1);
-        column.for_each_row(rows, draws, &mut |index, row| {
+        column.for_each_row(rows, draws, self.in_place, &mut |index, row| {
             let row = RowView::new(column.dtype(), &column.row_shape, row);
             let out = &mut out[index * out_bytes..][..out_bytes];
             let new = RowViewMut::new(self.row_type.dtype, &self.row_type.shape, &mut *out);

@@ -184,7 +184,7 @@ impl Derived for Permuted {
         if row_bytes == 0 {
             return Ok(());
         }
-        column.for_each_row(rows, draws, &mut |index, row| {
+        column.for_each_row(rows, draws, true, &mut |index, row| {
             copy(
                 row,
                 &moves,

@@ -324,6 +324,34 @@ fn columns_of_columns_are_their_naive_twins() {
     );
 }
 
+/// Code of the user may decide by a number twice.
+#[test]
+fn a_row_that_a_transform_sees_does_not_change_under_it() {
+    use std::io::Write;
+
+    let dir = tempfile::tempdir().unwrap();
+    for chained in [false, true] {
+        let path = dir.path().join(format!("{chained}.npy"));
+        write_npy(&path, &Array2::from_elem((2, 1000), 1.0_f32)).unwrap();
+        let open = || Column::new(Array::open(&path).unwrap()).unwrap();
+        let column = match chained {
+            true => Column::chain([open(), open()]).unwrap(),
+            false => open(),
+        };
+        let file = path.clone();
+        let overwrite = from_fn::<f32, f32>(move |row, mut out, _| {
+            assert!(row.iter().all(|x| *x == 1.0));
+            let mut file = std::fs::OpenOptions::new().write(true).open(&file)?;
+            file.write_all(&[7; 8000])?;
+            assert!(row.iter().all(|x| *x == 1.0), "the row has changed");
+            out.assign(&row);
+            Ok(())
+        });
+        let error = column.map(overwrite).unwrap().row::<f32>(1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed);
+    }
+}
+
 #[test]
 fn bools_of_a_transform_are_zero_or_one() {
     struct Bytes;
