@@ -15,6 +15,7 @@ mod picked;
 mod ragged;
 mod windows;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub use windows::Frame;
 /// transposed as a whole.
 ///
 /// Clones share the data.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Column {
     array: Array,
     numbers: Numbers,
@@ -64,6 +65,20 @@ pub struct Column {
     derived: Option<Arc<dyn Derived>>,
     /// If the rows are windows: how many of the rows after one may share rows of the array with it.
     overlap: Option<usize>,
+}
+
+/// The array is left out. So the text says what is done to rows, wherever they come from: `burn-npy`
+/// finds the files of a cache by it.
+impl fmt::Debug for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Column")
+            .field("rows", &(self.rows, self.first, self.row_stride))
+            .field("axes", &self.axes)
+            .field("row_shape", &self.row_shape)
+            .field("stages", &self.stages)
+            .field("derived", &self.derived)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Rows that were borrowed; they keep the memory or the map alive that they are in.

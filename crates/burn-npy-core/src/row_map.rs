@@ -57,12 +57,17 @@ impl RowList {
             Self::Long(rows) => rows.len(),
         }
     }
+
+    fn fingerprint(&self) -> u64 {
+        let add = |hash: u64, row| mix(hash.rotate_left(5) ^ self.get(row) as u64);
+        (0..self.len()).fold(mix(self.len() as u64), add)
+    }
 }
 
 /// A list may have millions of rows.
 impl std::fmt::Debug for RowList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} rows]", self.len())
+        write!(f, "[{} rows: {:016x}]", self.len(), self.fingerprint())
     }
 }
 
@@ -198,8 +203,7 @@ impl RowMap {
         let Some(RowStep::List(list)) = self.steps.last() else {
             return None;
         };
-        let add = |hash: u64, row| mix(hash.rotate_left(5) ^ list.get(row) as u64);
-        Some((0..list.len()).fold(mix(list.len() as u64), add))
+        Some(list.fingerprint())
     }
 
     /// The row of the columns that a row of the dataset is.

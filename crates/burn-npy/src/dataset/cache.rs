@@ -26,7 +26,12 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// The first error of a row, and [`ErrorKind::Limit`] when the allocator refuses.
+    /// The first error of a row, [`ErrorKind::Limit`] when the allocator refuses, and
+    /// [`ErrorKind::Overflow`] for more rows than memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a transform does.
     ///
     /// # Example
     ///
@@ -47,10 +52,7 @@ impl NpyDataset {
     /// ```
     pub fn cache(&self) -> Result<Self> {
         self.cached(|column, header| {
-            let too_large = || Error::new(ErrorKind::Overflow, "more rows than memory");
-            let data = self.len().checked_mul(column.row_bytes());
-            let len = data.and_then(|data| data.checked_add(header.len()));
-            let mut bytes = Buffer::zeroed(len.ok_or_else(too_large)?)?;
+            let mut bytes = Buffer::zeroed(self.file_len(column, header)?)?;
             bytes.as_mut_slice()[..header.len()].copy_from_slice(header);
             let mut at = header.len();
             self.blocks(column, &mut |block| {
@@ -65,15 +67,20 @@ impl NpyDataset {
     /// As [`cache`](Self::cache), in a `.npy` file for each column. If there are such files of the
     /// same rows already, they are opened and nothing is made.
     ///
-    /// Files belong to a dataset by its fingerprint: the names, dtypes and shapes of its columns,
-    /// the number of rows, and the values of some rows before transforms. What a transform does is
-    /// not known, so give another `name` whenever you change one. Each file is written whole or not
-    /// at all. Old files are left alone.
+    /// Files belong to a dataset by the names, dtypes and shapes of its columns, the number of rows,
+    /// how rows are chosen and converted, and the values of some rows before transforms. What a
+    /// transform does is not known, so give another `name` whenever you change one. Do so too if
+    /// values of the files that the dataset reads change. Each file is written whole or not at all.
+    /// Old files are left alone.
     ///
     /// # Errors
     ///
     /// The first error of a row; [`ErrorKind::Io`] from the file system; [`ErrorKind::Usage`] if
-    /// `name` is no plain file name.
+    /// `name` is no plain file name; [`ErrorKind::Overflow`] for more rows than memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a transform does.
     ///
     /// # Example
     ///
@@ -98,12 +105,12 @@ impl NpyDataset {
             let message = format!("{name:?} is no name of a file; a cache is folder and name");
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let key = Fingerprint::of(self)?.key();
+        let key = Fingerprint::key(self)?;
         let mut number = 0;
         self.cached(|column, header| {
             let path = folder.join(format!("{name}.{key:016x}.{number}.npy"));
             number += 1;
-            let whole = (header.len() + self.len() * column.row_bytes()) as u64;
+            let whole = self.file_len(column, header)? as u64;
             if std::fs::metadata(&path).is_ok_and(|file| file.len() == whole) {
                 return Array::open(&path);
             }
@@ -142,6 +149,13 @@ impl NpyDataset {
         Self::from_columns(columns)
     }
 
+    /// The size of a file of all rows of a column.
+    fn file_len(&self, column: &Column, header: &[u8]) -> Result<usize> {
+        let data = self.len().checked_mul(column.row_bytes());
+        let len = data.and_then(|data| data.checked_add(header.len()));
+        len.ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than memory"))
+    }
+
     /// Makes the rows of a column in blocks, on all cores, and calls `f` with them in their order.
     fn blocks(&self, column: &Column, f: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let row_bytes = column.row_bytes();
@@ -163,17 +177,23 @@ impl NpyDataset {
                     (start, spawned.ok())
                 };
                 let blocks: Vec<_> = starts.map(start).collect();
+                let mut done = Ok(());
                 for (start, thread) in blocks {
-                    let block = match thread.map(thread::ScopedJoinHandle::join) {
+                    let joined = thread.map(thread::ScopedJoinHandle::join);
+                    if done.is_err() {
+                        // A panic of a later block, which nobody joins, would be that of the scope.
+                        continue;
+                    }
+                    let block = match joined {
                         Some(block) => block.unwrap_or_else(|panic| {
                             std::panic::resume_unwind(panic);
                         }),
                         // The system has no more threads.
                         None => make(start),
                     };
-                    f(block?.as_slice())?;
+                    done = block.and_then(|block| f(block.as_slice()));
                 }
-                Ok::<_, Error>(())
+                done
             })?;
         }
         Ok(())
@@ -252,6 +272,87 @@ mod tests {
             let error = dataset.cache_in(&folder, name).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
         }
+    }
+
+    /// Rows of which those that a fingerprint compares are all the same.
+    #[test]
+    fn rows_that_are_chosen_or_converted_in_another_way_are_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Array2::<f32>::zeros((10_000, 4));
+        table[[4001, 1]] = 1.0;
+        let data = NpyDataset::from_tensor_slices((("x", table),)).unwrap();
+        let plus_one = |data: &NpyDataset| {
+            let plus_one = transform::from_fn::<f32, f32>(|row, mut out, _| {
+                out.assign(&row.mapv(|x| x + 1.0));
+                Ok(())
+            });
+            data.map("x", plus_one).unwrap()
+        };
+        let scaled = |data: &NpyDataset, by: f64| {
+            let scaled = data.convert("x", Convert::new().scale(by));
+            scaled.unwrap()
+        };
+        let square = data.reshape("x", &[2, 2]).unwrap();
+        let part = |rows: std::ops::Range<usize>| {
+            let part = data.split_column("x", [("x", rows.into())]);
+            plus_one(&part.unwrap())
+        };
+        let some = |seed| data.split(0.5, seed).unwrap().0;
+        let datasets = [
+            some(1),
+            some(2),
+            data.step(2).unwrap(),
+            data.skip(5000),
+            data.skip(1).step(2).unwrap(),
+            data.rows((0..5000).rev()).unwrap(),
+            data.rows((1..5001).rev()).unwrap(),
+            NpyDataset::concat([some(3), data.take(0)]).unwrap(),
+            NpyDataset::concat([some(4), data.take(0)]).unwrap(),
+            plus_one(&data),
+            scaled(&plus_one(&data), 2.0),
+            scaled(&plus_one(&data), 3.0),
+            plus_one(&scaled(&data, 2.0)),
+            plus_one(&scaled(&data, 3.0)),
+            plus_one(&square),
+            plus_one(&square.permute("x", &[1, 0]).unwrap()),
+            plus_one(&square).permute("x", &[1, 0]).unwrap(),
+            part(0..2),
+            part(1..3),
+        ];
+        for _ in 0..2 {
+            for (number, dataset) in datasets.iter().enumerate() {
+                let cached = dataset.cache_in(dir.path(), "x").unwrap();
+                let found = cached.read::<f32>("x").unwrap();
+                assert!(found == dataset.read::<f32>("x").unwrap(), "{number}");
+            }
+            let files = std::fs::read_dir(dir.path()).unwrap();
+            assert_eq!(files.count(), datasets.len());
+        }
+    }
+
+    #[test]
+    fn more_rows_than_memory_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let dataset = NpyDataset::from_tensor_slices((("x", Array2::<f64>::zeros((4, 3))),));
+        let dataset = dataset.unwrap().repeat(usize::MAX / 8).unwrap();
+        for cached in [dataset.cache(), dataset.cache_in(dir.path(), "x")] {
+            assert_eq!(cached.unwrap_err().kind(), ErrorKind::Overflow);
+        }
+    }
+
+    #[test]
+    fn the_first_failure_is_told_though_a_later_row_panics() {
+        let fail = transform::from_fn::<f32, f32>(|row, _, _| match row[[0]] {
+            7.0 => Err("seven".into()),
+            _ => panic!("another"),
+        });
+        let table = Array2::from_shape_fn((100, BLOCK_BYTES / 8), |(row, _)| row as f32 + 7.0);
+        let dataset = NpyDataset::from_tensor_slices((("x", table),));
+        let dataset = dataset.unwrap().map("x", fail).unwrap();
+        // A row that fails, and a block of rows that panic.
+        let rows = [0, 0, 1, 1, 2, 2, 3, 3];
+        let error = dataset.rows(rows).unwrap().cache().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transform);
     }
 
     #[test]

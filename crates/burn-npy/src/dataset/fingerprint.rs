@@ -59,9 +59,13 @@ impl Fingerprint {
         }
     }
 
-    /// A number for the name of a file.
-    pub(crate) fn key(&self) -> u64 {
-        fnv(FNV_START, format!("{self:?}").as_bytes())
+    /// A number for the name of a file with the rows of a dataset. Other than the fingerprint, it
+    /// is another one as soon as the rows are chosen or converted in another way.
+    pub(crate) fn key(dataset: &NpyDataset) -> Result<u64> {
+        let print = Self::of(dataset)?;
+        let columns: Vec<&Column> = dataset.columns().map(|(_, column)| column).collect();
+        let made_how = (dataset.row_map(), columns);
+        Ok(fnv(FNV_START, format!("{print:?} {made_how:?}").as_bytes()))
     }
 
     pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
