@@ -67,8 +67,8 @@ pub struct Column {
     overlap: Option<usize>,
 }
 
-/// The array is left out. So the text says what is done to rows, wherever they come from: `burn-npy`
-/// finds the files of a cache by it.
+/// The array is left out. So the text says what is done to rows, wherever they come from:
+/// `burn-npy` finds the files of a cache by it.
 impl fmt::Debug for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Column")

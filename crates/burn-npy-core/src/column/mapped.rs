@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::derived::{Derived, exactly};
 use super::{Column, Draws};
 use crate::order::PositionRng;
-use crate::transform::{RowType, RowView, RowViewMut, Transform};
+use crate::transform::{Ours, RowType, RowView, RowViewMut, Transform};
 use crate::{DType, Error, Result};
 
 struct Mapped {
@@ -40,7 +40,7 @@ impl Mapped {
             .map_err(locate)?;
         Ok(Self {
             depth: column.depth(),
-            in_place: column.stays(),
+            in_place: transform.only_copies(Ours) || column.stays(),
             column: [column],
             transform,
             row_type,

@@ -1,6 +1,7 @@
 //! Parts of images, all of one size.
 
 use super::image::{Channels, Fill, Image, Window, channels_methods, probability, shape_error};
+use super::ours::Ours;
 use super::{RowType, RowView, RowViewMut, Transform};
 use crate::order::PositionRng;
 use crate::{DType, Error, ErrorKind, Result};
@@ -97,6 +98,10 @@ impl RandomCrop {
 }
 
 impl Transform for RandomCrop {
+    fn only_copies(&self, _: Ours) -> bool {
+        true
+    }
+
     fn output(&self, row: &RowType) -> Result<RowType> {
         self.checked(row.dtype, &row.shape)?;
         self.flip.map(probability).transpose()?;
@@ -178,6 +183,10 @@ impl CenterCrop {
 }
 
 impl Transform for CenterCrop {
+    fn only_copies(&self, _: Ours) -> bool {
+        true
+    }
+
     fn output(&self, row: &RowType) -> Result<RowType> {
         self.checked(row.dtype, &row.shape)?;
         self.channels.resized(row, self.size)

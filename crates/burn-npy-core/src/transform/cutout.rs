@@ -1,6 +1,7 @@
 //! Images with a hole.
 
 use super::image::{Channels, Fill, Image, channels_methods, shape_error, usage_error};
+use super::ours::Ours;
 use super::{RowType, RowView, RowViewMut, Transform};
 use crate::order::PositionRng;
 use crate::{DType, Result};
@@ -85,6 +86,10 @@ impl Cutout {
 }
 
 impl Transform for Cutout {
+    fn only_copies(&self, _: Ours) -> bool {
+        true
+    }
+
     fn output(&self, row: &RowType) -> Result<RowType> {
         self.checked(row.dtype, &row.shape)?;
         if self.size == 0 {

@@ -1,6 +1,7 @@
 //! Mirror images.
 
 use super::image::{Channels, Fill, Window, channels_methods, probability};
+use super::ours::Ours;
 use super::{RowType, RowView, RowViewMut, Transform};
 use crate::Result;
 use crate::order::PositionRng;
@@ -72,6 +73,10 @@ impl RandomFlip {
 }
 
 impl Transform for RandomFlip {
+    fn only_copies(&self, _: Ours) -> bool {
+        true
+    }
+
     fn output(&self, row: &RowType) -> Result<RowType> {
         self.channels.image(row.dtype, &row.shape)?;
         probability(self.probability)?;

@@ -39,6 +39,8 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 use crate::order::PositionRng;
 use crate::{DType, Element, Error, ErrorKind, Result};
 
+pub(crate) use ours::Ours;
+
 pub use crop::{CenterCrop, RandomCrop};
 pub use cutout::Cutout;
 pub use flip::RandomFlip;
@@ -95,9 +97,8 @@ pub trait Transform: Send + Sync + 'static {
     fn output(&self, row: &RowType) -> Result<RowType>;
 
     /// Writes the new row into `out`, all of it: what was there before is unspecified. In a row of
-    /// `bool`, any byte but 0 is true. The
-    /// generator is that of the draw: it depends on the seed, the epoch and the position of the row
-    /// in the order.
+    /// `bool`, any byte but 0 is true. The generator is that of the draw: it depends on the seed,
+    /// the epoch and the position of the row in the order.
     ///
     /// # Errors
     ///
@@ -106,6 +107,20 @@ pub trait Transform: Send + Sync + 'static {
     ///
     /// [`on_error`]: https://docs.rs/burn-npy/latest/burn_npy/struct.DataLoaderBuilder.html#method.on_error
     fn apply(&self, row: RowView<'_>, out: RowViewMut<'_>, rng: &mut PositionRng) -> Result<()>;
+
+    /// Whether the transform only copies bytes, so that it may see a row in a mapped file that
+    /// somebody changes at the same time. No other crate can say so, since it cannot name the
+    /// argument.
+    #[doc(hidden)]
+    fn only_copies(&self, _: ours::Ours) -> bool {
+        false
+    }
+}
+
+mod ours {
+    /// What only this crate can name.
+    #[derive(Debug)]
+    pub struct Ours;
 }
 
 /// The dtype and shape of the rows of a column.

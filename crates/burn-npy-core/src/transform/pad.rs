@@ -2,6 +2,7 @@
 
 use super::crop::{padded, too_large};
 use super::image::{Channels, Fill, Image, Window, channels_methods};
+use super::ours::Ours;
 use super::{RowType, RowView, RowViewMut, Transform};
 use crate::order::PositionRng;
 use crate::{DType, Result};
@@ -85,6 +86,10 @@ impl Pad {
 }
 
 impl Transform for Pad {
+    fn only_copies(&self, _: Ours) -> bool {
+        true
+    }
+
     fn output(&self, row: &RowType) -> Result<RowType> {
         let (_, _, size) = self.checked(row.dtype, &row.shape)?;
         self.channels.resized(row, size)

@@ -67,9 +67,9 @@ impl NpyDataset {
     /// As [`cache`](Self::cache), in a `.npy` file for each column. If there are such files of the
     /// same rows already, they are opened and nothing is made.
     ///
-    /// Files belong to a dataset by the names, dtypes and shapes of its columns, the number of rows,
-    /// how rows are chosen and converted, and the values of some rows before transforms. What a
-    /// transform does is not known, so give another `name` whenever you change one. Do so too if
+    /// Files belong to a dataset by the names, dtypes and shapes of its columns, the number of
+    /// rows, how rows are chosen and converted, and the values of some rows before transforms. What
+    /// a transform does is not known, so give another `name` whenever you change one. Do so too if
     /// values of the files that the dataset reads change. Each file is written whole or not at all.
     /// Old files are left alone.
     ///
