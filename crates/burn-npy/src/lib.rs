@@ -131,6 +131,14 @@ pub use burn_npy_core::{
 pub use burn_npy_derive::Batch;
 
 /// Transforms of rows, for [`NpyDataset::map`], and of batches, for [`NpyBatcher::map_batch`].
+///
+/// A row `[height, width]` is an image. A row with three axes needs a word about its channels:
+/// `channels_first()` if it is `[channels, height, width]`, as Burn's convolutions take it, or
+/// `channels_last()` if it is `[height, width, channels]`, as programs for images write it.
+///
+/// A random transform takes its numbers from the generator of the position, in the order that its
+/// documentation has. So the new rows do not depend on the number of workers, and other programs
+/// can compute them.
 pub mod transform {
     pub use crate::batch_map::{BatchRows, BatchTransform, CutMix, MixUp};
     pub use burn_npy_core::transform::*;

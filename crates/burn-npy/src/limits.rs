@@ -14,7 +14,8 @@
 //!   zipped, concatenated, mixed and converted. Windows over them, transforms of them,
 //!   [`cache`](crate::NpyDataset::cache) and [`read`](crate::NpyDataset::read) are refused: do that
 //!   to the items before [`from_offsets`](crate::NpyDataset::from_offsets). A batch is padded to
-//!   its longest row, and no row is cut.
+//!   its longest row, and no row is cut; [`pack`](crate::NpyDataset::pack) puts several into a row
+//!   of a fixed length.
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!

@@ -42,6 +42,7 @@
 //! | those of several datasets, one dataset after the other | [`concat`] | `concatenate` | `ConcatDataset` (P) |
 //! | those of several datasets in turn, by weights | [`mix`] | `sample_from_datasets` | `mix` (G) |
 //! | windows over the rows; a split of them | [`windows`], [`split_in_time`] | `window` | `unfold` (P) |
+//! | several of any length in each row of a fixed length | [`pack`] | | `BestFitPackIterDataset` (G) |
 //! | made once, in memory or in files | [`cache`], [`cache_in`] | `cache` | |
 //!
 //! | columns | here | tf.data | PyTorch (P), Grain (G) |
@@ -59,7 +60,7 @@
 //! | all rows, shuffled | [`shuffle`] | `shuffle` | `shuffle=True` (P), `shuffle` (G) |
 //! | rows by weights, by classes, of a list | [`Sampler`] | `rejection_resample` | `WeightedRandomSampler` (P) |
 //! | rows of similar lengths together | [`Sampler::bucketed`] | `bucket_by_sequence_length` | a sampler of your own (P) |
-//! | epochs of any length | [`Sampler::epoch_len`] | `repeat`, `take` | `RandomSampler(num_samples)` (P) |
+//! | epochs of any length, in rows or in batches | [`Sampler::epoch_len`], [`batches_per_epoch`] | `repeat`, `take`, `steps_per_epoch` | `RandomSampler(num_samples)` (P) |
 //! | padding, lengths, masks | [`Batch`] | `padded_batch` | `pad_sequence` (P) |
 //! | a function of a batch in host memory | [`map_batch`] | `map` after `batch` | `collate_fn` (P) |
 //! | a function of tensors | [`map` of the builder] | | in the loop |
@@ -557,6 +558,8 @@
 //! [`Sampler::bucketed`]: crate::Sampler::bucketed
 //! [`Sampler::epoch_len`]: crate::Sampler::epoch_len
 //! [`cache`]: crate::NpyDataset::cache
+//! [`pack`]: crate::NpyDataset::pack
+//! [`batches_per_epoch`]: crate::DataLoaderBuilder::batches_per_epoch
 //! [`cache_in`]: crate::NpyDataset::cache_in
 //! [`class_counts`]: crate::NpyDataset::class_counts
 //! [`class_weights`]: crate::NpyDataset::class_weights
