@@ -206,3 +206,27 @@ fn windows_axes_and_joined_columns_are_numpys() {
         assert_eq!(joined.read::<f64>("x").unwrap(), expected, "{names:?}");
     }
 }
+
+#[test]
+fn sparse_matrices_are_those_of_scipy() {
+    let Some(python) = python() else {
+        return skip("there is no Python with NumPy");
+    };
+    let scipy = Command::new(&python).args(["-c", "import scipy"]).output();
+    if !scipy.is_ok_and(|output| output.status.success()) {
+        return skip("there is no SciPy");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy/sparse.py");
+    run(&python, &[script.as_ref(), dir.path().as_ref()]);
+    let dense = Array::open(dir.path().join("dense.npy")).unwrap();
+    let expected = dense.read::<f32>().unwrap();
+    for name in ["sparse_False.npz", "sparse_True.npz"] {
+        let sparse = NpyDataset::from_scipy_npz(dir.path().join(name)).unwrap();
+        assert_eq!(sparse.read::<f32>("data").unwrap(), expected, "{name}");
+    }
+    let error = NpyDataset::from_scipy_npz(dir.path().join("coo.npz")).unwrap_err();
+    assert!(error.to_string().contains("matrix.tocsr()"), "{error}");
+    let error = NpyDataset::open(dir.path().join("sparse_False.npz")).unwrap_err();
+    assert!(error.to_string().contains("from_scipy_npz"), "{error}");
+}

@@ -13,6 +13,7 @@ mod packed;
 mod permuted;
 mod picked;
 mod ragged;
+mod sparse;
 mod windows;
 
 use std::fmt;

@@ -11,6 +11,7 @@ mod npz;
 mod pass;
 mod ragged;
 mod rows;
+mod sparse;
 mod statistics;
 mod verify;
 mod windows;

@@ -29,6 +29,7 @@
 //! | shards, by a pattern or by a list | [`from_glob`], [`from_globs`], [`from_shards`] | `list_files`, `interleave` | `ConcatDataset` of files (P) |
 //! | a file for each sample, or for each class | [`from_samples`], [`from_classes`], [`from_class_folders`] | | `DatasetFolder` (P) |
 //! | rows of any length: items and offsets, or lengths | [`from_offsets`], [`from_lengths`] | `RaggedTensor` | a list of tensors (P) |
+//! | a sparse matrix of scipy, with dense rows | [`from_scipy_npz`] | `SparseTensor` | |
 //! | numbers without a header | [`Array::open_raw`] | `FixedLengthRecordDataset` | `np.memmap` |
 //!
 //! | rows | here | tf.data | PyTorch (P), Grain (G) |
@@ -558,6 +559,7 @@
 //! [`Sampler::bucketed`]: crate::Sampler::bucketed
 //! [`Sampler::epoch_len`]: crate::Sampler::epoch_len
 //! [`cache`]: crate::NpyDataset::cache
+//! [`from_scipy_npz`]: crate::NpyDataset::from_scipy_npz
 //! [`pack`]: crate::NpyDataset::pack
 //! [`batches_per_epoch`]: crate::DataLoaderBuilder::batches_per_epoch
 //! [`cache_in`]: crate::NpyDataset::cache_in

@@ -180,8 +180,9 @@ fn explain(path: &Path, arrays: &[Entry<'_>], shape: Option<&Entry<'_>>) -> Erro
     let (kind, mut message) = match (shape, unreadable) {
         (Some(array), _) => {
             let name = shown(array.name);
-            let why = "seems to be the shape of a sparse array, whose parts are no columns; save \
-                       it dense, one of scipy's with np.save(\"x.npy\", \
+            let why = "seems to be the shape of a sparse array, whose parts are no columns; \
+                       NpyDataset::from_scipy_npz opens a csr_matrix of scipy's save_npz, save \
+                       others dense, with np.save(\"x.npy\", \
                        scipy.sparse.load_npz(path).toarray()):";
             (ErrorKind::Shape, format!("`{name}` {why}"))
         }

@@ -17,7 +17,7 @@ use super::named::{AnyColumn, Columns};
 pub use pattern::glob;
 
 /// The column of files that have one plain array each.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 /// The column of the classes.
 const LABEL: &str = "label";
 
