@@ -278,8 +278,10 @@ impl Sampler {
     /// # }
     /// ```
     pub fn epoch_len(mut self, len: u64) -> Result<Self> {
+        if len == 0 {
+            return Err(usage("epochs of zero positions"));
+        }
         match &mut self.kind {
-            Kind::Once { .. } if len == 0 => return Err(usage("epochs of zero positions")),
             Kind::Once { len: known, .. } => *known = Some(len),
             Kind::Bucketed { .. } => {
                 return Err(usage("batches of similar lengths have epochs of all rows"));

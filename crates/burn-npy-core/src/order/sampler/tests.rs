@@ -251,7 +251,9 @@ fn misuse_is_an_error_that_names_the_place() {
 
     let none: [u8; 0] = [];
     assert_eq!(message(Sampler::balanced(none, 1)).0, Usage);
-    assert_eq!(message(Sampler::shuffled(1).epoch_len(0)).0, Usage);
+    for sampler in [Sampler::shuffled(1), Sampler::with_replacement(1)] {
+        assert_eq!(message(sampler.epoch_len(0)).0, Usage);
+    }
     let drawn = Sampler::with_replacement(1);
     assert_eq!(drawn.clone().epoch_len(4).ok(), drawn.draws(4).ok());
     assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
