@@ -474,7 +474,8 @@ where
     /// batches, their order and states are the same. The default is `false`.
     ///
     /// It is for datasets that fit into the memory of a GPU beside the model. The first batch of a
-    /// device brings all rows there, which takes as much memory of the host meanwhile.
+    /// device brings all rows there, which takes as much memory of the host meanwhile. No row is
+    /// skipped: one that cannot be loaded is an error of each batch, whatever [`OnError`] says.
     ///
     /// # Errors
     ///
