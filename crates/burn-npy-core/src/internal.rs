@@ -126,13 +126,18 @@ pub fn io_error(what: &str, source: std::io::Error) -> Error {
     Error::io(what, source)
 }
 
-/// Writes a file atomically, as [`write_npy`](crate::write_npy) does.
+/// Writes a file atomically, as [`write_npy`](crate::write_npy) does. If it does not replace a file
+/// that is there when it is complete, that one stays.
 ///
 /// # Errors
 ///
 /// Those of `write` and of [`write_npy`](crate::write_npy).
-pub fn write_file(path: &Path, write: &mut dyn FnMut(&mut File) -> Result<()>) -> Result<()> {
-    crate::write::write_file(path, write)
+pub fn write_file(
+    path: &Path,
+    replaces: bool,
+    write: &mut dyn FnMut(&mut File) -> Result<()>,
+) -> Result<()> {
+    crate::write::write_file(path, replaces, write)
 }
 
 /// The error of a user, whose message it has.

@@ -54,12 +54,18 @@ impl AtomicFile {
     /// Writes the file to the disk and puts it at its path. `done` says what has then happened: it
     /// starts the message of an error that comes after it.
     pub(crate) fn commit(self, done: &str) -> Result<()> {
-        self.commit_and(done, sync_name)
+        self.commit_and(done, true, sync_name)
+    }
+
+    /// As [`commit`](Self::commit), but if there is a file at the path by now, that one stays.
+    pub(crate) fn commit_if_none(self, done: &str) -> Result<()> {
+        self.commit_and(done, false, sync_name)
     }
 
     fn commit_and(
         mut self,
         done: &str,
+        replaces: bool,
         sync_name: impl FnOnce(&Path, &File) -> io::Result<()>,
     ) -> Result<()> {
         // What is there now, which may not be what was there when the file was started.
@@ -71,10 +77,14 @@ impl AtomicFile {
             file.sync_all()
         };
         complete(self.file()).map_err(|error| Error::io("cannot complete the new file", error))?;
-        let file = self
-            .new
-            .rename(&self.target)
-            .map_err(|error| Error::io("cannot put the new file at its path", error))?;
+        let file = match self.new.rename(&self.target, replaces) {
+            Err(error) if !replaces && error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(());
+            }
+            renamed => {
+                renamed.map_err(|error| Error::io("cannot put the new file at its path", error))?
+            }
+        };
         sync_name(folder(&self.target), &file).map_err(|error| {
             Error::io(
                 &format!("{done}, but may be lost if the machine crashes soon"),
@@ -122,7 +132,7 @@ impl Unfinished {
         builder.tempfile_in(folder).map(Self::Named)
     }
 
-    fn rename(self, target: &Path) -> io::Result<File> {
+    fn rename(self, target: &Path, replaces: bool) -> io::Result<File> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Unnamed(file) => {
@@ -139,10 +149,15 @@ impl Unfinished {
                     )?)
                 };
                 let named = tempfile::Builder::new().make_in(folder(target), name)?;
-                named.persist(target)?;
+                let path = named.into_temp_path();
+                match replaces {
+                    true => path.persist(target)?,
+                    false => path.persist_noclobber(target)?,
+                }
                 Ok(file)
             }
-            Self::Named(file) => Ok(file.persist(target)?),
+            Self::Named(file) if replaces => Ok(file.persist(target)?),
+            Self::Named(file) => Ok(file.persist_noclobber(target)?),
         }
     }
 }
@@ -346,6 +361,12 @@ mod tests {
             fs::write(&path, "old").unwrap();
             drop(start(&path, begin));
             assert_eq!(fs::read(&path).unwrap(), b"old");
+            start(&path, begin).commit_if_none("").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+            fs::remove_file(&path).unwrap();
+            start(&path, begin).commit_if_none("").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            fs::write(&path, "old").unwrap();
             start(&path, begin).commit("").unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(names(dir.path()), 1);
@@ -359,7 +380,7 @@ mod tests {
             let path = dir.path().join("x");
             fs::write(&path, "old").unwrap();
             let fails = |_: &Path, _: &File| Err(io::Error::other("a test"));
-            let error = start(&path, begin).commit_and("it was written", fails);
+            let error = start(&path, begin).commit_and("it was written", true, fails);
             let error = error.unwrap_err().to_string();
             assert!(
                 error.starts_with("it was written, but may be lost"),

@@ -147,15 +147,21 @@ where
     write().map_err(|error| error.in_file(path))
 }
 
-/// Writes a file as [`write_npy`] does.
+/// Writes a file as [`write_npy`] does. If it does not replace a file that is there when it is
+/// complete, that one stays.
 pub(crate) fn write_file(
     path: &Path,
+    replaces: bool,
     write: &mut dyn FnMut(&mut File) -> Result<()>,
 ) -> Result<()> {
     let mut whole = || {
         let mut file = AtomicFile::new(path)?;
         write(file.file())?;
-        file.commit("the rows were written")
+        let done = "the rows were written";
+        match replaces {
+            true => file.commit(done),
+            false => file.commit_if_none(done),
+        }
     };
     // An error of a row is not one of this file.
     whole().map_err(|error| match error.kind() {

@@ -71,7 +71,7 @@ impl NpyDataset {
     /// rows, how rows are chosen and converted, and the values of some rows before transforms. What
     /// a transform does is not known, so give another `name` whenever you change one. Do so too if
     /// values of the files that the dataset reads change. Each file is written whole or not at all.
-    /// Old files are left alone.
+    /// Several processes may make the same files at once. Old files are left alone.
     ///
     /// # Errors
     ///
@@ -111,13 +111,16 @@ impl NpyDataset {
             let path = folder.join(format!("{name}.{key:016x}.{number}.npy"));
             number += 1;
             let whole = self.file_len(column, header)? as u64;
-            if std::fs::metadata(&path).is_ok_and(|file| file.len() == whole) {
+            let found = std::fs::metadata(&path);
+            if found.as_ref().is_ok_and(|file| file.len() == whole) {
                 return Array::open(&path);
             }
             std::fs::create_dir_all(folder).map_err(|error| {
                 internal::io_error("cannot create the folder", error).in_file(folder)
             })?;
-            internal::write_file(&path, &mut |out| {
+            // Other processes may write the same file now. One that is there by then has the same
+            // rows, and somebody may use it, so it stays.
+            internal::write_file(&path, found.is_ok(), &mut |out| {
                 let full = |error| internal::io_error("cannot write the rows", error);
                 out.write_all(header).map_err(full)?;
                 self.blocks(column, &mut |block| out.write_all(block).map_err(full))
@@ -328,6 +331,33 @@ mod tests {
             let files = std::fs::read_dir(dir.path()).unwrap();
             assert_eq!(files.count(), datasets.len());
         }
+    }
+
+    #[test]
+    fn a_file_that_another_process_wrote_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().to_owned();
+        let table = Array2::from_shape_fn((10, 3), |(row, i)| (row * 3 + i) as f32);
+        let data = NpyDataset::from_tensor_slices((("x", table),)).unwrap();
+        let same = transform::from_fn::<f32, f32>(|row, mut out, _| {
+            out.assign(&row);
+            Ok(())
+        });
+        let other = data.map("x", same).unwrap();
+        let of_other = Arc::new(std::sync::OnceLock::new());
+        let known = of_other.clone();
+        let meanwhile = transform::from_fn::<f32, f32>(move |row, mut out, _| {
+            known.get_or_init(|| other.cache_in(&folder, "x").unwrap());
+            out.assign(&row);
+            Ok(())
+        });
+        let own = data.map("x", meanwhile).unwrap();
+        let own = own.cache_in(dir.path(), "x").unwrap();
+        let expected = data.read::<f32>("x").unwrap();
+        for cached in [&own, of_other.get().unwrap()] {
+            assert_eq!(cached.read::<f32>("x").unwrap(), expected);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
