@@ -6,9 +6,10 @@ use burn::data::dataset::transform::ComposedDataset;
 use burn::tensor::{Bool, Int, Tensor};
 use burn_npy::file::{Access, OpenOptions, write_npy};
 use burn_npy::ndarray::{Array1, Array2, array};
+use burn_npy::transform::BatchRows;
 use burn_npy::{
-    Array, Batch, Convert, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset, OnError, Row,
-    Sampler, State,
+    Array, Batch, BatchInfo, Convert, DataLoaderBuilder, ErrorKind, NpyBatcher, NpyDataset,
+    OnError, Row, Sampler, State,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -492,6 +493,24 @@ fn what_rows_of_any_length_cannot_do_is_told() {
     let (x, y) = loader.try_build().unwrap().iter().next().unwrap().unwrap();
     assert_eq!((x.dims(), y.dims()), ([2, 2], [2, 1]));
     assert_eq!(x.try_to_vec_as::<i64>().unwrap(), [1, 0, 2, 3]);
+}
+
+#[test]
+fn a_batch_transform_is_told_that_they_are_not_there() {
+    let texts = NpyDataset::from_lengths("tokens", vec![1_i64, 2, 3], vec![1, 2]).unwrap();
+    let labels = NpyDataset::from_arrays([("labels", array![0_i64, 1])]).unwrap();
+    let both = texts.zip(&labels).unwrap();
+    let map = |batch: &mut BatchRows<'_>, _: &BatchInfo| {
+        batch.column_mut::<i64>("tokens")?;
+        Ok(())
+    };
+    let batcher = || NpyBatcher::<(Tensor<2, Int>, Tensor<1, Int>)>::new().map_batch(map);
+    let error = batcher().try_batch(&[both.row(0)], &cpu()).unwrap_err();
+    let message = "the batch has no such column with rows of one shape; those it has are ";
+    assert_eq!(error.message(), format!("{message}labels"));
+    let batcher = NpyBatcher::<Tensor<2, Int>>::new().map_batch(map);
+    let error = batcher.try_batch(&[texts.row(0)], &cpu()).unwrap_err();
+    assert_eq!(error.message(), format!("{message}none"));
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl std::fmt::Debug for BatchMap {
     }
 }
 
-/// The rows of a batch in host memory: the columns as they will be tensors.
+/// The rows of a batch in host memory: the columns as they will be tensors. Columns whose rows have
+/// [any length](crate::NpyDataset::from_offsets) are not among them.
 #[derive(Debug)]
 pub struct BatchRows<'a> {
     rows: usize,
@@ -93,7 +94,7 @@ impl<'a> BatchRows<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if the batch has no such column; [`ErrorKind::Dtype`] if `T` is not the
+    /// [`ErrorKind::Name`] if there is no such column here; [`ErrorKind::Dtype`] if `T` is not the
     /// type of its dtype in the batch.
     pub fn column_mut<T: Element>(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>> {
         let found = self
@@ -102,8 +103,13 @@ impl<'a> BatchRows<'a> {
             .position(|(column, _)| column.name == name);
         let Some(index) = found else {
             let names = self.columns.iter().map(|(column, _)| column.name.clone());
-            let known = listed_names(&names.collect::<Vec<_>>());
-            let message = format!("no such column in the batch; there are {known}");
+            let known = match &*names.collect::<Vec<_>>() {
+                [] => "none".to_owned(),
+                names => listed_names(names),
+            };
+            let message = format!(
+                "the batch has no such column with rows of one shape; those it has are {known}"
+            );
             return Err(Error::new(ErrorKind::Name, message).in_column(name));
         };
         let (column, bytes) = &mut self.columns[index];
