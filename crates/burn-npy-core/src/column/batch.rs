@@ -133,7 +133,8 @@ fn gather_checked(
                 next: rest,
                 draws: draws.part(start..start + turn.len()),
                 others: if index == 0 { &others } else { &[] },
-                prefetched: index > 0,
+                // A derived column prefetches no rows of others.
+                prefetched: index > 0 && first.derived.is_none(),
                 non_temporal: false,
             };
             let row_bytes = column.row_bytes();

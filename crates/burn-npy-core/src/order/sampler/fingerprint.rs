@@ -56,7 +56,7 @@ impl Sampler {
                 batch_size,
                 buckets,
             } => {
-                hash.add([6, *seed, *batch_size as u64]);
+                hash.add([8, *seed, *batch_size as u64]);
                 hash.add(buckets.ranks().iter().copied());
             }
         }
