@@ -29,7 +29,7 @@ pub(crate) use scattered::{Pieces, copy_pieces};
 
 /// How many rows ahead of the copy a row is prefetched, at most: into the second cache, for which a
 /// core can wait for more lines than for the first.
-const FAR: usize = 32;
+pub(crate) const FAR: usize = 32;
 /// The same in bytes, so that the rows are still there when their turn comes.
 const FAR_BYTES: usize = 16 << 10;
 /// A row is prefetched again, into the first cache, this many times closer.
@@ -90,7 +90,7 @@ impl<'a> Rows<'a> {
     /// Prefetches the first cache lines of a row into a cache of some level. The last of them is
     /// prefetched by itself, since a row that is not aligned reaches into one more.
     #[inline(always)]
-    fn prefetch<const LEVEL: u8>(&self, row: usize) {
+    pub(crate) fn prefetch<const LEVEL: u8>(&self, row: usize) {
         let start = match self.list.get(row) {
             Some(listed) => listed.as_ptr(),
             None => self.start(row),
@@ -100,6 +100,12 @@ impl<'a> Rows<'a> {
             prefetch::<LEVEL>(start.wrapping_add(at));
         }
         prefetch::<LEVEL>(start.wrapping_add(len.saturating_sub(1)));
+    }
+
+    /// How many rows later is far.
+    #[inline(always)]
+    pub(crate) fn far(&self) -> usize {
+        (FAR_BYTES / self.row_bytes.max(1)).clamp(NEAR, FAR)
     }
 
     /// As [`prefetch`](Self::prefetch) for a short row, without the loop, which would cost more
@@ -152,7 +158,7 @@ pub(crate) fn prefetch_slice(row: &[u8]) {
 pub(crate) struct Schedule<'a> {
     /// The rows that are copied.
     pub(crate) rows: &'a [usize],
-    /// The rows that are copied next. They change no result, so they need not exist.
+    /// The rows that are copied next, which exist. They change no result.
     pub(crate) next: &'a [usize],
     /// The draws of the rows, for transforms.
     pub(crate) draws: Draws<'a>,
@@ -192,12 +198,6 @@ impl<'a> Schedule<'a> {
         for other in self.others {
             other.prefetch::<LEVEL>(row);
         }
-    }
-
-    /// How many rows later is far.
-    #[inline(always)]
-    fn far(&self, source: Rows<'_>) -> usize {
-        (FAR_BYTES / source.row_bytes.max(1)).clamp(NEAR, FAR)
     }
 
     /// The rows in three parts, each with the rows that come `far / NEAR` and `far` later. The last
@@ -244,7 +244,7 @@ macro_rules! for_short_rows {
         let (rows, schedule): (Rows<'_>, Schedule<'_>) = ($rows, $schedule);
         let mut done = 0;
         if let Some((lines, other)) = schedule.short(rows) {
-            for [of, near, far] in schedule.parts(schedule.far(rows)) {
+            for [of, near, far] in schedule.parts(rows.far()) {
                 let places = $out[done * $len..][..of.len() * $len].chunks_exact_mut($len);
                 for (($place, &row), (&near, &far)) in places.zip(of).zip(near.iter().zip(far)) {
                     rows.prefetch_short::<2>(far, lines);
@@ -273,7 +273,7 @@ fn for_other_rows<T>(
     len: usize,
     mut f: impl FnMut(&[u8], &mut [T]),
 ) {
-    let far = schedule.far(rows);
+    let far = rows.far();
     let places = out[done * len..].chunks_exact_mut(len);
     for ((i, place), &row) in (done..).zip(places).zip(&schedule.rows[done..]) {
         schedule.prefetch(rows, i, far);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Column, Draws};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
-use crate::gather::{NEAR, Schedule, prefetch_slice};
+use crate::gather::{FAR, NEAR, Rows, Schedule};
 use crate::transform::RowType;
 use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
 
@@ -215,6 +215,18 @@ impl Column {
         true
     }
 
+    /// Prefetches the first of some rows that exist, or what they are made of.
+    pub(super) fn prefetch(&self, rows: &[usize]) {
+        let prefetched = self.visit(&rows[..rows.len().min(FAR)], &mut |part, rows| {
+            if let Some(source) = part.rows_in_memory() {
+                let first = rows.iter().take(source.far());
+                first.for_each(|row| source.prefetch::<2>(*row));
+            }
+            Ok(())
+        });
+        debug_assert!(prefetched.is_ok(), "nothing here fails");
+    }
+
     /// Gathers rows that exist of files that are checked by the caller.
     pub(super) fn load_rows(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let schedule = Schedule {
@@ -248,9 +260,15 @@ impl Column {
         let size = self.dtype().size();
         let is_aligned = |row: &&[u8]| row.as_ptr().align_offset(size) == 0;
         if in_place && self.slices(rows, &mut slices) && slices.iter().all(is_aligned) {
+            let source = Rows::listed(&slices);
+            let far = source.far();
             for (index, row) in slices.iter().enumerate() {
-                if let Some(later) = slices.get(index + NEAR) {
-                    prefetch_slice(later);
+                // What comes after the last row would be read from no memory.
+                if index + far < slices.len() {
+                    source.prefetch::<2>(index + far);
+                }
+                if index + far / NEAR < slices.len() {
+                    source.prefetch::<1>(index + far / NEAR);
                 }
                 f(index, row)?;
             }

@@ -180,7 +180,13 @@ impl Column {
         if self.stages.stages.is_empty() && self.derived.is_some() {
             return load(schedule, out);
         }
-        let per_block = self.rows_per_block(stored_row.max(self.row_bytes()));
+        // What a single step makes does not have to stay in the cache.
+        let widest = if self.stages.is_single_pass() {
+            stored_row
+        } else {
+            stored_row.max(self.row_bytes())
+        };
+        let per_block = self.rows_per_block(widest.max(1));
         if self.stages.stages.is_empty() {
             return self.blocks(schedule, out, per_block, load);
         }
@@ -193,6 +199,8 @@ impl Column {
             let rows = schedule.rows;
             let loaded = &mut loaded[..rows.len() * stored_row];
             load(schedule, loaded)?;
+            // The memory of the next block arrives while this one is converted.
+            self.prefetch(schedule.next);
             let source = whole_rows(loaded, rows.len());
             let schedule = Schedule::cached(&numbers[..rows.len()]);
             self.run_stages(source, schedule, out, &mut scratch)

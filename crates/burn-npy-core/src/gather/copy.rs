@@ -20,7 +20,7 @@ pub(crate) fn copy(rows: Rows<'_>, schedule: Schedule<'_>, out: &mut [u8]) {
             for_other_rows(rows, schedule, done, out, len, copy_row);
         }
         _ => {
-            let far = schedule.far(rows);
+            let far = rows.far();
             let mut out = out;
             let mut at = 0;
             while at < of.len() {
