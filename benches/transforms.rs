@@ -18,7 +18,6 @@ mod common;
 use std::hint::black_box;
 use std::time::Instant;
 
-use burn::data::dataloader::DataLoader;
 use burn::tensor::Tensor;
 use burn_npy::ndarray::{Array1, Array2, Array4};
 use burn_npy::order::PositionRng;
