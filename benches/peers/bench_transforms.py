@@ -9,6 +9,7 @@ loader without workers.
 """
 
 import itertools
+import multiprocessing
 import os
 import sys
 import time
@@ -79,7 +80,7 @@ def grain_loader(rows, threads=0, processes=0):
 
 def main():
     quick = "--quick" in sys.argv
-    rounds, count = (1, 1920) if quick else (7, 19_200)
+    rounds, count = (1, 1920) if quick else (7, 6400)
     rows = Rows(np.random.default_rng(0).integers(0, 256, (count, 784), np.uint8))
     contenders = {f"torch-{n}": torch_loader(rows, n) for n in (0, 1, 2)}
     contenders |= {f"grain-threads-{n}": grain_loader(rows, threads=n) for n in (0, 1, 2)}
@@ -101,6 +102,8 @@ def main():
         rates = [count / each for each in (median(own), max(own), min(own))]
         print(f"work/20us/{name:22}", *(f"{rate:12.0f}" for rate in rates), f"{ratio:9.2f}")
     sys.stdout.flush()
+    for worker in multiprocessing.active_children():
+        worker.terminate()
     # Threads of a library that are still at work when the interpreter ends can abort the process.
     os._exit(0)
 
