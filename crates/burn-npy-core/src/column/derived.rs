@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Column, Draws};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
-use crate::gather::{FAR, NEAR, Rows, Schedule};
+use crate::gather::{NEAR, Rows, Schedule};
 use crate::transform::RowType;
 use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
 
@@ -215,9 +215,9 @@ impl Column {
         true
     }
 
-    /// Prefetches the first of some rows that exist, or what they are made of.
+    /// Prefetches the first lines of memory that some rows are made of, which exist.
     pub(super) fn prefetch(&self, rows: &[usize]) {
-        let prefetched = self.visit(&rows[..rows.len().min(FAR)], &mut |part, rows| {
+        let prefetched = self.visit(rows, &mut |part, rows| {
             if let Some(source) = part.rows_in_memory() {
                 let first = rows.iter().take(source.far());
                 first.for_each(|row| source.prefetch::<2>(*row));

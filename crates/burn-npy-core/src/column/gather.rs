@@ -4,7 +4,7 @@ use super::Column;
 use super::batch::gather_columns;
 use crate::array::swap_bytes;
 use crate::convert::{Guard, Stage};
-use crate::gather::{self, Misfit, Pieces, Rows, Schedule, Why};
+use crate::gather::{self, FAR, Misfit, Pieces, Rows, Schedule, Why};
 use crate::non_temporal;
 use crate::storage::Storage;
 use crate::{Buffer, ByteOrder, DType, Error, ErrorKind, Result};
@@ -199,8 +199,11 @@ impl Column {
             let rows = schedule.rows;
             let loaded = &mut loaded[..rows.len() * stored_row];
             load(schedule, loaded)?;
-            // The memory of the next block arrives while this one is converted.
-            self.prefetch(schedule.next);
+            if self.depth() > 0 {
+                // The memory of the next block arrives while this one is converted.
+                let count = schedule.next.len().min(rows.len()).min(FAR);
+                self.prefetch(&schedule.next[..count]);
+            }
             let source = whole_rows(loaded, rows.len());
             let schedule = Schedule::cached(&numbers[..rows.len()]);
             self.run_stages(source, schedule, out, &mut scratch)
