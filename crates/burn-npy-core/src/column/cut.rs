@@ -69,14 +69,6 @@ impl Derived for Cut {
         }))
     }
 
-    fn visit(
-        &self,
-        rows: &[usize],
-        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
-    ) -> Result<()> {
-        f(self.column(), rows)
-    }
-
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let (column, part) = (self.column(), self.bytes());
         column.for_each_row(rows, draws, true, &mut |index, row| {

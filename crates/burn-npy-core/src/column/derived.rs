@@ -25,12 +25,15 @@ pub(crate) trait Derived: Debug + Send + Sync {
     /// The same, made of other columns with rows of the same types.
     fn with(&self, columns: Vec<Column>) -> Result<Arc<dyn Derived>>;
 
-    /// Calls `f` for each column that some rows are made of, with its rows.
+    /// Calls `f` for each column that some rows are made of, with its rows. Unless a kind says
+    /// otherwise, a row is made of the row of the first column with the same number.
     fn visit(
         &self,
         rows: &[usize],
         f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        f(&self.columns()[0], rows)
+    }
 
     /// Writes rows that exist one after the other into `out`, in the byte order of the machine.
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()>;

@@ -70,14 +70,6 @@ impl Derived for Mapped {
         Ok(Arc::new(Self::new(column, self.transform.clone())?))
     }
 
-    fn visit(
-        &self,
-        rows: &[usize],
-        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
-    ) -> Result<()> {
-        f(self.column(), rows)
-    }
-
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let column = self.column();
         let out_bytes = out.len() / rows.len().max(1);

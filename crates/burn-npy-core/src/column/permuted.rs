@@ -163,14 +163,6 @@ impl Derived for Permuted {
         }))
     }
 
-    fn visit(
-        &self,
-        rows: &[usize],
-        f: &mut dyn FnMut(&Column, &[usize]) -> Result<()>,
-    ) -> Result<()> {
-        f(self.column(), rows)
-    }
-
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
         let column = self.column();
         let mut moves = self.moves();
