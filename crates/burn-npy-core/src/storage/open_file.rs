@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -24,7 +23,7 @@ pub(super) struct OpenFile {
     /// Whether it had no name when it was opened, as a file that another process has open.
     is_nameless: bool,
     /// When its attributes changed last, as the first look after it was deleted found.
-    deleted: OnceLock<Option<(i64, i64)>>,
+    deleted: OnceLock<Option<Time>>,
     /// Whether the user says that the times of the file mean nothing.
     ignore_times: bool,
     /// About how often it was checked.
@@ -44,7 +43,7 @@ impl OpenFile {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             kept: Kept::new(file),
             state: FileState::new(&metadata),
-            is_nameless: links(&metadata) == Some(0),
+            is_nameless: FileState::new(&metadata).links == Some(0),
             deleted: OnceLock::new(),
             ignore_times,
             checks: AtomicU32::new(0),
@@ -113,11 +112,9 @@ impl OpenFile {
             let now = at_path().map_err(|error| self.lost(error, "cannot look at the file"))?;
             return Ok(self.difference(FileState::new(&now)));
         };
-        let now = file
-            .metadata()
+        let now = FileState::of_open(file)
             .map_err(|error| Error::io("cannot look at the file", error).in_file(&self.path))?;
-        let is_deleted = links(&now) == Some(0) && !self.is_nameless;
-        let now = FileState::new(&now);
+        let is_deleted = now.links == Some(0) && !self.is_nameless;
         let mut compared = now;
         // Deleting it changed the time at which its attributes changed, once.
         if is_deleted && *self.deleted.get_or_init(|| now.changed) == now.changed {
@@ -237,46 +234,72 @@ fn max_descriptors() -> u64 {
     u64::MAX
 }
 
+/// Seconds since 1970, and nanoseconds.
+type Time = (i64, i64);
+
 /// What changes with the bytes of a file.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct FileState {
     len: u64,
-    modified: Option<SystemTime>,
+    modified: Option<Time>,
     /// When its bytes, its attributes or its name changed. No program can set it.
-    changed: Option<(i64, i64)>,
+    changed: Option<Time>,
+    /// How many names the file has, which may change.
+    links: Option<u64>,
 }
 
-impl FileState {
-    fn new(metadata: &Metadata) -> Self {
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            changed: changed(metadata),
-        }
+impl PartialEq for FileState {
+    fn eq(&self, other: &Self) -> bool {
+        let compared = |state: &Self| (state.len, state.modified, state.changed);
+        compared(self) == compared(other)
     }
 }
 
 #[cfg(unix)]
-fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.ctime(), metadata.ctime_nsec()))
+impl FileState {
+    fn new(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            len: metadata.len(),
+            modified: Some((metadata.mtime(), metadata.mtime_nsec())),
+            changed: Some((metadata.ctime(), metadata.ctime_nsec())),
+            links: Some(metadata.nlink()),
+        }
+    }
+
+    /// The state of an open file, without what the standard library asks for besides.
+    // The types of the fields differ between systems.
+    #[allow(clippy::unnecessary_cast)]
+    fn of_open(file: &File) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self {
+            len: stat.st_size as u64,
+            modified: Some((stat.st_mtime as i64, stat.st_mtime_nsec as i64)),
+            changed: Some((stat.st_ctime as i64, stat.st_ctime_nsec as i64)),
+            links: Some(stat.st_nlink as u64),
+        })
+    }
 }
 
 #[cfg(not(unix))]
-fn changed(_: &Metadata) -> Option<(i64, i64)> {
-    None
-}
+impl FileState {
+    fn new(metadata: &Metadata) -> Self {
+        let since_1970 = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH);
+        let modified = metadata
+            .modified()
+            .ok()
+            .and_then(|time| since_1970(time).ok());
+        Self {
+            len: metadata.len(),
+            modified: modified.map(|time| (time.as_secs() as i64, time.subsec_nanos().into())),
+            changed: None,
+            links: None,
+        }
+    }
 
-/// How many names the file has.
-#[cfg(unix)]
-fn links(metadata: &Metadata) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    Some(metadata.nlink())
-}
-
-#[cfg(not(unix))]
-fn links(_: &Metadata) -> Option<u64> {
-    None
+    fn of_open(file: &File) -> io::Result<Self> {
+        Ok(Self::new(&file.metadata()?))
+    }
 }
 
 #[cfg(unix)]
