@@ -338,7 +338,8 @@ impl Column {
         Ok(self)
     }
 
-    /// Vouches that nobody changes the file behind the column, so that its rows can be borrowed.
+    /// Vouches that nobody changes the file behind the column, so that its rows can be borrowed,
+    /// and a gather does not check the file.
     ///
     /// # Safety
     ///
@@ -373,7 +374,8 @@ impl Column {
     }
 
     /// Checks that the file behind the column is still the one that was opened, as each gather
-    /// does before and after it copies.
+    /// does before and after it copies. A file that somebody
+    /// [vouches for](Self::assume_unchanged) is not checked.
     ///
     /// # Errors
     ///
@@ -390,15 +392,18 @@ impl Column {
 
     /// As [`check`](Self::check), for a column of an array.
     fn check_own(&self) -> Result<()> {
-        self.array
-            .storage()
-            .check()
-            .map_err(|error| self.array.locate(error))
+        let storage = self.array.storage();
+        let checked = if self.unchanging {
+            storage.check_map()
+        } else {
+            storage.check()
+        };
+        checked.map_err(|error| self.array.locate(error))
     }
 
     /// Whether a copy of rows may kill the process if the file was truncated before.
     fn may_raise(&self) -> bool {
-        self.array.storage().may_raise()
+        !self.unchanging && self.array.storage().may_raise()
     }
 
     /// The same column, read by position if its file is mapped.

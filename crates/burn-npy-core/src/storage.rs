@@ -138,6 +138,10 @@ impl Mapped {
         // What was copied from the map comes before what is found now.
         atomic::fence(atomic::Ordering::SeqCst);
         self.file.check()?;
+        self.check_map()
+    }
+
+    fn check_map(&self) -> Result<()> {
         let read = self.watched.check();
         read.map_err(|error| error.in_file(&self.file.path))
     }
@@ -317,6 +321,14 @@ impl Storage {
             Repr::Temporary(temporary) => temporary.watched.check(),
             Repr::Positioned(file) => file.check(),
             Repr::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Checks that all of a map could be read.
+    pub(crate) fn check_map(&self) -> Result<()> {
+        match &*self.0 {
+            Repr::Mapped(mapped) => mapped.check_map(),
+            _ => self.check(),
         }
     }
 

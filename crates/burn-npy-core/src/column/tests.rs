@@ -235,6 +235,13 @@ fn large_batches_are_those_of_small_ones() {
     let short = values.to_shape((50_820, 65)).unwrap().mapv(f64::from);
     let short = Column::new(short.into()).unwrap();
     let halves = Column::new(values.mapv(|x| half::f16::from_f32(x.into())).into()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let big_endian = values.iter().flat_map(|x| i16::from(*x).to_be_bytes());
+    let big_endian: Vec<u8> = big_endian.collect();
+    let swapped = raw_file(dir.path(), "'>i2'", "(660, 5005)", &big_endian);
+    let swapped = Column::new(Array::open(&swapped).unwrap()).unwrap();
+    let images = values.to_shape((50_820, 5, 13)).unwrap().to_owned();
+    let images = Column::new(images.into()).unwrap();
     let divided = Convert::to::<f32>().divide(255.0);
     for column in [
         bytes.clone().convert(divided.clone()).unwrap(),
@@ -254,9 +261,22 @@ fn large_batches_are_those_of_small_ones() {
             .unwrap(),
         floats.clone(),
         floats.clone().slice(3..5002).unwrap(),
-        floats.convert(Convert::new().cast(DType::F16)).unwrap(),
-        // A cast in two steps.
+        floats
+            .clone()
+            .convert(Convert::new().cast(DType::F16))
+            .unwrap(),
+        // A cast in two steps, and one that clamps.
         halves.convert(Convert::to::<f64>()).unwrap(),
+        floats
+            .convert(Convert::new().saturating_cast(DType::I16))
+            .unwrap(),
+        // Rows that a transform makes, and those of the other byte order.
+        images
+            .map(crate::transform::Pad::new(1))
+            .unwrap()
+            .convert(divided)
+            .unwrap(),
+        swapped.convert(Convert::to::<f32>()).unwrap(),
     ] {
         let rows = column.rows();
         let rows: Vec<usize> = (0..rows).map(|i| i * 397 % rows).collect();
@@ -455,6 +475,25 @@ fn only_rows_as_they_are_and_that_stay_are_borrowed() {
         let column = unsafe { column.assume_unchanged() };
         assert_eq!(column.borrow(2..5).is_some(), access == Access::Mapped);
     }
+}
+
+/// The bytes stay, so that the promise is kept; that the file was touched is what a check finds.
+#[test]
+fn a_file_that_somebody_vouches_for_is_not_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npy");
+    write_npy(&path, &Array2::<f32>::ones((4, 3))).unwrap();
+    let checked = Column::new(Array::open(&path).unwrap()).unwrap();
+    // SAFETY: the folder is this test's own, and the bytes of the file do not change.
+    #[allow(unsafe_code)]
+    let vouched = unsafe { checked.clone().assume_unchanged() };
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(gather::<f32>(&vouched, &[3, 0]), [1.0; 6]);
+    vouched.check().unwrap();
+    let mut out = Buffer::zeroed(12).unwrap();
+    let error = checked.gather(&[3], out.as_mut_slice()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Changed);
 }
 
 #[test]
