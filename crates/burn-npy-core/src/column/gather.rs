@@ -108,6 +108,10 @@ impl Column {
             return Ok(());
         }
         let size = self.numbers.dtype.size();
+        let schedule = Schedule {
+            non_temporal: non_temporal::is_better(out.len()),
+            ..schedule
+        };
         if let Some(derived) = &self.derived {
             let mut slices = Vec::new();
             if derived.slices(schedule.rows, &mut slices) {
@@ -147,12 +151,7 @@ impl Column {
         listed: &[usize],
     ) -> Result<()> {
         // A single step needs no blocks: nothing has to stay in the cache.
-        let single = self.stages.is_single_pass();
-        let schedule = Schedule {
-            non_temporal: single && non_temporal::is_better(out.len()),
-            ..schedule
-        };
-        let per_block = if single {
+        let per_block = if self.stages.is_single_pass() {
             schedule.rows.len()
         } else {
             (BLOCK_BYTES / self.row_bytes()).max(1)
@@ -198,14 +197,17 @@ impl Column {
         self.blocks(schedule, out, per_block, |schedule, out| {
             let rows = schedule.rows;
             let loaded = &mut loaded[..rows.len() * stored_row];
-            load(schedule, loaded)?;
+            load(cached(schedule), loaded)?;
             if self.depth() > 0 {
                 // The memory of the next block arrives while this one is converted.
                 let count = schedule.next.len().min(rows.len()).min(FAR);
                 self.prefetch(&schedule.next[..count]);
             }
             let source = whole_rows(loaded, rows.len());
-            let schedule = Schedule::cached(&numbers[..rows.len()]);
+            let schedule = Schedule {
+                non_temporal: schedule.non_temporal,
+                ..Schedule::cached(&numbers[..rows.len()])
+            };
             self.run_stages(source, schedule, out, &mut scratch)
                 .map_err(|misfit| self.misfit(rows[misfit.1.row], misfit))
         })
@@ -322,14 +324,20 @@ impl Column {
         } else {
             (0..count).collect()
         };
+        let non_temporal = schedule.non_temporal;
         let (mut rows, mut schedule) = (source, schedule);
         let mut made;
         for stage in before {
-            run_stage(stage, rows, schedule, room(next, len(stage.to)), clamped)?;
+            let room = room(next, len(stage.to));
+            run_stage(stage, rows, cached(schedule), room, clamped)?;
             std::mem::swap(current, next);
             made = &bytemuck::cast_slice(current)[..len(stage.to)];
             (rows, schedule) = (whole_rows(made, count), Schedule::cached(&numbers));
         }
+        let schedule = Schedule {
+            non_temporal,
+            ..schedule
+        };
         run_stage(last, rows, schedule, out, clamped)
     }
 
@@ -419,6 +427,14 @@ impl Column {
     }
 }
 
+/// The same for rows that are read again at once, and so stay in the caches.
+fn cached(schedule: Schedule<'_>) -> Schedule<'_> {
+    Schedule {
+        non_temporal: false,
+        ..schedule
+    }
+}
+
 /// Memory for rows between two stages.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -453,11 +469,15 @@ fn run_stage<'a>(
         Guard::Clamp => {
             let count = schedule.rows.len();
             let clamped = room(clamped, count * rows.row_bytes);
-            gather::copy(rows, schedule, clamped);
+            gather::copy(rows, cached(schedule), clamped);
             gather::clamp(stage, clamped);
             let numbers: Vec<_> = (0..count).collect();
             let rows = whole_rows(clamped, count);
-            gather::convert(rows, Schedule::cached(&numbers), stage, out);
+            let schedule = Schedule {
+                non_temporal: schedule.non_temporal,
+                ..Schedule::cached(&numbers)
+            };
+            gather::convert(rows, schedule, stage, out);
         }
     }
     Ok(())
