@@ -14,7 +14,7 @@ pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 pub use crate::row_map::RowMap;
-use crate::{Array, ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result};
+use crate::{Array, ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result, Sampler};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -47,6 +47,11 @@ pub fn readahead(column: &Column, rows: &[usize]) {
 /// How many rows ahead of the gather [`readahead`] should be called; 0 if it does nothing.
 pub fn readahead_rows(column: &Column) -> usize {
     column.readahead_rows()
+}
+
+/// The most rows that a batch may have, if the sampler makes the batches of its orders.
+pub fn largest_batch(sampler: &Sampler) -> Option<u64> {
+    sampler.largest_batch()
 }
 
 /// The same column, read by position if its file is mapped, so that reading it raises no signal.

@@ -5,6 +5,8 @@ Prints the golden vectors of `golden.txt`:
 `blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
 `bucketed len seed epoch batch: row row ...`, the first rows of a shuffle of rows whose lengths are
 `lengths(len)`, with rows of similar lengths in a batch;
+`tokens len seed epoch max: row row ..., row ...`, the first batches of such rows of which each has
+at most `max` tokens when it is padded;
 `shard len batch drop_last remainder index count: 0 1 2, 6 7 + 0`, the positions of each batch + its
 padding;
 `epochs len seed epoch n: row row ...`, the first rows of an epoch of n positions;
@@ -97,6 +99,22 @@ def bucketed(length, batch, seed, epoch, count):
     return ([row for batch in shuffled for row in batch] + order[full:])[:count]
 
 
+def tokens(length, most, seed, epoch, count):
+    known = [max(1, one) for one in lengths(length)]
+    order = rows(length, part_of(seed, 11, 0), epoch, length)
+    batches = []
+    for pool in chunks(order, 100 * most * length // sum(known)):
+        batch = []
+        for row in sorted(pool, key=known.__getitem__):
+            if (len(batch) + 1) * known[row] > most:
+                batches.append(batch)
+                batch = []
+            batch.append(row)
+        batches.append(batch)
+    found = rows(len(batches), part_of(seed, 11, 1), epoch, count)
+    return ", ".join(" ".join(map(str, batches[i])) for i in found)
+
+
 def shard(length, batch, drop_last, tail, index, count):
     found, wrap = [], cycle(range(length))
     for step in chunks(range(length), batch * count):
@@ -137,6 +155,9 @@ for length, batch in [(1, 1), (10, 3), (10, 40), (1000, 7), (60_000, 32)]:
     for seed, epoch in [(0, 0), (42, 7), (M, M)]:
         found = bucketed(length, batch, seed, epoch, 20)
         print(f"bucketed {length} {seed} {epoch} {batch}:", *found)
+for length, most in [(1, 1), (10, 540), (10, 9999), (1000, 700), (60_000, 2048)]:
+    for seed, epoch in [(0, 0), (42, 7), (M, M)]:
+        print(f"tokens {length} {seed} {epoch} {most}:", tokens(length, most, seed, epoch, 4))
 for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
     for drop_last in [0, 1]:
         for tail in ["drop", "pad", "uneven"]:

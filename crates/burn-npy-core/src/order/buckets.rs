@@ -7,7 +7,7 @@ use crate::order::shared::Shared;
 /// A tag for [`part_of`]: the shuffle of the rows, and that of the batches.
 const TAG: u64 = 9;
 /// How many batches of rows are sorted together.
-const BATCHES: usize = 100;
+pub(crate) const BATCHES: usize = 100;
 
 /// The rank of the length of each row among all lengths, 8 bytes a row.
 #[derive(Clone, Debug, PartialEq)]

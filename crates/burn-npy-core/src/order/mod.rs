@@ -24,6 +24,7 @@ mod position_rng;
 pub(crate) mod sampler;
 mod shard;
 pub(crate) mod shared;
+mod tokens;
 mod uniform;
 mod weighted_without_replacement;
 
@@ -68,6 +69,7 @@ pub struct Order {
     rows: u64,
     arrangement: Arrangement,
     domain: Domain,
+    batch_ends: Option<Shared<u64>>,
 }
 
 /// Which entry of the domain is at each position.
@@ -94,7 +96,22 @@ impl Order {
             rows,
             arrangement,
             domain,
+            batch_ends: None,
         }
+    }
+
+    pub(crate) fn in_batches(self, ends: Vec<u64>) -> Self {
+        Self {
+            batch_ends: Some(ends.into()),
+            ..self
+        }
+    }
+
+    /// The position behind the last row of each batch, ascending, if the sampler makes the batches:
+    /// [`Sampler::max_tokens`](crate::Sampler::max_tokens) does. `None` if a batch may be any run
+    /// of positions.
+    pub fn batch_ends(&self) -> Option<&[u64]> {
+        self.batch_ends.as_deref()
     }
 
     /// The number of positions.

@@ -8,6 +8,7 @@ use crate::order::classes::Classes;
 use crate::order::domain::Domain;
 use crate::order::passes::{Once, Passes};
 use crate::order::shared::Shared;
+use crate::order::tokens::Tokens;
 use crate::order::uniform::Uniform;
 use crate::order::weighted_without_replacement;
 use crate::{Error, ErrorKind, Order, Result};
@@ -22,6 +23,7 @@ use crate::{Error, ErrorKind, Order, Result};
 /// | [`blocks`](Self::blocks) | once | none | O(1) | O(1) |
 /// | [`with_replacement`](Self::with_replacement) | by chance | none | O(1) | a search |
 /// | [`bucketed`](Self::bucketed) | once | 8 bytes a row, and 8 in each [`Order`] | O(1) | a search |
+/// | [`max_tokens`](Self::max_tokens) | once | 8 bytes a row, and 8 in each [`Order`] | O(1) | a search |
 /// | [`weighted`](Self::weighted) | by its weight | 16 bytes a row | O(1) | a search |
 /// | [`weighted_without_replacement`](Self::weighted_without_replacement) | at most once | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
 /// | [`balanced`](Self::balanced) | by its class | 8 bytes a row, and 8 a draw in each [`Order`] | O(1) | a search |
@@ -69,6 +71,10 @@ enum Kind {
         seed: u64,
         batch_size: usize,
         buckets: Buckets,
+    },
+    MaxTokens {
+        seed: u64,
+        tokens: Tokens,
     },
     Weighted {
         seed: u64,
@@ -186,6 +192,62 @@ impl Sampler {
         .over_rows())
     }
 
+    /// All rows in a random order, in batches of rows of similar lengths, each of as many rows as
+    /// fit: the number of rows times the length of the longest, to which the others are padded, is
+    /// at most `max_tokens`. The lengths are those of the rows, in their order, as the `lengths` of
+    /// an `NpyDataset` gives them. A row of length 0 counts as one of length 1.
+    ///
+    /// The loader takes the batches as they are, so it gets no batch size; `drop_last` drops
+    /// nothing, as no batch is partial. Where several shards share an epoch, each gets whole
+    /// batches. An epoch may have some batches more or fewer than another.
+    ///
+    /// The rows are shuffled and cut into pools of as many rows as 100 batches have on average. The
+    /// rows of a pool are sorted by length and put into batches, and then the batches of all pools
+    /// are shuffled. Making an [`Order`] takes O(n log n) time; its
+    /// [`batch_ends`](Order::batch_ends) are where the batches end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if `max_tokens` is zero, or if a row is longer than that; the message
+    /// names the first such.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::Sampler;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let lengths = [30, 2, 10, 3, 28, 9, 3, 11];
+    /// let order = Sampler::max_tokens(lengths, 60, 7)?.order(8, 0);
+    /// let mut start = 0;
+    /// for &end in order.batch_ends().unwrap() {
+    ///     let found: Vec<u64> = order.rows(start..end).map(|row| lengths[row as usize]).collect();
+    ///     assert!(found.len() as u64 * found.iter().max().unwrap() <= 60);
+    ///     start = end;
+    /// }
+    /// assert_eq!(start, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_tokens(
+        lengths: impl IntoIterator<Item = u64>,
+        max_tokens: u64,
+        seed: u64,
+    ) -> Result<Self> {
+        if max_tokens == 0 {
+            return Err(usage("batches of zero tokens"));
+        }
+        let tokens = Tokens::new(lengths.into_iter().collect(), max_tokens);
+        let tokens = tokens.map_err(|(row, length)| {
+            usage(format!(
+                "row {row} has length {length}, but a batch has at most {max_tokens} tokens; raise \
+                 max_tokens, or shorten or leave out longer rows"
+            ))
+        })?;
+        Ok(Kind::MaxTokens { seed, tokens }.over_rows())
+    }
+
     /// Rows drawn with replacement, with a probability in proportion to their weights. An epoch has
     /// as many draws as there are weights, unless [`draws`](Self::draws) sets another number. It is
     /// the alias method (Walker, 1977; Vose, 1991).
@@ -255,8 +317,9 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `len` is zero, and for a [bucketed](Self::bucketed) sampler; those
-    /// of [`draws`](Self::draws).
+    /// [`ErrorKind::Usage`] if `len` is zero, and for a sampler of batches of similar lengths:
+    /// [`bucketed`](Self::bucketed) and [`max_tokens`](Self::max_tokens); those of
+    /// [`draws`](Self::draws).
     ///
     /// # Example
     ///
@@ -283,7 +346,7 @@ impl Sampler {
         }
         match &mut self.kind {
             Kind::Once { len: known, .. } => *known = Some(len),
-            Kind::Bucketed { .. } => {
+            Kind::Bucketed { .. } | Kind::MaxTokens { .. } => {
                 return Err(usage("batches of similar lengths have epochs of all rows"));
             }
             _ => return self.draws(len),
@@ -317,7 +380,7 @@ impl Sampler {
                     "{count} draws without replacement, but {draws} rows can be drawn"
                 )));
             }
-            Kind::Once { .. } | Kind::Bucketed { .. } => {
+            Kind::Once { .. } | Kind::Bucketed { .. } | Kind::MaxTokens { .. } => {
                 return Err(usage(
                     "each row comes once, so there are no draws to count; use epoch_len for epochs \
                      of another length",
@@ -374,6 +437,7 @@ impl Sampler {
             },
             Kind::WithReplacement { seed, .. }
             | Kind::Bucketed { seed, .. }
+            | Kind::MaxTokens { seed, .. }
             | Kind::Weighted { seed, .. }
             | Kind::WeightedWithoutReplacement { seed, .. }
             | Kind::Balanced { seed, .. } => Some(seed),
@@ -416,11 +480,19 @@ impl Sampler {
         let entries = self.domain.count(len);
         match self.kind {
             Kind::Once { len, .. } => len.unwrap_or(entries),
-            Kind::Bucketed { .. } => entries,
+            Kind::Bucketed { .. } | Kind::MaxTokens { .. } => entries,
             Kind::WithReplacement { draws, .. }
             | Kind::Weighted { draws, .. }
             | Kind::Balanced { draws, .. } => draws.unwrap_or(entries),
             Kind::WeightedWithoutReplacement { draws, .. } => draws,
+        }
+    }
+
+    /// The most rows that a batch may have, if the sampler makes the batches.
+    pub(crate) fn largest_batch(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::MaxTokens { tokens, .. } => Some(tokens.largest()),
+            _ => None,
         }
     }
 
@@ -444,6 +516,7 @@ impl Sampler {
             Kind::WeightedWithoutReplacement { weights, .. } => (weights.len() as u64, "weights"),
             Kind::Balanced { classes, .. } => (classes.len(), "labels"),
             Kind::Bucketed { buckets, .. } => (buckets.ranks().len() as u64, "lengths"),
+            Kind::MaxTokens { tokens, .. } => (tokens.lengths().len() as u64, "lengths"),
             Kind::Once { .. } | Kind::WithReplacement { .. } => {
                 let positions = self.positions(len);
                 if count == 0 && positions > 0 {
@@ -475,6 +548,7 @@ impl Sampler {
         }
         let entries = self.domain.count(len);
         let positions = self.positions(len);
+        let mut batch_ends = None;
         let arrangement = match &self.kind {
             Kind::Once { order, len: None } => order.pass(entries, epoch),
             Kind::Once {
@@ -489,6 +563,11 @@ impl Sampler {
                 batch_size,
                 buckets,
             } => Arrangement::Listed(buckets.draw(*batch_size, *seed, epoch).into()),
+            Kind::MaxTokens { seed, tokens } => {
+                let (rows, ends) = tokens.draw(*seed, epoch);
+                batch_ends = Some(ends);
+                Arrangement::Listed(rows.into())
+            }
             Kind::Weighted { seed, table, .. } => Arrangement::Drawn(table.draws(*seed, epoch)),
             Kind::WeightedWithoutReplacement {
                 seed,
@@ -501,7 +580,11 @@ impl Sampler {
                 Arrangement::Listed(classes.draw(positions as usize, *seed, epoch).into())
             }
         };
-        Order::new(positions, len, arrangement, self.domain.clone())
+        let order = Order::new(positions, len, arrangement, self.domain.clone());
+        match batch_ends {
+            Some(ends) => order.in_batches(ends),
+            None => order,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
 /// of this crate. If a vector changes, the order needs a new version.
 #[test]
 fn golden_vectors() {
-    let mut counts = [0; 6];
+    let mut counts = [0; 7];
     for line in include_str!("../golden.txt").lines() {
         let (key, expected) = line.split_once(':').unwrap();
         let (kind, found) = match key.split_once(' ').unwrap() {
@@ -41,6 +41,19 @@ fn golden_vectors() {
                 let lengths = (0..len).map(|row| row * 7919 % 541);
                 let sampler = Sampler::bucketed(lengths, batch as usize, seed).unwrap();
                 (5, join(first_rows(&sampler.order(len, epoch), 20)))
+            }
+            ("tokens", key) => {
+                let [len, seed, epoch, most] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let lengths = (0..len).map(|row| row * 7919 % 541);
+                let sampler = Sampler::max_tokens(lengths, most, seed).unwrap();
+                let order = sampler.order(len, epoch);
+                let ends = order.batch_ends().unwrap();
+                let starts = std::iter::once(&0).chain(ends);
+                let batches = starts.zip(ends).take(4);
+                let batches = batches.map(|(start, end)| join(order.rows(*start..*end)));
+                (6, batches.collect::<Vec<_>>().join(", "))
             }
             ("shard", key) => (2, shard(key)),
             ("epochs", key) => {
@@ -72,7 +85,7 @@ fn golden_vectors() {
         assert_eq!(found, expected.trim(), "{key}");
         counts[kind] += 1;
     }
-    assert_eq!(counts, [50, 15, 78, 20, 12, 15]);
+    assert_eq!(counts, [50, 15, 78, 20, 12, 15, 15]);
 }
 
 fn join(numbers: impl IntoIterator<Item = u64>) -> String {

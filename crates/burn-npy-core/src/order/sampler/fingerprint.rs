@@ -59,6 +59,10 @@ impl Sampler {
                 hash.add([8, *seed, *batch_size as u64]);
                 hash.add(buckets.ranks().iter().copied());
             }
+            Kind::MaxTokens { seed, tokens } => {
+                hash.add([9, *seed, tokens.max()]);
+                hash.add(tokens.lengths().iter().copied());
+            }
         }
         match &self.domain {
             Domain::Rows => hash.add([0]),
@@ -116,6 +120,11 @@ mod tests {
                 Sampler::bucketed([7, 9], 2, 1).unwrap(),
                 Sampler::bucketed([9, 7], 2, 1).unwrap(),
                 Sampler::bucketed([7, 9], 3, 1).unwrap(),
+                Sampler::max_tokens([7, 9], 9, 1).unwrap(),
+                Sampler::max_tokens([9, 7], 9, 1).unwrap(),
+                Sampler::max_tokens([8, 9], 9, 1).unwrap(),
+                Sampler::max_tokens([7, 9], 10, 1).unwrap(),
+                Sampler::max_tokens([7, 9], 9, 2).unwrap(),
                 shuffled.clone().windows(2, 1).unwrap(),
                 shuffled.clone().windows(1, 2).unwrap(),
                 shuffled.clone().epoch_len(2).unwrap(),
@@ -127,9 +136,9 @@ mod tests {
                 shuffled.index([2, 1]).unwrap(),
             ]
         };
-        let prints = |samplers: [Sampler; 24]| samplers.map(|sampler| sampler.fingerprint());
+        let prints = |samplers: [Sampler; 29]| samplers.map(|sampler| sampler.fingerprint());
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
-        assert_eq!(found.len(), 24);
+        assert_eq!(found.len(), 29);
         assert_eq!(prints(samplers()), prints(samplers()));
         // Saved states hold fingerprints, so they must not change.
         assert_eq!(

@@ -249,6 +249,28 @@ fn misuse_is_an_error_that_names_the_place() {
     );
     Sampler::with_replacement(1).check(0).unwrap();
 
+    let tokens = |lengths: &[u64], max| Sampler::max_tokens(lengths.iter().copied(), max, 1);
+    assert_eq!(message(tokens(&[1], 0)).0, Usage);
+    assert_eq!(
+        message(tokens(&[3, 9, 12], 8)),
+        (
+            Usage,
+            "row 1 has length 9, but a batch has at most 8 tokens; raise max_tokens, or shorten or \
+             leave out longer rows"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        check(tokens(&[1, 2], 8), 5),
+        (Usage, "2 lengths for 5 rows".to_owned())
+    );
+    let all = "batches of similar lengths have epochs of all rows".to_owned();
+    for sampler in [tokens(&[1, 2], 8), Sampler::bucketed([1, 2], 8, 1)] {
+        let sampler = sampler.unwrap();
+        assert_eq!(message(sampler.clone().epoch_len(4)), (Usage, all.clone()));
+        assert_eq!(message(sampler.draws(4)).0, Usage);
+    }
+
     let none: [u8; 0] = [];
     assert_eq!(message(Sampler::balanced(none, 1)).0, Usage);
     for sampler in [Sampler::shuffled(1), Sampler::with_replacement(1)] {
@@ -264,4 +286,19 @@ fn misuse_is_an_error_that_names_the_place() {
     assert_eq!(message(twice).0, Usage);
     let few = Sampler::weighted_without_replacement(&[1.0, 0.0], 1).unwrap();
     assert_eq!(message(few.draws(2)).0, Usage);
+}
+
+/// The batches are those of the entries, whatever row each entry is.
+#[test]
+fn batches_of_tokens_are_made_of_the_entries_of_a_list() {
+    let sampler = Sampler::max_tokens([5, 1, 1, 4], 8, 3).unwrap();
+    let entries = sampler.order(4, 2);
+    let rows = sampler.index([9, 7, 7, 0]).unwrap().order(10, 2);
+    assert_eq!(rows.batch_ends(), entries.batch_ends());
+    let list = [9, 7, 7, 0];
+    let expected = entries.rows(0..4).map(|entry| list[entry as usize]);
+    assert!(rows.rows(0..4).eq(expected));
+    assert_eq!(Sampler::shuffled(3).order(4, 2).batch_ends(), None);
+    let bucketed = Sampler::bucketed([1, 2, 3], 2, 1).unwrap();
+    assert_eq!(bucketed.order(3, 0).batch_ends(), None);
 }
