@@ -76,15 +76,24 @@ impl Rows {
 pub(crate) struct Batching {
     /// How many positions an epoch has.
     pub(crate) positions: u64,
+    /// 1 if the sampler makes the batches: then whole ones are divided, not positions.
     pub(crate) batch_size: usize,
     pub(crate) drop_last: bool,
     pub(crate) shard: Shard,
     pub(crate) remainder: Remainder,
-    /// The part of the shard's rows that a slice has, counted in the order of the epoch.
-    pub(crate) slice: Option<Range<u64>>,
+    pub(crate) slice: Option<Slice>,
 }
 
-/// The batches of one pass.
+/// A part of the rows of a shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    /// The rows, counted in the order of the epoch.
+    rows: Range<u64>,
+    /// How many rows the shard had, for epochs that have more or fewer.
+    of: u64,
+}
+
+/// The batches of one pass. The plans divide positions, or the batches that the sampler has made.
 #[derive(Clone, Debug)]
 pub(crate) struct EpochPlan {
     /// The batches of the shard; of all of its rows, if there is a slice.
@@ -94,65 +103,155 @@ pub(crate) struct EpochPlan {
     /// The first batch of the pass, which is not 0 in a resumed epoch.
     first: u64,
     end: u64,
+    made: Option<Made>,
+}
+
+/// Batches that the sampler has made.
+#[derive(Clone, Debug)]
+struct Made {
+    /// The first position of each batch, over all shards, and the end of the last one.
+    starts: Vec<u64>,
+    /// How many rows come before each batch of the shard or the slice, and how many there are,
+    /// without padding.
+    before: Vec<u64>,
+}
+
+impl Made {
+    /// The batches from a position on, which may be within a batch.
+    fn new(ends: &[u64], from: u64) -> Self {
+        let left = ends.iter().copied().filter(|end| *end > from);
+        Self {
+            starts: std::iter::once(from).chain(left).collect(),
+            before: Vec::new(),
+        }
+    }
+
+    /// How many batches there are, over all shards.
+    fn count(&self) -> u64 {
+        self.starts.len() as u64 - 1
+    }
+
+    /// The positions of some batches.
+    fn positions(&self, batches: Range<u64>) -> Range<u64> {
+        self.starts[batches.start as usize]..self.starts[batches.end as usize]
+    }
+
+    /// Counts the rows of a shard.
+    fn count_rows(&mut self, plan: &Plan) {
+        let mut rows = 0;
+        self.before = vec![rows];
+        for batch in 0..plan.num_batches() {
+            let positions = self.positions(plan.batch(batch));
+            rows += positions.end - positions.start;
+            self.before.push(rows);
+        }
+    }
+
+    /// The batches of the shard that start in a range of its rows. Padding is none of them.
+    fn slice(&mut self, rows: Range<u64>) -> Range<u64> {
+        let first_from = |row| self.before.partition_point(|before| *before < row);
+        let last = self.before.len() - 1;
+        let [start, end] = [rows.start, rows.end].map(|row| first_from(row).min(last));
+        self.before = self.before[start..=end.max(start)].to_vec();
+        start as u64..end as u64
+    }
+}
+
+/// What `part` of `whole` is of another whole.
+fn share(part: u64, whole: u64, other: u64) -> u64 {
+    let product = u128::from(part) * u128::from(other);
+    product.checked_div(u128::from(whole)).unwrap_or(0) as u64
 }
 
 impl Batching {
-    /// The batches of an epoch from a position on.
+    /// The batches of an epoch from a position on. The order is not needed if the sampler does not
+    /// make the batches.
     ///
     /// If the position is the start of a step, this is the plan of the whole epoch, started later:
     /// the batches keep their numbers and their padding. Otherwise it is a plan of the rest.
-    pub(crate) fn plan(&self, from: u64) -> EpochPlan {
-        let batch_size = self.batch_size as u64;
+    pub(crate) fn plan(&self, order: Option<&Order>, from: u64) -> EpochPlan {
+        let ends = order.and_then(Order::batch_ends);
         if let Some(slice) = &self.slice {
-            let (whole, rest) = (self.rows(0), self.rows(from));
+            let mut rest = self.rows(ends, from);
             // The slice has the same share of the rest as of the whole.
-            let (all, left) = (whole.num_rows(), rest.num_rows());
-            let at = |row: u64| {
-                let share = u128::from(row) * u128::from(left);
-                share.checked_div(u128::from(all)).unwrap_or(0) as u64
+            let left = rest.num_rows();
+            let at = |row: u64| share(row, slice.of, left);
+            let rows = at(slice.rows.start)..at(slice.rows.end);
+            let slice = match &mut rest.made {
+                Some(made) => Plan::new(made.slice(rows), 1, false),
+                None => Plan::new(rows, self.batch_size, self.drop_last),
             };
-            let positions = at(slice.start)..at(slice.end);
-            let slice = Plan::new(positions, self.batch_size, self.drop_last);
-            return EpochPlan {
-                end: slice.num_batches(),
-                plan: rest,
-                slice: Some(slice),
-                batch_size,
-                first: 0,
-            };
+            rest.end = slice.num_batches();
+            rest.slice = Some(slice);
+            return rest;
         }
-        let step = batch_size.saturating_mul(self.shard.count());
-        let (start, first) = if from.is_multiple_of(step) {
-            (0, from / step)
-        } else {
-            (from, 0)
+        let step = (self.batch_size as u64).saturating_mul(self.shard.count());
+        // What the plan divides and comes before the position; `None` within a batch.
+        let before = match ends {
+            None => Some(from),
+            Some(_) if from == 0 => Some(0),
+            Some(ends) => ends.binary_search(&from).ok().map(|at| at as u64 + 1),
         };
-        let plan = Plan::new(start..self.positions, self.batch_size, self.drop_last)
-            .shard(self.shard, self.remainder);
-        EpochPlan {
-            end: plan.num_batches(),
-            plan,
-            slice: None,
-            batch_size,
-            first,
+        match before.filter(|before| before.is_multiple_of(step)) {
+            Some(before) => EpochPlan {
+                first: before / step,
+                ..self.cut(ends, 0, self.drop_last)
+            },
+            None => self.cut(ends, from, self.drop_last),
         }
     }
 
     /// The rows of the shard from a position of the epoch on, including the last ones, which
     /// batches may leave out.
-    fn rows(&self, from: u64) -> Plan {
-        Plan::new(from..self.positions, self.batch_size, false).shard(self.shard, self.remainder)
+    fn rows(&self, ends: Option<&[u64]>, from: u64) -> EpochPlan {
+        self.cut(ends, from, false)
     }
 
-    /// The same for the rows from `start` to `end` of this.
-    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
-        let own = match &self.slice {
-            Some(slice) => slice.clone(),
-            None => 0..self.rows(0).num_rows(),
+    /// The batches of the shard, cut anew from a position on.
+    fn cut(&self, ends: Option<&[u64]>, from: u64, drop_last: bool) -> EpochPlan {
+        let mut made = ends.map(|ends| Made::new(ends, from));
+        let divided = match &made {
+            Some(made) => 0..made.count(),
+            None => from..self.positions,
         };
-        let at = |row: usize| own.start.saturating_add(row as u64).min(own.end);
+        let plan = Plan::new(divided, self.batch_size, drop_last);
+        let plan = plan.shard(self.shard, self.remainder);
+        if let Some(made) = &mut made {
+            made.count_rows(&plan);
+        }
+        EpochPlan {
+            end: plan.num_batches(),
+            plan,
+            slice: None,
+            batch_size: self.batch_size as u64,
+            first: 0,
+            made,
+        }
+    }
+
+    /// The same for the rows from `start` to `end` of this, counted in an epoch with this order. A
+    /// batch of the sampler belongs to the slice that has its first row.
+    pub(crate) fn slice(&self, order: Option<&Order>, start: usize, end: usize) -> Self {
+        let ends = order.and_then(Order::batch_ends);
+        let own = self.slice.clone().unwrap_or_else(|| {
+            let of = self.rows(ends, 0).num_rows();
+            Slice { rows: 0..of, of }
+        });
+        let all = own.rows.end - own.rows.start;
+        let known = match ends {
+            // The batches that start in a slice have more or fewer rows than it.
+            Some(_) => self.plan(order, 0).num_rows(),
+            None => all,
+        };
+        let at = |row: usize| match row as u64 {
+            row if row < known => own.rows.start + share(row, known, all),
+            _ => own.rows.end,
+        };
         Self {
-            slice: Some(at(start)..at(end).max(at(start))),
+            slice: Some(Slice {
+                rows: at(start)..at(end).max(at(start)),
+                of: own.of,
+            }),
             ..self.clone()
         }
     }
@@ -166,10 +265,12 @@ impl EpochPlan {
 
     /// How many rows come before a batch, without padding.
     pub(crate) fn rows_before(&self, batch: u64) -> u64 {
-        let before = |batch: u64| {
-            self.own()
-                .num_rows()
-                .min(batch.saturating_mul(self.batch_size))
+        let before = |batch: u64| match &self.made {
+            Some(made) => made.before[batch.min(made.before.len() as u64 - 1) as usize],
+            None => {
+                let rows = batch.saturating_mul(self.batch_size);
+                self.own().num_rows().min(rows)
+            }
         };
         before(batch) - before(self.first)
     }
@@ -179,8 +280,25 @@ impl EpochPlan {
         self.rows_before(self.end)
     }
 
+    /// How many batches have so many rows; on average, if the sampler makes the batches.
+    pub(crate) fn batches_of(&self, rows: u64) -> u64 {
+        let (batches, all) = match self.made {
+            Some(_) => (self.end - self.first, self.num_rows()),
+            None => (1, self.batch_size),
+        };
+        rows.saturating_mul(batches).div_ceil(all.max(1))
+    }
+
     fn own(&self) -> &Plan {
         self.slice.as_ref().unwrap_or(&self.plan)
+    }
+
+    /// The positions of what the plans divide.
+    fn positions(&self, divided: Range<u64>) -> Range<u64> {
+        match &self.made {
+            Some(made) => made.positions(divided),
+            None => divided,
+        }
     }
 
     /// Appends the rows of `batches` to `rows`. After each batch it calls `end` with the number of
@@ -211,21 +329,22 @@ impl EpochPlan {
             let own = self.own().batch(batch);
             let mut padding = 0;
             if self.slice.is_none() {
-                draw(own)?;
-                for position in self.plan.padding(batch) {
-                    draw(position..position + 1)?;
-                    padding += 1;
+                draw(self.positions(own))?;
+                for again in self.plan.padding(batch) {
+                    let positions = self.positions(again..again + 1);
+                    padding += (positions.end - positions.start) as usize;
+                    draw(positions)?;
                 }
             } else {
-                // Its rows are those of one or two batches of the shard.
+                // Its rows are those of one or two batches of the shard; of the sampler's, of one.
                 let mut at = own.start;
                 while at < own.end {
-                    let positions = self.plan.batch(at / self.batch_size);
-                    let start = positions.start + at % self.batch_size;
-                    let positions = start..positions.end.min(start + (own.end - at));
-                    assert!(!positions.is_empty(), "row {at} of a shard that has fewer");
-                    at += positions.end - positions.start;
-                    draw(positions)?;
+                    let part = self.plan.batch(at / self.batch_size);
+                    let start = part.start + at % self.batch_size;
+                    let part = start..part.end.min(start + (own.end - at));
+                    assert!(!part.is_empty(), "row {at} of a shard that has fewer");
+                    at += part.end - part.start;
+                    draw(self.positions(part))?;
                 }
             }
             end(count, padding);
@@ -235,138 +354,22 @@ impl EpochPlan {
 
     /// The shard, the batch and the place in it of a position.
     pub(crate) fn locate(&self, position: u64) -> Option<BatchPosition> {
-        self.plan.locate(position)
+        let Some(made) = &self.made else {
+            return self.plan.locate(position);
+        };
+        let behind = made.starts.partition_point(|start| *start <= position);
+        let batch = behind.checked_sub(1)?;
+        let mut found = self.plan.locate(batch as u64)?;
+        found.offset = position - made.starts[batch];
+        Some(found)
     }
 
     /// The first position that some shard still has to do after the batches before `batch`.
     pub(crate) fn done(&self, batch: u64) -> u64 {
-        self.plan.done(batch)
+        let done = self.plan.done(batch);
+        self.positions(done..done).start
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use burn_npy_core::Sampler;
-
-    use super::*;
-
-    /// The rows of a pass, so many batches at once; where those of each batch end, and how many are
-    /// padding. Each row is the one at its position.
-    fn drawn(plan: &EpochPlan, order: &Order, at_once: u64) -> (Vec<u64>, Vec<(usize, usize)>) {
-        let (mut drawn, mut ends) = (Rows::default(), Vec::new());
-        let batches = plan.batches();
-        for start in batches.clone().step_by(at_once as usize) {
-            let some = start..batches.end.min(start + at_once);
-            plan.fill(some, order, &mut drawn, |end, padding| {
-                ends.push((end, padding));
-            })
-            .unwrap();
-        }
-        for (index, row) in drawn.numbers().iter().enumerate() {
-            assert_eq!(order.row(drawn.position(index)), *row);
-        }
-        (drawn.numbers().to_vec(), ends)
-    }
-
-    fn rows(plan: &EpochPlan, order: &Order) -> Vec<u64> {
-        let one_by_one = drawn(plan, order, 1);
-        assert_eq!(drawn(plan, order, 3), one_by_one);
-        assert_eq!(drawn(plan, order, 1000), one_by_one);
-        one_by_one.0
-    }
-
-    /// Everything small, combined.
-    fn each_batching(remainders: &[Remainder], mut f: impl FnMut(Batching, Order)) {
-        for positions in [0, 1, 5, 23, 40] {
-            for (batch_size, count) in [(1, 1), (3, 1), (3, 2), (4, 3), (50, 2)] {
-                for &remainder in remainders {
-                    for index in 0..count {
-                        let batching = Batching {
-                            positions,
-                            batch_size,
-                            drop_last: false,
-                            shard: Shard::new(index, count).unwrap(),
-                            remainder,
-                            slice: None,
-                        };
-                        f(batching, Sampler::shuffled(1).order(positions, 0));
-                    }
-                }
-            }
-        }
-    }
-
-    /// What the plan says, one row after the other.
-    #[test]
-    fn batches_that_are_drawn_together_are_those_of_the_plan() {
-        each_batching(
-            &[Remainder::Drop, Remainder::Pad, Remainder::Uneven],
-            |batching, order| {
-                let plan = batching.plan(0);
-                let (mut rows, mut ends) = (Vec::new(), Vec::new());
-                for batch in plan.batches() {
-                    let own = plan.plan.batch(batch).map(|position| order.row(position));
-                    rows.extend(own);
-                    let padding = plan.plan.padding(batch);
-                    let padding = Vec::from_iter(padding.map(|at| order.row(at)));
-                    rows.extend(&padding);
-                    ends.push((rows.len(), padding.len()));
-                }
-                for at_once in [1, 2, 7, 1000] {
-                    let found = drawn(&plan, &order, at_once);
-                    assert_eq!(found, (rows.clone(), ends.clone()));
-                }
-            },
-        );
-    }
-
-    /// Slices have the rows of their shard, in its order, each once.
-    #[test]
-    fn slices_cut_the_rows_of_a_shard() {
-        each_batching(&[Remainder::Drop, Remainder::Uneven], |batching, order| {
-            let positions = batching.positions;
-            for from in [0, positions / 3, positions] {
-                let whole = rows(&batching.plan(from), &order);
-                assert_eq!(batching.plan(from).num_rows(), whole.len() as u64);
-                let all = batching.plan(0).num_rows() as usize;
-                for at in [0, all / 3, all / 2, all] {
-                    let parts = [batching.slice(0, at), batching.slice(at, usize::MAX)];
-                    let parts = parts.map(|part| rows(&part.plan(from), &order));
-                    assert_eq!(parts.concat(), whole);
-                }
-            }
-        });
-        let batching = Batching {
-            positions: 100,
-            batch_size: 10,
-            drop_last: true,
-            shard: Shard::WHOLE,
-            remainder: Remainder::Drop,
-            slice: None,
-        };
-        let inner = batching.slice(20, 60).slice(10, 25);
-        let order = Sampler::sequential().order(100, 0);
-        assert_eq!(rows(&inner.plan(0), &order), (30..40).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn each_row_knows_its_position() {
-        let order = Sampler::shuffled(1).order(100, 0);
-        let mut all = Rows::default();
-        let mut expected = Vec::new();
-        for positions in [7..12, 3..3, 40..41, 41..44, 0..2, 99..100] {
-            all.extend(&order, positions.clone()).unwrap();
-            expected.extend(positions);
-        }
-        for position in [98, 99, 5, 6, 7, 7] {
-            all.push(order.row(position), position).unwrap();
-            expected.push(position);
-        }
-        let found = (0..all.numbers().len()).map(|index| all.position(index));
-        assert_eq!(Vec::from_iter(found), expected);
-        let rows = expected.iter().map(|position| order.row(*position));
-        assert_eq!(all.numbers(), Vec::from_iter(rows));
-        // Those that follow each other take no memory each.
-        assert_eq!(all.runs.len(), 8);
-    }
-}
+mod tests;

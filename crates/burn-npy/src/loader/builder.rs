@@ -9,7 +9,7 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
 use burn::tensor::{Device, StreamId};
 use burn_npy_core::{
-    Error, ErrorKind, Result, Sampler,
+    Error, ErrorKind, Result, Sampler, internal,
     order::{Remainder, Shard},
 };
 
@@ -89,7 +89,7 @@ pub struct DataLoaderBuilder<I, O, D = ()> {
 /// What the methods of the builder set.
 #[derive(Debug)]
 struct Options {
-    batch_size: usize,
+    batch_size: Option<usize>,
     drop_last: bool,
     sampler: Sampler,
     batches_per_epoch: Option<u64>,
@@ -138,7 +138,7 @@ where
                 })
             }),
             options: Options {
-                batch_size: 1,
+                batch_size: None,
                 drop_last: false,
                 sampler: Sampler::sequential(),
                 batches_per_epoch: None,
@@ -179,8 +179,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a batch size of zero, more than 1,024 workers, a rate of skipped
-    /// rows that is none, and a dataset that panics when it is asked for its length; those of
+    /// [`ErrorKind::Usage`] for a batch size of zero, or one with a sampler that makes the batches,
+    /// more than 1,024 workers, a rate of skipped rows that is none, and a dataset that panics when it is asked for its length; those of
     /// [`Sampler::check`] and [`Loader::resume`].
     ///
     /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
@@ -279,14 +279,15 @@ where
         }
     }
 
-    /// How many items a batch has; 1 unless set. The last batch of an epoch may have fewer.
+    /// How many items a batch has; 1 unless set. The last batch of an epoch may have fewer. A
+    /// sampler that makes the batches, [`Sampler::max_tokens`], does not go with it.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.options.batch_size = batch_size;
+        self.options.batch_size = Some(batch_size);
         self
     }
 
     /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see
-    /// [`Remainder`].
+    /// [`Remainder`]. Batches of [`Sampler::max_tokens`] are none smaller, so nothing is left out.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.options.drop_last = drop_last;
         self
@@ -503,12 +504,15 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     mut options: Options,
     dataset: D,
 ) -> Result<Arc<Loader<O>>> {
-    if options.batch_size == 0 {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            "a batch size of zero; it must be at least 1",
-        ));
-    }
+    let refuse = |message| Err(Error::new(ErrorKind::Usage, message));
+    let made = internal::largest_batch(&options.sampler);
+    let batch_size = match options.batch_size {
+        Some(0) => return refuse("a batch size of zero; it must be at least 1"),
+        Some(_) if made.is_some() => {
+            return refuse("the sampler makes the batches; leave out batch_size, or max_tokens");
+        }
+        set => set.unwrap_or(1),
+    };
     let workers = options.prefetch.num_workers;
     if workers > MAX_WORKERS && workers != AUTOTUNE {
         let message = format!("{workers} workers, more than {MAX_WORKERS}");
@@ -519,10 +523,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
     let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
     if let Some(batches) = options.batches_per_epoch {
-        let rows = options
-            .shard
-            .count()
-            .saturating_mul(options.batch_size as u64);
+        let rows = options.shard.count().saturating_mul(batch_size as u64);
         options.sampler = options.sampler.epoch_len(rows.saturating_mul(batches))?;
     }
     options.sampler.check(len as u64)?;
@@ -560,7 +561,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         rows: len as u64,
         batching: Batching {
             positions,
-            batch_size: options.batch_size,
+            batch_size,
             drop_last: options.drop_last,
             shard: options.shard,
             remainder: options.remainder,
@@ -568,7 +569,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         },
         workers: WorkerConfig {
             options: options.prefetch,
-            batch_size: options.batch_size,
+            batch_size: made.map_or(batch_size, |largest| largest as usize),
             cores,
             counters: Arc::default(),
             found_limit: Arc::default(),

@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::Device;
 use burn_npy_core::{
-    Sampler,
+    Sampler, internal,
     order::{BatchPosition, Order},
 };
 
@@ -62,7 +62,7 @@ pub use state::State;
 pub use workers::AUTOTUNE;
 
 use crate::Result;
-use crate::epoch_plan::Batching;
+use crate::epoch_plan::{Batching, EpochPlan};
 use epoch::Epoch;
 use error::SkippedRows;
 use iter::{BurnIter, Track};
@@ -164,14 +164,16 @@ impl<O: Send + 'static> Loader<O> {
             0 => None,
             rows => self.sampler.is_random().then_some(rows),
         };
+        let order = self.order(number);
+        let plan = self.batching.plan(Some(&order), from);
         Epoch {
             source: self.source.clone(),
-            plan: self.batching.plan(from),
-            order: self.order(number),
+            readahead: ahead.map(|rows| plan.batches_of(rows as u64)),
+            plan,
+            order,
             number,
             seed: self.sampler.seed().unwrap_or(0),
             skip_limit: self.skip_limit,
-            readahead: ahead.map(|rows| rows.div_ceil(self.batching.batch_size) as u64),
             counters: self.workers.counters.clone(),
         }
     }
@@ -180,16 +182,30 @@ impl<O: Send + 'static> Loader<O> {
         self.sampler.order(self.rows, epoch)
     }
 
-    /// How many batches a whole epoch has, for this shard; batches that are all padding count.
+    /// The order of the epoch that [`state`](Self::state) is in, if the sampler makes its batches.
+    fn made(&self) -> Option<Order> {
+        internal::largest_batch(&self.sampler)?;
+        Some(self.order(self.cursor.get().epoch))
+    }
+
+    /// The batches of that epoch. Others have as many, unless the sampler makes them.
+    fn plan(&self) -> EpochPlan {
+        self.batching.plan(self.made().as_ref(), 0)
+    }
+
+    /// How many batches a whole epoch has, for this shard; batches that are all padding count. With
+    /// [`Sampler::max_tokens`] epochs differ a little, and it is the number of the epoch that
+    /// [`state`](Self::state) is in.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.batching.plan(0).batches().end as usize
+        self.plan().batches().end as usize
     }
 
     /// How many rows a whole epoch yields, for this shard. Padding does not count, nor do rows that
-    /// are left out at the end.
+    /// are left out at the end. With [`Sampler::max_tokens`] and several shards epochs differ, as
+    /// for [`len`](Self::len).
     pub fn num_items(&self) -> usize {
-        self.batching.plan(0).num_rows() as usize
+        self.plan().num_rows() as usize
     }
 
     /// Where the time of all passes so far went. Passes over copies on other devices count, such as
@@ -277,15 +293,17 @@ impl<O: Send + 'static> Loader<O> {
     /// batch. `None` if the epoch does not draw the row, or leaves it out at the end. For a row
     /// that comes more than once, this is the first place. Padding does not count.
     pub fn locate(&self, epoch: u64, row: u64) -> Option<BatchPosition> {
-        let position = self.order(epoch).position(row)?;
-        self.batching.plan(0).locate(position)
+        let order = self.order(epoch);
+        let position = order.position(row)?;
+        self.batching.plan(Some(&order), 0).locate(position)
     }
 
     fn whole(&self, epoch: u64, batch: u64) -> Epoch<O> {
-        let count = self.len() as u64;
+        let whole = self.epoch_from(epoch, 0);
+        let count = whole.plan.batches().end;
         assert!(batch < count, "batch {batch} of {count}");
         self.source.advise(self.sampler.is_random());
-        self.epoch_from(epoch, 0)
+        whole
     }
 
     /// The same loader, which continues on its own.
@@ -364,10 +382,11 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// The rows from `start` to `end` of each epoch, in its order; of a shard, counted among its
     /// own rows. Slices that do not overlap never see the same row in an epoch, unless the sampler
     /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a
-    /// resumed epoch, a slice is the same share of the rest. Slices are not padded.
+    /// resumed epoch, a slice is the same share of the rest. Slices are not padded. A batch of
+    /// [`Sampler::max_tokens`] belongs as a whole to the slice that has its first row.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         Arc::new(Self {
-            batching: self.batching.slice(start, end),
+            batching: self.batching.slice(self.made().as_ref(), start, end),
             workers: WorkerConfig {
                 counters: Arc::default(),
                 ..self.workers.fork()

@@ -73,6 +73,7 @@ pub(crate) struct Schedule {
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerConfig {
     pub(crate) options: PrefetchOptions,
+    /// The most rows that a batch may have.
     pub(crate) batch_size: usize,
     /// How many threads can run at the same time.
     pub(crate) cores: usize,

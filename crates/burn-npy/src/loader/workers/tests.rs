@@ -196,7 +196,7 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
     let config = config(options, 1, cores);
     let epoch = Epoch {
         source: source.clone() as Arc<dyn Source<u64>>,
-        plan: batching.plan(0),
+        plan: batching.plan(None, 0),
         order: Sampler::sequential().order(positions, 0),
         number: 0,
         seed: 0,
