@@ -39,6 +39,7 @@ mod skip;
 mod state;
 mod statistics;
 mod threads;
+mod tokens;
 mod transforms;
 mod tuning;
 mod user_code;

@@ -182,20 +182,20 @@ impl<O: Send + 'static> Loader<O> {
         self.sampler.order(self.rows, epoch)
     }
 
-    /// The order of the epoch that [`state`](Self::state) is in, if the sampler makes its batches.
+    /// The order of the next pass, if the sampler makes its batches.
     fn made(&self) -> Option<Order> {
         internal::largest_batch(&self.sampler)?;
-        Some(self.order(self.cursor.get().epoch))
+        Some(self.order(self.next_epoch()))
     }
 
-    /// The batches of that epoch. Others have as many, unless the sampler makes them.
+    /// The batches of its epoch. Others have as many, unless the sampler makes them.
     fn plan(&self) -> EpochPlan {
         self.batching.plan(self.made().as_ref(), 0)
     }
 
     /// How many batches a whole epoch has, for this shard; batches that are all padding count. With
-    /// [`Sampler::max_tokens`] epochs differ a little, and it is the number of the epoch that
-    /// [`state`](Self::state) is in.
+    /// [`Sampler::max_tokens`] epochs differ a little, and it is the number of
+    /// [`next_epoch`](Self::next_epoch).
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.plan().batches().end as usize
