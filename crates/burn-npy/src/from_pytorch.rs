@@ -76,7 +76,7 @@
 //! | `sampler=WeightedRandomSampler(..)` | `sampler(Sampler::weighted(..)?)`, [`Sampler`](crate::Sampler) has others |
 //! | `RandomSampler(replacement=True, num_samples=n)` | `sampler(Sampler::with_replacement(seed).draws(n)?)` |
 //! | `DistributedSampler`, `set_epoch` | `shard(Shard::from_env()?, ..)`; the epoch counts itself, see [`Shard`](crate::order::Shard) |
-//! | `batch_sampler` | [`Sampler::bucketed`](crate::Sampler::bucketed) for similar lengths; otherwise a batch is `batch_size` rows of the sampler's order |
+//! | `batch_sampler` | [`Sampler::bucketed`](crate::Sampler::bucketed) for similar lengths, [`Sampler::max_tokens`](crate::Sampler::max_tokens) for as many rows as fit; otherwise a batch is `batch_size` rows of the sampler's order |
 //! | `num_workers` | `num_workers`; threads, and there are some by default |
 //! | `prefetch_factor` | `prefetch`, a number of batches for all workers together; found by itself unless set |
 //! | `persistent_workers` | not needed: starting a thread is cheap, and nothing is copied to it |

@@ -84,7 +84,7 @@
 //! | `cache()`, `cache(file)` | [`cache`](crate::NpyDataset::cache), [`cache_in`](crate::NpyDataset::cache_in), for what transforms make; the system keeps the pages of files |
 //! | `ignore_errors` | [`on_error`](crate::DataLoaderBuilder::on_error), with a limit and a list of the rows |
 //! | `cardinality()` | [`Loader::len`](crate::Loader::len) in batches, [`num_items`](crate::Loader::num_items) in rows |
-//! | `bucket_by_sequence_length` | [`Sampler::bucketed`](crate::Sampler::bucketed) |
+//! | `bucket_by_sequence_length` | [`Sampler::bucketed`](crate::Sampler::bucketed); with batch sizes that shrink as lengths grow, [`Sampler::max_tokens`](crate::Sampler::max_tokens) |
 //! | `unbatch`, `group_by_window`, `ragged_batch` | not there |
 //! | saving an iterator with `tf.train.Checkpoint` | [`Loader::state`](crate::Loader::state): a few hundred bytes, without the buffer |
 //!

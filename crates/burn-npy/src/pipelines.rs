@@ -61,6 +61,7 @@
 //! | all rows, shuffled | [`shuffle`] | `shuffle` | `shuffle=True` (P), `shuffle` (G) |
 //! | rows by weights, by classes, of a list | [`Sampler`] | `rejection_resample` | `WeightedRandomSampler` (P) |
 //! | rows of similar lengths together | [`Sampler::bucketed`] | `bucket_by_sequence_length` | a sampler of your own (P) |
+//! | batches of at most so many tokens, padded | [`Sampler::max_tokens`] | `bucket_by_sequence_length` with a batch size for each bucket | `--max-tokens` of fairseq (P) |
 //! | epochs of any length, in rows or in batches | [`Sampler::epoch_len`], [`batches_per_epoch`] | `repeat`, `take`, `steps_per_epoch` | `RandomSampler(num_samples)` (P) |
 //! | padding, lengths, masks | [`Batch`] | `padded_batch` | `pad_sequence` (P) |
 //! | a function of a batch in host memory | [`map_batch`] | `map` after `batch` | `collate_fn` (P) |
@@ -407,7 +408,8 @@
 //!
 //! The tokens of all texts are one array, and another one says how long each text is.
 //! [`Sampler::bucketed`] puts texts of similar lengths into a batch, which is padded to its longest
-//! text.
+//! text. [`Sampler::max_tokens`] does so too, and bounds what a padded batch holds, not how many
+//! texts it has: it is for lengths that differ by much, and needs no `batch_size`.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -557,6 +559,7 @@
 //! [`Partition`]: crate::order::Partition
 //! [`Sampler`]: crate::Sampler
 //! [`Sampler::bucketed`]: crate::Sampler::bucketed
+//! [`Sampler::max_tokens`]: crate::Sampler::max_tokens
 //! [`Sampler::epoch_len`]: crate::Sampler::epoch_len
 //! [`cache`]: crate::NpyDataset::cache
 //! [`from_scipy_npz`]: crate::NpyDataset::from_scipy_npz

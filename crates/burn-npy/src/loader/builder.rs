@@ -180,8 +180,8 @@ where
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] for a batch size of zero, or one with a sampler that makes the batches,
-    /// more than 1,024 workers, a rate of skipped rows that is none, and a dataset that panics when it is asked for its length; those of
-    /// [`Sampler::check`] and [`Loader::resume`].
+    /// more than 1,024 workers, a rate of skipped rows that is none, and a dataset that panics when
+    /// it is asked for its length; those of [`Sampler::check`] and [`Loader::resume`].
     ///
     /// With an [`NpyDataset`] and an [`NpyBatcher`](crate::NpyBatcher) also [`ErrorKind::Name`],
     /// [`ErrorKind::Shape`] and [`ErrorKind::Dtype`] for a column that does not fit the batch
@@ -462,7 +462,9 @@ where
     /// How many bytes those batches may take, 128 MiB unless set. One batch may always be loaded,
     /// however large it is.
     ///
-    /// The limit holds for batches of an [`NpyBatcher`](crate::NpyBatcher). If its rows come from a
+    /// The limit holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Each row counts as the
+    /// longest of its column, and a batch of [`Sampler::max_tokens`] as one of as many rows as any
+    /// batch may have. If its rows come from a
     /// dataset other than an [`NpyDataset`], the size of a batch is known only after the first one
     /// of a pass; until then each worker may load a batch.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {

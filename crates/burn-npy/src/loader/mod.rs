@@ -242,7 +242,7 @@ impl<O: Send + 'static> Loader<O> {
     ///
     /// # Panics
     ///
-    /// Panics if the batch is not below [`len`](Self::len).
+    /// Panics if the epoch does not have the batch.
     ///
     /// # Example
     ///
@@ -282,8 +282,8 @@ impl<O: Send + 'static> Loader<O> {
     ///
     /// # Panics
     ///
-    /// Panics if the batch is not below [`len`](Self::len), or if there is no
-    /// memory for the numbers of its rows.
+    /// Panics if the epoch does not have the batch, or if there is no memory for the numbers of its
+    /// rows.
     pub fn info_at(&self, epoch: u64, batch: u64) -> BatchInfo {
         let info = self.whole(epoch, batch).info(batch);
         info.unwrap_or_else(|error| panic!("{error}"))
