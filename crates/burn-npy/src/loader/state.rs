@@ -145,8 +145,8 @@ impl Identity {
         }
         if state.sampler != self.sampler_print() {
             return refuse(
-                "the state is one of another sampler: of another kind, with other weights, labels \
-                 or rows, or with epochs of another length"
+                "the state is one of another sampler: of another kind, with other weights, labels, \
+                 lengths or rows, or with epochs of another length"
                     .to_owned(),
             );
         }
