@@ -226,7 +226,7 @@ impl RowMap {
     }
 
     /// Keeps the rows of runs: each begins at a row and has a number of rows that are `stride`
-    /// apart. No row of a run comes before those of the run before it.
+    /// apart. With a stride of 0 it has one row so many times.
     pub fn runs(&mut self, stride: usize, runs: impl IntoIterator<Item = (usize, usize)>) {
         let runs = Runs::new(stride, runs);
         self.len = runs.len();
@@ -249,7 +249,7 @@ impl RowMap {
     pub fn overlap(&self, overlap: usize) -> usize {
         let of_step = |overlap, step: &RowStep| match (overlap, step) {
             (0 | usize::MAX, _) | (_, RowStep::Skip(_)) => overlap,
-            (_, RowStep::Runs(runs)) => overlap / runs.apart(),
+            (_, RowStep::Runs(runs)) => runs.overlap(overlap),
             (_, RowStep::Stride(stride)) => overlap / stride,
             _ => usize::MAX,
         };

@@ -7,7 +7,7 @@ pub(super) struct Runs {
     /// Of each run: how many rows the runs before it have, and the row where it begins.
     runs: Vec<(usize, usize)>,
     len: usize,
-    /// The smallest distance between two rows, at least 1.
+    /// The smallest distance between two rows; 0 if one may come before or equal an earlier one.
     apart: usize,
 }
 
@@ -15,10 +15,10 @@ impl Runs {
     /// Runs of pairs of their first row and their number of rows, one behind the other.
     pub(super) fn new(stride: usize, of: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let (mut runs, mut len, mut apart) = (Vec::new(), 0, usize::MAX);
-        let mut last = None;
+        let mut last = None::<usize>;
         for (start, count) in of.into_iter().filter(|(_, count)| *count > 0) {
             if let Some(last) = last {
-                apart = apart.min(start - last);
+                apart = apart.min(start.saturating_sub(last));
             }
             if count > 1 {
                 apart = apart.min(stride);
@@ -31,7 +31,7 @@ impl Runs {
             stride,
             runs,
             len,
-            apart: apart.max(1),
+            apart,
         }
     }
 
@@ -44,9 +44,10 @@ impl Runs {
         self.stride == 1 && self.runs.iter().all(|(before, start)| before == start)
     }
 
-    /// The smallest distance between two rows, at least 1.
-    pub(super) fn apart(&self) -> usize {
-        self.apart
+    /// How many of the rows after a row may share rows of an array with it, if of all rows
+    /// `overlap` do. [`usize::MAX`] if it may be any of the rows.
+    pub(super) fn overlap(&self, overlap: usize) -> usize {
+        overlap.checked_div(self.apart).unwrap_or(usize::MAX)
     }
 
     /// The row at an index, which is below [`len`](Self::len).

@@ -14,21 +14,27 @@ fn rows(map: &RowMap) -> Vec<usize> {
 fn runs_are_their_naive_twins() {
     let mut rng = PositionRng::new(5, 0, 0);
     let mut below = |bound: u64| (rng.next_u64() % bound) as usize;
-    for _ in 0..500 {
-        let (stride, mut end) = (1 + below(4), 0);
+    for case in 0..1000 {
+        // A stride of 0 repeats a row.
+        let (stride, mut end, mut all) = (below(5), 0, 0);
         let (mut runs, mut expected) = (Vec::new(), Vec::new());
         for _ in 0..below(5) {
             let (start, count) = (end + below(4), below(6));
+            // Every second time, the runs are in any order.
+            let start = if case % 2 == 0 { start } else { below(30) };
             runs.push((start, count));
             expected.extend((0..count).map(|index| start + index * stride));
             end = start + count * stride;
+            all = all.max(end + 1);
         }
-        let mut map = RowMap::new(end);
+        let mut map = RowMap::new(all);
         map.runs(stride, runs);
         assert_eq!(rows(&map), expected);
         // The distance in rows beyond which rows of an array are not shared.
         for overlap in 0..9 {
-            let shares = |(a, b): (usize, usize)| expected[b] - expected[a] <= overlap;
+            let apart = |(a, b): (usize, usize)| expected[b].abs_diff(expected[a]);
+            // Without overlap, only the same row twice shares something, as in `repeat`.
+            let shares = |pair| overlap > 0 && apart(pair) <= overlap;
             let found = map.overlap(overlap);
             for a in 0..expected.len() {
                 for b in a + 1..expected.len() {
