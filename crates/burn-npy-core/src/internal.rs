@@ -14,6 +14,7 @@ pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 pub use crate::row_map::RowMap;
+use crate::transform::Transform;
 use crate::{Array, ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result, Sampler};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
@@ -184,9 +185,36 @@ pub fn change_items(
     column.change_items(change)
 }
 
-/// The same column, read by position if its files are mapped.
-pub fn ragged_by_position(column: &RaggedColumn) -> RaggedColumn {
-    column.by_position()
+/// The rows of a column before all transforms, read by position if their files are mapped.
+pub fn ragged_source(column: &RaggedColumn) -> RaggedColumn {
+    column.source_by_position()
+}
+
+/// As [`depth`], for rows of any length.
+pub fn ragged_depth(column: &RaggedColumn) -> u64 {
+    column.depth()
+}
+
+/// As [`RaggedColumn::map`], if only the rows that a map gives are used.
+///
+/// # Errors
+///
+/// Those of [`RaggedColumn::map`].
+pub fn map_ragged(
+    column: &RaggedColumn,
+    transform: impl Transform,
+    map: &RowMap,
+) -> Result<RaggedColumn> {
+    column.map_rows(transform, (0..map.len()).map(|row| map.map(row)))
+}
+
+/// The items of all rows as one column, and which of them each row has.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if transforms make the rows.
+pub fn flat_ragged(column: &RaggedColumn) -> Result<(Column, Vec<Range<usize>>)> {
+    column.flat()
 }
 
 /// The rows of a column that a map gives.
@@ -198,7 +226,8 @@ pub fn pick_ragged(column: &RaggedColumn, map: &RowMap) -> Result<RaggedColumn> 
     column.pick(map)
 }
 
-/// As [`RaggedColumn::gather`], each row to a place of its own among those in `out`.
+/// As [`RaggedColumn::gather`], for draws of an epoch, each row to bytes of its own in `out`. A
+/// column without transforms needs no positions.
 ///
 /// # Errors
 ///
@@ -210,18 +239,32 @@ pub fn pick_ragged(column: &RaggedColumn, map: &RowMap) -> Result<RaggedColumn> 
 pub fn gather_ragged(
     column: &RaggedColumn,
     rows: &[usize],
-    place: impl Fn(usize) -> usize,
-    length: usize,
+    draws: Draws<'_>,
+    place: impl Fn(usize) -> Range<usize>,
     padding: &[u8],
     out: &mut [u8],
 ) -> Result<()> {
-    column.gather_to(rows, place, length, padding, out)
+    column.gather_drawn(rows, draws, place, padding, out)
+}
+
+/// Copies the items of rows, converted, one row after the other into `out`, which has the size of
+/// all of them.
+///
+/// # Errors
+///
+/// Those of [`RaggedColumn::gather`].
+///
+/// # Panics
+///
+/// Those of [`RaggedColumn::gather`].
+pub fn gather_items(column: &RaggedColumn, rows: &[usize], out: &mut [u8]) -> Result<()> {
+    column.gather_items(rows, out)
 }
 
 /// As [`readahead_rows`], for rows of any length.
 pub fn readahead_ragged_rows(column: &RaggedColumn) -> usize {
     let items = column.items().iter();
-    let rows = items.map(|items| items.readahead_runs_of(column.longest()));
+    let rows = items.map(|items| items.readahead_runs_of(column.longest_source()));
     rows.max().unwrap_or(0)
 }
 

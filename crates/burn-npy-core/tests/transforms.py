@@ -205,6 +205,15 @@ def noise(values, quantile):
     return transform
 
 
+def truncate(sequence, length, random=False):
+    def transform(rng):
+        more = len(sequence) - length
+        first = rng.below(more + 1) if random and more > 0 else 0
+        return sequence[first : first + length]
+
+    return transform
+
+
 def shown(element):
     if element.dtype.kind == "f":
         return f"{int(element.view(f'u{element.itemsize}')):x}"
@@ -234,6 +243,10 @@ cases = {
     "gaussian many": noise(np.zeros(100, "f4"), normal),
     "uniform": noise(row("f4", 2, 3), lambda u: -1.0 + (3.0 - -1.0) * u),
     "uniform double": noise(row("f8", 4), lambda u: 0.25 + (0.5 - 0.25) * u),
+    "truncate": truncate(row("u1", 9), 4),
+    "truncate random": truncate(row("u2", 9), 4, True),
+    "truncate items": truncate(row("f4", 5, 2), 3, True),
+    "truncate short": truncate(row("i8", 3), 3, True),
 }
 for name, transform in cases.items():
     for position in [0, 1, 2, 3, 4, (1 << 40) + 5]:

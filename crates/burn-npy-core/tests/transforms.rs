@@ -8,7 +8,7 @@ use burn_npy_core::half::f16;
 use burn_npy_core::order::PositionRng;
 use burn_npy_core::transform::{
     CenterCrop, Cutout, Noise, OneHot, Pad, RandomCrop, RandomFlip, RowType, RowView, RowViewMut,
-    Transform,
+    Transform, Truncate,
 };
 
 /// An element as the script prints it.
@@ -129,6 +129,22 @@ fn new_rows_are_those_of_numpy() {
     case!(lines, "gaussian many", f32 => f32, [100], vec![0.0; 100], gaussian);
     case!(lines, "uniform", f32, [2, 3], Noise::uniform(-1.0, 3.0));
     case!(lines, "uniform double", f64, [4], Noise::uniform(0.25, 0.5));
+    case!(lines, "truncate", u8, [9], Truncate::new(4));
+    case!(
+        lines,
+        "truncate random",
+        u16,
+        [9],
+        Truncate::new(4).random()
+    );
+    case!(
+        lines,
+        "truncate items",
+        f32,
+        [5, 2],
+        Truncate::new(3).random()
+    );
+    case!(lines, "truncate short", i64, [3], Truncate::new(3).random());
 
     let golden: Vec<&str> = include_str!("transforms.txt").lines().collect();
     assert_eq!(lines.len(), golden.len());

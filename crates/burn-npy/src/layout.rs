@@ -167,7 +167,8 @@ impl BatchLayout {
                 BatchTensor::Padded(tensor) => padded.push(tensor),
             }
         }
-        let mut depths = columns.iter().map(|it| internal::depth(&it.column));
+        let depths = columns.iter().map(|it| internal::depth(&it.column));
+        let mut depths = depths.chain(padded.iter().map(PaddedTensor::depth));
         Self {
             draws: depths.any(|depth| depth > 0),
             columns,
@@ -218,13 +219,15 @@ impl BatchLayout {
             })
             .collect();
         let positions = self.positions(info)?;
-        gather_drawn(&mut pairs, rows, info.draws(&positions))
+        let draws = info.draws(&positions);
+        gather_drawn(&mut pairs, rows, draws)
             .map_err(|(index, error)| copied[index].explain(error))?;
         self.change(&mut buffers, info)?;
         let mut buffers = buffers.into_iter().map(PooledBuffer::into_shared);
         let memory = borrowed.into_iter();
         let memory = memory.filter_map(|borrowed| borrowed.or_else(|| buffers.next()));
-        let padded = self.padded.iter().map(|tensor| tensor.gather(pool, rows));
+        let padded = self.padded.iter();
+        let padded = padded.map(|tensor| tensor.gather(pool, rows, draws));
         let padded = padded.collect::<Result<_>>()?;
         Ok(HostBatch::new(self.clone(), memory.collect(), rows.len()).with_padded(padded))
     }

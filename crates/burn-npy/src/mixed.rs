@@ -64,7 +64,8 @@ fn gather_in_order(
         }
     }
     first.change(&mut buffers, info)?;
-    let padded = gather_padded(rows, places, layout, pool, &first)?;
+    let draws = info.draws(&positions);
+    let padded = gather_padded((rows, draws), places, layout, pool, &first)?;
     let columns = buffers.into_iter().map(PooledBuffer::into_shared);
     Ok(HostBatch::new(first, columns.collect(), rows.len()).with_padded(padded))
 }
@@ -72,7 +73,7 @@ fn gather_in_order(
 /// Gathers the rows of the tensors that are padded. The layouts of all rows have the same kinds as
 /// the first.
 fn gather_padded(
-    rows: &[Row],
+    (rows, draws): (&[Row], Draws<'_>),
     places: &[usize],
     layout: &impl Fn(&Row) -> Result<Arc<BatchLayout>>,
     pool: &Arc<Pool>,
@@ -82,18 +83,23 @@ fn gather_padded(
     if !first.padded.is_empty() {
         for places in places.chunk_by(|a, b| same_dataset(&rows[*a], &rows[*b])) {
             let indices = memory::list(places.iter().map(|place| rows[*place].index))?;
-            parts.push((layout(&rows[places[0]])?, indices, places));
+            let mut positions = Vec::new();
+            if !draws.positions.is_empty() {
+                positions = memory::list(places.iter().map(|place| draws.positions[*place]))?;
+            }
+            parts.push((layout(&rows[places[0]])?, indices, positions, places));
         }
     }
     let gather = |(number, tensor): (usize, &PaddedTensor)| {
         let longest = parts
             .iter()
-            .map(|(layout, indices, _)| layout.padded[number].longest(indices.iter().copied()));
+            .map(|(layout, indices, ..)| layout.padded[number].longest(indices.iter().copied()));
         let length = longest.max().unwrap_or(1);
         let mut buffer = tensor.buffer(pool, length, rows.len())?;
-        for (layout, indices, places) in &parts {
+        for (layout, indices, positions, places) in &parts {
             let place = |index: usize| places[index];
-            layout.padded[number].write(indices, place, length, buffer.as_mut_slice())?;
+            let rows = (&indices[..], Draws { positions, ..draws });
+            layout.padded[number].write(rows, place, length, buffer.as_mut_slice())?;
         }
         Ok(tensor.finish(buffer, length, rows.len()))
     };

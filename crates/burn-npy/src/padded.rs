@@ -8,7 +8,7 @@ use burn::tensor::{AllocationProperty, BoolStore, Bytes, DType as TensorDType, T
 use burn_npy_core::{
     Array, Convert, DType, Error, ErrorKind, Result,
     file::{Buffer, Column, RaggedColumn},
-    internal,
+    internal::{self, Draws},
 };
 
 use crate::layout::explain;
@@ -116,17 +116,27 @@ impl PaddedTensor {
         buffer.map_err(|error| error.in_column(&self.name))
     }
 
+    /// How many transforms, one after the other, make a row that is in the tensor.
+    pub(crate) fn depth(&self) -> u64 {
+        match self.content {
+            Content::Items { .. } => internal::ragged_depth(&self.column),
+            _ => 0,
+        }
+    }
+
     /// Writes rows to their places in the memory of a batch.
     pub(crate) fn write(
         &self,
-        rows: &[usize],
+        (rows, draws): (&[usize], Draws<'_>),
         place: impl Fn(usize) -> usize,
         length: usize,
         out: &mut [u8],
     ) -> Result<()> {
         let written = match &self.content {
             Content::Items { padding } => {
-                internal::gather_ragged(&self.column, rows, place, length, padding, out)
+                let room = length * self.column.item_bytes();
+                let place = |index| place(index) * room..(place(index) + 1) * room;
+                internal::gather_ragged(&self.column, rows, draws, place, padding, out)
             }
             Content::Lengths(dtype) => {
                 let size = dtype.size();
@@ -159,10 +169,15 @@ impl PaddedTensor {
     }
 
     /// Rows in memory of a pool.
-    pub(crate) fn gather(&self, pool: &Arc<Pool>, rows: &[usize]) -> Result<PaddedRows> {
+    pub(crate) fn gather(
+        &self,
+        pool: &Arc<Pool>,
+        rows: &[usize],
+        draws: Draws<'_>,
+    ) -> Result<PaddedRows> {
         let length = self.longest(rows.iter().copied());
         let mut buffer = self.buffer(pool, length, rows.len())?;
-        self.write(rows, |index| index, length, buffer.as_mut_slice())?;
+        self.write((rows, draws), |index| index, length, buffer.as_mut_slice())?;
         Ok(self.finish(buffer, length, rows.len()))
     }
 

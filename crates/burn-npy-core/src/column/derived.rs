@@ -8,7 +8,7 @@ use crate::convert::Stages;
 use crate::format::item::Numbers;
 use crate::gather::{NEAR, Rows, Schedule};
 use crate::transform::RowType;
-use crate::{Buffer, ByteOrder, Error, ErrorKind, Result};
+use crate::{Array, Buffer, ByteOrder, Error, ErrorKind, Result};
 
 /// Makes rows of the rows of other columns. Each kind has a file: [`Chain`](super::chain::Chain),
 /// [`Mapped`](super::mapped::Mapped), [`Picked`](super::picked::Picked) and so on.
@@ -96,23 +96,32 @@ pub(super) fn exactly<const N: usize>(columns: Vec<Column>) -> [Column; N] {
 
 impl Column {
     pub(super) fn of_derived(derived: Arc<dyn Derived>) -> Self {
-        let RowType { dtype, shape } = derived.row_type();
+        let array = derived.columns()[0].array.clone();
         Self {
-            // For messages.
-            array: derived.columns()[0].array.clone(),
+            rows: derived.rows(),
+            derived: Some(derived.clone()),
+            ..Self::of_type(array, derived.row_type())
+        }
+    }
+
+    /// A column without rows, which says what rows are. The array is for messages.
+    pub(super) fn of_type(array: Array, row_type: RowType) -> Self {
+        let RowType { dtype, shape } = row_type;
+        Self {
+            array,
             numbers: Numbers {
                 dtype,
                 byte_order: ByteOrder::NATIVE,
                 axis: None,
             },
-            rows: derived.rows(),
+            rows: 0,
             row_stride: 0,
             axes: Vec::new(),
             first: 0,
             row_shape: shape,
             stages: Stages::none(dtype),
             unchanging: false,
-            derived: Some(derived),
+            derived: None,
             overlap: None,
         }
     }

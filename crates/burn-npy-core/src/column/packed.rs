@@ -1,6 +1,7 @@
 //! Rows of any length, several of them in each row of a fixed length.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
@@ -46,17 +47,17 @@ impl RaggedColumn {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `length` is zero; those of [`Column::chain`];
-    /// [`ErrorKind::Overflow`] for rows beyond all memory.
+    /// [`ErrorKind::Usage`] if `length` is zero, or if transforms make the rows; those of
+    /// [`Column::chain`]; [`ErrorKind::Overflow`] for rows beyond all memory.
     pub fn pack(&self, length: usize) -> Result<[Column; 2]> {
-        let items = Column::chain(self.parts.iter().cloned())?;
+        let (items, runs) = self.flat()?;
         let locate = |error| items.array.locate(error);
         if length == 0 {
             let message = "rows of zero items; give the length of the rows to fill";
             return Err(locate(Error::new(ErrorKind::Usage, message)));
         }
         self.bytes_of(length, 1).map_err(locate)?;
-        let packing = Packing::new(&self.rows, length);
+        let packing = Packing::new(&runs, length);
         let items = [items];
         let segments = Segments {
             items: items.clone(),
@@ -71,14 +72,14 @@ impl RaggedColumn {
 }
 
 impl Packing {
-    fn new(rows: &[Run], length: usize) -> Self {
-        let pieces = |row: &Run| {
-            let row = *row;
+    fn new(rows: &[Range<usize>], length: usize) -> Self {
+        let pieces = |row: &Range<usize>| {
+            let Range { start, end } = *row;
             let piece = move |start: usize| Run {
-                start: row.start + start,
-                len: (row.len - start).min(length),
+                start,
+                len: (end - start).min(length),
             };
-            (0..row.len).step_by(length).map(piece)
+            (start..end).step_by(length).map(piece)
         };
         let mut pieces: Vec<Run> = rows.iter().flat_map(pieces).collect();
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len));
@@ -245,6 +246,21 @@ mod tests {
             let count: i64 = lengths.iter().sum();
             let items: Vec<i64> = (1..=count).collect();
             let ragged = RaggedColumn::from_lengths(items.into(), &lengths.clone().into()).unwrap();
+            // Of two arrays, which also have items that belong to no row.
+            let (some, all) = (lengths.len() / 3, lengths.len());
+            let part = |rows: std::ops::Range<usize>| {
+                let items: Vec<i64> = (0..=count + 1).collect();
+                let offset = |row: usize| 1 + lengths[..row].iter().sum::<i64>();
+                let offsets: Vec<i64> = (rows.start..=rows.end).map(offset).collect();
+                RaggedColumn::from_offsets(items.into(), &offsets.into()).unwrap()
+            };
+            let chain = RaggedColumn::chain([part(0..some), part(some..all)]).unwrap();
+            let whole = |ragged: &RaggedColumn| {
+                let [packed, segments] = ragged.pack(length).unwrap();
+                let rows: Vec<usize> = (0..packed.rows()).collect();
+                (packed.read::<i64>(&rows).unwrap(), segments.read::<i32>(&rows).unwrap())
+            };
+            prop_assert_eq!(whole(&chain), whole(&ragged));
             let [packed, segments] = ragged.pack(length).unwrap();
             prop_assert_eq!(packed.row_shape(), &[length]);
             let rows: Vec<usize> = (0..packed.rows()).rev().collect();

@@ -1,17 +1,21 @@
 //! Rows of any length: each is a run of the items of an array.
 
+mod gather;
+mod items;
+mod mapped;
+
+use std::fmt;
 use std::ops::Range;
 
-use ndarray::ArrayD;
-
-use super::gather::{BLOCK_BYTES, Scratch, room, whole_rows};
-use super::{Column, array_of};
+use super::Column;
 use crate::buffer::with_capacity;
-use crate::convert::Stage;
-use crate::gather::{Misfit, Rows, Schedule, prefetch_slice};
+use crate::gather::prefetch_slice;
+use crate::order::keys::mix;
 use crate::order::shared::Shared;
 use crate::row_map::RowMap;
-use crate::{Array, Buffer, Convert, DType, Element, Error, ErrorKind, Result};
+use crate::{Array, Convert, DType, Error, ErrorKind, Result};
+
+use mapped::Step;
 
 /// Rows of any length. The rows of an array are items, and each row of the column is a run of them:
 /// a text is a run of tokens, a cloud one of points.
@@ -32,13 +36,16 @@ use crate::{Array, Buffer, Convert, DType, Element, Error, ErrorKind, Result};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RaggedColumn {
     /// The items, one array after the other. Each column is one of an array.
-    pub(super) parts: Shared<Column>,
-    /// The first item of each part, counted over all of them.
+    parts: Shared<Column>,
+    /// The number of the first item of each part. Between two parts one number is left out, so that
+    /// the start of a row without items tells its part too.
     starts: Shared<usize>,
     pub(super) rows: Shared<Run>,
+    /// The transforms of the rows of each part, one after the other, if there are any.
+    steps: Option<Shared<Vec<Step>>>,
     longest: usize,
 }
 
@@ -47,6 +54,18 @@ pub struct RaggedColumn {
 pub(super) struct Run {
     pub(super) start: usize,
     pub(super) len: usize,
+}
+
+/// As that of [`Column`], without the arrays: what is done to rows, and which ones there are.
+impl fmt::Debug for RaggedColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = hash(self.rows.iter().flat_map(|run| [run.start, run.len]));
+        f.debug_struct("RaggedColumn")
+            .field("parts", &&*self.parts)
+            .field("rows", &format_args!("{} {rows:016x}", self.rows.len()))
+            .field("steps", &self.steps.as_deref())
+            .finish_non_exhaustive()
+    }
 }
 
 impl RaggedColumn {
@@ -136,13 +155,23 @@ impl RaggedColumn {
         let mut items = 0;
         for part in &parts {
             starts.push(items);
-            items += part.rows;
+            items += part.rows + 1;
         }
         Self {
             parts: parts.into(),
             starts: starts.into(),
-            longest: rows.iter().map(|row| row.len).max().unwrap_or(0),
             rows: rows.into(),
+            steps: None,
+            longest: 0,
+        }
+        .measured()
+    }
+
+    /// The same column, with the length of its longest row.
+    fn measured(self) -> Self {
+        Self {
+            longest: self.lengths().max().unwrap_or(0),
+            ..self
         }
     }
 
@@ -153,6 +182,7 @@ impl RaggedColumn {
     /// Those of [`Column::chain`], if the items are not alike.
     pub fn chain(columns: impl IntoIterator<Item = Self>) -> Result<Self> {
         let (mut parts, mut rows, mut items) = (Vec::new(), Vec::new(), 0_usize);
+        let (mut steps, mut ends) = (Vec::new(), Vec::new());
         for column in columns {
             let moved = |row: &Run| Run {
                 start: row.start + items,
@@ -160,15 +190,25 @@ impl RaggedColumn {
             };
             rows.extend(column.rows.iter().map(moved));
             parts.extend(column.parts.iter().cloned());
-            for part in column.parts.iter() {
+            for (number, part) in column.parts.iter().enumerate() {
                 let message = "too many items";
                 let too_many = || part.array.locate(Error::new(ErrorKind::Overflow, message));
-                items = items.checked_add(part.rows).ok_or_else(too_many)?;
+                let end = items.checked_add(part.rows);
+                items = end
+                    .and_then(|end| end.checked_add(1))
+                    .ok_or_else(too_many)?;
+                steps.push(column.steps_of(number).to_vec());
+                ends.push(column.end(number).clone());
             }
         }
         // An error if they are not alike.
-        Column::chain(parts.iter().cloned())?;
-        Ok(Self::new(parts, rows))
+        Column::chain(ends)?;
+        let is_mapped = steps.iter().any(|steps| !steps.is_empty());
+        let chained = Self {
+            steps: is_mapped.then(|| steps.into()),
+            ..Self::new(parts, rows)
+        };
+        Ok(chained.measured())
     }
 
     /// The rows that a map gives. The map must be one of the rows of this column.
@@ -178,21 +218,30 @@ impl RaggedColumn {
         }
         let mut rows = with_capacity(map.len())?;
         rows.extend((0..map.len()).map(|row| self.rows[map.map(row)]));
-        Ok(Self {
-            longest: rows.iter().map(|row: &Run| row.len).max().unwrap_or(0),
+        let picked = Self {
             rows: rows.into(),
             ..self.clone()
-        })
+        };
+        Ok(picked.measured())
     }
 
     /// The same rows, with changed items.
     pub(crate) fn change_items(
         &self,
-        change: impl FnMut(Column) -> Result<Column>,
+        mut change: impl FnMut(Column) -> Result<Column>,
     ) -> Result<Self> {
-        let parts = self.parts.iter().cloned().map(change);
+        let (mut parts, mut steps) = (
+            self.parts.to_vec(),
+            self.steps.as_deref().map(<[_]>::to_vec),
+        );
+        for (number, part) in parts.iter_mut().enumerate() {
+            let of_part = steps.as_mut().and_then(|steps| steps[number].last_mut());
+            let items = of_part.map_or(part, |step| &mut step.items);
+            *items = change(items.clone())?;
+        }
         Ok(Self {
-            parts: parts.collect::<Result<Vec<_>>>()?.into(),
+            parts: parts.into(),
+            steps: steps.map(Shared::from),
             ..self.clone()
         })
     }
@@ -227,7 +276,7 @@ impl RaggedColumn {
 
     /// How many items each row has.
     pub fn lengths(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.rows.iter().map(|row| row.len)
+        (0..self.rows.len()).map(|row| self.length(row))
     }
 
     /// How many items a row has.
@@ -236,7 +285,11 @@ impl RaggedColumn {
     ///
     /// Panics if there is no such row.
     pub fn length(&self, row: usize) -> usize {
-        self.rows[row].len
+        let len = self.rows[row].len;
+        match &self.steps {
+            None => len,
+            Some(steps) => mapped::length_after(&steps[self.part_of(row)], len),
+        }
     }
 
     /// How many items the longest row has.
@@ -246,130 +299,17 @@ impl RaggedColumn {
 
     /// The shape of an item; empty if it is one number. A row has an axis more, the first one.
     pub fn item_shape(&self) -> &[usize] {
-        self.parts[0].row_shape()
+        self.end(0).row_shape()
     }
 
     /// The dtype of the elements after the conversion.
     pub fn dtype(&self) -> DType {
-        self.parts[0].dtype()
+        self.end(0).dtype()
     }
 
     /// The size of an item in bytes after the conversion.
     pub fn item_bytes(&self) -> usize {
-        self.parts[0].row_bytes()
-    }
-
-    /// One row as an array of the shape `[length, ...item_shape]`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Dtype`] if `T` is not the dtype of the column after its conversion, and those
-    /// of [`gather`](Self::gather).
-    pub fn row<T: Element>(&self, row: usize) -> Result<ArrayD<T>> {
-        if self.dtype() != T::DTYPE {
-            let message = format!("the column is {}, asked for {}", self.dtype(), T::DTYPE);
-            return Err(self.parts[0]
-                .array
-                .locate(Error::new(ErrorKind::Dtype, message)));
-        }
-        self.expect_rows(&[row])?;
-        let len = self.rows[row].len;
-        let mut out = Buffer::zeroed(self.bytes_of(len, 1)?)?;
-        let nothing = vec![0; self.dtype().size()];
-        self.gather(&[row], len, &nothing, out.as_mut_slice())?;
-        let shape = std::iter::once(len).chain(self.item_shape().iter().copied());
-        array_of(out.as_slice(), shape.collect())
-    }
-
-    /// The size in bytes of `rows` rows that are padded to `length` items.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Overflow`] if no memory can hold them.
-    pub fn bytes_of(&self, length: usize, rows: usize) -> Result<usize> {
-        let bytes = length.checked_mul(self.item_bytes());
-        let bytes = bytes.and_then(|bytes| bytes.checked_mul(rows));
-        let bytes = bytes.filter(|bytes| isize::try_from(*bytes).is_ok());
-        bytes.ok_or_else(|| {
-            let message = format!("{rows} rows, padded to {length} items, are beyond all memory");
-            Error::new(ErrorKind::Overflow, message)
-        })
-    }
-
-    /// Copies rows, converted, one after the other into `out`, in the byte order of the machine.
-    /// Each has room for `length` items, and what it does not fill gets the padding, which is one
-    /// element.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Column::gather`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if a row is longer than `length`, if `out` does not have the size that
-    /// [`bytes_of`](Self::bytes_of) gives or is not aligned for the dtype, or if the padding does
-    /// not have the size of the dtype.
-    pub fn gather(
-        &self,
-        rows: &[usize],
-        length: usize,
-        padding: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        let room = length * self.item_bytes();
-        assert_eq!(out.len(), rows.len() * room, "wrong length");
-        self.gather_to(rows, |index| index, length, padding, out)
-    }
-
-    /// As [`gather`](Self::gather), each row to a place of its own among those in `out`.
-    pub(crate) fn gather_to(
-        &self,
-        rows: &[usize],
-        place: impl Fn(usize) -> usize,
-        length: usize,
-        padding: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        let off = out.as_ptr().align_offset(self.dtype().size());
-        assert_eq!(off, 0, "not aligned");
-        self.expect_rows(rows)?;
-        let parts = self.parts_of(rows);
-        // As in the gather of other columns: before, because of the signal, and after.
-        self.check_parts(&parts)?;
-        let gathered = self.gather_checked(rows, place, length, padding, out);
-        self.check_parts(&parts)?;
-        gathered
-    }
-
-    fn gather_checked(
-        &self,
-        rows: &[usize],
-        place: impl Fn(usize) -> usize,
-        length: usize,
-        padding: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        let (room, item_bytes) = (length * self.item_bytes(), self.item_bytes());
-        let mut scratch = ItemScratch::default();
-        for (index, &row) in rows.iter().enumerate() {
-            if let Some(later) = rows.get(index + crate::gather::NEAR) {
-                self.prefetch(*later);
-            }
-            let len = self.rows[row].len;
-            let out = &mut out[place(index) * room..][..room];
-            let (items, rest) = out.split_at_mut(len * item_bytes);
-            fill(rest, padding);
-            let (part, of_part) = self.locate(row);
-            part.load_items(of_part, items, &mut scratch)
-                .map_err(|failure| match failure {
-                    ItemFailure::Error(error) => error,
-                    ItemFailure::Misfit(stage, misfit) => {
-                        let place = format!("row {row}, element {},", misfit.element);
-                        part.array.locate(part.misfit_at(&place, stage, &misfit))
-                    }
-                })?;
-        }
-        Ok(())
+        self.end(0).row_bytes()
     }
 
     fn expect_rows(&self, rows: &[usize]) -> Result<()> {
@@ -382,15 +322,36 @@ impl RaggedColumn {
 
     fn part_of(&self, row: usize) -> usize {
         let start = self.rows[row].start;
-        // An empty row may start at the end of all items.
         self.starts.partition_point(|first| *first <= start) - 1
     }
 
-    /// The array that has the items of a row, and which of its items they are.
-    fn locate(&self, row: usize) -> (&Column, Range<usize>) {
+    /// The part that has the items of a row, and which of its items they are.
+    fn locate(&self, row: usize) -> (usize, Range<usize>) {
         let (part, run) = (self.part_of(row), self.rows[row]);
         let start = run.start - self.starts[part];
-        (&self.parts[part], start..start + run.len)
+        (part, start..start + run.len)
+    }
+
+    /// The items of all parts as one column, and which of them each row has.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if transforms make the rows; those of [`Column::chain`].
+    pub(crate) fn flat(&self) -> Result<(Column, Vec<Range<usize>>)> {
+        let items = Column::chain(self.parts.iter().cloned())?;
+        if self.steps.is_some() {
+            let message = "transforms make these rows, so they are no parts of an array; \
+                           dataset.cache()? makes them once, and cache_in in files";
+            return Err(items.array.locate(Error::new(ErrorKind::Usage, message)));
+        }
+        let run = |row: usize| {
+            // One number is left out after each part.
+            let start = self.rows[row].start - self.part_of(row);
+            start..start + self.rows[row].len
+        };
+        let mut runs = with_capacity(self.rows.len())?;
+        runs.extend((0..self.rows.len()).map(run));
+        Ok((items, runs))
     }
 
     /// The parts that have the items of some rows.
@@ -416,19 +377,22 @@ impl RaggedColumn {
             return;
         };
         let (part, items) = self.locate(row);
-        if let Some(source) = part.items_in_memory()
+        if let Some(source) = self.parts[part].items_in_memory()
             && run.len > 0
         {
             prefetch_slice(source.run(items));
         }
     }
 
-    pub(crate) fn by_position(&self) -> Self {
+    /// The rows before all transforms, read by position if their files are mapped.
+    pub(crate) fn source_by_position(&self) -> Self {
         let parts = self.parts.iter().map(Column::by_position);
-        Self {
+        let source = Self {
             parts: parts.collect::<Vec<_>>().into(),
+            steps: None,
             ..self.clone()
-        }
+        };
+        source.measured()
     }
 
     /// The columns of the items, and which of their items some rows have, for
@@ -445,118 +409,18 @@ impl RaggedColumn {
     pub(crate) fn items(&self) -> &[Column] {
         &self.parts
     }
-}
 
-/// Items that lie one after the other in memory.
-struct Items<'a> {
-    bytes: &'a [u8],
-    item_bytes: usize,
-}
-
-impl<'a> Items<'a> {
-    fn run(&self, items: Range<usize>) -> &'a [u8] {
-        &self.bytes[items.start * self.item_bytes..items.end * self.item_bytes]
+    /// How many items the longest row has before all transforms.
+    pub(crate) fn longest_source(&self) -> usize {
+        self.rows.iter().map(|row| row.len).max().unwrap_or(0)
     }
 }
 
-enum ItemFailure<'a> {
-    Error(Error),
-    Misfit(&'a Stage, Misfit),
-}
-
-/// Memory for items on their way.
-#[derive(Default)]
-struct ItemScratch {
-    stages: Scratch,
-    loaded: Vec<u64>,
-    numbers: Vec<usize>,
-}
-
-impl Column {
-    /// The rows, if each follows the one before it in memory, in the byte order of the machine.
-    fn items_in_memory(&self) -> Option<Items<'_>> {
-        let source = self.rows_in_memory()?;
-        (source.stride == source.row_bytes).then(|| Items {
-            bytes: &source.bytes[source.first..],
-            item_bytes: source.row_bytes,
-        })
-    }
-
-    /// Copies neighbouring rows, converted, into `out`. They exist, and `out` has room for them.
-    fn load_items<'c>(
-        &'c self,
-        items: Range<usize>,
-        out: &mut [u8],
-        scratch: &mut ItemScratch,
-    ) -> std::result::Result<(), ItemFailure<'c>> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let (size, made) = (self.numbers.dtype.size(), self.row_bytes());
-        let stored = self.row_len() * size;
-        let source = self.items_in_memory();
-        let per_block = match &source {
-            Some(_) if self.stages.is_single_pass() => items.len(),
-            Some(_) => (BLOCK_BYTES / stored.max(made)).max(1),
-            None => self.rows_per_block(stored.max(made)),
-        };
-        let mut start = items.start;
-        for out in out.chunks_mut(per_block * made) {
-            let block = start..start + out.len() / made;
-            let first = (start - items.start) * self.row_len();
-            start = block.end;
-            let loaded = match &source {
-                Some(source) => source.run(block),
-                None => {
-                    scratch.numbers.clear();
-                    scratch.numbers.extend(block.clone());
-                    let plain = self.stages.stages.is_empty();
-                    let place = match plain {
-                        true => &mut *out,
-                        false => room(&mut scratch.loaded, block.len() * stored),
-                    };
-                    self.load_native(&scratch.numbers, place)
-                        .map_err(|error| ItemFailure::Error(self.array.locate(error)))?;
-                    if plain {
-                        continue;
-                    }
-                    &bytemuck::cast_slice(&scratch.loaded)[..block.len() * stored]
-                }
-            };
-            if self.stages.stages.is_empty() {
-                out.copy_from_slice(loaded);
-                continue;
-            }
-            // All of them as one row.
-            let rows: Rows<'_> = whole_rows(loaded, 1);
-            self.run_stages(rows, Schedule::cached(&[0]), out, &mut scratch.stages)
-                .map_err(|(stage, misfit)| {
-                    let element = first + misfit.element;
-                    ItemFailure::Misfit(stage, Misfit { element, ..misfit })
-                })?;
-        }
-        Ok(())
-    }
-}
-
-/// Fills memory with an element. It is aligned for it.
-fn fill(out: &mut [u8], element: &[u8]) {
-    let Some(&first) = element.first() else {
-        return;
-    };
-    if element.iter().all(|byte| *byte == first) {
-        out.fill(first);
-        return;
-    }
-    match *element {
-        [a, b] => bytemuck::cast_slice_mut(out).fill(u16::from_ne_bytes([a, b])),
-        [a, b, c, d] => bytemuck::cast_slice_mut(out).fill(u32::from_ne_bytes([a, b, c, d])),
-        _ => {
-            for place in out.chunks_exact_mut(element.len()) {
-                place.copy_from_slice(element);
-            }
-        }
-    }
+/// A hash of some numbers.
+fn hash(numbers: impl Iterator<Item = usize>) -> u64 {
+    numbers.fold(0, |hash: u64, number| {
+        mix(hash.rotate_left(5) ^ number as u64)
+    })
 }
 
 /// The numbers of a list, none of them negative. `what` is one of them in a message.

@@ -33,6 +33,7 @@ mod resize;
 mod row_fn;
 #[cfg(test)]
 mod tests;
+mod truncate;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
@@ -50,6 +51,7 @@ pub use pad::Pad;
 #[cfg(feature = "resize")]
 pub use resize::{Resize, ResizeFilter};
 pub use row_fn::{RowClosure, RowFn, from_fn};
+pub use truncate::Truncate;
 
 /// Makes a new row of each row of a column.
 ///
@@ -89,7 +91,9 @@ pub use row_fn::{RowClosure, RowFn, from_fn};
 /// ```
 pub trait Transform: Send + Sync + 'static {
     /// The dtype and shape of the new rows, for rows of the given dtype and shape. It is called
-    /// once, when the transform is added to a column.
+    /// once, when the transform is added to a column. For rows of any length it is called once for
+    /// each length, and the first axis of what it returns is the length of the new row, see
+    /// [`RaggedColumn::map`](crate::file::RaggedColumn::map).
     ///
     /// # Errors
     ///

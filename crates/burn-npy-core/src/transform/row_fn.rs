@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
@@ -13,6 +14,7 @@ use crate::{Element, Error, ErrorKind, Result};
 pub struct RowFn<A, B, F> {
     apply: F,
     shape: Option<Vec<usize>>,
+    length: Option<Arc<dyn Fn(usize) -> usize + Send + Sync>>,
     types: PhantomData<fn(A) -> B>,
 }
 
@@ -21,9 +23,9 @@ pub struct RowFn<A, B, F> {
 ///
 /// The closure gets the row as an array, a new row of zeros to write to, and the generator of the
 /// draw. What it returns as an error is the error of the row. The new rows have the shape of the
-/// old ones, unless [`RowFn::shape`] sets another.
+/// old ones, unless [`RowFn::shape`] or [`RowFn::length`] sets another.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// # extern crate burn_npy_core as burn_npy;
@@ -40,6 +42,31 @@ pub struct RowFn<A, B, F> {
 /// .shape(&[3]);
 /// # let _: &dyn burn_npy::transform::Transform = &means;
 /// ```
+///
+/// A token before each text, and one behind it. The texts may have any length:
+///
+/// ```
+/// # extern crate burn_npy_core as burn_npy;
+/// use burn_npy::file::RaggedColumn;
+/// use burn_npy::ndarray::s;
+/// use burn_npy::transform::from_fn;
+///
+/// # fn main() -> burn_npy::Result<()> {
+/// let with_ends = from_fn::<u16, u16>(|tokens, mut out, _| {
+///     let end = tokens.len() + 1;
+///     out[[0]] = 1;
+///     out.slice_mut(s![1..end]).assign(&tokens);
+///     out[[end]] = 2;
+///     Ok(())
+/// })
+/// .length(|tokens| tokens + 2);
+/// let texts = RaggedColumn::from_lengths(vec![7_u16, 8, 9].into(), &vec![2, 0, 1].into())?;
+/// let texts = texts.map(with_ends)?;
+/// assert_eq!(texts.row::<u16>(0)?.as_slice(), Some(&[1, 7, 8, 2][..]));
+/// assert_eq!(texts.lengths().collect::<Vec<_>>(), [4, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn from_fn<A: Element, B: Element>(
     apply: impl Fn(
         ArrayViewD<'_, A>,
@@ -53,14 +80,24 @@ pub fn from_fn<A: Element, B: Element>(
     RowFn {
         apply,
         shape: None,
+        length: None,
         types: PhantomData,
     }
 }
 
 impl<A, B, F> RowFn<A, B, F> {
-    /// Sets the shape of the new rows.
+    /// Sets the shape of the new rows. Those made of rows of any length all have it too, but they
+    /// stay rows of any length: the first axis is their number of items.
     pub fn shape(mut self, shape: &[usize]) -> Self {
         self.shape = Some(shape.to_vec());
+        self
+    }
+
+    /// Sets the length of the first axis of the new rows, as a function of the length that it has.
+    /// It must give the same number each time. It is called when the transform is added to a
+    /// column, for rows of any length once for each length.
+    pub fn length(mut self, of: impl Fn(usize) -> usize + Send + Sync + 'static) -> Self {
+        self.length = Some(Arc::new(of));
         self
     }
 }
@@ -114,8 +151,16 @@ impl<A: Element, B: Element, F: RowClosure<A, B>> Transform for RowFn<A, B, F> {
             );
             return Err(Error::new(ErrorKind::Dtype, message));
         }
-        let shape = self.shape.as_ref().unwrap_or(&row.shape);
-        Ok(RowType::new(B::DTYPE, shape.clone()))
+        let mut shape = self.shape.as_ref().unwrap_or(&row.shape).clone();
+        if let Some(length) = &self.length {
+            let (Some(new), Some(old)) = (shape.first_mut(), row.shape.first()) else {
+                let message = "the closure sets the length of the first axis, but rows of one \
+                               number have none; leave out length(..)";
+                return Err(Error::new(ErrorKind::Shape, message));
+            };
+            *new = length(*old);
+        }
+        Ok(RowType::new(B::DTYPE, shape))
     }
 
     fn apply(

@@ -146,11 +146,17 @@ impl NpyDataset {
     /// What is done first is done with fewer bytes: crop images before they are
     /// [converted](Self::convert) to floats.
     ///
+    /// A row of [any length](Self::from_offsets) has its items along the first axis, and the new
+    /// row may have more or fewer of them. How many is a function of the old length alone, so
+    /// [`lengths`](Self::lengths) and padding are those of the new rows. See
+    /// [`RaggedColumn::map`](crate::file::RaggedColumn::map).
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is no such column, and those of [`Transform::output`].
+    /// [`ErrorKind::Name`] if there is no such column; those of [`Transform::output`] and, for rows
+    /// of any length, of [`RaggedColumn::map`](crate::file::RaggedColumn::map).
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use burn_npy::{NpyDataset, ndarray::Array2, transform};
@@ -168,8 +174,27 @@ impl NpyDataset {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Of long texts, some tokens from a random place on:
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, ndarray::Array1, transform::Truncate};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let tokens = Array1::from_iter(0..1003_u16);
+    /// let texts = NpyDataset::from_lengths("tokens", tokens, vec![1000, 3])?;
+    /// let texts = texts.map("tokens", Truncate::new(128).random())?;
+    /// assert_eq!(texts.lengths("tokens")?, [128, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map(&self, column: &str, transform: impl Transform) -> Result<Self> {
-        self.replace(column, |column| column.map(transform))
+        let AnyColumn::Ragged(ragged) = self.columns.any(column)? else {
+            return self.replace(column, |column| column.map(transform));
+        };
+        let mapped = internal::map_ragged(ragged, transform, &self.rows);
+        let mapped = mapped.map_err(|error| error.in_column(column))?;
+        Ok(self.with_any_column(column, AnyColumn::Ragged(mapped)))
     }
 
     /// Promises that the files of the columns will not change, so that batches may borrow mapped

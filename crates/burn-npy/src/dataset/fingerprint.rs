@@ -65,7 +65,13 @@ impl Fingerprint {
         let print = Self::of(dataset)?;
         let columns: Vec<&Column> = dataset.columns().map(|(_, column)| column).collect();
         let made_how = (dataset.row_map(), columns);
-        Ok(fnv(FNV_START, format!("{print:?} {made_how:?}").as_bytes()))
+        let mut text = format!("{print:?} {made_how:?}");
+        for (_, column) in dataset.shared_columns().iter() {
+            if let AnyColumn::Ragged(column) = column {
+                text += &format!(" {column:?}");
+            }
+        }
+        Ok(fnv(FNV_START, text.as_bytes()))
     }
 
     pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
@@ -215,7 +221,7 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
 /// As [`content`], of rows of any length.
 fn content_of_runs(dataset: &NpyDataset, column: &RaggedColumn) -> Result<u64> {
     let rows = some_rows(dataset, column.bytes_of(column.longest(), 1)?);
-    let column = internal::ragged_by_position(column);
+    let column = internal::ragged_source(column);
     let stored = internal::change_items(&column, |items| Ok(items.unconverted()))?;
     let bytes_of = |column: &RaggedColumn, row| -> Result<Buffer> {
         let length = column.length(row);

@@ -66,10 +66,10 @@ impl AnyColumn {
         match self {
             Self::Numbers(column) => Ok(column),
             Self::Ragged(_) => {
-                let message = "its rows have different lengths: row(i) and the batches of a loader \
-                               give them; what needs rows of one shape, such as read, map and \
-                               windows, can be done to the items before from_offsets, or without \
-                               this column after dataset.select([..])";
+                let message = "its rows have different lengths, and this needs rows of one shape: \
+                               do it to the items before from_offsets, by another column, or \
+                               without this one after dataset.select([..]); \
+                               dataset.pack(..) and dataset.windows(..) make rows of one shape";
                 Err(Error::new(ErrorKind::Usage, message).in_array(name))
             }
             Self::Opaque(array) => {

@@ -2,14 +2,16 @@
 
 use ndarray::{Array1, Array2, ArrayD, Axis, s};
 
+use super::gather::fill;
 use super::*;
+use crate::column::array_of;
 use crate::order::PositionRng;
 use crate::rand_core::Rng;
-use crate::{Access, OpenOptions, write_npy};
+use crate::{Access, Buffer, OpenOptions, write_npy};
 
 const PADDING: f32 = -7.5;
 
-fn below(rng: &mut PositionRng, bound: usize) -> usize {
+pub(super) fn below(rng: &mut PositionRng, bound: usize) -> usize {
     (rng.next_u64() % bound.max(1) as u64) as usize
 }
 
@@ -39,7 +41,10 @@ fn items(rng: &mut PositionRng, dir: &std::path::Path, count: usize) -> (Array2<
 }
 
 /// A column, and its rows.
-fn column(rng: &mut PositionRng, dir: &std::path::Path) -> (RaggedColumn, Vec<Array2<i16>>) {
+pub(super) fn column(
+    rng: &mut PositionRng,
+    dir: &std::path::Path,
+) -> (RaggedColumn, Vec<Array2<i16>>) {
     let longest = [0, 1, 5, 40, 40, 40, 6000][below(rng, 7)];
     let lengths: Vec<usize> = (0..below(rng, 20))
         .map(|_| below(rng, longest + 1))

@@ -1,0 +1,109 @@
+//! Neighbouring rows of an array, which are the items of a row of any length.
+
+use std::ops::Range;
+
+use crate::Result;
+use crate::column::Column;
+use crate::column::gather::{BLOCK_BYTES, Scratch, room, whole_rows};
+use crate::gather::{Misfit, Rows, Schedule};
+
+/// Items that lie one after the other in memory.
+pub(super) struct Items<'a> {
+    bytes: &'a [u8],
+    item_bytes: usize,
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn run(&self, items: Range<usize>) -> &'a [u8] {
+        &self.bytes[items.start * self.item_bytes..items.end * self.item_bytes]
+    }
+}
+
+/// Memory for items on their way.
+#[derive(Default)]
+pub(super) struct ItemScratch {
+    pub(super) stages: Scratch,
+    loaded: Vec<u64>,
+    numbers: Vec<usize>,
+}
+
+impl Column {
+    /// The rows, if each follows the one before it in memory, in the byte order of the machine.
+    pub(super) fn items_in_memory(&self) -> Option<Items<'_>> {
+        let source = self.rows_in_memory()?;
+        (source.stride == source.row_bytes).then(|| Items {
+            bytes: &source.bytes[source.first..],
+            item_bytes: source.row_bytes,
+        })
+    }
+
+    /// Copies neighbouring rows, converted, into `out`. They exist, and `out` has room for them. An
+    /// error names the row of any length that they are.
+    pub(super) fn load_items(
+        &self,
+        items: Range<usize>,
+        row: usize,
+        out: &mut [u8],
+        scratch: &mut ItemScratch,
+    ) -> Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let (size, made) = (self.numbers.dtype.size(), self.row_bytes());
+        let stored = self.row_len() * size;
+        let source = self.items_in_memory();
+        let per_block = match &source {
+            Some(_) if self.stages.is_single_pass() => items.len(),
+            Some(_) => (BLOCK_BYTES / stored.max(made)).max(1),
+            None => self.rows_per_block(stored.max(made)),
+        };
+        let mut start = items.start;
+        for out in out.chunks_mut(per_block * made) {
+            let block = start..start + out.len() / made;
+            let first = (start - items.start) * self.row_len();
+            start = block.end;
+            let loaded = match &source {
+                Some(source) => source.run(block),
+                None => {
+                    scratch.numbers.clear();
+                    scratch.numbers.extend(block.clone());
+                    let plain = self.stages.stages.is_empty();
+                    let place = match plain {
+                        true => &mut *out,
+                        false => room(&mut scratch.loaded, block.len() * stored),
+                    };
+                    self.load_native(&scratch.numbers, place)
+                        .map_err(|error| self.array.locate(error))?;
+                    if plain {
+                        continue;
+                    }
+                    &bytemuck::cast_slice(&scratch.loaded)[..block.len() * stored]
+                }
+            };
+            if self.stages.stages.is_empty() {
+                out.copy_from_slice(loaded);
+                continue;
+            }
+            self.convert_items(loaded, (row, first), out, &mut scratch.stages)?;
+        }
+        Ok(())
+    }
+
+    /// Converts items in memory, of which there is at least one byte. The first is the element
+    /// `first` of a row.
+    pub(super) fn convert_items(
+        &self,
+        items: &[u8],
+        (row, first): (usize, usize),
+        out: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        // All of them as one row.
+        let rows: Rows<'_> = whole_rows(items, 1);
+        let converted = self.run_stages(rows, Schedule::cached(&[0]), out, scratch);
+        converted.map_err(|(stage, misfit): (_, Misfit)| {
+            let place = format!("row {row}, element {},", first + misfit.element);
+            self.array.locate(self.misfit_at(&place, stage, &misfit))
+        })
+    }
+}
