@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use burn_npy_core::internal::{RowMap, listed, shown};
+use burn_npy_core::internal::{RowMap, listed, literal, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
     Array, Error, ErrorKind, Result,
@@ -367,10 +367,22 @@ impl NpyDataset {
     /// shape is `[len, ...row_shape]`. It is meant for labels that are counted or
     /// [balanced](crate::Sampler::balanced).
     ///
+    /// Rows of any length are no rows of one array: [`read_ragged`](Self::read_ragged) gives their
+    /// items and offsets.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::read`].
+    /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Usage`] if its rows have any
+    /// length; and those of [`Column::read`].
     pub fn read<T: Element>(&self, column: &str) -> Result<ArrayD<T>> {
+        if let AnyColumn::Ragged(_) = self.columns.any(column)? {
+            let message = format!(
+                "its rows have different lengths, so they are no array; dataset.read_ragged({}) \
+                 gives their items and offsets",
+                literal(column)
+            );
+            return Err(Error::new(ErrorKind::Usage, message).in_array(column));
+        }
         let read = |from: &Column| {
             let rows = memory::list((0..self.len()).map(|index| self.rows.map(index)))?;
             from.read(&rows)

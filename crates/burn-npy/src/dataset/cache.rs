@@ -1,12 +1,13 @@
 //! Rows that are made once: in memory, or in files that later runs use again.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 
 use burn_npy_core::{
-    Array, Error, ErrorKind, Result,
-    file::{Buffer, Column},
+    Array, DType, Error, ErrorKind, Result,
+    file::{Buffer, Column, RaggedColumn},
     internal,
 };
 
@@ -51,11 +52,10 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn cache(&self) -> Result<Self> {
-        self.cached(|column, header| {
-            let mut bytes = Buffer::zeroed(self.file_len(column, header)?)?;
-            bytes.as_mut_slice()[..header.len()].copy_from_slice(header);
-            let mut at = header.len();
-            self.blocks(column, &mut |block| {
+        self.cached(|kept| {
+            let mut bytes = Buffer::zeroed(kept.file_len()?)?;
+            let mut at = 0;
+            kept.write(&mut |block| {
                 bytes.as_mut_slice()[at..][..block.len()].copy_from_slice(block);
                 at += block.len();
                 Ok(())
@@ -66,6 +66,11 @@ impl NpyDataset {
 
     /// As [`cache`](Self::cache), in a `.npy` file for each column. If there are such files of the
     /// same rows already, they are opened and nothing is made.
+    ///
+    /// The file of a column is `NAME.KEY.NUMBER.npy`: the given name, 16 hexadecimal digits, and
+    /// the number of the column, from 0 on. Of rows of [any length](Self::from_offsets) it has the
+    /// items, and `NAME.KEY.NUMBER.offsets.npy` has the offsets, as `int64`. So
+    /// `np.split(items, offsets[1:-1])` are the rows.
     ///
     /// Files belong to a dataset by the names, dtypes and shapes of its columns, the number of
     /// rows, how rows are chosen and converted, and the values of some rows before transforms. What
@@ -106,11 +111,10 @@ impl NpyDataset {
             return Err(Error::new(ErrorKind::Usage, message));
         }
         let key = Fingerprint::key(self)?;
-        let mut number = 0;
-        self.cached(|column, header| {
-            let path = folder.join(format!("{name}.{key:016x}.{number}.npy"));
-            number += 1;
-            let whole = self.file_len(column, header)? as u64;
+        self.cached(|kept| {
+            let (number, part) = (kept.column, kept.part);
+            let path = folder.join(format!("{name}.{key:016x}.{number}{part}.npy"));
+            let whole = kept.file_len()? as u64;
             let found = std::fs::metadata(&path);
             if found.as_ref().is_ok_and(|file| file.len() == whole) {
                 return Array::open(&path);
@@ -122,79 +126,147 @@ impl NpyDataset {
             // rows, and somebody may use it, so it stays.
             internal::write_file(&path, found.is_ok(), &mut |out| {
                 let full = |error| internal::io_error("cannot write the rows", error);
-                out.write_all(header).map_err(full)?;
-                self.blocks(column, &mut |block| out.write_all(block).map_err(full))
+                kept.write(&mut |block| out.write_all(block).map_err(full))
             })?;
             Array::open(&path)
         })
     }
 
-    /// A dataset of arrays that `keep` makes of the columns and their headers.
-    fn cached(&self, mut keep: impl FnMut(&Column, &[u8]) -> Result<Array>) -> Result<Self> {
+    /// A dataset of arrays that `keep` makes of those of the columns.
+    fn cached(&self, mut keep: impl FnMut(&Kept<'_>) -> Result<Array>) -> Result<Self> {
         let mut columns = Columns::default();
-        for name in self.columns.names() {
-            let column = self.columns.get(name)?;
-            let mut shape = vec![self.len()];
-            shape.extend(column.row_shape());
-            let header = internal::npy_header(column.dtype(), &shape);
-            let mut keep = || {
-                let array = keep(column, &header)?;
-                // NumPy has no name for some dtypes.
-                let array = match array.dtype() {
-                    None => array.reinterpret(column.dtype())?,
-                    Some(_) => array,
-                };
-                Column::new(array)
+        for (number, (name, column)) in self.columns.iter().enumerate() {
+            let mut keep = |kept: Kept<'_>| {
+                let array = keep(&kept)?;
+                match array.dtype() {
+                    // NumPy has no name for some dtypes.
+                    None => array.reinterpret(kept.dtype),
+                    Some(_) => Ok(array),
+                }
             };
-            let kept = keep().map_err(|error| error.in_column(name))?;
-            columns.push(name.clone(), AnyColumn::Numbers(kept));
+            let kept = match column {
+                AnyColumn::Ragged(column) => self.keep_runs(number, column, &mut keep),
+                other => {
+                    let column = other.numbers(name)?;
+                    let shape = [&[self.len()], column.row_shape()].concat();
+                    let blocks: &Blocks<'_> = &|f| self.blocks(column, f);
+                    keep(Kept::new((number, ""), column.dtype(), &shape, blocks))
+                        .and_then(Column::new)
+                        .map(AnyColumn::Numbers)
+                }
+            };
+            let kept = kept.map_err(|error| error.in_column(name))?;
+            columns.push(name.to_owned(), kept);
         }
         Self::from_columns(columns)
     }
 
-    /// The size of a file of all rows of a column.
-    fn file_len(&self, column: &Column, header: &[u8]) -> Result<usize> {
-        let data = self.len().checked_mul(column.row_bytes());
-        let len = data.and_then(|data| data.checked_add(header.len()));
-        len.ok_or_else(|| Error::new(ErrorKind::Overflow, "more rows than memory"))
+    /// Keeps the items of rows of any length, and their offsets.
+    fn keep_runs(
+        &self,
+        number: usize,
+        column: &RaggedColumn,
+        keep: &mut dyn FnMut(Kept<'_>) -> Result<Array>,
+    ) -> Result<AnyColumn> {
+        let mut offsets = Vec::new();
+        memory::reserve(&mut offsets, self.len().saturating_add(1))?;
+        offsets.push(0);
+        let mut end = 0_usize;
+        for row in 0..self.len() {
+            let next = end.checked_add(column.length(self.rows.map(row)));
+            end = next.ok_or_else(too_large)?;
+            offsets.push(i64::try_from(end).map_err(|_| too_large())?);
+        }
+        let shape = [&[end], column.item_shape()].concat();
+        let blocks: &Blocks<'_> = &|f| self.blocks_of_runs(column, f);
+        let items = keep(Kept::new((number, ""), column.dtype(), &shape, blocks))?;
+        let (count, bytes) = ([offsets.len()], bytemuck::cast_slice(&offsets));
+        let blocks: &Blocks<'_> = &|f| f(bytes);
+        let offsets = keep(Kept::new((number, ".offsets"), DType::I64, &count, blocks))?;
+        RaggedColumn::from_offsets(items, &offsets).map(AnyColumn::Ragged)
     }
 
     /// Makes the rows of a column in blocks, on all cores, and calls `f` with them in their order.
     fn blocks(&self, column: &Column, f: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let row_bytes = column.row_bytes();
         let per_block = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, self.len().max(1));
-        let make = |start: usize| -> Result<Buffer> {
-            let end = self.len().min(start + per_block);
-            let rows = memory::list((start..end).map(|row| self.rows.map(row)))?;
+        let make = |rows: &[usize]| {
             let mut block = Buffer::zeroed(rows.len() * row_bytes)?;
-            column.gather(&rows, block.as_mut_slice())?;
+            column.gather(rows, block.as_mut_slice())?;
             Ok(block)
         };
+        self.on_all_cores(|start| self.len().min(start + per_block), make, f)
+    }
+
+    /// As [`blocks`](Self::blocks), of the items of rows of any length.
+    fn blocks_of_runs(
+        &self,
+        column: &RaggedColumn,
+        f: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let bytes_of = |row: usize| column.bytes_of(column.length(row), 1).unwrap_or(usize::MAX);
+        let end = |start: usize| {
+            let (mut end, mut bytes) = (start, 0_usize);
+            while end < self.len() && bytes < BLOCK_BYTES {
+                // The number of the row takes memory too.
+                let row = bytes_of(self.rows.map(end)).saturating_add(size_of::<usize>());
+                (end, bytes) = (end + 1, bytes.saturating_add(row));
+            }
+            end
+        };
+        let make = |rows: &[usize]| {
+            let bytes = rows.iter().map(|row| bytes_of(*row));
+            let mut block = Buffer::zeroed(bytes.fold(0, usize::saturating_add))?;
+            internal::gather_items(column, rows, block.as_mut_slice())?;
+            Ok(block)
+        };
+        self.on_all_cores(end, make, f)
+    }
+
+    /// Makes blocks of rows on all cores, and calls `f` with them in their order. `end` is the end
+    /// of the block that begins at a row.
+    fn on_all_cores(
+        &self,
+        end: impl Fn(usize) -> usize,
+        make: impl Fn(&[usize]) -> Result<Buffer> + Sync,
+        f: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let make = |rows: Range<usize>| {
+            let rows = memory::list(rows.map(|row| self.rows.map(row)))?;
+            make(&rows)
+        };
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        for first in (0..self.len()).step_by(per_block.saturating_mul(cores)) {
-            let starts = (first..self.len()).step_by(per_block).take(cores);
+        let mut start = 0;
+        while start < self.len() {
+            let mut turn = Vec::new();
+            while start < self.len() && turn.len() < cores {
+                let block = start..end(start);
+                start = block.end;
+                turn.push(block);
+            }
             thread::scope(|scope| {
                 let make = &make;
-                let start = |start| {
-                    let spawned = thread::Builder::new().spawn_scoped(scope, move || make(start));
-                    (start, spawned.ok())
+                let spawn = |block: Range<usize>| {
+                    let own = block.clone();
+                    let spawned = thread::Builder::new().spawn_scoped(scope, move || make(own));
+                    (block, spawned.ok())
                 };
-                let blocks: Vec<_> = starts.map(start).collect();
+                let blocks: Vec<_> = turn.into_iter().map(spawn).collect();
                 let mut done = Ok(());
-                for (start, thread) in blocks {
+                for (block, thread) in blocks {
                     let joined = thread.map(thread::ScopedJoinHandle::join);
                     if done.is_err() {
                         // A panic of a later block, which nobody joins, would be that of the scope.
                         continue;
                     }
-                    let block = match joined {
-                        Some(block) => block.unwrap_or_else(|panic| {
+                    let made = match joined {
+                        Some(made) => made.unwrap_or_else(|panic| {
                             std::panic::resume_unwind(panic);
                         }),
                         // The system has no more threads.
-                        None => make(start),
+                        None => make(block),
                     };
-                    done = block.and_then(|block| f(block.as_slice()));
+                    done = made.and_then(|block| f(block.as_slice()));
                 }
                 done
             })?;
@@ -203,13 +275,65 @@ impl NpyDataset {
     }
 }
 
+/// Calls its argument with the bytes of an array, block by block.
+type Blocks<'a> = dyn Fn(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> + 'a;
+
+/// An array that is kept.
+struct Kept<'a> {
+    /// The number of the column.
+    column: usize,
+    /// Which array of the column it is: nothing if it has one, and for its items.
+    part: &'static str,
+    header: Vec<u8>,
+    dtype: DType,
+    shape: &'a [usize],
+    blocks: &'a Blocks<'a>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(
+        (column, part): (usize, &'static str),
+        dtype: DType,
+        shape: &'a [usize],
+        blocks: &'a Blocks<'a>,
+    ) -> Self {
+        Self {
+            column,
+            part,
+            header: internal::npy_header(dtype, shape),
+            dtype,
+            shape,
+            blocks,
+        }
+    }
+
+    /// The size of a file with the array.
+    fn file_len(&self) -> Result<usize> {
+        // The rows come last: they may have no elements.
+        let mut axes = self.shape.iter().rev();
+        let data = axes.try_fold(self.dtype.size(), |size, len| size.checked_mul(*len));
+        let len = data.and_then(|data| data.checked_add(self.header.len()));
+        len.ok_or_else(too_large)
+    }
+
+    /// Calls `f` with the bytes of such a file.
+    fn write(&self, f: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        f(&self.header)?;
+        (self.blocks)(f)
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::Overflow, "more rows than memory")
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use burn_npy_core::ndarray::Array2;
-    use burn_npy_core::{Convert, DType, half, transform};
+    use burn_npy_core::{Convert, half, transform};
 
     use super::*;
 

@@ -22,10 +22,13 @@ impl NpyDataset {
     /// [`Batch`](crate::Batch) for lengths and masks, and
     /// [`Sampler::bucketed`](crate::Sampler::bucketed) for batches with little padding.
     ///
-    /// Rows are taken, split, zipped, concatenated and read one by one as those of other columns.
-    /// [`convert`](Self::convert) and [`reshape`](Self::reshape) are about each item.
-    /// [`read`](Self::read), [`map`](Self::map), [`windows`](Self::windows) and
-    /// [`split_column`](Self::split_column) need rows of one shape.
+    /// Rows are taken, split, zipped, concatenated, cached and read one by one as those of other
+    /// columns. [`convert`](Self::convert) and [`reshape`](Self::reshape) are about each item. A
+    /// transform in [`map`](Self::map) sees a row as an array of items, [`windows`](Self::windows)
+    /// lie within the rows, and [`read_ragged`](Self::read_ragged) gives all items and the offsets.
+    /// The column by which rows are [filtered](Self::filter) or [sorted](Self::sort_by) must have
+    /// rows of one shape, and so must those of [`stats`](Self::stats), [`permute`](Self::permute),
+    /// [`join`](Self::join) and [`split_column`](Self::split_column).
     ///
     /// The offsets are checked once, and take 16 bytes of memory a row. The items stay in their
     /// file.
@@ -133,7 +136,8 @@ impl NpyDataset {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the dataset has other columns, whose rows
-    /// would have no place, if the rows of `column` have one shape, or if `length` is zero.
+    /// would have no place; if the rows of `column` have one shape, or [transforms](Self::map) make
+    /// them, which [`cache`](Self::cache) can do once; or if `length` is zero.
     ///
     /// # Example
     ///
@@ -172,6 +176,37 @@ impl NpyDataset {
         columns.push(column.to_owned(), AnyColumn::Numbers(items));
         columns.push(format!("{column}_segments"), AnyColumn::Numbers(segments));
         Self::from_columns(columns)
+    }
+
+    /// Reads all rows of any length of a column, converted and in the order of the dataset: their
+    /// items as one array of the shape `[items, ...item_shape]`, and their offsets, as
+    /// [`from_offsets`](Self::from_offsets) takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if there is no such column;
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if its rows have one shape; and those of
+    /// [`RaggedColumn::read`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn_npy::NpyDataset;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let texts = NpyDataset::from_lengths("tokens", vec![11, 21, 22, 31], vec![1, 2, 1])?;
+    /// let (items, offsets) = texts.skip(1).read_ragged::<i32>("tokens")?;
+    /// assert_eq!((items.as_slice(), &*offsets), (Some(&[21, 22, 31][..]), &[0, 2, 3][..]));
+    ///
+    /// let again = NpyDataset::from_offsets("tokens", items, offsets)?;
+    /// assert_eq!(again.lengths("tokens")?, [2, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_ragged<T: Element>(&self, column: &str) -> Result<(ArrayD<T>, Vec<u64>)> {
+        let ragged = self.columns.ragged(column)?;
+        let rows = memory::list((0..self.len()).map(|row| self.rows.map(row)))?;
+        ragged.read(&rows).map_err(|error| error.in_column(column))
     }
 
     fn of_ragged(name: String, column: Result<RaggedColumn>) -> Result<Self> {
