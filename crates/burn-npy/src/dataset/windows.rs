@@ -1,9 +1,14 @@
 //! Windows over the rows of a dataset, and splits that keep them apart.
 
+mod within_rows;
+
 use std::collections::HashSet;
 
 use burn_npy_core::internal::{self, Frame, RowMap};
-use burn_npy_core::{Error, ErrorKind, Result, file::Buffer};
+use burn_npy_core::{
+    Error, ErrorKind, Result,
+    file::{Buffer, Column},
+};
 
 use super::NpyDataset;
 use super::named::{AnyColumn, Columns};
@@ -28,6 +33,9 @@ const NEXT: &str = "_next";
 /// several rows. Windows begin at each row, or with [`stride`](Self::stride) at some. They lie
 /// within groups of rows, if [`within`](Self::within) or [`group_by`](Self::group_by) says what the
 /// groups are.
+///
+/// If rows have [any length](NpyDataset::from_offsets), windows lie within each of them, and read
+/// "item" here for "row".
 ///
 /// # Example
 ///
@@ -200,6 +208,54 @@ impl Windows {
         }
         Ok(next)
     }
+
+    /// How many neighbouring rows a window and its second part lie in.
+    fn span(&self, next: Option<(usize, usize)>) -> usize {
+        let end = |(first, length): (usize, usize)| first.saturating_add(length);
+        let steps = next.map_or(0, end).max(self.length);
+        (steps - 1).saturating_mul(self.dilation).saturating_add(1)
+    }
+
+    /// How many windows lie within `rows` neighbouring rows.
+    fn count(&self, rows: usize, span: usize) -> usize {
+        let last = rows.checked_sub(span);
+        last.map_or(0, |last| last / self.stride + 1)
+    }
+
+    /// Windows over the rows of a column of which each is `name`: one at each row, and if there is
+    /// a second part, that too.
+    fn frames(
+        &self,
+        name: String,
+        column: Column,
+        next: Option<(usize, usize)>,
+        span: usize,
+    ) -> Result<Vec<(String, Column)>> {
+        let frame = Frame {
+            first: 0,
+            length: self.length,
+            stride: 1,
+            dilation: self.dilation,
+            rows: column.rows() - (span - 1),
+            span,
+        };
+        let next = next.map(|(first, length)| {
+            let first = first * self.dilation;
+            let frame = Frame {
+                first,
+                length,
+                ..frame
+            };
+            (format!("{name}{NEXT}"), column.clone(), frame)
+        });
+        let both = std::iter::once((name, column, frame)).chain(next);
+        let frames = both.map(|(name, column, frame)| {
+            let column = internal::frame(column, frame);
+            let column = column.map_err(|error| error.in_column(&name))?;
+            Ok((name, column))
+        });
+        frames.collect()
+    }
 }
 
 fn usage(message: impl Into<String>) -> Error {
@@ -221,14 +277,22 @@ impl NpyDataset {
     /// The [index](crate::Row::index) of a row is then the row of this dataset at which the window
     /// begins.
     ///
+    /// If a column has rows of [any length](Self::from_offsets), each window lies within one of
+    /// them, and is made of its items. The windows of the first row come first. A row with fewer
+    /// items than a window needs has none. Columns with rows of one shape give each window the row
+    /// that it lies in, so a number of each row tells which that is. The index is then the number
+    /// of the window.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if a number is 0, and for groups that do not fit the dataset;
-    /// [`ErrorKind::Shape`] if no group has as many rows as a window needs;
+    /// [`ErrorKind::Usage`] if a number is 0, for groups that do not fit the dataset, and for rows
+    /// of any length that are in groups or that [transforms](Self::map) make;
+    /// [`ErrorKind::Shape`] if no group, or no row, has as many rows, or items, as a window needs,
+    /// or if a row does not have as many items in two columns with rows of any length;
     /// [`ErrorKind::Duplicate`] if a column `x_next` exists already; [`ErrorKind::Overflow`] if a
     /// window is too large.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// A language model predicts the next token. These windows share no rows but their borders:
     ///
@@ -243,13 +307,30 @@ impl NpyDataset {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// Windows that lie within texts of 2, 5 and 4 tokens, never in two of them:
+    ///
+    /// ```
+    /// use burn_npy::{NpyDataset, Windows, ndarray::array};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let tokens = vec![11, 12, 21, 22, 23, 24, 25, 31, 32, 33, 34];
+    /// let texts = NpyDataset::from_lengths("tokens", tokens, vec![2, 5, 4])?;
+    /// let labels = NpyDataset::from_tensor_slices((("label", array![1, 2, 3]),))?;
+    /// let windows = texts.zip(&labels)?.windows(Windows::new(3).stride(2))?;
+    /// assert_eq!(windows.len(), 0 + 2 + 1);
+    /// assert_eq!(format!("{:?}", windows.row(1)), r#"{"tokens": [23, 24, 25], "label": 2}"#);
+    /// assert_eq!(format!("{:?}", windows.row(2)), r#"{"tokens": [31, 32, 33], "label": 3}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn windows(&self, windows: Windows) -> Result<Self> {
         let next = windows.next()?;
-        let end = |(first, length): (usize, usize)| first.saturating_add(length);
-        let steps = next.map_or(0, end).max(windows.length);
-        let span = (steps - 1)
-            .saturating_mul(windows.dilation)
-            .saturating_add(1);
+        let span = windows.span(next);
+        let mut columns = self.columns.iter();
+        if columns.any(|(_, column)| matches!(column, AnyColumn::Ragged(_))) {
+            return self.windows_within_rows(&windows, next, span);
+        }
         let ends = match &windows.groups {
             Groups::One => vec![self.len()],
             Groups::Ends(ends) => self.expect_ends(ends)?,
@@ -260,10 +341,9 @@ impl NpyDataset {
         };
         // The columns have a window at each row, and the map takes those within groups.
         let starts = std::iter::once(0).chain(ends.iter().copied());
-        let runs = starts.zip(&ends).map(|(start, end)| {
-            let last = (end - start).checked_sub(span);
-            (start, last.map_or(0, |last| last / windows.stride + 1))
-        });
+        let runs = starts
+            .zip(&ends)
+            .map(|(start, end)| (start, windows.count(end - start, span)));
         let mut rows = RowMap::new(self.len().saturating_sub(span - 1));
         rows.runs(windows.stride, runs);
         if rows.len() == 0 {
@@ -271,26 +351,7 @@ impl NpyDataset {
         }
         let mut columns = Columns::default();
         for (name, column) in self.picked()? {
-            let frame = Frame {
-                first: 0,
-                length: windows.length,
-                stride: 1,
-                dilation: windows.dilation,
-                rows: self.len() - (span - 1),
-                span,
-            };
-            let next = next.map(|(first, length)| {
-                let first = first * windows.dilation;
-                let frame = Frame {
-                    first,
-                    length,
-                    ..frame
-                };
-                (format!("{name}{NEXT}"), column.clone(), frame)
-            });
-            for (name, column, frame) in std::iter::once((name, column, frame)).chain(next) {
-                let column = internal::frame(column, frame);
-                let column = column.map_err(|error| error.in_column(&name))?;
+            for (name, column) in windows.frames(name, column, next, span)? {
                 columns.push(name, AnyColumn::Numbers(column));
             }
         }
