@@ -31,6 +31,8 @@ mod order;
 mod pipelines;
 mod property;
 mod ragged;
+mod ragged_verbs;
+mod ragged_windows;
 mod readme;
 mod resident;
 mod rows;

@@ -547,6 +547,59 @@
 //! padding: [0, 0]
 //! ```
 //!
+//! A transform sees a row as an array of its items, and may make one of another length. Here each
+//! sentence gets a token before it and one behind it, and then an epoch reads four tokens of it, at
+//! a random place. Or windows go through each sentence, with the token that follows each.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
+//! # macro_rules! println { ($($text:tt)*) => { print_line(format!($($text)*)) } }
+//! use burn::tensor::{Int, Tensor};
+//! use burn_npy::ndarray::{Array1, s};
+//! use burn_npy::transform::{self, Truncate};
+//! use burn_npy::{NpyDataset, Windows};
+//!
+//! fn main() -> burn_npy::Result<()> {
+//! #   let _folder = folder();
+//!     let tokens = Array1::from_iter(10..22_u16);
+//!     let data = NpyDataset::from_lengths("tokens", tokens, vec![1, 2, 6, 3])?;
+//!     let with_ends = transform::from_fn::<u16, u16>(|tokens, mut out, _| {
+//!         let end = tokens.len() + 1;
+//!         out[[0]] = 1;
+//!         out.slice_mut(s![1..end]).assign(&tokens);
+//!         out[[end]] = 2;
+//!         Ok(())
+//!     });
+//!     let data = data.map("tokens", with_ends.length(|len| len + 2))?;
+//!     println!("lengths {:?}", data.lengths("tokens")?);
+//!
+//!     let short = data.map("tokens", Truncate::new(4).random())?;
+//!     let loader = short.loader::<Tensor<2, Int>>().batch_size(4).try_build()?;
+//!     for epoch in 0..2 {
+//!         println!("{}", loader.epoch(epoch).next().unwrap()?.to_data());
+//!     }
+//!
+//!     // Windows, and pack, need rows that were made once.
+//!     let windows = data.cache()?.windows(Windows::new(3).shifted(1).stride(2))?;
+//!     for row in 0..windows.len() {
+//!         println!("{:?}", windows.row(row));
+//!     }
+//! #   shown("cookbook");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```text
+//! lengths [3, 4, 8, 5]
+//! [1, 10, 2, 0, 1, 11, 12, 2, 14, 15, 16, 17, 19, 20, 21, 2]
+//! [1, 10, 2, 0, 1, 11, 12, 2, 15, 16, 17, 18, 1, 19, 20, 21]
+//! {"tokens": [1, 11, 12], "tokens_next": [11, 12, 2]}
+//! {"tokens": [1, 13, 14], "tokens_next": [13, 14, 15]}
+//! {"tokens": [14, 15, 16], "tokens_next": [15, 16, 17]}
+//! {"tokens": [16, 17, 18], "tokens_next": [17, 18, 2]}
+//! {"tokens": [1, 19, 20], "tokens_next": [19, 20, 21]}
+//! ```
+//!
 //! # 9. A hundred shards
 //!
 //! `from_glob` opens the files that match a pattern as one dataset, in the order of the numbers in

@@ -85,6 +85,9 @@
 //! | `ignore_errors` | [`on_error`](crate::DataLoaderBuilder::on_error), with a limit and a list of the rows |
 //! | `cardinality()` | [`Loader::len`](crate::Loader::len) in batches, [`num_items`](crate::Loader::num_items) in rows |
 //! | `bucket_by_sequence_length` | [`Sampler::bucketed`](crate::Sampler::bucketed); with batch sizes that shrink as lengths grow, [`Sampler::max_tokens`](crate::Sampler::max_tokens) |
+//! | `RaggedTensor.from_row_splits`, `from_row_lengths` | [`from_offsets`](crate::NpyDataset::from_offsets), [`from_lengths`](crate::NpyDataset::from_lengths) |
+//! | `RaggedTensor.values`, `row_splits` | [`read_ragged`](crate::NpyDataset::read_ragged) |
+//! | `tf_text` trimmers, `tf.image.random_crop` of a sequence | [`map`](crate::NpyDataset::map) with [`Truncate`](crate::transform::Truncate) |
 //! | `unbatch`, `group_by_window`, `ragged_batch` | not there |
 //! | saving an iterator with `tf.train.Checkpoint` | [`Loader::state`](crate::Loader::state): a few hundred bytes, without the buffer |
 //!

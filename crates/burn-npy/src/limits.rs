@@ -10,12 +10,12 @@
 //! - **Rows of several lengths** do not exist in a NumPy array. Save their items in one array, and
 //!   where each row ends in another, as in the
 //!   [cookbook](crate::cookbook#8-rows-of-several-lengths).
-//! - **More of rows of several lengths.** They can be taken, split, filtered by another column,
-//!   zipped, concatenated, mixed and converted. Windows over them, transforms of them,
-//!   [`cache`](crate::NpyDataset::cache) and [`read`](crate::NpyDataset::read) are refused: do that
-//!   to the items before [`from_offsets`](crate::NpyDataset::from_offsets). A batch is padded to
-//!   its longest row, and no row is cut; [`pack`](crate::NpyDataset::pack) puts several into a row
-//!   of a fixed length.
+//! - **More of rows of several lengths.** The column by which rows are filtered or sorted has rows
+//!   of one shape, and so have those that are joined, permuted or cut into columns, and those of
+//!   statistics. Such things can be done to the items before
+//!   [`from_offsets`](crate::NpyDataset::from_offsets). [`pack`](crate::NpyDataset::pack) and
+//!   [`windows`](crate::NpyDataset::windows) need rows that lie in an array: after a transform,
+//!   [`cache`](crate::NpyDataset::cache) makes them.
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!
@@ -68,6 +68,9 @@
 //! - **One row more or less.** A transform makes one row of a row.
 //!   [`filter`](crate::NpyDataset::filter) leaves rows out before an epoch begins, and
 //!   [`OnError`](crate::OnError) those whose transform fails.
+//! - **Lengths that a transform draws.** How many items it makes of a row of several lengths is a
+//!   function of how many there are, so that lengths are known before an epoch begins. What it
+//!   leaves out of some rows only, it can set to a number that the model ignores.
 //! - **Colours and rotations.** The module [`transform`](crate::transform) has no transforms for
 //!   them. A closure in [`from_fn`](crate::transform::from_fn) can be one.
 //! - **Transforms in a saved state.** A state does not know what a transform does, so a run that

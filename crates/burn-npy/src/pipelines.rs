@@ -42,9 +42,10 @@
 //! | two random parts; parts of a [`Partition`]; folds | [`split`], [`parts`], [`folds`] | | `random_split` (P) |
 //! | those of several datasets, one dataset after the other | [`concat`] | `concatenate` | `ConcatDataset` (P) |
 //! | those of several datasets in turn, by weights | [`mix`] | `sample_from_datasets` | `mix` (G) |
-//! | windows over the rows; a split of them | [`windows`], [`split_in_time`] | `window` | `unfold` (P) |
+//! | windows over the rows, or within rows of any length; a split of them | [`windows`], [`split_in_time`] | `window` | `unfold` (P) |
 //! | several of any length in each row of a fixed length | [`pack`] | | `BestFitPackIterDataset` (G) |
 //! | made once, in memory or in files | [`cache`], [`cache_in`] | `cache` | |
+//! | all of a column, as an array; of any length, as items and offsets | [`read`], [`read_ragged`] | `RaggedTensor.values`, `row_splits` | |
 //!
 //! | columns | here | tf.data | PyTorch (P), Grain (G) |
 //! |---|---|---|---|
@@ -78,6 +79,7 @@
 //! | [`Cutout`] | sets a square at a random place to one value | `RandomErasing` |
 //! | [`Noise`] | adds normal or uniform noise | `GaussianNoise` |
 //! | [`OneHot`] | a label as probabilities, smoothed if asked for | `one_hot` |
+//! | [`Truncate`] | the first steps of a sequence, or some at a random place | `Truncate` of torchtext |
 //! | [`MixUp`], [`CutMix`] | mixes the rows of a batch, for [`map_batch`] | the same |
 //! | [`from_fn`] | what a closure does | `Lambda` |
 //!
@@ -94,6 +96,10 @@
 //! So crops and noise belong into [`map`], where as many rows are worked on as there are workers.
 //! The function of the builder is for what tensor operations do best, and for what the GPU should
 //! do.
+//!
+//! A row of any length is to a transform an array of its items. So the same transforms work, and
+//! the new row may have another length, which depends on the old one alone. Padding, [`lengths`]
+//! and [`Sampler::bucketed`] are about the new rows.
 //!
 //! What is said first is done first. Crop before you convert: a crop of bytes moves a quarter of
 //! what a crop of `float32` moves, and the rest of the image is never converted. Noise needs
@@ -583,11 +589,14 @@
 //! [`from_shards`]: crate::NpyDataset::from_shards
 //! [`join`]: crate::NpyDataset::join
 //! [`map`]: crate::NpyDataset::map
+//! [`lengths`]: crate::NpyDataset::lengths
 //! [`map` of the builder]: crate::DataLoaderBuilder::map
 //! [`map_batch`]: crate::NpyBatcher::map_batch
 //! [`mix`]: crate::NpyDataset::mix
 //! [`parts`]: crate::NpyDataset::parts
 //! [`permute`]: crate::NpyDataset::permute
+//! [`read`]: crate::NpyDataset::read
+//! [`read_ragged`]: crate::NpyDataset::read_ragged
 //! [`rename`]: crate::NpyDataset::rename
 //! [`repeat`]: crate::NpyDataset::repeat
 //! [`reshape`]: crate::NpyDataset::reshape
@@ -617,4 +626,5 @@
 //! [`Pad`]: crate::transform::Pad
 //! [`RandomCrop`]: crate::transform::RandomCrop
 //! [`RandomFlip`]: crate::transform::RandomFlip
+//! [`Truncate`]: crate::transform::Truncate
 //! [`from_fn`]: crate::transform::from_fn
