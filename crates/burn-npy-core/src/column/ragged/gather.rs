@@ -49,7 +49,7 @@ impl RaggedColumn {
     ///
     /// # Errors
     ///
-    /// Those of [`Column::gather`], and those of transforms.
+    /// Those of [`Column::gather`](crate::file::Column::gather), and those of transforms.
     ///
     /// # Panics
     ///
