@@ -1,0 +1,89 @@
+//! How a command ends: its exit code, and one line on stderr for what went wrong.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use burn_npy_core::internal::{MESSAGE, one_line};
+
+/// The exit code of a command. The greatest of several counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    /// All is right: 0.
+    Fine,
+    /// Something was found in a file that can be read: 1.
+    Found,
+    /// Something cannot be read, or the arguments are wrong: 2.
+    Failed,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// What a command returns.
+pub(crate) type Outcome<T = Status> = Result<T, Failure>;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The line for stderr, without `burn-npy: `.
+    Message(String),
+    /// Nobody reads the output any more.
+    Closed,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Message(format!("cannot write: {error}")),
+        }
+    }
+}
+
+impl From<burn_npy_core::Error> for Failure {
+    fn from(error: burn_npy_core::Error) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
+
+/// Prints a line on stderr.
+pub(crate) fn complain(message: &str) {
+    // Some messages are lists, a thing a line.
+    let lines: Vec<_> = message.split('\n').map(str::trim).collect();
+    let line = one_line(&lines.join(" "), 2 * MESSAGE);
+    // There is nobody to tell that stderr is closed.
+    let _ = writeln!(io::stderr(), "burn-npy: {line}");
+}
+
+/// Prints what clap says: help and the version, or what is wrong with the arguments.
+pub(crate) fn complain_of_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Status::Fine.into();
+    }
+    let text = error.render().to_string();
+    // The usage comes last, and takes several lines.
+    let (message, usage) = text.split_once("\nUsage:").unwrap_or((&text, ""));
+    let mut words = message.strip_prefix("error:").unwrap_or(message).trim();
+    // Without a subcommand clap shows the help.
+    if usage.is_empty() {
+        words = words.lines().next().unwrap_or("");
+    }
+    let words: Vec<_> = words.split_whitespace().collect();
+    let command: Vec<_> = usage.split_whitespace().take(2).collect();
+    let help = match command[..] {
+        [_, name] if name.starts_with(|c: char| c.is_alphabetic()) => format!("{name} --help"),
+        _ => "--help".to_owned(),
+    };
+    complain(&format!("{}; try `burn-npy {help}`", words.join(" ")));
+    Status::Failed.into()
+}
