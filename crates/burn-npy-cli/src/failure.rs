@@ -30,6 +30,8 @@ pub(crate) type Outcome<T = Status> = Result<T, Failure>;
 pub(crate) enum Failure {
     /// The line for stderr, without `burn-npy: `.
     Message(String),
+    /// An error of a file or an array.
+    Core(burn_npy_core::Error),
     /// Nobody reads the output any more.
     Closed,
 }
@@ -45,13 +47,26 @@ impl From<io::Error> for Failure {
 
 impl From<burn_npy_core::Error> for Failure {
     fn from(error: burn_npy_core::Error) -> Self {
-        Self::Message(error.to_string())
+        Self::Core(error)
     }
 }
 
 impl From<String> for Failure {
     fn from(message: String) -> Self {
         Self::Message(message)
+    }
+}
+
+impl Failure {
+    /// Prints what went wrong on stderr, and returns the status. That nobody reads the output is no
+    /// failure of the command.
+    pub(crate) fn report(&self) -> Status {
+        match self {
+            Self::Closed => return Status::Fine,
+            Self::Message(message) => complain(message),
+            Self::Core(error) => complain(&error.to_string()),
+        }
+        Status::Failed
     }
 }
 
@@ -70,20 +85,23 @@ pub(crate) fn complain_of_usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return Status::Fine.into();
     }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return Status::Failed.into();
+    }
     let text = error.render().to_string();
     // The usage comes last, and takes several lines.
     let (message, usage) = text.split_once("\nUsage:").unwrap_or((&text, ""));
-    let mut words = message.strip_prefix("error:").unwrap_or(message).trim();
-    // Without a subcommand clap shows the help.
-    if usage.is_empty() {
-        words = words.lines().next().unwrap_or("");
-    }
-    let words: Vec<_> = words.split_whitespace().collect();
+    // "For more information" comes after it, or instead of it.
+    let message = message.split("\nFor more information").next().unwrap_or("");
+    let message = message.strip_prefix("error:").unwrap_or(message);
+    let words: Vec<_> = message.split_whitespace().collect();
+    let words = words.join(" ").replace(" tip:", "; tip:");
     let command: Vec<_> = usage.split_whitespace().take(2).collect();
     let help = match command[..] {
         [_, name] if name.starts_with(|c: char| c.is_alphabetic()) => format!("{name} --help"),
         _ => "--help".to_owned(),
     };
-    complain(&format!("{}; try `burn-npy {help}`", words.join(" ")));
+    complain(&format!("{words}; try `burn-npy {help}`"));
     Status::Failed.into()
 }

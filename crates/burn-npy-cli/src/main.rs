@@ -4,6 +4,7 @@ mod cli;
 mod failure;
 mod open;
 mod progress;
+mod scan;
 mod table;
 
 mod completions;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::Cli;
-use crate::failure::{Failure, complain, complain_of_usage};
+use crate::failure::{Failure, complain_of_usage};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -34,13 +35,6 @@ fn main() -> ExitCode {
     let done = cli.command.run(&mut out);
     // What was found before a failure is shown before it.
     let flushed = out.flush().map_err(Failure::from);
-    match done.and_then(|status| flushed.map(|()| status)) {
-        Ok(status) => status.into(),
-        // The reader of a pipe has closed it, as `head` does.
-        Err(Failure::Closed) => ExitCode::SUCCESS,
-        Err(Failure::Message(message)) => {
-            complain(&message);
-            failure::Status::Failed.into()
-        }
-    }
+    let status = done.and_then(|status| flushed.map(|()| status));
+    status.unwrap_or_else(|failure| failure.report()).into()
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use burn_npy_core::internal::{shown, shown_path};
 use burn_npy_core::{
     Array, DType, Error, ErrorKind, Result,
-    file::{ByteOrder, Limits, Npz, NumpyFile, OpenOptions, RawFormat},
+    file::{ByteOrder, ItemKind, Limits, Npz, NumpyFile, OpenOptions, RawFormat},
 };
 
 /// How much of a compressed array is decoded into memory; a larger one goes to a temporary file.
@@ -21,8 +21,17 @@ pub(crate) struct OpenArgs {
     #[arg(long, value_name = "DTYPE[,AXIS...]")]
     raw: Option<Raw>,
     /// With --raw: skip bytes at the start of a file
-    #[arg(long, value_name = "BYTES", requires = "raw", default_value_t)]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        requires = "raw",
+        default_value_t,
+        hide_default_value = true
+    )]
     offset: u64,
+    /// Take opaque items for numbers, such as those of ml_dtypes: bfloat16, int4, float8_e4m3fn
+    #[arg(long = "as", value_name = "DTYPE", value_parser = dtype)]
+    dtype: Option<DType>,
 }
 
 /// The dtype and the shape of a row, as in `float32,28,28`.
@@ -34,11 +43,14 @@ impl FromStr for Raw {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split(',').map(str::trim);
-        let dtype = words.next().unwrap_or("");
-        let dtype = dtype.parse().map_err(|error: Error| error.to_string())?;
+        let dtype = dtype(words.next().unwrap_or(""))?;
         let axes = words.map(|word| word.parse().map_err(|error| format!("{word}: {error}")));
         Ok(Self(dtype, axes.collect::<Result<_, String>>()?))
     }
+}
+
+fn dtype(name: &str) -> Result<DType, String> {
+    name.parse().map_err(|error: Error| error.to_string())
 }
 
 /// What a user names.
@@ -96,6 +108,8 @@ pub(crate) enum Source {
 pub(crate) struct Opened {
     pub(crate) target: Target,
     pub(crate) source: Source,
+    /// The dtype of opaque items.
+    dtype: Option<DType>,
 }
 
 /// The default options of this program.
@@ -107,7 +121,12 @@ pub(crate) fn options() -> OpenOptions {
 pub(crate) fn open(named: &Path, args: &OpenArgs, options: OpenOptions) -> Result<Opened> {
     let target = Target::new(named);
     let source = source(&target.file, args, options)?;
-    Ok(Opened { target, source })
+    let dtype = args.dtype;
+    Ok(Opened {
+        target,
+        source,
+        dtype,
+    })
 }
 
 fn source(file: &Path, args: &OpenArgs, options: OpenOptions) -> Result<Source> {
@@ -180,10 +199,14 @@ impl Opened {
 
     /// One of the arrays.
     pub(crate) fn array(&self, name: Option<&str>) -> Result<Array> {
-        match (&self.source, name) {
-            (Source::One(array), None) => Ok((**array).clone()),
-            (Source::One(array), Some(name)) => field(array, name),
-            (Source::Archive(npz), name) => of_archive(npz, name.unwrap_or("")),
+        let array = match (&self.source, name) {
+            (Source::One(array), None) => (**array).clone(),
+            (Source::One(array), Some(name)) => field(array, name)?,
+            (Source::Archive(npz), name) => of_archive(npz, name.unwrap_or(""))?,
+        };
+        match (self.dtype, array.item().kind()) {
+            (Some(dtype), ItemKind::Opaque(_)) => array.reinterpret(dtype),
+            _ => Ok(array),
         }
     }
 
@@ -212,6 +235,21 @@ fn field(array: &Array, name: &str) -> Result<Array> {
     let fields = array.fields().into_iter();
     let found = fields.into_iter().find(|(field, _)| field == name);
     found.map_or_else(|| array.field(name), |(_, field)| Ok(field))
+}
+
+/// The array, or its fields, with their names in the file.
+pub(crate) fn parts(name: Option<&str>, array: &Array) -> Vec<(Option<String>, Array)> {
+    if array.item().fields().is_empty() {
+        return vec![(name.map(str::to_owned), array.clone())];
+    }
+    let inside = |field: String| match name {
+        Some(name) => format!("{name}.{field}"),
+        None => field,
+    };
+    let fields = array.fields().into_iter();
+    fields
+        .map(|(field, array)| (Some(inside(field)), array))
+        .collect()
 }
 
 #[cfg(test)]
@@ -250,6 +288,7 @@ mod tests {
             let args = OpenArgs {
                 raw: None,
                 offset: 0,
+                dtype: None,
             };
             let opened = open(&path, &args, options());
             assert_eq!(opened.is_ok(), fits);

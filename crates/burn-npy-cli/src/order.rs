@@ -1,12 +1,233 @@
-//! `burn-npy order`
+//! `burn-npy order`: the row numbers of an epoch, for tests with other tools.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use crate::failure::{Outcome, Status};
+use burn_npy_core::{
+    Sampler,
+    order::{Order, Plan, Remainder, Shard, read_index},
+};
+use clap::ValueEnum;
 
+use crate::failure::{Failure, Outcome, Status};
+
+/// Print the row numbers of an epoch in their order, one a line
+///
+/// It is the order in which a loader with the same sampler, seed and epoch goes through a dataset
+/// of so many rows.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// How many rows the dataset has, up to 2^63
+    #[arg(long, value_name = "N")]
+    len: u64,
+    /// The seed
+    #[arg(long, value_name = "S", default_value_t)]
+    seed: u64,
+    /// The epoch
+    #[arg(long, value_name = "E", default_value_t)]
+    epoch: u64,
+    /// The order
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    sampler: Kind,
+    /// Begin at the Kth row of the output; as fast for any K
+    #[arg(long, value_name = "K", default_value_t)]
+    start: u64,
+    /// Print M rows [default: all that are left]
+    #[arg(long, value_name = "M")]
+    count: Option<u64>,
+    /// Print the positions of a row in the epoch instead; with --shard the shard, the batch and the
+    /// offset of each
+    #[arg(long, value_name = "ROW")]
+    locate: Option<u64>,
 
-pub(crate) fn run(_args: &Args, _out: &mut dyn Write) -> Outcome {
+    /// blocks: how many rows a block has [default: 1024]
+    #[arg(long, value_name = "N", help_heading = "Samplers")]
+    block_size: Option<u64>,
+    /// blocks: how many blocks are mixed at a time [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Samplers")]
+    mixed: Option<u64>,
+    /// weighted: a text file with a weight a line
+    #[arg(long, value_name = "FILE", help_heading = "Samplers")]
+    weights: Option<PathBuf>,
+    /// balanced: a text file with a label a line
+    #[arg(long, value_name = "FILE", help_heading = "Samplers")]
+    labels: Option<PathBuf>,
+    /// weighted and balanced: how many rows an epoch has
+    #[arg(long, value_name = "N", help_heading = "Samplers")]
+    draws: Option<u64>,
+    /// Order the rows of a list: a text file with a row a line, or a .npy file
+    #[arg(long, value_name = "FILE", help_heading = "Samplers")]
+    index: Option<PathBuf>,
+    /// Order windows over a time series, by their first rows
+    #[arg(long, value_name = "LENGTH", help_heading = "Samplers")]
+    window: Option<u64>,
+    /// How far apart windows begin [default: 1]
+    #[arg(long, value_name = "N", requires = "window", help_heading = "Samplers")]
+    stride: Option<u64>,
+
+    /// Print only the rows of shard I, from 0 on, of N
+    #[arg(long, value_name = "I/N", help_heading = "Shards")]
+    shard: Option<Shard>,
+    /// The batches that shards take in turn [default: 1]
+    #[arg(long, value_name = "N", requires = "shard", help_heading = "Shards")]
+    batch_size: Option<usize>,
+    /// What is done with the last rows; those that pad are marked by ` padding` [default: uneven]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        requires = "shard",
+        help_heading = "Shards"
+    )]
+    tail: Option<Tail>,
+    /// Leave out batches that are not full
+    #[arg(long, requires = "shard", help_heading = "Shards")]
+    drop_last: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    #[default]
+    Shuffled,
+    Sequential,
+    Blocks,
+    Weighted,
+    WeightedWithoutReplacement,
+    Balanced,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Tail {
+    Uneven,
+    Drop,
+    Pad,
+}
+
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
+    let sampler = sampler(args)?;
+    sampler.check(args.len)?;
+    if args.batch_size == Some(0) {
+        return Err(Failure::from("--batch-size 0: a batch has rows".to_owned()));
+    }
+    let order = sampler.order(args.len, args.epoch);
+    let plan = args.shard.map(|shard| {
+        let tail = match args.tail {
+            None | Some(Tail::Uneven) => Remainder::Uneven,
+            Some(Tail::Drop) => Remainder::Drop,
+            Some(Tail::Pad) => Remainder::Pad,
+        };
+        let batch_size = args.batch_size.unwrap_or(1);
+        Plan::new(0..order.len(), batch_size, args.drop_last).shard(shard, tail)
+    });
+    match (args.locate, plan) {
+        (Some(row), plan) => locate(out, &order, plan, row)?,
+        (None, None) => {
+            let start = args.start.min(order.len());
+            let end = start.saturating_add(args.count.unwrap_or(u64::MAX));
+            for row in order.rows(start..end.min(order.len())) {
+                writeln!(out, "{row}")?;
+            }
+        }
+        (None, Some(plan)) => shard(out, &order, &plan, args)?,
+    }
     Ok(Status::Fine)
+}
+
+fn sampler(args: &Args) -> Outcome<Sampler> {
+    use Kind::{Balanced, Blocks, Weighted, WeightedWithoutReplacement};
+    let kind = args.sampler;
+    let name = kind.to_possible_value();
+    let name = name.as_ref().map_or("", |name| name.get_name());
+    let seed = args.seed;
+    let needs = |file: &Option<PathBuf>, flag: &str| {
+        let file = file.as_deref();
+        file.ok_or_else(|| format!("--sampler {name} needs --{flag} FILE"))
+            .and_then(lines)
+    };
+    let is_weighted = matches!(kind, Weighted | WeightedWithoutReplacement);
+    for (given, flag, fits) in [
+        (args.block_size.is_some(), "block-size", kind == Blocks),
+        (args.mixed.is_some(), "mixed", kind == Blocks),
+        (args.weights.is_some(), "weights", is_weighted),
+        (args.labels.is_some(), "labels", kind == Balanced),
+    ] {
+        if given && !fits {
+            return Err(format!("--{flag} has no meaning with --sampler {name}").into());
+        }
+    }
+    let weights = || -> Result<Vec<f64>, String> {
+        let lines = needs(&args.weights, "weights")?;
+        let numbered = (1..).zip(lines);
+        let weight = |(number, line): (u64, String)| {
+            let line = line.trim();
+            let parsed = line.parse();
+            parsed.map_err(|error| format!("weight {number} {line}: {error}"))
+        };
+        numbered.map(weight).collect()
+    };
+    let mut sampler = match kind {
+        Kind::Shuffled => Sampler::shuffled(seed),
+        Kind::Sequential => Sampler::sequential(),
+        Blocks => {
+            let (size, mixed) = (args.block_size.unwrap_or(1024), args.mixed.unwrap_or(8));
+            Sampler::blocks(size, mixed, seed)?
+        }
+        Weighted => Sampler::weighted(&weights()?, seed)?,
+        WeightedWithoutReplacement => Sampler::weighted_without_replacement(&weights()?, seed)?,
+        Balanced => Sampler::balanced(&needs(&args.labels, "labels")?, seed)?,
+    };
+    if let Some(draws) = args.draws {
+        sampler = sampler.draws(draws)?;
+    }
+    if let Some(index) = &args.index {
+        sampler = sampler.index(read_index(index)?)?;
+    }
+    if let Some(length) = args.window {
+        sampler = sampler.windows(length, args.stride.unwrap_or(1))?;
+    }
+    Ok(sampler)
+}
+
+fn lines(file: &Path) -> Result<Vec<String>, String> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn locate(out: &mut dyn Write, order: &Order, plan: Option<Plan>, row: u64) -> io::Result<()> {
+    order.positions(row).try_for_each(|position| match &plan {
+        None => writeln!(out, "{position}"),
+        Some(plan) => match plan.locate(position) {
+            Some(found) => writeln!(out, "{} {} {}", found.shard, found.batch, found.offset),
+            None => writeln!(out, "left out"),
+        },
+    })
+}
+
+fn shard(out: &mut dyn Write, order: &Order, plan: &Plan, args: &Args) -> io::Result<()> {
+    let size = args.batch_size.unwrap_or(1) as u64;
+    // All batches but the last are full.
+    let mut skip = args.start % size;
+    let mut left = args.count.unwrap_or(u64::MAX);
+    for batch in (args.start / size)..plan.num_batches() {
+        let own = plan.batch(batch);
+        let start = own.end.min(own.start.saturating_add(skip));
+        skip -= start - own.start;
+        let end = own.end.min(start.saturating_add(left));
+        left -= end - start;
+        for row in order.rows(start..end) {
+            writeln!(out, "{row}")?;
+        }
+        for position in plan.padding(batch).skip(skip as usize) {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            writeln!(out, "{} padding", order.row(position))?;
+        }
+        if left == 0 {
+            break;
+        }
+        skip = 0;
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What `burn-npy` alone needs of this crate. No part of the public API: it may change in any
+//! What only `burn-npy` and `burn-npy-cli` need of this crate. No part of the public API: it may change in any
 //! version.
 
 use std::error::Error as StdError;
@@ -15,7 +15,7 @@ pub use crate::message::{
 };
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
-use crate::{Array, ByteOrder, Column, DType, Error, Layout, RaggedColumn, Result, Sampler};
+use crate::{Array, ByteOrder, Column, DType, Error, Layout, Npz, RaggedColumn, Result, Sampler};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
 /// in a large file, or in the order of the file, so that it does.
@@ -119,6 +119,15 @@ pub fn visit(
 /// Whether two columns are in the same open file.
 pub fn share_file(a: &Column, b: &Column) -> bool {
     a.shares_file_with(b)
+}
+
+/// Whether an array of an archive is stored as it is, so that it is read from the archive itself.
+///
+/// # Errors
+///
+/// Those of [`Npz::header`].
+pub fn is_stored(npz: &Npz, name: &str) -> Result<bool> {
+    npz.is_stored(name)
 }
 
 /// The start of a `.npy` file in C layout, in the byte order of the machine.

@@ -234,6 +234,11 @@ impl Npz {
         self.names.iter().try_for_each(|name| self.verify(name))
     }
 
+    /// Whether an array is stored as it is, so that it is read from the archive itself.
+    pub(crate) fn is_stored(&self, name: &str) -> Result<bool> {
+        self.with_member(name, |index| Ok(self.stored(index)?.is_some()))
+    }
+
     fn with_member<T>(&self, name: &str, then: impl FnOnce(usize) -> Result<T>) -> Result<T> {
         let find = || {
             let index = self.directory.index(&member_name(name));

@@ -1,10 +1,12 @@
-//! Describes a file as JSON objects.
+//! Describes arrays as JSON objects.
+//!
+//! The test of the core's corpus compares such objects too.
 
 use std::path::Path;
 
 use burn_npy_core::{
-    Array, Error, Result,
-    file::{Buffer, ByteOrder, Column, ItemKind, Layout, Limits, NumpyFile, OpenOptions},
+    Array, Result,
+    file::{Buffer, ByteOrder, Column, ItemKind, Layout, Limits},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,39 +19,17 @@ pub(crate) fn limits() -> Limits {
     Limits::new().member_bytes(64 << 20).total_bytes(256 << 20)
 }
 
-/// Calls `print` with an object for each array and each error, until it returns `false`. Returns
-/// what it returned last.
-pub(crate) fn inspect(file: &Path, limits: Limits, print: &mut dyn FnMut(Value) -> bool) -> bool {
-    let options = OpenOptions::new().limits(limits);
-    let failed = |member: Option<&str>, error: Error| {
-        json!({
-            "file": file.to_string_lossy(),
-            "member": member,
-            "error": error.kind().name(),
-            "message": error.to_string(),
-        })
-    };
-    let described = |member: Option<&str>, array: Result<Array>| match array
-        .and_then(|array| describe(&array))
-    {
-        Ok(Value::Object(description)) => {
-            let mut object = json!({"file": file.to_string_lossy(), "member": member});
-            if let Some(object) = object.as_object_mut() {
-                object.extend(description);
-            }
-            object
-        }
-        Ok(other) => other,
-        Err(error) => failed(member, error),
-    };
-    match NumpyFile::open_with(file, options) {
-        Ok(NumpyFile::Npy(array)) => print(described(None, Ok(array))),
-        Ok(NumpyFile::Npz(npz)) => {
-            let mut names = npz.names().iter();
-            names.all(|name| print(described(Some(name), npz.array(name))))
-        }
-        Err(error) => print(failed(None, error)),
+/// An array as an object, or the error.
+pub(crate) fn object(file: &Path, member: Option<&str>, array: Result<Array>) -> Value {
+    let mut object = json!({"file": file.to_string_lossy(), "member": member});
+    let described = array.and_then(|array| describe(&array));
+    let more = described.unwrap_or_else(
+        |error| json!({"error": error.kind().name(), "message": error.to_string()}),
+    );
+    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+        object.extend(more);
     }
+    object
 }
 
 fn describe(array: &Array) -> Result<Value> {
