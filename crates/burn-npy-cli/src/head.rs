@@ -1,12 +1,223 @@
-//! `burn-npy head`
+//! `burn-npy head`: prints rows.
+
+mod layout;
 
 use std::io::Write;
+use std::path::PathBuf;
 
-use crate::failure::{Outcome, Status};
+use burn_npy_core::internal::shown;
+use burn_npy_core::{Array, Error, ErrorKind, Result, Sampler};
+use serde_json::{Map, Value as Json, json};
 
+use self::layout::{Lines, one_line};
+use crate::failure::{Failure, Outcome, Status};
+use crate::open::{self, OpenArgs, parts};
+use crate::table::{self, terminal_width};
+use crate::values::{self, Row};
+
+/// How many rows are aligned with each other.
+const BLOCK: usize = 1000;
+/// Of a longer axis, so many items are shown at its start and at its end, as in NumPy.
+const EDGE: usize = 3;
+
+/// Print the first rows, or others
+///
+/// Each row begins with its number. A row of numbers takes one line, without its middle if the line
+/// would be wider than the terminal. Rows with more axes are printed as by NumPy, the middle of a
+/// long axis left out.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// FILE or FILE:ARRAY
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Print the first N rows
+    #[arg(short = 'n', value_name = "N", default_value_t = 10)]
+    count: usize,
+    /// Print the rows of these numbers, counted from 0
+    #[arg(long, value_name = "ROW,...", value_delimiter = ',', conflicts_with_all = ["count"])]
+    rows: Option<Vec<usize>>,
+    /// Print N rows in a random order, none twice
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "rows"])]
+    random: Option<u64>,
+    /// With --random: other rows for each seed
+    #[arg(
+        long,
+        value_name = "S",
+        requires = "random",
+        default_value_t,
+        hide_default_value = true
+    )]
+    seed: u64,
+    /// Print a JSON object a line, with all digits of whole rows
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    open: OpenArgs,
+}
 
-pub(crate) fn run(_args: &Args, _out: &mut dyn Write) -> Outcome {
-    Ok(Status::Fine)
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
+    let mut status = Status::Fine;
+    let mut printed = false;
+    for file in &args.files {
+        let options = open::options().skip_checksums(true);
+        let opened = match open::open(file, &args.open, options) {
+            Ok(opened) => opened,
+            Err(error) => {
+                status = Failure::from(error).report();
+                continue;
+            }
+        };
+        let names = opened.names();
+        let with_titles = args.files.len() > 1 || names.len() > 1;
+        for name in &names {
+            let name = name.as_deref();
+            let mut print = || -> Outcome<()> {
+                let array = opened.array(name)?;
+                if args.json {
+                    return print_json(
+                        args,
+                        &opened.target.file.to_string_lossy(),
+                        name,
+                        &array,
+                        out,
+                    );
+                }
+                if with_titles {
+                    let blank = if printed { "\n" } else { "" };
+                    let (dtype, shape) = (table::dtype(array.item()), table::shape(array.shape()));
+                    writeln!(out, "{blank}{}  {dtype} {shape}", opened.label(name))?;
+                    printed = true;
+                }
+                print_rows(args, &array, out)
+            };
+            match print() {
+                Ok(()) => {}
+                Err(Failure::Closed) => return Err(Failure::Closed),
+                Err(failure) => status = failure.report(),
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// The numbers of the rows to print. An array without axes is one row.
+fn chosen(args: &Args, array: &Array) -> Result<Vec<usize>> {
+    let rows = array.shape().first().copied().unwrap_or(1);
+    if let Some(chosen) = &args.rows {
+        let Some(row) = chosen.iter().find(|row| **row >= rows) else {
+            return Ok(chosen.clone());
+        };
+        let error = Error::new(ErrorKind::Row, format!("no row {row}, there are {rows}"));
+        return Err(open::locate(array, error));
+    }
+    if let Some(count) = args.random {
+        let order = Sampler::shuffled(args.seed).order(rows as u64, 0);
+        return Ok(order
+            .rows(0..count.min(order.len()))
+            .map(|row| row as usize)
+            .collect());
+    }
+    Ok((0..rows.min(args.count)).collect())
+}
+
+fn print_rows(args: &Args, array: &Array, out: &mut dyn Write) -> Outcome<()> {
+    let fields = array.fields();
+    let is_table = !fields.is_empty() || array.shape().len() <= 2;
+    let titles = fields.iter().map(|(name, _)| shown(name));
+    let titles: Vec<_> = titles.collect();
+    for (block, rows) in chosen(args, array)?.chunks(BLOCK).enumerate() {
+        let mut lines = Lines::new(if block == 0 { &titles } else { &[] });
+        for row in rows {
+            let number = (!array.shape().is_empty()).then_some(*row);
+            if !fields.is_empty() {
+                let cells = fields.iter().map(|(_, field)| {
+                    let row = values::read(field, *row, Some(EDGE))?;
+                    Ok((
+                        one_line(&row),
+                        row.values.first().is_some_and(|value| value.is_text()),
+                    ))
+                });
+                lines.push(number, cells.collect::<Result<_>>()?, None);
+            } else if is_table {
+                // No column is narrower than its space and one digit.
+                let row = values::read(array, *row, Some(terminal_width() / 2 + 1))?;
+                let cells = row
+                    .values
+                    .iter()
+                    .map(|value| (value.text(), value.is_text()));
+                lines.push(number, cells.collect(), row.gap);
+            } else {
+                let row = values::read(array, *row, Some(EDGE))?;
+                layout::print_block(number, &row, terminal_width(), out)?;
+            }
+        }
+        lines.print(terminal_width(), out)?;
+    }
+    Ok(())
+}
+
+fn print_json(
+    args: &Args,
+    file: &str,
+    member: Option<&str>,
+    array: &Array,
+    out: &mut dyn Write,
+) -> Outcome<()> {
+    for row in chosen(args, array)? {
+        let read = |array: &Array| values::read(array, row, None).map(|row| nested(&row));
+        let value = match parts(None, array)[..] {
+            [(None, ref array)] => read(array)?,
+            ref fields => {
+                let mut object = Map::new();
+                for (name, field) in fields {
+                    object.insert(name.clone().unwrap_or_default(), read(field)?);
+                }
+                Json::Object(object)
+            }
+        };
+        let row = (!array.shape().is_empty()).then_some(row);
+        writeln!(
+            out,
+            "{}",
+            json!({"file": file, "member": member, "row": row, "value": value})
+        )?;
+    }
+    Ok(())
+}
+
+/// The items of a row in lists of lists.
+fn nested(row: &Row) -> Json {
+    let mut level: Vec<Json> = row.values.iter().map(|value| value.json()).collect();
+    for (axis, len) in row.shape.iter().enumerate().rev() {
+        let lists: usize = row.shape[..axis].iter().product();
+        let mut items = level.into_iter();
+        level = (0..lists)
+            .map(|_| items.by_ref().take(*len).collect())
+            .collect();
+    }
+    level.into_iter().next().unwrap_or(Json::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_the_shape_of_the_row() {
+        let array = |shape: &[usize]| {
+            let len: usize = shape.iter().product();
+            let numbers = burn_npy_core::ndarray::Array1::from_iter(0..len as i64);
+            Array::from(numbers.into_shape_with_order(shape.to_vec()).unwrap())
+        };
+        for (shape, expected) in [
+            (&[2][..], "1"),
+            (&[2, 3], "[3,4,5]"),
+            (&[2, 2, 2], "[[4,5],[6,7]]"),
+            (&[2, 0], "[]"),
+            (&[2, 2, 0], "[[],[]]"),
+        ] {
+            let row = values::read(&array(shape), 1, None).unwrap();
+            assert_eq!(nested(&row).to_string(), expected);
+        }
+    }
 }

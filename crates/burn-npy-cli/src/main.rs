@@ -6,6 +6,7 @@ mod open;
 mod progress;
 mod scan;
 mod table;
+mod values;
 
 mod completions;
 mod head;

@@ -237,6 +237,17 @@ fn field(array: &Array, name: &str) -> Result<Array> {
     found.map_or_else(|| array.field(name), |(_, field)| Ok(field))
 }
 
+/// Adds the file and the name of an array to an error.
+pub(crate) fn locate(array: &Array, mut error: Error) -> Error {
+    if let Some(name) = array.member() {
+        error = error.in_array(name);
+    }
+    match array.file() {
+        Some(file) => error.in_file(file),
+        None => error,
+    }
+}
+
 /// The array, or its fields, with their names in the file.
 pub(crate) fn parts(name: Option<&str>, array: &Array) -> Vec<(Option<String>, Array)> {
     if array.item().fields().is_empty() {

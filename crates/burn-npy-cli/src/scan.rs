@@ -11,6 +11,7 @@ use burn_npy_core::{
     file::{Buffer, Column},
 };
 
+use crate::open::locate;
 use crate::progress::Progress;
 
 /// How many numbers are read at a time, unless a row has more.
@@ -74,21 +75,15 @@ impl Scan {
         };
         if column.row_bytes() > MAX_ROW_BYTES {
             let message = format!("a row of {} bytes is too large to read", column.row_bytes());
-            let error = Error::new(ErrorKind::Limit, message);
-            let named = array.member().map(str::to_owned);
-            let error = named.map_or(error.clone(), |name| error.in_array(name));
-            return Err(match array.file() {
-                Some(file) => error.in_file(file),
-                None => error,
-            });
+            return Err(locate(array, Error::new(ErrorKind::Limit, message)));
         }
         let numbers: usize = column.row_shape().iter().product();
         let size = array.dtype().map_or(1, DType::size);
         Ok(Self {
+            stored_row_bytes: numbers as u64 * size as u64,
             column,
             axis,
             exact,
-            stored_row_bytes: numbers as u64 * size as u64,
         })
     }
 

@@ -139,13 +139,6 @@ fn channels(array: &Array, axis: isize) -> Result<(usize, usize)> {
     let found = from_start.and_then(|axis| shape.get(axis).map(|len| (axis, *len)));
     found.ok_or_else(|| {
         let message = format!("no axis {axis} in an array of shape {shape:?}");
-        let error = Error::new(ErrorKind::Shape, message);
-        let error = match array.member() {
-            Some(name) => error.in_array(name),
-            None => error,
-        };
-        array
-            .file()
-            .map_or(error.clone(), |file| error.in_file(file))
+        open::locate(array, Error::new(ErrorKind::Shape, message))
     })
 }
