@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use burn_npy_core::Error;
 use burn_npy_core::internal::{listed, literal};
-use burn_npy_core::{Error, file::Limits};
 
 use self::arrays::Facts;
 use crate::failure::{Outcome, Status, complain};
@@ -34,10 +34,6 @@ pub(crate) struct Args {
     /// Print a JSON object a line
     #[arg(long)]
     json: bool,
-    /// With --json: decode at most so many bytes of compressed arrays [default: 64 MiB each, 256
-    /// MiB in all]
-    #[arg(long, value_name = "BYTES")]
-    limit: Option<u64>,
     #[command(flatten)]
     open: OpenArgs,
 }
@@ -76,10 +72,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 }
 
 fn print_json(file: &Path, args: &Args, out: &mut dyn Write) -> Outcome<()> {
-    let limits = args.limit.map_or_else(report::limits, |bytes| {
-        Limits::new().member_bytes(bytes).total_bytes(bytes)
-    });
-    match open::open(file, &args.open, open::options().limits(limits)) {
+    match open::open(file, &args.open, open::options().limits(report::limits())) {
         Err(error) => writeln!(out, "{}", report::object(file, None, Err(error)))?,
         Ok(opened) => {
             for name in opened.names() {

@@ -32,6 +32,10 @@ pub(crate) struct OpenArgs {
     /// Take opaque items for numbers, such as those of ml_dtypes: bfloat16, int4, float8_e4m3fn
     #[arg(long = "as", value_name = "DTYPE", value_parser = dtype)]
     dtype: Option<DType>,
+    /// Decode at most so many bytes of compressed arrays [default: 4 GiB each; for inspect --json 64
+    /// MiB each, 256 MiB in all]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) limit: Option<u64>,
 }
 
 /// The dtype and the shape of a row, as in `float32,28,28`.
@@ -118,8 +122,11 @@ pub(crate) fn options() -> OpenOptions {
 }
 
 /// Opens a file.
-pub(crate) fn open(named: &Path, args: &OpenArgs, options: OpenOptions) -> Result<Opened> {
+pub(crate) fn open(named: &Path, args: &OpenArgs, mut options: OpenOptions) -> Result<Opened> {
     let target = Target::new(named);
+    if let Some(bytes) = args.limit {
+        options.limits = options.limits.member_bytes(bytes).total_bytes(bytes);
+    }
     let source = source(&target.file, args, options)?;
     let dtype = args.dtype;
     Ok(Opened {
@@ -300,6 +307,7 @@ mod tests {
                 raw: None,
                 offset: 0,
                 dtype: None,
+                limit: None,
             };
             let opened = open(&path, &args, options());
             assert_eq!(opened.is_ok(), fits);

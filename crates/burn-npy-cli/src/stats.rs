@@ -55,7 +55,7 @@ struct Found {
 
 #[derive(Debug)]
 enum What {
-    /// Text and bytes have no statistics.
+    /// Text, bytes and times have no statistics.
     Nothing,
     All(Box<State>),
     Channels(Vec<Stats>),
@@ -108,6 +108,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 fn found(args: &Args, opened: &Opened, name: Option<&str>, array: &Array) -> Result<Found> {
     let what = match (array.item().kind(), array.dtype()) {
         (ItemKind::Bytes | ItemKind::Text(_), _) => What::Nothing,
+        (ItemKind::DateTime(..) | ItemKind::TimeDelta(..), _) => What::Nothing,
         (_, dtype) => {
             let scan = Scan::new(array)?;
             match (args.axis, dtype) {

@@ -15,9 +15,10 @@ const WIDTH: usize = 80;
 /// The longest dtype that is shown: structures have long ones.
 const MAX_DTYPE: usize = 40;
 
-/// The width of the terminal, or 80.
+/// The width of the terminal that stdout is, or 80.
 pub(crate) fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(20))
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(WIDTH, |(width, _)| usize::from(width.0).max(20))
 }
 
 /// Where the texts of a column begin.

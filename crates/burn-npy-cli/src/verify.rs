@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// FILE or FILE:ARRAY
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Find NaN and infinities
+    /// Find NaN, infinities, and times that are NaT
     #[arg(long)]
     finite: bool,
     /// Find numbers outside a range, such as 0..10 or 0..=9 for labels; NaN is outside of each
@@ -231,16 +231,23 @@ struct Wrong {
 
 /// Finds numbers that are not finite, or outside of the range.
 fn numbers(args: &Args, label: &str, array: &Array, findings: &mut Findings<'_>) -> Outcome<()> {
-    if matches!(array.item().kind(), ItemKind::Bytes | ItemKind::Text(_)) {
-        return Ok(());
-    }
+    let is_time = match array.item().kind() {
+        ItemKind::Bytes | ItemKind::Text(_) => return Ok(()),
+        ItemKind::DateTime(..) | ItemKind::TimeDelta(..) => true,
+        _ => false,
+    };
     let scan = Scan::new(array)?;
     let why = |number: f64| {
+        if is_time {
+            // "Not a time" is the least integer.
+            return (args.finite && number == i64::MIN as f64).then(|| "NaT".to_owned());
+        }
+        let shown = table::number(number);
         if args.finite && !number.is_finite() {
-            return Some(String::new());
+            return Some(shown);
         }
         let range = args.range.filter(|range| !range.contains(number));
-        range.map(|range| format!(", not in {range}"))
+        range.map(|range| format!("{shown}, not in {range}"))
     };
     let add = |wrong: &mut Wrong, chunk: &Chunk<'_>| {
         for (at, number) in chunk.numbers.iter().enumerate() {
@@ -249,8 +256,7 @@ fn numbers(args: &Args, label: &str, array: &Array, findings: &mut Findings<'_>)
             if wrong.first.len() < args.most {
                 let (row, place) = (at / scan.row_len(), at % scan.row_len());
                 let index = place_of(&scan.index(chunk.first + row, place));
-                let number = table::number(*number);
-                wrong.first.push(format!("{index} is {number}{why}"));
+                wrong.first.push(format!("{index} is {why}"));
             }
         }
     };

@@ -140,7 +140,10 @@ fn one(
     }
     let is_column = !has_opaque(item) && !shape.is_empty();
     if let ItemKind::Opaque(_) = item.kind() {
-        notes.push("opaque items; NpyDataset::reinterpret says which numbers they are".to_owned());
+        notes.push(
+            "opaque items; NpyDataset::reinterpret, or --as here, says which numbers they are"
+                .to_owned(),
+        );
     }
     if shape.is_empty() {
         notes.push("no axes, so no rows".to_owned());
