@@ -237,26 +237,30 @@ fn numbers(args: &Args, label: &str, array: &Array, findings: &mut Findings<'_>)
         _ => false,
     };
     let scan = Scan::new(array)?;
-    let why = |number: f64| {
-        if is_time {
-            // "Not a time" is the least integer.
-            return (args.finite && number == i64::MIN as f64).then(|| "NaT".to_owned());
+    let infinite = |number: f64| args.finite && !number.is_finite();
+    let outside = |number: f64| args.range.is_some_and(|range| !range.contains(number));
+    let is_wrong = |number: f64| match is_time {
+        // "Not a time" is the least integer.
+        true => args.finite && number == i64::MIN as f64,
+        false => infinite(number) || outside(number),
+    };
+    let why = |number: f64| match (is_time, args.range) {
+        (true, _) => "NaT".to_owned(),
+        (_, Some(range)) if !infinite(number) => {
+            format!("{}, not in {range}", table::number(number))
         }
-        let shown = table::number(number);
-        if args.finite && !number.is_finite() {
-            return Some(shown);
-        }
-        let range = args.range.filter(|range| !range.contains(number));
-        range.map(|range| format!("{shown}, not in {range}"))
+        _ => table::number(number),
     };
     let add = |wrong: &mut Wrong, chunk: &Chunk<'_>| {
         for (at, number) in chunk.numbers.iter().enumerate() {
-            let Some(why) = why(*number) else { continue };
+            if !is_wrong(*number) {
+                continue;
+            }
             wrong.count += 1;
             if wrong.first.len() < args.most {
                 let (row, place) = (at / scan.row_len(), at % scan.row_len());
                 let index = place_of(&scan.index(chunk.first + row, place));
-                wrong.first.push(format!("{index} is {why}"));
+                wrong.first.push(format!("{index} is {}", why(*number)));
             }
         }
     };

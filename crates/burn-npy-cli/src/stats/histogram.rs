@@ -48,19 +48,19 @@ impl Histogram {
         }
     }
 
-    /// Counts numbers; NaN and infinities are left out.
-    pub(super) fn add(&mut self, numbers: &[f64]) {
-        let finite = || numbers.iter().copied().filter(|number| number.is_finite());
-        let least = finite().fold(f64::INFINITY, f64::min);
-        let greatest = finite().fold(f64::NEG_INFINITY, f64::max);
-        if least > greatest {
+    /// Counts the finite numbers of some, of which the least and the greatest are known.
+    pub(super) fn add(&mut self, numbers: &[f64], least: f64, greatest: f64) {
+        if least.is_nan() {
+            // None is finite.
             return;
         }
         self.cover(least, greatest, self.narrowest);
         let scale = power(-self.exponent);
-        for number in finite() {
-            let bin = bin(number, scale) - self.first;
-            self.counts[bin as usize] += 1;
+        for number in numbers {
+            if number.is_finite() {
+                let bin = bin(*number, scale) - self.first;
+                self.counts[bin as usize] += 1;
+            }
         }
     }
 
@@ -133,14 +133,14 @@ fn power(exponent: i32) -> f64 {
     2.0_f64.powi(exponent)
 }
 
-/// The number of the bin of a number, with the reciprocal of the width.
+/// The number of the bin of a number, with the reciprocal of the width: the product, rounded down.
 fn bin(number: f64, scale: f64) -> i64 {
     let scaled = number * scale;
+    // Rounded towards zero. `f64::floor` is a call where the processor may be an old one.
+    let near = scaled as i64;
     // A small negative number may become zero.
-    if scaled == 0.0 && number < 0.0 {
-        return -1;
-    }
-    scaled.floor() as i64
+    let is_above = near as f64 > scaled || scaled == 0.0 && number < 0.0;
+    near - i64::from(is_above)
 }
 
 /// The numbers of the first and the last bin.
@@ -181,6 +181,13 @@ mod tests {
         bins.iter().map(of).collect()
     }
 
+    fn add(histogram: &mut Histogram, numbers: &[f64]) {
+        let finite = || numbers.iter().copied().filter(|number| number.is_finite());
+        let least = finite().reduce(f64::min).unwrap_or(f64::NAN);
+        let greatest = finite().reduce(f64::max).unwrap_or(f64::NAN);
+        histogram.add(numbers, least, greatest);
+    }
+
     fn cases() -> Vec<Vec<f64>> {
         let random = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64;
         vec![
@@ -201,7 +208,7 @@ mod tests {
         for numbers in cases() {
             for most in [1, 7, 20, 10_000] {
                 let mut histogram = Histogram::new(false);
-                histogram.add(&numbers);
+                add(&mut histogram, &numbers);
                 let bins = histogram.bins(most);
                 assert!(bins.len() <= most);
                 let counts: Vec<_> = bins.iter().map(|bin| bin.count).collect();
@@ -216,11 +223,8 @@ mod tests {
     #[test]
     fn a_range_takes_many_bins() {
         let mut histogram = Histogram::new(false);
-        histogram.add(
-            &(0..1000)
-                .map(|i| 1e6 + f64::from(i) / 7.0)
-                .collect::<Vec<_>>(),
-        );
+        let numbers: Vec<_> = (0..1000).map(|i| 1e6 + f64::from(i) / 7.0).collect();
+        add(&mut histogram, &numbers);
         assert!(histogram.counts.len() > 1500);
         assert_eq!(histogram.bins(20).len(), 20);
     }
@@ -230,11 +234,11 @@ mod tests {
         let whole: Vec<f64> = cases().concat();
         for numbers in cases().into_iter().chain([whole]) {
             let mut all = Histogram::new(false);
-            all.add(&numbers);
+            add(&mut all, &numbers);
             let mut merged = Histogram::new(false);
             for part in numbers.chunks(7).rev() {
                 let mut own = Histogram::new(false);
-                own.add(part);
+                add(&mut own, part);
                 merged.merge(own);
             }
             let mut bins = merged.bins(50);
@@ -249,7 +253,7 @@ mod tests {
     #[test]
     fn bins_of_integers_are_whole() {
         let mut histogram = Histogram::new(true);
-        histogram.add(&[0.0, 1.0, 1.0, 3.0]);
+        add(&mut histogram, &[0.0, 1.0, 1.0, 3.0]);
         let counts: Vec<_> = histogram
             .bins(20)
             .iter()

@@ -41,11 +41,15 @@ pub(super) fn of(scan: &Scan, dtype: DType) -> Result<State> {
 
 impl State {
     fn add(&mut self, chunk: &Chunk<'_>) {
-        self.stats.add(chunk.numbers);
+        let mut own = Stats::new();
+        own.add(chunk.numbers);
+        let (least, greatest) = (own.min(), own.max());
+        self.stats.merge(&own);
         self.range = both(self.range, chunk.range);
-        self.histogram.add(chunk.numbers);
+        self.histogram.add(chunk.numbers, least, greatest);
         let classes = self.classes.take();
-        self.classes = classes.and_then(|classes| more(classes, count(chunk.numbers)?));
+        let count = || count(chunk.numbers, least, greatest);
+        self.classes = classes.and_then(|classes| more(classes, count()?));
     }
 
     fn merge(&mut self, other: Self) {
@@ -65,12 +69,7 @@ fn both(a: Option<(i128, i128)>, b: Option<(i128, i128)>) -> Option<(i128, i128)
 }
 
 /// How often each of some integers comes, if there are few.
-fn count(numbers: &[f64]) -> Option<BTreeMap<i64, u64>> {
-    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-    let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if numbers.is_empty() {
-        return Some(BTreeMap::new());
-    }
+fn count(numbers: &[f64], least: f64, greatest: f64) -> Option<BTreeMap<i64, u64>> {
     let span = greatest - least;
     if span >= CLASS_RANGE || least.abs().max(greatest.abs()) > (1_u64 << 53) as f64 {
         return None;
