@@ -27,8 +27,8 @@ const EDGE: usize = 3;
 /// long axis left out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// FILE or FILE:ARRAY
-    #[arg(required = true)]
+    /// Files, or arrays of archives
+    #[arg(required = true, value_name = "FILE[:ARRAY]")]
     files: Vec<PathBuf>,
     /// Print the first N rows
     #[arg(short = 'n', value_name = "N", default_value_t = 10)]

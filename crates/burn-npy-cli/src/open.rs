@@ -32,8 +32,8 @@ pub(crate) struct OpenArgs {
     /// Take opaque items for numbers, such as those of ml_dtypes: bfloat16, int4, float8_e4m3fn
     #[arg(long = "as", value_name = "DTYPE", value_parser = dtype)]
     dtype: Option<DType>,
-    /// Decode at most so many bytes of compressed arrays [default: 4 GiB each; for inspect --json 64
-    /// MiB each, 256 MiB in all]
+    /// Decode at most so many bytes of compressed arrays [default: 4 GiB each; for inspect --json
+    /// 64 MiB each, 256 MiB in all]
     #[arg(long, value_name = "BYTES")]
     pub(crate) limit: Option<u64>,
 }

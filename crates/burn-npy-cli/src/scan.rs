@@ -20,8 +20,8 @@ const NUMBERS: usize = 1 << 17;
 const ROW_BYTES: usize = 8 << 20;
 /// The longest row that is read.
 const MAX_ROW_BYTES: usize = 256 << 20;
-/// How many parts the rows are divided into, at most. Each is folded in order, and so are the parts,
-/// so the number of threads does not change the result.
+/// How many parts the rows are divided into, at most. Each is folded in order, and so are the
+/// parts, so the number of threads does not change the result.
 const PARTS: usize = 256;
 
 /// All numbers of an array, as rows of double precision.

@@ -21,12 +21,12 @@ use crate::scan::Scan;
 /// Show statistics of the numbers: least, greatest, mean, standard deviation, NaN and infinities
 ///
 /// Each array is read once, on all cores. NaN and infinities are counted and left out of everything
-/// else. The standard deviation is that of the population, as NumPy's std. For one array, the counts
-/// of up to 32 different integers are shown too, or a histogram.
+/// else. The standard deviation is that of the population, as NumPy's std. For one array, the
+/// counts of up to 32 different integers are shown too, or a histogram.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// FILE or FILE:ARRAY
-    #[arg(required = true)]
+    /// Files, or arrays of archives
+    #[arg(required = true, value_name = "FILE[:ARRAY]")]
     files: Vec<PathBuf>,
     /// Show a line for each index along an axis of the array, as NumPy counts axes: 1 or -1 for the
     /// columns of a table

@@ -26,8 +26,8 @@ const CHUNK: usize = 1 << 20;
 /// Exit codes: 0 if all is right, 1 if there are findings, 2 if a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// FILE or FILE:ARRAY
-    #[arg(required = true)]
+    /// Files, or arrays of archives
+    #[arg(required = true, value_name = "FILE[:ARRAY]")]
     files: Vec<PathBuf>,
     /// Find NaN, infinities, and times that are NaT
     #[arg(long)]

@@ -82,6 +82,9 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6],
     )?;
     std::fs::write(path("raw.bin"), [1, 0, 2, 0, 3, 0, 4, 1])?;
+    // An archive of compressed arrays.
+    let mnist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mnist/data/mnist.npz");
+    std::fs::copy(mnist, path("mnist.npz"))?;
     std::fs::write(path("labels.txt"), "cat\ndog\ncat\ncat\n")?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Each subcommand on each file of the collections of the core, hostile ones included: it ends soon,
-//! with the exit code that its output asks for, and never panics.
+//! Each subcommand on each file of the collections of the core, hostile ones included: it ends
+//! soon, with the exit code that its output asks for, and never panics.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -71,8 +71,8 @@ fn in_range(days: i64) -> Option<i64> {
 
 /// The year, the month and the day of a number of days since 1970-01-01, in the Gregorian calendar.
 ///
-/// Years begin in March here, so that the day that some years have more comes last: the algorithm of
-/// Howard Hinnant's `civil_from_days`.
+/// Years begin in March here, so that the day that some years have more comes last: the algorithm
+/// of Howard Hinnant's `civil_from_days`.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
