@@ -1,5 +1,5 @@
-//! What only `burn-npy` and `burn-npy-cli` need of this crate. No part of the public API: it may change in any
-//! version.
+//! What only `burn-npy` and `burn-npy-cli` need of this crate. No part of the public API: it may
+//! change in any version.
 
 use std::error::Error as StdError;
 use std::fs::File;

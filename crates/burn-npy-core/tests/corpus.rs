@@ -6,7 +6,8 @@
 //! a process of its own. A case fails if the process panics, is killed, takes more than a few
 //! seconds, takes more memory than the file and a constant, or gives another result.
 
-#[path = "../examples/inspect/report.rs"]
+// What `burn-npy inspect --json` prints of an array.
+#[path = "../../burn-npy-cli/src/inspect/report.rs"]
 mod report;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use burn_npy_core::file::{NumpyFile, OpenOptions};
 use serde_json::Value;
 
 /// A process that takes longer hangs. It should take a tenth of a second.
@@ -91,10 +93,16 @@ fn check(name: &str) -> bool {
 
 /// Prints the contents of a file, and then the peak memory of the process.
 fn child(file: &Path) {
-    report::inspect(file, report::limits(), &mut |line| {
-        println!("{line}");
-        true
-    });
+    let options = OpenOptions::new().limits(report::limits());
+    match NumpyFile::open_with(file, options) {
+        Ok(NumpyFile::Npy(array)) => println!("{}", report::object(file, None, Ok(array))),
+        Ok(NumpyFile::Npz(npz)) => {
+            for name in npz.names() {
+                println!("{}", report::object(file, Some(name), npz.array(name)));
+            }
+        }
+        Err(error) => println!("{}", report::object(file, None, Err(error))),
+    }
     // Also make a column, as a user's program does first.
     if let Ok(array) = burn_npy_core::Array::open(file) {
         let _ = array.view::<f32>();
