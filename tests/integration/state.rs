@@ -170,6 +170,11 @@ fn a_state_of_something_else_is_refused() {
             "`0`: the state is one of a dataset whose values were",
         ),
         (
+            shuffled.clone(),
+            dataset(sorted()).rows((0..100).rev()).unwrap(),
+            "the selection of rows is another than that of the saved state",
+        ),
+        (
             Sampler::shuffled(2),
             dataset(sorted()),
             "the seed of the state is 1, but the seed of the loader's sampler is 2",

@@ -13,6 +13,7 @@ mod packed;
 mod permuted;
 mod picked;
 mod ragged;
+mod selection;
 mod sparse;
 mod windows;
 
@@ -30,6 +31,7 @@ use crate::storage::Storage;
 use crate::{Array, Convert, DType, Element, Error, ErrorKind, Result};
 
 use derived::Derived;
+use windows::OfArray;
 
 pub use batch::{gather_columns, gather_drawn};
 pub use bytes::ByteTable;
@@ -64,8 +66,8 @@ pub struct Column {
     unchanging: bool,
     /// What the rows are made of, if they are not rows of the array.
     derived: Option<Arc<dyn Derived>>,
-    /// If the rows are windows: how many of the rows after one may share rows of the array with it.
-    overlap: Option<usize>,
+    /// If the rows are windows over rows of the array.
+    windows: Option<OfArray>,
 }
 
 /// The array is left out. So the text says what is done to rows, wherever they come from:
@@ -146,7 +148,7 @@ impl Column {
             stages: Stages::new(numbers.dtype),
             unchanging: false,
             derived: None,
-            overlap: None,
+            windows: None,
             array,
         })
     }

@@ -84,6 +84,17 @@ pub fn overlap(column: &Column) -> usize {
     column.overlap()
 }
 
+/// A hash of how the rows of a column were chosen and put together, the same on every machine;
+/// `None` if they are rows of arrays in their order.
+pub fn selection(column: &Column) -> Option<u64> {
+    column.selection()
+}
+
+/// As [`selection`], for rows of any length.
+pub fn ragged_selection(column: &RaggedColumn) -> u64 {
+    column.selection()
+}
+
 /// The rows of a column that a map gives.
 pub fn pick(column: &Column, map: &RowMap) -> Column {
     column.pick(map)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::buffer::no_memory;
 use crate::order::Permutation;
-use crate::order::keys::mix;
+use crate::order::hash::Hash;
 use crate::{Error, ErrorKind, Result};
 
 use mix::Mix;
@@ -26,7 +26,10 @@ pub struct RowMap {
 #[derive(Clone, Debug)]
 enum RowStep {
     Skip(usize),
-    Shuffle(Permutation),
+    Shuffle {
+        seed: u64,
+        permutation: Permutation,
+    },
     /// Each row is this many behind the one before.
     Stride(usize),
     /// The rows start again after this many.
@@ -58,16 +61,17 @@ impl RowList {
         }
     }
 
-    fn fingerprint(&self) -> u64 {
-        let add = |hash: u64, row| mix(hash.rotate_left(5) ^ self.get(row) as u64);
-        (0..self.len()).fold(mix(self.len() as u64), add)
+    fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.len()).map(|index| self.get(index) as u64)
     }
 }
 
 /// A list may have millions of rows.
 impl std::fmt::Debug for RowList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} rows: {:016x}]", self.len(), self.fingerprint())
+        let mut hash = Hash(0);
+        hash.add(self.numbers());
+        write!(f, "[{} rows: {:016x}]", self.len(), hash.0)
     }
 }
 
@@ -95,6 +99,9 @@ impl RowMap {
     /// Drops the first `count` rows, or all if there are fewer.
     pub fn skip(&mut self, count: usize) {
         let count = count.min(self.len);
+        if count == 0 {
+            return;
+        }
         self.len -= count;
         match self.steps.first_mut() {
             Some(RowStep::Skip(skipped)) => *skipped += count,
@@ -142,7 +149,7 @@ impl RowMap {
     pub fn shuffle(&mut self, seed: u64) {
         // No loader reaches this epoch, so a split is never equal to the order of an epoch.
         let permutation = Permutation::new(self.len as u64, seed, u64::MAX);
-        self.steps.insert(0, RowStep::Shuffle(permutation));
+        self.steps.insert(0, RowStep::Shuffle { seed, permutation });
     }
 
     /// The rows of a list. It holds rows of the columns, so that a list of a list costs no more
@@ -198,12 +205,37 @@ impl RowMap {
         self.steps.is_empty()
     }
 
-    /// A hash of the list of rows, if there is one.
+    /// A hash of how the rows are chosen, the same on every machine; `None` if they are the first
+    /// rows of the columns, in their order. Other steps to the same rows may have another hash, but
+    /// the number of rows that the columns have does not count.
     pub fn fingerprint(&self) -> Option<u64> {
-        let Some(RowStep::List(list)) = self.steps.last() else {
+        if self.is_identity() {
             return None;
-        };
-        Some(list.fingerprint())
+        }
+        let mut hash = Hash(self.len as u64);
+        for step in &self.steps {
+            match step {
+                RowStep::Skip(count) => hash.add([0, *count as u64]),
+                RowStep::Shuffle { seed, permutation } => {
+                    hash.add([1, Permutation::VERSION.into(), *seed, permutation.len()]);
+                }
+                RowStep::Stride(stride) => hash.add([2, *stride as u64]),
+                RowStep::Cycle(len) => hash.add([3, *len as u64]),
+                RowStep::List(rows) => {
+                    hash.add([4]);
+                    hash.add(rows.numbers());
+                }
+                RowStep::Runs(runs) => {
+                    hash.add([5]);
+                    runs.add_to(&mut hash);
+                }
+                RowStep::Mix(mix) => {
+                    hash.add([6]);
+                    mix.add_to(&mut hash);
+                }
+            }
+        }
+        Some(hash.0)
     }
 
     /// The row of the columns that a row of the dataset is.
@@ -215,7 +247,7 @@ impl RowMap {
         assert!(row < self.len, "row {row} of {}", self.len);
         let step = |row, step: &RowStep| match step {
             RowStep::Skip(count) => row + count,
-            RowStep::Shuffle(permutation) => permutation.row(row as u64) as usize,
+            RowStep::Shuffle { permutation, .. } => permutation.row(row as u64) as usize,
             RowStep::Stride(stride) => row * stride,
             RowStep::Cycle(len) => row % len,
             RowStep::List(rows) => rows.get(row),

@@ -125,8 +125,8 @@
 //!
 //! # What a saved state knows
 //!
-//! A [`State`](crate::State) is refused for another dataset. It compares the number of rows, the
-//! list that chose them, the names, dtypes and shapes of the columns, and the values of some rows.
+//! A [`State`](crate::State) is refused for another dataset. It compares the number of rows, how
+//! they were chosen, the names, dtypes and shapes of the columns, and the values of some rows.
 //! Values are those before [`map`], since a random transform has no fixed ones. So nothing notices
 //! that the program that resumes has another transform or other parameters, unless its rows have
 //! another dtype or shape. [`cache_in`] compares the same, which is why its files have a name of

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::derived::Derived;
-use super::{Column, Draws};
+use super::{Column, Draws, selection};
 use crate::transform::RowType;
 use crate::{Error, ErrorKind, Result};
 
@@ -272,6 +272,10 @@ impl Derived for Chain {
 
     fn keeps_rows(&self) -> bool {
         true
+    }
+
+    fn selection(&self) -> Option<u64> {
+        selection::of_parts(self.starts.iter().copied().zip(&self.columns))
     }
 
     fn chained(&self) -> Option<&[Column]> {

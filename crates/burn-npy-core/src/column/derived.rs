@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{Column, Draws};
+use super::{Column, Draws, selection};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
 use crate::gather::{NEAR, Rows, Schedule};
@@ -80,6 +80,11 @@ pub(crate) trait Derived: Debug + Send + Sync {
         columns.map(Column::depth).max().unwrap_or(0)
     }
 
+    /// As [`Column::selection`]. The default is for kinds that choose no rows.
+    fn selection(&self) -> Option<u64> {
+        selection::of_columns(self.columns())
+    }
+
     /// As [`Column::overlap`].
     fn overlap(&self) -> usize {
         let columns = self.columns().iter();
@@ -122,7 +127,7 @@ impl Column {
             stages: Stages::none(dtype),
             unchanging: false,
             derived: None,
-            overlap: None,
+            windows: None,
         }
     }
 
@@ -140,7 +145,7 @@ impl Column {
     /// they are windows that overlap. [`usize::MAX`] if it may be any of the rows.
     pub(crate) fn overlap(&self) -> usize {
         match &self.derived {
-            None => self.overlap.unwrap_or(0),
+            None => self.windows.map_or(0, |windows| windows.overlap),
             Some(derived) => derived.overlap(),
         }
     }

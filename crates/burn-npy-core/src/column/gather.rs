@@ -229,7 +229,7 @@ impl Column {
     fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
         let origin = self.origin(row);
         let (column, row) = origin.unwrap_or((self, row));
-        let what = if self.overlap.is_some() {
+        let what = if self.windows.is_some() {
             "window"
         } else {
             "row"

@@ -88,7 +88,7 @@ impl Column {
                 && column.row_stride == first.row_stride
                 && column.numbers.dtype == first.numbers.dtype
                 && column.numbers.byte_order == first.numbers.byte_order
-                && column.overlap == first.overlap
+                && column.windows == first.windows
                 && column.unchanging == first.unchanging
                 && column.stages.stages.is_empty();
             if !follows {

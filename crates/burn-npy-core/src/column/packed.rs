@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
 use super::ragged::{RaggedColumn, Run};
-use super::{Column, Draws};
+use super::{Column, Draws, selection};
 use crate::order::shared::Shared;
 use crate::transform::RowType;
 use crate::{DType, Error, ErrorKind, Result};
@@ -126,6 +126,12 @@ impl Packing {
         &self.runs[self.starts[row]..self.starts[row + 1]]
     }
 
+    fn selection(&self) -> u64 {
+        let starts = self.starts.iter().map(|start| *start as u64);
+        let lengths = [self.length as u64].into_iter().chain(starts);
+        selection::of_runs(&self.runs, lengths)
+    }
+
     fn items(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
         let items = |run: &Run| run.start..run.start + run.len;
         self.runs(row).iter().flat_map(items)
@@ -167,6 +173,10 @@ impl Derived for Packed {
     ) -> Result<()> {
         let items = rows.iter().flat_map(|row| self.packing.items(*row));
         f(self.column(), &items.collect::<Vec<_>>())
+    }
+
+    fn selection(&self) -> Option<u64> {
+        Some(self.packing.selection())
     }
 
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()> {
@@ -211,6 +221,10 @@ impl Derived for Segments {
 
     fn visit(&self, _: &[usize], _: &mut dyn FnMut(&Column, &[usize]) -> Result<()>) -> Result<()> {
         Ok(())
+    }
+
+    fn selection(&self) -> Option<u64> {
+        Some(self.packing.selection())
     }
 
     fn load(&self, rows: &[usize], _: Draws<'_>, out: &mut [u8]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
-use super::{Column, Draws};
+use super::{Column, Draws, selection};
 use crate::Result;
 use crate::row_map::RowMap;
 use crate::transform::RowType;
@@ -79,6 +79,10 @@ impl Derived for Picked {
 
     fn keeps_rows(&self) -> bool {
         true
+    }
+
+    fn selection(&self) -> Option<u64> {
+        selection::of_picked(self.column(), &self.map)
     }
 
     fn overlap(&self) -> usize {

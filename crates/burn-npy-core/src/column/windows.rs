@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
-use super::{Column, Draws};
+use super::{Column, Draws, selection};
 use crate::Result;
 use crate::transform::RowType;
 
@@ -23,6 +23,15 @@ pub struct Frame {
     pub rows: usize,
     /// How many neighbouring rows a window and what belongs to it lie in.
     pub span: usize,
+}
+
+/// Windows that are no derived column, since the axes of an array can be those of its windows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct OfArray {
+    /// How many of the windows after one may share rows of the array with it.
+    pub(super) overlap: usize,
+    /// As [`Column::selection`].
+    pub(super) selection: u64,
 }
 
 #[derive(Debug)]
@@ -51,7 +60,10 @@ impl Column {
             windows.check_row_bytes()?;
             return Ok(windows);
         }
-        self.overlap = Some(frame.overlap(self.overlap()));
+        self.windows = Some(OfArray {
+            overlap: frame.overlap(self.overlap()),
+            selection: selection::of_windows(self.selection(), &frame),
+        });
         self.first = self
             .first
             .saturating_add(first.saturating_mul(self.row_stride));
@@ -130,6 +142,13 @@ impl Derived for Windows {
         let positions: Vec<u64> = draws.positions.iter().flat_map(of_window).collect();
         let rows = self.expand(rows);
         self.column().load_rows(&rows, draws.at(&positions), out)
+    }
+
+    fn selection(&self) -> Option<u64> {
+        Some(selection::of_windows(
+            self.column().selection(),
+            &self.frame,
+        ))
     }
 
     fn overlap(&self) -> usize {

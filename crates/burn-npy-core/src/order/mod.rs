@@ -14,6 +14,7 @@ mod chunks;
 mod classes;
 mod domain;
 mod feistel;
+pub(crate) mod hash;
 mod index;
 pub(crate) mod keys;
 mod partition;

@@ -1,5 +1,7 @@
 //! Rows of several parts, in proportion to weights.
 
+use crate::order::hash::Hash;
+
 /// How often the rows of several parts come. It is a tree: each node says which share of its rows
 /// is of its first half, so that the rows of each part are spread evenly, and a row is found
 /// without a table.
@@ -49,6 +51,11 @@ impl Mix {
         self.len
     }
 
+    /// Adds which part each row is of.
+    pub(super) fn add_to(&self, hash: &mut Hash) {
+        self.root.add_to(hash);
+    }
+
     /// The row at an index, which is below [`len`](Self::len).
     pub(super) fn row(&self, index: usize) -> usize {
         let (mut node, mut index) = (&self.root, index as u64);
@@ -83,6 +90,16 @@ impl Node {
                 Self::new(&parts[..middle], &starts[..middle]),
                 Self::new(&parts[middle..], &starts[middle..]),
             ]),
+        }
+    }
+
+    fn add_to(&self, hash: &mut Hash) {
+        match self {
+            Self::Part(start) => hash.add([*start as u64]),
+            Self::Halves { share, halves } => {
+                hash.add([1, *share]);
+                halves.iter().for_each(|half| half.add_to(hash));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Runs of rows, such as the first rows of the windows in each of several groups.
 
+use crate::order::hash::Hash;
+
 /// Rows that lie in runs.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
@@ -42,6 +44,13 @@ impl Runs {
     /// Whether each row is the one with its index.
     pub(super) fn is_identity(&self) -> bool {
         self.stride == 1 && self.runs.iter().all(|(before, start)| before == start)
+    }
+
+    /// Adds where each run begins.
+    pub(super) fn add_to(&self, hash: &mut Hash) {
+        hash.add([self.stride as u64]);
+        let runs = self.runs.iter();
+        hash.add(runs.flat_map(|(before, start)| [*before as u64, *start as u64]));
     }
 
     /// How many of the rows after a row may share rows of an array with it, if of all rows

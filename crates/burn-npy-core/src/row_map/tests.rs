@@ -200,6 +200,91 @@ fn a_list_of_a_list_is_one_list() {
 }
 
 #[test]
+fn other_steps_have_other_fingerprints() {
+    let done = |change: &dyn Fn(&mut RowMap)| {
+        let mut map = RowMap::new(10);
+        change(&mut map);
+        map.fingerprint()
+    };
+    let listed = |map: &RowMap, rows: &[i128]| map.list(rows.iter().copied()).unwrap();
+    let split = |map: &mut RowMap, seed, first| {
+        map.shuffle(seed);
+        map.take(first);
+    };
+    let maps: [&dyn Fn(&mut RowMap); 22] = [
+        &|_| {},
+        &|map| map.skip(1),
+        &|map| map.skip(2),
+        &|map| {
+            map.skip(1);
+            map.take(8);
+        },
+        &|map| map.step(2).unwrap(),
+        &|map| map.step(3).unwrap(),
+        &|map| map.repeat(2).unwrap(),
+        &|map| map.repeat(3).unwrap(),
+        &|map| map.shuffle(1),
+        &|map| map.shuffle(2),
+        &|map| split(map, 1, 8),
+        &|map| split(map, 1, 7),
+        &|map| {
+            split(map, 1, 8);
+            split(map, 1, 4);
+        },
+        &|map| {
+            split(map, 1, 8);
+            split(map, 2, 4);
+        },
+        &|map| {
+            split(map, 2, 8);
+            split(map, 1, 4);
+        },
+        &|map| *map = listed(map, &[1, 2, 3]),
+        &|map| *map = listed(map, &[1, 3, 2]),
+        &|map| map.runs(1, [(0, 2), (5, 2)]),
+        &|map| map.runs(2, [(0, 2), (5, 2)]),
+        &|map| map.runs(1, [(0, 2), (6, 2)]),
+        &|map| map.mix(&[(5, 1.0), (5, 2.0)]),
+        &|map| map.mix(&[(5, 2.0), (5, 1.0)]),
+    ];
+    let prints = maps.map(done);
+    for (i, one) in prints.iter().enumerate() {
+        assert!(prints[..i].iter().all(|other| other != one), "{i}");
+    }
+    assert_eq!(prints, maps.map(done));
+    // Nothing is chosen by these.
+    let none: [&dyn Fn(&mut RowMap); 5] = [
+        &|map| map.take(7),
+        &|map| map.skip(0),
+        &|map| map.step(1).unwrap(),
+        &|map| map.repeat(1).unwrap(),
+        &|map| map.runs(1, [(0, 3), (3, 4)]),
+    ];
+    assert_eq!(none.map(done), [None; 5]);
+    // The first rows of longer columns are the same ones.
+    let skipped = |len| {
+        let mut map = RowMap::new(len);
+        map.skip(2);
+        map.take(5);
+        map.fingerprint()
+    };
+    assert_eq!(skipped(10), skipped(11));
+    // Saved states hold them, so they must not change.
+    let literal = [1, 4, 6, 8, 12, 15, 17, 20].map(|map| prints[map].unwrap());
+    assert_eq!(literal, LITERAL);
+}
+const LITERAL: [u64; 8] = [
+    17_627_381_599_469_414_797,
+    9_788_606_267_679_413_128,
+    117_331_665_062_972_005,
+    15_911_528_655_183_032_531,
+    16_885_729_163_208_687_001,
+    3_833_193_076_166_511_227,
+    13_760_251_668_640_402_711,
+    12_410_651_495_690_698_292,
+];
+
+#[test]
 fn lists_have_fingerprints() {
     let map = RowMap::new(10);
     let print = |rows: &[i128]| map.list(rows.iter().copied()).unwrap().fingerprint();

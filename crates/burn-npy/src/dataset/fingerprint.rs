@@ -21,16 +21,16 @@ const MAX_HASHED: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     rows: u64,
-    /// A hash of the list of rows, if they were chosen by one. Of the hashed rows, two lists may
-    /// have the same.
+    /// How the rows were chosen, if they were: of the rows whose contents are hashed, two selections
+    /// may have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    list: Option<ListPrint>,
+    selection: Option<SelectionPrint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<ColumnPrint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct ListPrint(#[serde(with = "hex")] u64);
+struct SelectionPrint(#[serde(with = "hex")] u64);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ColumnPrint {
@@ -47,6 +47,10 @@ struct ColumnPrint {
     /// another one as soon as it can be read. Of rows of any length, the lengths are hashed too.
     #[serde(with = "hex")]
     content: u64,
+    /// How the rows were chosen and put together before they became those of the dataset, as by
+    /// `concat` and `windows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    selection: Option<SelectionPrint>,
 }
 
 impl Fingerprint {
@@ -54,13 +58,13 @@ impl Fingerprint {
     pub(crate) fn of_length(rows: usize) -> Self {
         Self {
             rows: rows as u64,
-            list: None,
+            selection: None,
             columns: Vec::new(),
         }
     }
 
     /// A number for the name of a file with the rows of a dataset. Other than the fingerprint, it
-    /// is another one as soon as the rows are chosen or converted in another way.
+    /// is another one as soon as the rows are converted in another way.
     pub(crate) fn key(dataset: &NpyDataset) -> Result<u64> {
         let print = Self::of(dataset)?;
         let columns: Vec<&Column> = dataset.columns().map(|(_, column)| column).collect();
@@ -77,14 +81,18 @@ impl Fingerprint {
     pub(crate) fn of(dataset: &NpyDataset) -> Result<Self> {
         let columns = dataset.shared_columns().iter();
         let columns = columns.filter_map(|(name, column)| {
-            let (dtype, row_shape, content) = match column {
-                AnyColumn::Numbers(column) => {
-                    (column.dtype(), column.row_shape(), content(dataset, column))
-                }
+            let (dtype, row_shape, content, selection) = match column {
+                AnyColumn::Numbers(column) => (
+                    column.dtype(),
+                    column.row_shape(),
+                    content(dataset, column),
+                    internal::selection(column),
+                ),
                 AnyColumn::Ragged(column) => (
                     column.dtype(),
                     column.item_shape(),
                     content_of_runs(dataset, column),
+                    Some(internal::ragged_selection(column)),
                 ),
                 AnyColumn::Opaque(_) => return None,
             };
@@ -94,12 +102,13 @@ impl Fingerprint {
                 row_shape: row_shape.to_vec(),
                 any_length: matches!(column, AnyColumn::Ragged(_)),
                 content,
+                selection: selection.map(SelectionPrint),
             };
             Some(content.map(print).map_err(|error| error.in_column(name)))
         });
         Ok(Self {
             rows: dataset.len() as u64,
-            list: dataset.row_map().fingerprint().map(ListPrint),
+            selection: dataset.row_map().fingerprint().map(SelectionPrint),
             columns: columns.collect::<Result<_>>()?,
         })
     }
@@ -132,16 +141,20 @@ impl Fingerprint {
                 list(found)
             )));
         }
-        for (found, saved) in self.columns.iter().zip(&saved.columns) {
+        let pairs = || self.columns.iter().zip(&saved.columns);
+        let same_selection = self.selection == saved.selection
+            && pairs().all(|(found, saved)| found.selection == saved.selection);
+        for (found, saved) in pairs() {
             found
-                .expect(saved)
+                .expect(saved, same_selection)
                 .map_err(|error| error.in_column(&found.name))?;
         }
-        if self.list != saved.list {
-            return Err(other(
-                "whose rows were chosen by another list, as by rows, filter, sort_by or parts"
-                    .to_owned(),
-            ));
+        if self.selection != saved.selection {
+            return Err(Error::new(ErrorKind::Usage, OTHER_SELECTION));
+        }
+        if let Some((found, _)) = pairs().find(|(found, saved)| found.selection != saved.selection)
+        {
+            return Err(Error::new(ErrorKind::Usage, OTHER_SELECTION).in_column(&found.name));
         }
         Ok(())
     }
@@ -155,7 +168,7 @@ impl ColumnPrint {
         }
     }
 
-    fn expect(&self, saved: &Self) -> Result<()> {
+    fn expect(&self, saved: &Self, same_selection: bool) -> Result<()> {
         if saved.dtype != self.dtype {
             return Err(other(format!(
                 "of {}, but the column is {}",
@@ -171,9 +184,12 @@ impl ColumnPrint {
             )));
         }
         if saved.content != self.content {
-            return Err(other(
-                "whose values were others: the fingerprints of some of the rows differ".to_owned(),
-            ));
+            let mut what =
+                "whose values were others: the fingerprints of some of the rows differ".to_owned();
+            if !same_selection {
+                what += &format!(", and {OTHER_SELECTION}");
+            }
+            return Err(other(what));
         }
         Ok(())
     }
@@ -183,6 +199,11 @@ fn other(what: String) -> Error {
     let message = format!("the state is one of a dataset {what}");
     Error::new(ErrorKind::Usage, message)
 }
+
+const OTHER_SELECTION: &str = "the selection of rows is another than that of the saved state: its \
+    rows were chosen by another list, seed, range or weight, as by rows, filter, sort_by, parts, \
+    split, skip, step, windows, concat or mix; make the dataset as the program that saved the \
+    state did, or start anew";
 
 fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let rows = some_rows(dataset, column.row_bytes());
@@ -312,6 +333,7 @@ mod tests {
     use burn_npy_core::ndarray::Array2;
 
     use super::*;
+    use crate::Windows;
 
     #[test]
     fn the_hash_is_that_of_its_authors() {
@@ -366,6 +388,10 @@ mod tests {
             let found = against(&dataset).unwrap_err();
             assert!(found.contains(message), "{found}");
         }
+        let found = against(&same.split(1.0, 7).unwrap().0).unwrap_err();
+        assert!(found.contains(OTHER_SELECTION), "{found}");
+        let found = against(&table(10, 3, 1.0)).unwrap_err();
+        assert!(!found.contains(OTHER_SELECTION), "{found}");
         // Two lists that agree in all rows that are hashed.
         let listed = |row: usize| {
             let rows = (0..1000).map(|i| if i == 1 { row } else { i / 100 });
@@ -383,11 +409,104 @@ mod tests {
         );
         let found = listed(4).expect(&saved_list).unwrap_err().to_string();
         assert!(found.contains("chosen by another list"), "{found}");
+        assert!(
+            found.starts_with("the selection of rows is another than that of the saved state"),
+            "{found}"
+        );
         let of_length = Fingerprint::of_length(10);
         assert!(of_length.expect(&saved).is_err());
         for len in [0, 1, 2, 64, 65] {
             Fingerprint::of(&table(len, 3, 0.0)).unwrap();
             Fingerprint::of(&table(len, 0, 0.0)).unwrap();
         }
+    }
+
+    /// Rows of which those that are compared are alike, so that only the selection tells.
+    #[test]
+    fn another_selection_is_another_dataset() {
+        let zeros = |rows| {
+            let zeros = NpyDataset::from_tensor_slices((("x", Array2::<f32>::zeros((rows, 2))),));
+            zeros.unwrap()
+        };
+        let data = zeros(10_000);
+        let split = |data: &NpyDataset, seed| data.split(0.5, seed).unwrap().0;
+        let windows = |windows| data.windows(windows).unwrap().take(9000);
+        let concat = |parts: [NpyDataset; 2]| NpyDataset::concat(parts).unwrap();
+        let mix = |weights: [f64; 2]| {
+            let parts = weights.map(|weight| (zeros(3000), weight));
+            NpyDataset::mix(parts).unwrap().take(2000)
+        };
+        let texts = NpyDataset::from_lengths("x", vec![0_u8; 9], vec![3, 3, 3]).unwrap();
+        let groups = [
+            vec![
+                split(&data, 1),
+                split(&data, 2),
+                data.split(0.5, 1).unwrap().1,
+                data.take(5000),
+                data.skip(5000),
+                data.skip(4999).take(5000),
+                data.step(2).unwrap(),
+                data.step(1).unwrap().skip(1).step(2).unwrap(),
+                data.rows((0..5000).rev()).unwrap(),
+                data.rows((1..5001).rev()).unwrap(),
+                data.take(2500).repeat(2).unwrap(),
+                data.take(1000).repeat(5).unwrap(),
+            ],
+            vec![
+                split(&split(&data, 1), 1),
+                split(&split(&data, 1), 2),
+                split(&split(&data, 2), 1),
+            ],
+            vec![
+                windows(Windows::new(3)),
+                windows(Windows::new(3).dilation(2)),
+                split(&data, 1)
+                    .windows(Windows::new(3))
+                    .unwrap()
+                    .repeat(2)
+                    .unwrap()
+                    .take(9000),
+            ],
+            vec![
+                concat([split(&data, 1), data.take(10)]),
+                concat([split(&data, 2), data.take(10)]),
+                concat([data.take(10), split(&data, 1)]),
+                concat([data.take(5000), data.skip(9990)]),
+            ],
+            vec![mix([1.0, 1.0]), mix([1.0, 1.5]), mix([1.5, 1.0])],
+            vec![
+                concat([texts.skip(1), texts.skip(1)]),
+                concat([texts.take(2), texts.skip(1)]),
+                concat([texts.take(2), texts.take(2)]),
+            ],
+        ];
+        for (number, group) in groups.iter().enumerate() {
+            let prints: Vec<_> = group
+                .iter()
+                .map(|it| Fingerprint::of(it).unwrap())
+                .collect();
+            for (i, saved) in prints.iter().enumerate() {
+                let text = serde_json::to_string(saved).unwrap();
+                assert_eq!(&serde_json::from_str::<Fingerprint>(&text).unwrap(), saved);
+                for (j, found) in prints.iter().enumerate() {
+                    let found = found.expect(saved).map_err(|error| error.to_string());
+                    let is_refused = matches!(&found, Err(error) if error.contains("selection"));
+                    assert_eq!(is_refused, i != j, "group {number}, {i}, {j}: {found:?}");
+                }
+            }
+        }
+        // The same rows of more files, and of a file that has more of them.
+        let fits = |found: &NpyDataset, saved: &NpyDataset| {
+            let [found, saved] = [found, saved].map(|it| Fingerprint::of(it).unwrap());
+            found.expect(&saved).unwrap();
+        };
+        let parts = concat([zeros(4000), zeros(6000)]);
+        fits(&split(&parts, 1), &split(&data, 1));
+        fits(
+            &parts.windows(Windows::new(3)).unwrap(),
+            &data.windows(Windows::new(3)).unwrap(),
+        );
+        fits(&zeros(11_000).skip(7).take(9000), &data.skip(7).take(9000));
+        fits(&data.skip(0), &data);
     }
 }

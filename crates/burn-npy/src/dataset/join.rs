@@ -116,8 +116,7 @@ impl NpyDataset {
     /// datasets, and one more. The mix ends where a dataset would have to give a row twice. So with
     /// a small dataset of a large weight, most rows of a large one are never taken. Which row is
     /// where depends on the lengths and the weights alone, so that a run can be resumed. A saved
-    /// state is refused if other weights change the number of rows, or one of the rows that it
-    /// compares.
+    /// state is refused if the weights are others.
     ///
     /// A loader that shuffles brings the rows of the mix into a random order, in which the shares
     /// hold for the epoch, but not for each batch.

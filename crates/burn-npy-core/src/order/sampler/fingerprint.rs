@@ -3,6 +3,7 @@
 use super::{Kind, Sampler};
 use crate::Order;
 use crate::order::domain::Domain;
+use crate::order::hash::Hash;
 use crate::order::keys::mix;
 use crate::order::passes::Once;
 
@@ -73,20 +74,6 @@ impl Sampler {
             }
         }
         hash.0
-    }
-}
-
-struct Hash(u64);
-
-impl Hash {
-    /// Hashes the words, then how many there were.
-    fn add(&mut self, words: impl IntoIterator<Item = u64>) {
-        let mut count = 0;
-        for word in words {
-            self.0 = mix(self.0.rotate_left(5) ^ word);
-            count += 1;
-        }
-        self.0 = mix(self.0.rotate_left(5) ^ count);
     }
 }
 
