@@ -9,6 +9,7 @@ mod draws;
 mod gather;
 mod joined;
 mod mapped;
+mod origin;
 mod packed;
 mod permuted;
 mod picked;
@@ -191,7 +192,7 @@ impl Column {
         let widest = sizes.fold(self.numbers.dtype.size(), usize::max);
         match header::checked_nbytes(&self.row_shape, widest) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.array.locate(error)),
+            Err(error) => Err(self.locate(error)),
         }
     }
 
@@ -209,7 +210,7 @@ impl Column {
             .iter()
             .try_fold(1_usize, |len, axis| len.checked_mul(*axis));
         if wanted != Some(self.row_len()) {
-            return Err(self.array.locate(Error::new(
+            return Err(self.locate(Error::new(
                 ErrorKind::Shape,
                 format!(
                     "rows of shape {:?} have {} elements and cannot become {row_shape:?}",
@@ -229,7 +230,7 @@ impl Column {
     /// [`ErrorKind::Shape`] if the rows have no axis or the range is not inside it;
     /// [`ErrorKind::Usage`] if the rows were reshaped or normalized before.
     pub fn slice(mut self, part: Range<usize>) -> Result<Self> {
-        let refuse = |class, message| Err(self.array.locate(Error::new(class, message)));
+        let refuse = |class, message| Err(self.locate(Error::new(class, message)));
         let Some(&len) = self.row_shape.first() else {
             return refuse(
                 ErrorKind::Shape,
@@ -287,7 +288,7 @@ impl Column {
     ///
     /// Those of [`windows`](Self::windows), and [`ErrorKind::Usage`] if the dilation is zero.
     pub fn dilated_windows(self, length: usize, stride: usize, dilation: usize) -> Result<Self> {
-        let refuse = |class, message: String| Err(self.array.locate(Error::new(class, message)));
+        let refuse = |class, message: String| Err(self.locate(Error::new(class, message)));
         if length == 0 || stride == 0 || dilation == 0 {
             return refuse(
                 ErrorKind::Usage,
@@ -335,7 +336,7 @@ impl Column {
     pub fn convert(mut self, convert: Convert) -> Result<Self> {
         self.stages
             .extend(&convert, &self.row_shape)
-            .map_err(|error| self.array.locate(error))?;
+            .map_err(|error| self.locate(error))?;
         self.check_row_bytes()?;
         Ok(self)
     }
@@ -448,17 +449,17 @@ impl Column {
     /// those of [`gather`](Self::gather).
     pub fn read<T: Element>(&self, rows: &[usize]) -> Result<ArrayD<T>> {
         if self.dtype() != T::DTYPE {
-            return Err(self.array.locate(Error::new(
+            return Err(self.locate(Error::new(
                 ErrorKind::Dtype,
                 format!("the column is {}, asked for {}", self.dtype(), T::DTYPE),
             )));
         }
         let too_large = || {
             let message = format!("{} rows do not fit into memory", rows.len());
-            self.array.locate(Error::new(ErrorKind::Overflow, message))
+            self.locate(Error::new(ErrorKind::Overflow, message))
         };
         let len = rows.len().checked_mul(self.row_bytes());
-        let locate = |error: Error| self.array.locate(error);
+        let locate = |error: Error| self.locate(error);
         let mut out = crate::Buffer::zeroed(len.ok_or_else(too_large)?).map_err(locate)?;
         self.gather(rows, out.as_mut_slice())?;
         let shape = std::iter::once(rows.len()).chain(self.row_shape.iter().copied());

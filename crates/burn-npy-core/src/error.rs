@@ -284,6 +284,13 @@ impl Error {
         self
     }
 
+    /// Puts the place of a row before the message.
+    pub(crate) fn in_row(mut self, place: &str) -> Self {
+        let new = self.change();
+        new.message = bounded(format!("{place}: {}", new.message));
+        self
+    }
+
     /// Adds the batch. If the error already has one, of another loader, that becomes a part of the
     /// message.
     pub(crate) fn in_batch(mut self, place: Place) -> Self {

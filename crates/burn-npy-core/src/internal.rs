@@ -109,9 +109,19 @@ pub fn repeated(array: &Array, rows: usize) -> Result<Column> {
     Column::repeated(array, rows)
 }
 
+/// The file of a column, if all its rows are of one.
+pub fn file(column: &Column) -> Option<&Path> {
+    column.file()
+}
+
+/// As [`file`], of rows of any length.
+pub fn ragged_file(column: &RaggedColumn) -> Option<&Path> {
+    column.file()
+}
+
 /// Calls `f` for each array that a column is made of.
 pub fn for_each_array(column: &Column, f: &mut dyn FnMut(&Column)) {
-    column.for_each_array(f);
+    column.for_each_array(&mut |part| f(part));
 }
 
 /// Calls `f` for each array that some rows are made of, with its rows.

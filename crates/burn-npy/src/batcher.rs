@@ -345,7 +345,7 @@ impl Gather {
                 .map_err(|error| explain_name(error, name))?;
             let located = |error: Error| {
                 let error = error.in_column(name);
-                match column.array().file() {
+                match column.file() {
                     Some(file) => error.in_file(file),
                     None => error,
                 }

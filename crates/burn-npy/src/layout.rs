@@ -348,13 +348,10 @@ impl BatchLayout {
     /// the batches of a loader, only if they are.
     pub(crate) fn expect_kinds(&self, expected: &[RowKind]) -> Result<()> {
         let columns = self.columns.iter();
-        let columns = columns.map(|column| (&column.name, column.column.array(), Ok(column)));
+        let columns = columns.map(|it| (&it.name, internal::file(&it.column), Ok(it)));
         let padded = self.padded.iter();
-        let padded = padded.map(|tensor| {
-            let array = internal::items(&tensor.column)[0].array();
-            (&tensor.name, array, Err(tensor))
-        });
-        for ((name, array, tensor), expected) in self.in_order(columns, padded).zip(expected) {
+        let padded = padded.map(|it| (&it.name, internal::ragged_file(&it.column), Err(it)));
+        for ((name, file, tensor), expected) in self.in_order(columns, padded).zip(expected) {
             let (dtype, is_alike) = match tensor {
                 Ok(column) => (
                     column.dtype,
@@ -378,7 +375,7 @@ impl BatchLayout {
                 ),
             );
             let error = error.in_column(name);
-            return Err(match array.file() {
+            return Err(match file {
                 Some(file) => error.in_file(file),
                 None => error,
             });

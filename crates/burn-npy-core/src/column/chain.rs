@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::derived::Derived;
+use super::origin::Origin;
 use super::{Column, Draws, selection};
 use crate::transform::RowType;
 use crate::{Error, ErrorKind, Result};
@@ -79,7 +80,7 @@ impl Chain {
         let mut rows = 0_usize;
         for column in &columns {
             starts.push(rows);
-            let refuse = |kind, message| Err(column.array.locate(Error::new(kind, message)));
+            let refuse = |kind, message| Err(column.locate(Error::new(kind, message)));
             if column.dtype() != first.dtype() {
                 let message = format!(
                     "rows of {} after rows of {}{}; convert one of them first",
@@ -151,7 +152,7 @@ impl Chain {
 }
 
 fn of_file(column: &Column) -> String {
-    match column.array.file() {
+    match column.file() {
         Some(file) => format!(" in {}", crate::message::shown_path(file)),
         None => String::new(),
     }
@@ -245,9 +246,14 @@ impl Derived for Chain {
         }
     }
 
-    fn origin(&self, row: usize) -> Option<(&Column, usize)> {
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
         let (part, row) = self.locate(row);
-        Some((&self.columns[part], row))
+        let column = &self.columns[part];
+        Some(Origin {
+            column,
+            row,
+            element,
+        })
     }
 
     fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::{Column, Draws};
 use crate::Result;
 use crate::transform::RowType;
@@ -74,6 +75,17 @@ impl Derived for Cut {
         column.for_each_row(rows, draws, true, &mut |index, row| {
             out[index * part.len()..][..part.len()].copy_from_slice(&row[part.clone()]);
             Ok(())
+        })
+    }
+
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let column = self.column();
+        let each = column.row_len() / column.row_shape[0].max(1);
+        let element = element.map(|element| element + self.part.start * each);
+        Some(Origin {
+            column,
+            row,
+            element,
         })
     }
 

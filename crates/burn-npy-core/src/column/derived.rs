@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::origin::Origin;
 use super::{Column, Draws, selection};
 use crate::convert::Stages;
 use crate::format::item::Numbers;
@@ -52,8 +53,10 @@ pub(crate) trait Derived: Debug + Send + Sync {
         debug_assert!(visited.is_ok(), "nothing here fails");
     }
 
-    /// The column and its row that a row is, if it is one as it is.
-    fn origin(&self, _row: usize) -> Option<(&Column, usize)> {
+    /// The column and its row that a row is, or that an element of it is from, for messages; `None`
+    /// if it is made of several. The answer has no element if a row is made of one row, but its
+    /// elements are others.
+    fn origin(&self, _row: usize, _element: Option<usize>) -> Option<Origin<'_>> {
         None
     }
 
@@ -195,19 +198,8 @@ impl Column {
         }
     }
 
-    /// The column of an array and its row that a row is; `None` if it is made of others.
-    pub(super) fn origin(&self, row: usize) -> Option<(&Self, usize)> {
-        match &self.derived {
-            None => Some((self, row)),
-            Some(derived) => {
-                let (column, row) = derived.origin(row)?;
-                column.origin(row)
-            }
-        }
-    }
-
     /// Calls `f` for each array that the column is made of.
-    pub(crate) fn for_each_array(&self, f: &mut dyn FnMut(&Self)) {
+    pub(crate) fn for_each_array<'a>(&'a self, f: &mut dyn FnMut(&'a Self)) {
         match &self.derived {
             None => f(self),
             Some(derived) => {

@@ -52,23 +52,13 @@ impl Column {
         let Some(row) = rows.iter().find(|row| **row >= self.rows) else {
             return Ok(());
         };
-        let message = format!("row {row} of {}", self.rows);
-        Err(self.array.locate(Error::new(ErrorKind::Row, message)))
+        Err(self.no_row(*row))
     }
 
     /// Gathers rows that exist into memory that fits them.
     pub(super) fn gather_turn(&self, schedule: Schedule<'_>, out: &mut [u8]) -> Result<()> {
         self.gather_inside(schedule, out)
             .map_err(|error| self.locate(error))
-    }
-
-    /// Adds the file to an error, if all rows are of one.
-    fn locate(&self, error: Error) -> Error {
-        match self.derived.as_ref().map(|derived| derived.columns()) {
-            None => self.array.locate(error),
-            Some([column]) => column.locate(error),
-            Some(_) => error,
-        }
     }
 
     /// Whether the numbers are stored in the byte order of the machine.
@@ -223,25 +213,6 @@ impl Column {
             (BLOCK_BYTES, usize::MAX)
         };
         (bytes / row_bytes).clamp(1, max)
-    }
-
-    /// The error of a row whose value cannot be converted.
-    fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
-        let origin = self.origin(row);
-        let (column, row) = origin.unwrap_or((self, row));
-        let what = if self.windows.is_some() {
-            "window"
-        } else {
-            "row"
-        };
-        let mut place = format!("{what} {row}");
-        if origin.is_some() && column.array.file().is_some() {
-            place += " of the file";
-        }
-        if self.row_len() != 1 {
-            place += &format!(", element {},", misfit.element);
-        }
-        column.array.locate(self.misfit_at(&place, stage, &misfit))
     }
 
     /// The error of a value that cannot be converted.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::Derived;
+use super::origin::Origin;
 use super::{Column, Draws};
 use crate::transform::RowType;
 use crate::{Error, ErrorKind, Result};
@@ -44,7 +45,7 @@ impl Column {
             return Err(Error::new(ErrorKind::Usage, "no columns to join"));
         };
         for column in &columns {
-            let refuse = |kind, message| Err(column.array.locate(Error::new(kind, message)));
+            let refuse = |kind, message| Err(column.locate(Error::new(kind, message)));
             if column.dtype() != first.dtype() {
                 let message = format!(
                     "{} cannot be joined to {}; convert one of them first",
@@ -144,5 +145,21 @@ impl Derived for Joined {
             start += len;
         }
         Ok(())
+    }
+
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let mut element = element?;
+        for column in &self.columns {
+            if element < column.row_len() {
+                let element = Some(element);
+                return Some(Origin {
+                    column,
+                    row,
+                    element,
+                });
+            }
+            element -= column.row_len();
+        }
+        None
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::{Column, Draws};
 use crate::order::PositionRng;
 use crate::transform::{Ours, RowType, RowView, RowViewMut, Transform};
-use crate::{DType, Error, Result};
+use crate::{DType, Result};
 
 struct Mapped {
     column: [Column; 1],
@@ -34,7 +35,7 @@ impl Column {
 
 impl Mapped {
     fn new(column: Column, transform: Arc<dyn Transform>) -> Result<Self> {
-        let locate = |error| column.array.locate(error);
+        let locate = |error| column.locate(error);
         let row_type = transform.output(&column.row_type()).map_err(locate)?;
         crate::format::header::checked_nbytes(&row_type.shape, row_type.dtype.size())
             .map_err(locate)?;
@@ -84,7 +85,15 @@ impl Derived for Mapped {
                 // A transform may write any byte, and a comparison on a device tells 7 from 1.
                 out.iter_mut().for_each(|byte| *byte = (*byte).min(1));
             }
-            made.map_err(Error::of_transform)
+            made.map_err(|error| column.of_transform(rows[index], error))
+        })
+    }
+
+    fn origin(&self, row: usize, _: Option<usize>) -> Option<Origin<'_>> {
+        Some(Origin {
+            column: self.column(),
+            row,
+            element: None,
         })
     }
 

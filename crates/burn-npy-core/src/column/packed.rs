@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::ragged::{RaggedColumn, Run};
 use super::{Column, Draws, selection};
 use crate::order::shared::Shared;
@@ -51,7 +52,7 @@ impl RaggedColumn {
     /// [`Column::chain`]; [`ErrorKind::Overflow`] for rows beyond all memory.
     pub fn pack(&self, length: usize) -> Result<[Column; 2]> {
         let (items, runs) = self.flat()?;
-        let locate = |error| items.array.locate(error);
+        let locate = |error| items.locate(error);
         if length == 0 {
             let message = "rows of zero items; give the length of the rows to fill";
             return Err(locate(Error::new(ErrorKind::Usage, message)));
@@ -173,6 +174,17 @@ impl Derived for Packed {
     ) -> Result<()> {
         let items = rows.iter().flat_map(|row| self.packing.items(*row));
         f(self.column(), &items.collect::<Vec<_>>())
+    }
+
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let (element, item_len) = (element?, self.column().row_len());
+        // The zeros behind the items are of no file.
+        let row = self.packing.items(row).nth(element / item_len)?;
+        Some(Origin {
+            column: self.column(),
+            row,
+            element: Some(element % item_len),
+        })
     }
 
     fn selection(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::{Column, Draws};
 use crate::transform::RowType;
 use crate::{Error, ErrorKind, Result};
@@ -45,7 +46,7 @@ impl Column {
                 self.row_shape,
                 Vec::from_iter(0..self.row_shape.len())
             );
-            return Err(self.array.locate(Error::new(ErrorKind::Shape, message)));
+            return Err(self.locate(Error::new(ErrorKind::Shape, message)));
         }
         let stored = self.axes.iter().map(|(len, _)| len);
         let is_stored = stored.eq(&self.row_shape) && !self.stages.has_channels();
@@ -184,6 +185,24 @@ impl Derived for Permuted {
                 &mut out[index * row_bytes..][..row_bytes],
             );
             Ok(())
+        })
+    }
+
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let old = &self.column().row_shape;
+        let moved = |mut element: usize| {
+            let mut places = vec![0; old.len()];
+            for axis in self.axes.iter().rev() {
+                places[*axis] = element % old[*axis];
+                element /= old[*axis];
+            }
+            let of_axis = |element, (len, place)| element * len + place;
+            old.iter().zip(places).fold(0, of_axis)
+        };
+        Some(Origin {
+            column: self.column(),
+            row,
+            element: element.map(moved),
         })
     }
 }

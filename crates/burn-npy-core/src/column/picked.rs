@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::{Column, Draws, selection};
 use crate::Result;
 use crate::row_map::RowMap;
@@ -69,8 +70,12 @@ impl Derived for Picked {
         self.column().load_rows(&self.picked(rows), draws, out)
     }
 
-    fn origin(&self, row: usize) -> Option<(&Column, usize)> {
-        Some((self.column(), self.map.map(row)))
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        Some(Origin {
+            column: self.column(),
+            row: self.map.map(row),
+            element,
+        })
     }
 
     fn slices<'a>(&'a self, rows: &[usize], slices: &mut Vec<&'a [u8]>) -> bool {

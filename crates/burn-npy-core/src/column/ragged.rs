@@ -6,8 +6,10 @@ mod mapped;
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use super::Column;
+use super::origin::{locate_in, no_row, one_file};
 use crate::buffer::with_capacity;
 use crate::gather::prefetch_slice;
 use crate::order::keys::mix;
@@ -316,8 +318,18 @@ impl RaggedColumn {
         let Some(row) = rows.iter().find(|row| **row >= self.rows.len()) else {
             return Ok(());
         };
-        let error = Error::new(ErrorKind::Row, format!("row {row} of {}", self.rows.len()));
-        Err(self.parts[0].array.locate(error))
+        let arrays: Vec<_> = self.arrays().collect();
+        Err(no_row(*row, self.rows.len(), &arrays))
+    }
+
+    /// The file, if all rows are of one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        one_file(&self.arrays().collect::<Vec<_>>())
+    }
+
+    /// Adds the file to an error, if all rows are of one.
+    fn locate_all(&self, error: Error) -> Error {
+        locate_in(&self.arrays().collect::<Vec<_>>(), error)
     }
 
     fn part_of(&self, row: usize) -> usize {
@@ -342,7 +354,7 @@ impl RaggedColumn {
         if self.steps.is_some() {
             let message = "transforms make these rows, so they are no parts of an array; \
                            dataset.cache()? makes them once, and cache_in in files";
-            return Err(items.array.locate(Error::new(ErrorKind::Usage, message)));
+            return Err(items.locate(Error::new(ErrorKind::Usage, message)));
         }
         let run = |row: usize| {
             // One number is left out after each part.

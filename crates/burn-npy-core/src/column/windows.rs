@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::derived::{Derived, exactly};
+use super::origin::Origin;
 use super::{Column, Draws, selection};
 use crate::Result;
 use crate::transform::RowType;
@@ -142,6 +143,16 @@ impl Derived for Windows {
         let positions: Vec<u64> = draws.positions.iter().flat_map(of_window).collect();
         let rows = self.expand(rows);
         self.column().load_rows(&rows, draws.at(&positions), out)
+    }
+
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let (element, row_len) = (element?, self.column().row_len());
+        let frame = &self.frame;
+        Some(Origin {
+            column: self.column(),
+            row: frame.first + row * frame.stride + element / row_len * frame.dilation,
+            element: Some(element % row_len),
+        })
     }
 
     fn selection(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 
 use burn_npy_core::internal::{self, WORDS, listed, literal, shown, shown_path};
 use burn_npy_core::{
@@ -32,11 +33,12 @@ impl AnyColumn {
         Column::new(array).map(Self::Numbers)
     }
 
-    pub(crate) fn array(&self) -> &Array {
+    /// The file, if all rows are of one.
+    pub(crate) fn file(&self) -> Option<&Path> {
         match self {
-            Self::Numbers(column) => column.array(),
-            Self::Ragged(column) => internal::items(column)[0].array(),
-            Self::Opaque(array) => array,
+            Self::Numbers(column) => internal::file(column),
+            Self::Ragged(column) => internal::ragged_file(column),
+            Self::Opaque(array) => array.file(),
         }
     }
 
@@ -199,7 +201,7 @@ impl Columns {
         let counts = || {
             self.iter().map(|(name, column)| Count {
                 name,
-                file: column.array().file(),
+                file: column.file(),
                 rows: column.rows(),
             })
         };
@@ -210,7 +212,7 @@ impl Columns {
 /// The number of rows of a column.
 pub(super) struct Count<'a> {
     pub(super) name: &'a str,
-    pub(super) file: Option<&'a std::path::Path>,
+    pub(super) file: Option<&'a Path>,
     pub(super) rows: usize,
 }
 

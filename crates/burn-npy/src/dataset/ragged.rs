@@ -258,7 +258,7 @@ impl AnyColumn {
             };
             let message = "rows of any length cannot follow rows of one shape, nor the other way";
             let error = Error::new(ErrorKind::Shape, message);
-            return Err(match other.array().file() {
+            return Err(match other.file() {
                 Some(file) => error.in_file(file),
                 None => error,
             });

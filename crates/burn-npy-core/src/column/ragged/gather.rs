@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::ArrayD;
 
 use super::RaggedColumn;
+use super::items::RowPlace;
 use super::mapped::{Made, RowScratch};
 use crate::buffer::with_capacity;
 use crate::column::{Draws, array_of};
@@ -183,8 +184,12 @@ impl RaggedColumn {
             let (part, of_part) = self.locate(row);
             let steps = self.steps_of(part);
             let part = &self.parts[part];
+            let is_of_several = self.parts.len() > 1 && part.array.file().is_some();
             let made = Made {
-                row,
+                place: RowPlace {
+                    row,
+                    first_item: is_of_several.then_some(of_part.start),
+                },
                 draws,
                 // Only transforms draw.
                 position: draws.positions.get(index).copied().unwrap_or(0),
@@ -199,8 +204,7 @@ impl RaggedColumn {
             return Ok(());
         }
         let message = format!("the column is {}, asked for {}", self.dtype(), T::DTYPE);
-        let error = Error::new(ErrorKind::Dtype, message);
-        Err(self.parts[0].array.locate(error))
+        Err(self.locate_all(Error::new(ErrorKind::Dtype, message)))
     }
 }
 

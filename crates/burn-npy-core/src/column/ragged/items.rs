@@ -19,6 +19,39 @@ impl<'a> Items<'a> {
     }
 }
 
+/// Where a row is, for messages. A row of one of several files has no number of its own there.
+#[derive(Clone, Copy)]
+pub(super) struct RowPlace {
+    pub(super) row: usize,
+    /// The first item of the row in its file, if there are several files.
+    pub(super) first_item: Option<usize>,
+}
+
+impl RowPlace {
+    /// An element of the row, whose items have `item_len` of them.
+    fn element(self, element: usize, item_len: usize) -> String {
+        let Some(first) = self.first_item else {
+            return format!("row {}, element {element},", self.row);
+        };
+        let item = first + element / item_len;
+        match item_len {
+            1 => format!("item {item} of the file"),
+            _ => format!("item {item} of the file, element {},", element % item_len),
+        }
+    }
+
+    /// An element of what a transform made of the row.
+    pub(super) fn made_element(self, element: usize) -> String {
+        match self.first_item {
+            None => format!("row {}, element {element},", self.row),
+            Some(first) => format!(
+                "the row from item {first} of the file on, element {element} of what a transform \
+                 made,"
+            ),
+        }
+    }
+}
+
 /// Memory for items on their way.
 #[derive(Default)]
 pub(super) struct ItemScratch {
@@ -42,7 +75,7 @@ impl Column {
     pub(super) fn load_items(
         &self,
         items: Range<usize>,
-        row: usize,
+        place: RowPlace,
         out: &mut [u8],
         scratch: &mut ItemScratch,
     ) -> Result<()> {
@@ -68,11 +101,11 @@ impl Column {
                     scratch.numbers.clear();
                     scratch.numbers.extend(block.clone());
                     let plain = self.stages.stages.is_empty();
-                    let place = match plain {
+                    let into = match plain {
                         true => &mut *out,
                         false => room(&mut scratch.loaded, block.len() * stored),
                     };
-                    self.load_native(&scratch.numbers, place)
+                    self.load_native(&scratch.numbers, into)
                         .map_err(|error| self.array.locate(error))?;
                     if plain {
                         continue;
@@ -84,17 +117,18 @@ impl Column {
                 out.copy_from_slice(loaded);
                 continue;
             }
-            self.convert_items(loaded, (row, first), out, &mut scratch.stages)?;
+            let place = |element| place.element(first + element, self.row_len());
+            self.convert_items(loaded, place, out, &mut scratch.stages)?;
         }
         Ok(())
     }
 
-    /// Converts items in memory, of which there is at least one byte. The first is the element
-    /// `first` of a row.
+    /// Converts items in memory, of which there is at least one byte. `place` says where one of
+    /// their elements is.
     pub(super) fn convert_items(
         &self,
         items: &[u8],
-        (row, first): (usize, usize),
+        place: impl Fn(usize) -> String,
         out: &mut [u8],
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -102,7 +136,7 @@ impl Column {
         let rows: Rows<'_> = whole_rows(items, 1);
         let converted = self.run_stages(rows, Schedule::cached(&[0]), out, scratch);
         converted.map_err(|(stage, misfit): (_, Misfit)| {
-            let place = format!("row {row}, element {},", first + misfit.element);
+            let place = place(misfit.element);
             self.array.locate(self.misfit_at(&place, stage, &misfit))
         })
     }

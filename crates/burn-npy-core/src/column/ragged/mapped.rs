@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::items::ItemScratch;
+use super::items::{ItemScratch, RowPlace};
 use super::{RaggedColumn, hash};
 use crate::column::gather::room;
 use crate::column::{Column, Draws};
@@ -33,7 +33,7 @@ pub(super) struct Step {
 /// The row that is made, and its draw.
 #[derive(Clone, Copy)]
 pub(super) struct Made<'a> {
-    pub(super) row: usize,
+    pub(super) place: RowPlace,
     pub(super) draws: Draws<'a>,
     pub(super) position: u64,
 }
@@ -91,7 +91,7 @@ impl RaggedColumn {
         }
         let transform: Arc<dyn Transform> = Arc::new(transform);
         let old = RowType::new(self.dtype(), self.item_shape());
-        let locate = |error| self.parts[0].array.locate(error);
+        let locate = |error| self.locate_all(error);
         let (new, lengths) = outputs(&*transform, &old, &examples).map_err(locate)?;
         let lengths = Arc::new(lengths);
         let step = |array: &Array| Step {
@@ -200,13 +200,13 @@ impl Column {
         scratch: &mut RowScratch,
     ) -> Result<()> {
         let Some((first, _)) = steps.split_first() else {
-            return self.load_items(items, made.row, out, &mut scratch.items);
+            return self.load_items(items, made.place, out, &mut scratch.items);
         };
         let (mut len, mut before) = (items.len(), self);
         let mut lies = self.items_to_see(first, items.clone());
         if lies.is_none() {
             let row = room(&mut scratch.row, len * self.row_bytes());
-            self.load_items(items, made.row, row, &mut scratch.items)?;
+            self.load_items(items, made.place, row, &mut scratch.items)?;
         }
         for (number, step) in steps.iter().enumerate() {
             let old: &[u8] = match lies.take() {
@@ -232,7 +232,8 @@ impl Column {
                     false => room(&mut scratch.next, new_len * step.items.row_bytes()),
                 };
                 let stages = &mut scratch.items.stages;
-                step.items.convert_items(new, (made.row, 0), out, stages)?;
+                let place = |element| made.place.made_element(element);
+                step.items.convert_items(new, place, out, stages)?;
                 std::mem::swap(&mut scratch.row, &mut scratch.next);
             }
             (len, before) = (new_len, &step.items);

@@ -345,6 +345,26 @@ fn a_value_that_does_not_fit_names_its_file_and_row() {
     assert_eq!(error.kind(), ErrorKind::Value);
     let start = "DIR/x_1.npy: `data`: row 1 of the file has 300, but uint8 goes from 0 to 255; ";
     assert!(said(&folder, &error).starts_with(start), "{error}");
+
+    // As it does before and after transforms and windows.
+    let windows = |dataset: &NpyDataset| dataset.windows(crate::Windows::new(2)).unwrap();
+    let error = windows(&dataset).read::<u8>("data").unwrap_err();
+    assert!(said(&folder, &error).starts_with(start), "{error}");
+    let dataset = NpyDataset::from_glob(&folder.at("x_*.npy")).unwrap();
+    let small = crate::transform::from_fn::<i64, i64>(|row, mut out, _| {
+        if row[[]] > 255 {
+            return Err("too large".into());
+        }
+        out.assign(&row);
+        Ok(())
+    });
+    let mapped = dataset.split(1.0, 3).unwrap().0.map("data", small).unwrap();
+    let error = mapped.read::<i64>("data").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transform);
+    assert_eq!(
+        said(&folder, &error),
+        "DIR/x_1.npy: `data`: row 1 of the file: too large"
+    );
 }
 
 #[test]

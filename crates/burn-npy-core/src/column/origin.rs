@@ -1,0 +1,143 @@
+//! Where rows come from, for the errors about them.
+//!
+//! An error about a row names the file that has the row. An error about more than a row names a
+//! file only if all rows are in it: the first one of a chain may have nothing to do with it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Column;
+use crate::convert::Stage;
+use crate::gather::Misfit;
+use crate::{Array, Error, ErrorKind};
+
+/// A row of a column, and an element of it, unless that is no longer known.
+pub(super) struct Origin<'a> {
+    pub(super) column: &'a Column,
+    pub(super) row: usize,
+    pub(super) element: Option<usize>,
+}
+
+impl Column {
+    /// The column of an array and its row that a row is, or that an element of it is from; `None`
+    /// if it is made of several.
+    pub(super) fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        if let Some(derived) = &self.derived {
+            let inner = derived.origin(row, element)?;
+            return inner.column.origin(inner.row, inner.element);
+        }
+        let column = self;
+        Some(Origin {
+            column,
+            row,
+            element,
+        })
+    }
+
+    /// The arrays that all rows are made of.
+    fn arrays(&self) -> Vec<&Array> {
+        let mut arrays = Vec::new();
+        self.for_each_array(&mut |part| arrays.push(&part.array));
+        arrays
+    }
+
+    /// The file, if all rows are of one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        one_file(&self.arrays())
+    }
+
+    /// Adds the file to an error, if all rows are of one.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        locate_in(&self.arrays(), error)
+    }
+
+    /// Adds the file to an error about a row that exists.
+    fn locate_row(&self, row: usize, error: Error) -> Error {
+        let mut sources = Vec::new();
+        self.sources(&[row], &mut sources);
+        let arrays: Vec<_> = sources.iter().map(|column| &column.array).collect();
+        locate_in(&arrays, error)
+    }
+
+    /// The error of a row that does not exist.
+    pub(super) fn no_row(&self, row: usize) -> Error {
+        no_row(row, self.rows, &self.arrays())
+    }
+
+    /// The error of a row that a transform cannot make a new one of.
+    pub(super) fn of_transform(&self, row: usize, error: Error) -> Error {
+        let error = error.of_transform();
+        match self.origin(row, None) {
+            Some(origin) if origin.column.array.file().is_some() => {
+                let error = error.in_row(&format!("row {} of the file", origin.row));
+                origin.column.array.locate(error)
+            }
+            _ => self.locate_row(row, error),
+        }
+    }
+
+    /// The error of a row whose value cannot be converted.
+    pub(super) fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
+        let what = |column: &Self| match column.windows {
+            Some(_) => "window",
+            None => "row",
+        };
+        let origin = self.origin(row, Some(misfit.element));
+        let origin = origin.filter(|origin| origin.column.array.file().is_some());
+        let Some(Origin {
+            column,
+            row,
+            element,
+        }) = origin
+        else {
+            let mut place = format!("{} {row}", what(self));
+            if self.row_len() != 1 {
+                place += &format!(", element {},", misfit.element);
+            }
+            return self.locate_row(row, self.misfit_at(&place, stage, &misfit));
+        };
+        let mut place = format!("{} {row} of the file", what(column));
+        match element {
+            Some(element) if column.row_len() != 1 => place += &format!(", element {element},"),
+            None if self.row_len() != 1 => {
+                place += &format!(", element {} of what a transform made,", misfit.element);
+            }
+            _ => {}
+        }
+        column.array.locate(self.misfit_at(&place, stage, &misfit))
+    }
+}
+
+/// Adds the file to an error about some arrays, if they are all in one, and the member of an
+/// archive if there is one array.
+pub(super) fn locate_in(arrays: &[&Array], error: Error) -> Error {
+    match (arrays, one_file(arrays)) {
+        ([array], _) => array.locate(error),
+        (_, Some(file)) => error.in_file(file),
+        _ => error,
+    }
+}
+
+/// The error of a row that does not exist, of columns of some arrays.
+pub(super) fn no_row(row: usize, rows: usize, arrays: &[&Array]) -> Error {
+    let files: BTreeSet<_> = arrays.iter().filter_map(|array| array.file()).collect();
+    let of_files = match files.len() {
+        0 | 1 => String::new(),
+        count => format!(", of {count} files"),
+    };
+    let message = format!("row {row} of {rows}{of_files}");
+    locate_in(arrays, Error::new(ErrorKind::Row, message))
+}
+
+/// The file, if the arrays are all in one.
+pub(super) fn one_file<'a>(arrays: &[&'a Array]) -> Option<&'a Path> {
+    let file = arrays.first()?.file()?;
+    let others = arrays.iter();
+    others
+        .map(|array| array.file())
+        .all(|other| other == Some(file))
+        .then_some(file)
+}
+
+#[cfg(test)]
+mod tests;
