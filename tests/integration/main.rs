@@ -3,6 +3,8 @@
 //! A test that needs something that the machine may not have (NumPy, a Vulkan driver) says so and
 //! is skipped. With `BURN_NPY_REQUIRE_ALL=1` in the environment it fails instead.
 
+#[cfg(target_os = "linux")]
+mod advice;
 mod archives;
 mod asked;
 #[cfg(target_os = "linux")]

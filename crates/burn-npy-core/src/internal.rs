@@ -23,6 +23,16 @@ pub fn advise(column: &Column, random: bool) {
     column.for_each_array(&mut |part| part.advise(random));
 }
 
+/// Whether the files of a column are read at random if its rows are gathered in order.
+pub fn is_random(column: &Column) -> bool {
+    column.is_random()
+}
+
+/// As [`is_random`], for rows of any length.
+pub fn is_random_ragged(column: &RaggedColumn) -> bool {
+    column.is_random()
+}
+
 /// Rows that lie one after the other in memory, without a copy; `None` if they do not, if they are
 /// converted, or if they are in a file that nobody
 /// [vouches for](Column::assume_unchanged).

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::buffer::no_memory;
 use crate::order::Permutation;
+use crate::order::domain::is_random;
 use crate::order::hash::Hash;
 use crate::{Error, ErrorKind, Result};
 
@@ -34,7 +35,11 @@ enum RowStep {
     Stride(usize),
     /// The rows start again after this many.
     Cycle(usize),
-    List(RowList),
+    List {
+        rows: RowList,
+        /// As [`is_random`].
+        is_random: bool,
+    },
     Runs(Runs),
     Mix(Mix),
 }
@@ -168,7 +173,10 @@ impl RowMap {
         Ok(Self {
             len: list.len(),
             columns: self.columns,
-            steps: vec![RowStep::List(list)],
+            steps: vec![RowStep::List {
+                is_random: is_random(list.numbers()),
+                rows: list,
+            }],
         })
     }
 
@@ -205,6 +213,22 @@ impl RowMap {
         self.steps.is_empty()
     }
 
+    /// Whether columns that are read in the order of the rows are read at random. Rows that mostly
+    /// ascend are read in order.
+    pub fn is_random(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| match step {
+            RowStep::Shuffle { .. } => true,
+            RowStep::List { is_random, .. } => *is_random,
+            // Each part of a mix, and each turn of a cycle, is read in order.
+            RowStep::Skip(_)
+            | RowStep::Stride(_)
+            | RowStep::Cycle(_)
+            | RowStep::Runs(_)
+            | RowStep::Mix(_) => false,
+        })
+    }
+
     /// A hash of how the rows are chosen, the same on every machine; `None` if they are the first
     /// rows of the columns, in their order. Other steps to the same rows may have another hash, but
     /// the number of rows that the columns have does not count.
@@ -221,7 +245,7 @@ impl RowMap {
                 }
                 RowStep::Stride(stride) => hash.add([2, *stride as u64]),
                 RowStep::Cycle(len) => hash.add([3, *len as u64]),
-                RowStep::List(rows) => {
+                RowStep::List { rows, .. } => {
                     hash.add([4]);
                     hash.add(rows.numbers());
                 }
@@ -250,7 +274,7 @@ impl RowMap {
             RowStep::Shuffle { permutation, .. } => permutation.row(row as u64) as usize,
             RowStep::Stride(stride) => row * stride,
             RowStep::Cycle(len) => row % len,
-            RowStep::List(rows) => rows.get(row),
+            RowStep::List { rows, .. } => rows.get(row),
             RowStep::Runs(runs) => runs.row(row),
             RowStep::Mix(mix) => mix.row(row),
         };

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::{Dataset, DatasetError};
-use burn_npy_core::internal::{RowMap, listed, literal, shown};
+use burn_npy_core::internal::{self, RowMap, listed, literal, shown};
 use burn_npy_core::ndarray::ArrayD;
 use burn_npy_core::{
     Array, Error, ErrorKind, Result,
@@ -428,6 +428,16 @@ impl NpyDataset {
 
     pub(crate) fn row_map(&self) -> &RowMap {
         &self.rows
+    }
+
+    /// Whether files are read at random if the rows are read in order.
+    pub(crate) fn is_random(&self) -> bool {
+        let of_column = |column: &AnyColumn| match column {
+            AnyColumn::Numbers(column) => internal::is_random(column),
+            AnyColumn::Ragged(column) => internal::is_random_ragged(column),
+            AnyColumn::Opaque(_) => false,
+        };
+        self.rows.is_random() || self.columns.iter().any(|(_, column)| of_column(column))
     }
 
     /// The first `count` rows, or all if there are fewer.

@@ -263,13 +263,14 @@ impl BatchLayout {
             && columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
     }
 
-    /// Tells the system in what order rows will be gathered.
-    pub(crate) fn advise(&self, random: bool) {
+    /// Tells the system in what order rows will be gathered, and returns it.
+    pub(crate) fn advise(&self, random: bool) -> bool {
         let items = self.padded.iter().flat_map(PaddedTensor::items);
         self.files()
             .map(|column| &column.column)
             .chain(items)
             .for_each(|column| internal::advise(column, random));
+        random
     }
 
     /// As [`advise`](Self::advise), once for each pass.

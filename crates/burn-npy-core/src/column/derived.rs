@@ -88,6 +88,11 @@ pub(crate) trait Derived: Debug + Send + Sync {
         selection::of_columns(self.columns())
     }
 
+    /// As [`Column::is_random`].
+    fn is_random(&self) -> bool {
+        self.columns().iter().any(Column::is_random)
+    }
+
     /// As [`Column::overlap`].
     fn overlap(&self) -> usize {
         let columns = self.columns().iter();
@@ -151,6 +156,13 @@ impl Column {
             None => self.windows.map_or(0, |windows| windows.overlap),
             Some(derived) => derived.overlap(),
         }
+    }
+
+    /// Whether files are read at random if the rows are read in order.
+    pub(crate) fn is_random(&self) -> bool {
+        self.derived
+            .as_ref()
+            .is_some_and(|derived| derived.is_random())
     }
 
     /// Whether nothing was done to the rows of a derived column.

@@ -187,6 +187,11 @@ impl Derived for Packed {
         })
     }
 
+    /// The longest rows come first, wherever they are.
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn selection(&self) -> Option<u64> {
         Some(self.packing.selection())
     }

@@ -90,6 +90,10 @@ impl Derived for Picked {
         selection::of_picked(self.column(), &self.map)
     }
 
+    fn is_random(&self) -> bool {
+        self.map.is_random() || self.column().is_random()
+    }
+
     fn overlap(&self) -> usize {
         self.map.overlap(self.column().overlap())
     }

@@ -49,6 +49,8 @@ pub struct RaggedColumn {
     /// The transforms of the rows of each part, one after the other, if there are any.
     steps: Option<Shared<Vec<Step>>>,
     longest: usize,
+    /// As [`Column::is_random`].
+    is_random: bool,
 }
 
 /// Items that are a row.
@@ -165,6 +167,7 @@ impl RaggedColumn {
             rows: rows.into(),
             steps: None,
             longest: 0,
+            is_random: false,
         }
         .measured()
     }
@@ -185,7 +188,9 @@ impl RaggedColumn {
     pub fn chain(columns: impl IntoIterator<Item = Self>) -> Result<Self> {
         let (mut parts, mut rows, mut items) = (Vec::new(), Vec::new(), 0_usize);
         let (mut steps, mut ends) = (Vec::new(), Vec::new());
+        let mut is_random = false;
         for column in columns {
+            is_random |= column.is_random;
             let moved = |row: &Run| Run {
                 start: row.start + items,
                 len: row.len,
@@ -208,6 +213,7 @@ impl RaggedColumn {
         let is_mapped = steps.iter().any(|steps| !steps.is_empty());
         let chained = Self {
             steps: is_mapped.then(|| steps.into()),
+            is_random,
             ..Self::new(parts, rows)
         };
         Ok(chained.measured())
@@ -222,6 +228,7 @@ impl RaggedColumn {
         rows.extend((0..map.len()).map(|row| self.rows[map.map(row)]));
         let picked = Self {
             rows: rows.into(),
+            is_random: self.is_random || map.is_random(),
             ..self.clone()
         };
         Ok(picked.measured())
@@ -320,6 +327,11 @@ impl RaggedColumn {
         };
         let arrays: Vec<_> = self.arrays().collect();
         Err(no_row(*row, self.rows.len(), &arrays))
+    }
+
+    /// As [`Column::is_random`].
+    pub(crate) fn is_random(&self) -> bool {
+        self.is_random
     }
 
     /// The file, if all rows are of one.

@@ -12,7 +12,7 @@ mod blocks;
 mod buckets;
 mod chunks;
 mod classes;
-mod domain;
+pub(crate) mod domain;
 mod feistel;
 pub(crate) mod hash;
 mod index;

@@ -450,7 +450,7 @@ impl Sampler {
             return true;
         };
         match (order, &self.domain) {
-            (Once::Sequential, Domain::Index { ascending, .. }) => !ascending,
+            (Once::Sequential, Domain::Index { is_random, .. }) => *is_random,
             (Once::Sequential | Once::Blocks { .. }, _) => false,
             (Once::Shuffled { .. }, _) => true,
         }

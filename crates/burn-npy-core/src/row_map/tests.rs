@@ -186,7 +186,56 @@ fn rows_beyond_32_bits_are_listed_too() {
     let map = RowMap::new(len);
     let list = map.list([len as i128 - 1, 0]).unwrap();
     assert_eq!(rows(&list), [len - 1, 0]);
-    assert!(matches!(list.steps[0], RowStep::List(RowList::Long(_))));
+    assert!(matches!(
+        list.steps[0],
+        RowStep::List {
+            rows: RowList::Long(_),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn rows_that_mostly_ascend_are_read_in_order() {
+    let done = |change: &dyn Fn(&mut RowMap)| {
+        let mut map = RowMap::new(100);
+        change(&mut map);
+        map.is_random()
+    };
+    let listed = |map: &mut RowMap, rows: &[i128]| {
+        *map = map.list(rows.iter().copied()).unwrap();
+    };
+    let ordered: [&dyn Fn(&mut RowMap); 9] = [
+        &|_| {},
+        &|map| map.skip(3),
+        &|map| map.step(7).unwrap(),
+        &|map| map.repeat(2).unwrap(),
+        &|map| map.runs(2, [(0, 9), (50, 9)]),
+        &|map| map.mix(&[(50, 1.0), (50, 3.0)]),
+        &|map| listed(map, &[0, 5, 5, 90]),
+        &|map| listed(map, &[]),
+        &|map| {
+            listed(
+                map,
+                &[50, 51, 52, 53, 54, 55, 56, 57, 0, 1, 2, 3, 4, 5, 6, 7],
+            )
+        },
+    ];
+    assert_eq!(ordered.map(done), [false; 9]);
+    let random: [&dyn Fn(&mut RowMap); 4] = [
+        &|map| map.shuffle(1),
+        &|map| {
+            map.shuffle(1);
+            map.take(50);
+            map.repeat(2).unwrap();
+        },
+        &|map| listed(map, &[9, 3, 7]),
+        &|map| {
+            listed(map, &Vec::from_iter((0..100).rev()));
+            map.skip(10);
+        },
+    ];
+    assert_eq!(random.map(done), [true; 4]);
 }
 
 #[test]

@@ -146,7 +146,6 @@ impl<O: Send + 'static> Loader<O> {
     }
 
     fn pass(&self, cursor: Cursor, shared: Option<(Arc<SharedCursor>, Ticket)>) -> LoaderIter<O> {
-        self.source.advise(self.sampler.is_random());
         let epoch = self.epoch_from(cursor.epoch, cursor.position);
         let track = Track {
             cursor,
@@ -159,10 +158,11 @@ impl<O: Send + 'static> Loader<O> {
 
     /// The batches of an epoch, from a position on.
     fn epoch_from(&self, number: u64, from: u64) -> Epoch<O> {
+        let random = self.source.advise(self.sampler.is_random());
         // The system itself reads ahead in a file that is read in order.
         let ahead = match self.info.readahead_rows {
             0 => None,
-            rows => self.sampler.is_random().then_some(rows),
+            rows => random.then_some(rows),
         };
         let order = self.order(number);
         let plan = self.batching.plan(Some(&order), from);
@@ -302,7 +302,6 @@ impl<O: Send + 'static> Loader<O> {
         let whole = self.epoch_from(epoch, 0);
         let count = whole.plan.batches().end;
         assert!(batch < count, "batch {batch} of {count}");
-        self.source.advise(self.sampler.is_random());
         whole
     }
 

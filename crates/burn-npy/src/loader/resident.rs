@@ -86,8 +86,6 @@ impl<O: Send + 'static> Source<O> for ResidentSource<O> {
         }
     }
 
-    fn advise(&self, _: bool) {}
-
     /// Nothing is copied on the host.
     fn load(&self, batches: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
         let load = |batch: &BatchInfo| {

@@ -82,8 +82,11 @@ impl SourceInfo {
 pub(crate) trait Source<O>: Send + Sync {
     fn info(&self) -> SourceInfo;
 
-    /// Prepares for a pass, in a random order or in the order of the files.
-    fn advise(&self, random: bool);
+    /// Prepares for a pass, in a random order or in that of the dataset. Returns whether files will
+    /// be read at random.
+    fn advise(&self, random: bool) -> bool {
+        random
+    }
 
     /// Has the system read some rows that will be loaded soon.
     fn readahead(&self, _rows: &[u64]) {}
@@ -194,8 +197,8 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         }
     }
 
-    fn advise(&self, random: bool) {
-        self.layout.advise(random);
+    fn advise(&self, random: bool) -> bool {
+        self.layout.advise(random || self.dataset.is_random())
     }
 
     fn readahead(&self, rows: &[u64]) {
@@ -327,10 +330,11 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
         }
     }
 
-    fn advise(&self, random: bool) {
+    fn advise(&self, random: bool) -> bool {
         let pass = PASSES.fetch_add(1, Ordering::Relaxed);
         let mut last = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(Advice { pass, random });
+        random
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
@@ -387,8 +391,8 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
         self.source.info()
     }
 
-    fn advise(&self, random: bool) {
-        self.source.advise(random);
+    fn advise(&self, random: bool) -> bool {
+        self.source.advise(random)
     }
 
     fn readahead(&self, rows: &[u64]) {

@@ -164,8 +164,6 @@ impl Source<u64> for Slow {
         info(self.work, self.row_bytes)
     }
 
-    fn advise(&self, _: bool) {}
-
     fn load(&self, batches: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<u64>>> {
         batches
             .iter()
