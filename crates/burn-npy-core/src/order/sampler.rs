@@ -450,9 +450,9 @@ impl Sampler {
             return true;
         };
         match (order, &self.domain) {
-            (Once::Sequential, Domain::Index { is_random, .. }) => *is_random,
-            (Once::Sequential | Once::Blocks { .. }, _) => false,
             (Once::Shuffled { .. }, _) => true,
+            (_, Domain::Index { is_random, .. }) => *is_random,
+            (Once::Sequential | Once::Blocks { .. }, _) => false,
         }
     }
 

@@ -68,6 +68,8 @@ fn a_list_may_repeat_rows() {
     assert_eq!((order.position(2), order.position(3)), (Some(1), None));
     assert!(sampler.is_random());
     assert!(!Sampler::sequential().index([2, 5]).unwrap().is_random());
+    let blocks = |rows: [u64; 3]| Sampler::blocks(2, 2, 1).unwrap().index(rows).unwrap();
+    assert!(blocks([5, 2, 5]).is_random() && !blocks([2, 5, 5]).is_random());
 
     let mut shuffled = rows(&Sampler::shuffled(1).index([5, 2, 5]).unwrap(), 6, 1);
     shuffled.sort_unstable();
