@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write_npy(&file, &homes(4000))?;
 
     let data = NpyDataset::open(&file)?
-        .split_column("homes", [("features", (0..4).into()), ("rent", 4.into())])?
+        .split_column("homes", (("features", 0..4), ("rent", 4)))?
         .convert("rent", Convert::new().divide(1000.0))?;
     let (train, test) = data.split(0.8, 42)?;
     // Both parts are normalised by the statistics of the training rows.

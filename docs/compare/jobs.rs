@@ -160,7 +160,7 @@ fn job_4() -> Done {
 fn job_5() -> Done {
     // job 5
     let dataset = NpyDataset::open("table.npy")?
-        .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
+        .split_column("table", (("features", 0..9), ("label", 9)))?
         .convert("label", Convert::to::<i64>())?;
     let builder = dataset.loader::<(Tensor<2>, Tensor<1, Int>)>();
     let loader = builder.batch_size(64).shuffle(42).try_build()?;

@@ -180,9 +180,9 @@ fn columns() -> Result<()> {
         "select, rename",
         rows(&data.select(["y"])?.rename("y", "label")?)?,
     );
-    let parts = data.split_column("x", [("a", (1..2).into()), ("b", 0.into())])?;
+    let parts = data.split_column("x", (("a", 1..2), ("b", 0)))?;
     show("split_column", rows(&parts)?);
-    let columns = data.split_column("x", [("a", 1.into()), ("b", 0.into())])?;
+    let columns = data.split_column("x", [("a", 1), ("b", 0)])?;
     show("join", rows(&columns.join("x", ["a", "b", "y"])?)?);
 
     let images = NpyDataset::open("images.npy")?;

@@ -205,8 +205,8 @@ fn columns_with_hostile_names_are_told_of_in_short_and_printable_messages() {
         said.refused(dataset.permute(name, &[1; 5000]));
         said.refused(dataset.reinterpret(name, DType::BF16));
         said.refused(dataset.convert(other, Convert::to::<i32>().scale(0.5)));
-        said.refused(dataset.split_column(name, [(other, 0.into())]));
-        said.refused(dataset.split_column(name, [(other, (1..9).into())]));
+        said.refused(dataset.split_column(name, [(other, 0)]));
+        said.refused(dataset.split_column(name, [(other, 1..9)]));
         said.refused(dataset.read::<f32>(name));
         said.refused(dataset.row(0).get::<f32>(other));
         said.refused(dataset.row(0).value(&format!("{name}z")));

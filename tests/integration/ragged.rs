@@ -407,7 +407,7 @@ fn what_rows_of_any_length_cannot_do_is_told() {
     let no_padding = "its rows have one shape, so there is no padding";
     for (result, kind, message) in [
         (
-            dataset.split_column("x", [("y", 0.into())]).map(drop),
+            dataset.split_column("x", [("y", 0)]).map(drop),
             ErrorKind::Usage,
             one_shape,
         ),

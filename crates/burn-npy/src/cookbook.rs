@@ -325,7 +325,7 @@
 //!     // (100, 10) float64
 //! #   // job 5
 //!     let loader = NpyDataset::open("wine.npy")?
-//!         .split_column("wine", [("features", (0..9).into()), ("label", 9.into())])?
+//!         .split_column("wine", (("features", 0..9), ("label", 9)))?
 //!         .convert("label", Convert::to::<i64>())?
 //!         .loader::<Wine>()
 //!         .batch_size(50)

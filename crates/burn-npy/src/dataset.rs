@@ -8,6 +8,7 @@ pub(crate) mod fingerprint;
 mod join;
 mod named;
 mod npz;
+mod parts;
 mod pass;
 mod ragged;
 mod rows;
@@ -36,10 +37,10 @@ use crate::tensors::Batch;
 use named::{Count, expect_one_length};
 use npz::sealed::Names;
 
-pub use columns::Part;
 pub use files::glob;
 pub(crate) use named::{AnyColumn, Columns, any_length, listed_names};
 pub use npz::{NpzColumn, NpzSource};
+pub use parts::{Part, Parts};
 pub use rows::RowNumber;
 pub use windows::Windows;
 
@@ -62,7 +63,7 @@ pub use windows::Windows;
 /// # burn_npy::file::write_npy(&table, &burn_npy::ndarray::Array2::<f64>::ones((20, 10)))?;
 /// // 20 rows of 10 numbers: nine features and a label.
 /// let dataset = NpyDataset::open(&table)?
-///     .split_column("table", [("features", (0..9).into()), ("label", 9.into())])?
+///     .split_column("table", (("features", 0..9), ("label", 9)))?
 ///     .convert("features", Convert::to::<f32>())?
 ///     .convert("label", Convert::to::<i64>())?;
 /// let (train, valid) = dataset.split(0.8, 42)?;
@@ -651,7 +652,7 @@ mod tests {
             (dataset.rename("a", "b").unwrap_err(), ErrorKind::Name),
             (dataset.reshape("0", &[2]).unwrap_err(), ErrorKind::Shape),
             (
-                dataset.split_column("0", [("a", 0.into())]).unwrap_err(),
+                dataset.split_column("0", [("a", 0)]).unwrap_err(),
                 ErrorKind::Shape,
             ),
             (

@@ -116,7 +116,7 @@ mod tensors;
 mod upload;
 
 pub use batcher::NpyBatcher;
-pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, RowNumber, Windows, glob};
+pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, Parts, RowNumber, Windows, glob};
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Loader, LoaderIter, OnError, Report, SkippedRow, State,
 };

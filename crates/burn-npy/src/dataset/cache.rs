@@ -421,7 +421,7 @@ mod tests {
         };
         let square = data.reshape("x", &[2, 2]).unwrap();
         let part = |rows: std::ops::Range<usize>| {
-            let part = data.split_column("x", [("x", rows.into())]);
+            let part = data.split_column("x", [("x", rows)]);
             plus_one(&part.unwrap())
         };
         let some = |seed| data.split(0.5, seed).unwrap().0;

@@ -11,29 +11,7 @@ use burn_npy_core::{
 
 use super::NpyDataset;
 use super::named::{AnyColumn, Columns, listed_names};
-
-/// A part of each row that becomes a column, for
-/// [`split_column`](crate::NpyDataset::split_column).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Part {
-    /// A range along the first axis of a row. The axis is kept.
-    Range(std::ops::Range<usize>),
-    /// One index along the first axis of a row. The axis is removed.
-    Index(usize),
-}
-
-impl From<std::ops::Range<usize>> for Part {
-    fn from(range: std::ops::Range<usize>) -> Self {
-        Self::Range(range)
-    }
-}
-
-impl From<usize> for Part {
-    fn from(index: usize) -> Self {
-        Self::Index(index)
-    }
-}
+use super::parts::{Part, Parts};
 
 impl NpyDataset {
     fn with_columns(&self, columns: Columns) -> Self {
@@ -329,14 +307,14 @@ impl NpyDataset {
     /// # Example
     ///
     /// A range keeps the axis, an index removes it. Parts may overlap, and what is in none is left
-    /// out:
+    /// out. [`Parts`] are a tuple, or an array if all of them are ranges, or all indices:
     ///
     /// ```
     /// use burn_npy::{NpyDataset, ndarray::array};
     ///
     /// # fn main() -> burn_npy::Result<()> {
     /// let dataset = NpyDataset::from_arrays([("table", array![[1, 2, 3, 4], [5, 6, 7, 8]])])?
-    ///     .split_column("table", [("features", (0..2).into()), ("label", 3.into())])?;
+    ///     .split_column("table", (("features", 0..2), ("label", 3)))?;
     /// assert_eq!(
     ///     format!("{dataset:?}"),
     ///     "NpyDataset { rows: 2, features: int32 [2], label: int32 [] }"
@@ -345,21 +323,16 @@ impl NpyDataset {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn split_column<N: Into<String>>(
-        &self,
-        name: &str,
-        parts: impl IntoIterator<Item = (N, Part)>,
-    ) -> Result<Self> {
+    pub fn split_column(&self, name: &str, parts: impl Parts) -> Result<Self> {
         let whole = self.columns.get(name)?;
         let mut columns = Columns::default();
-        let mut parts = Some(parts);
+        let mut parts = Some(parts.into_parts());
         for (known, column) in self.columns.iter() {
             if known != name {
                 columns.push(known.to_owned(), column.clone());
                 continue;
             }
             for (name, part) in parts.take().into_iter().flatten() {
-                let name = name.into();
                 let column = cut(whole.clone(), part).map_err(|error| error.in_column(&name))?;
                 columns.push(name, AnyColumn::Numbers(column));
             }
@@ -487,7 +460,7 @@ mod tests {
             NpyDataset::from_arrays([("t", table.into()), ("l", Array::from(vec![7_u8, 8, 9]))])
                 .unwrap();
         let dataset = dataset
-            .split_column("t", [("a", (0..3).into()), ("b", 3.into())])
+            .split_column("t", (("a", 0..3), ("b", 3)))
             .and_then(|dataset| dataset.rename("l", "label"))
             .and_then(|dataset| dataset.convert("b", Convert::to::<i32>()))
             .and_then(|dataset| dataset.reshape("a", &[3, 1]))

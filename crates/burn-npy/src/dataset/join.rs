@@ -230,9 +230,7 @@ mod tests {
         // What was cut comes together again.
         let table = Array2::from_shape_fn((3, 4), |(i, j)| (10 * i + j) as i64);
         let table = NpyDataset::from_tensor_slices((("t", table),)).unwrap();
-        let cut = table
-            .split_column("t", [("a", (0..1).into()), ("b", (1..4).into())])
-            .unwrap();
+        let cut = table.split_column("t", [("a", 0..1), ("b", 1..4)]).unwrap();
         assert_eq!(
             read(&cut.join("x", ["a", "b"]).unwrap(), "x"),
             read(&table, "t")

@@ -520,7 +520,7 @@ fn a_column_of_opaque_items_has_numbers_once_they_are_known() {
         row.value("x").unwrap_err(),
         dataset.convert("x", Convert::to::<f32>()).unwrap_err(),
         dataset.reshape("x", &[1]).unwrap_err(),
-        dataset.split_column("x", [("a", 0.into())]).unwrap_err(),
+        dataset.split_column("x", [("a", 0)]).unwrap_err(),
         whole.windows(Windows::new(2)).unwrap_err(),
     ] {
         assert_eq!(
@@ -621,7 +621,7 @@ fn errors_name_the_column_and_not_the_member_that_it_is_of() {
     let folder = Folder::new();
     let table = npy("'<f8'", "(2, 2)", &bytes_of(&[1.0, 2.0, 3.0, f64::NAN]));
     let path = folder.file("table.npz", zip(&[("x.npy", table)]));
-    let parts = [("f", 0.into()), ("l", 1.into())];
+    let parts = [("f", 0), ("l", 1)];
     let dataset = NpyDataset::open(&path).unwrap();
     let dataset = dataset.split_column("x", parts).unwrap();
     let dataset = dataset.convert("l", Convert::to::<i64>()).unwrap();

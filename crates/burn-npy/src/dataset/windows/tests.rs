@@ -75,7 +75,7 @@ fn row_numbers(random: &mut Random, rows: usize) -> NpyDataset {
             let table = Array2::from_shape_fn((2, rows), |(_, row)| row as i64);
             let table = Array::from(table.reversed_axes());
             let table = NpyDataset::from_arrays([("t", table)]).unwrap();
-            table.split_column("t", [("0", 1.into())]).unwrap()
+            table.split_column("t", [("0", 1)]).unwrap()
         }
         _ => numbers.convert("0", Convert::to::<i32>()).unwrap(),
     }
@@ -226,8 +226,7 @@ fn windows_overlap_whatever_is_done_to_them() {
         all.rename("0_next", "y").unwrap(),
         all.convert("0", Convert::to::<f32>()).unwrap(),
         all.reshape("0", &[2, 2]).unwrap(),
-        all.split_column("0", [("a", (0..2).into()), ("b", 3.into())])
-            .unwrap(),
+        all.split_column("0", (("a", 0..2), ("b", 3))).unwrap(),
         all.take(40).skip(3),
         all.zip(&other).unwrap(),
         other.zip(&all).unwrap(),
