@@ -21,8 +21,8 @@ const MAX_HASHED: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     rows: u64,
-    /// How the rows were chosen, if they were: of the rows whose contents are hashed, two selections
-    /// may have the same.
+    /// How the rows were chosen, if they were: of the rows whose contents are hashed, two
+    /// selections may have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     selection: Option<SelectionPrint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
