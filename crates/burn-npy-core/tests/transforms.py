@@ -6,67 +6,18 @@ of floats are printed as their bits, in hexadecimal.
 
 import math
 import struct
+import sys
+from pathlib import Path
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parent / "../../../python"))
+try:
+    import numpy as np
 
-M = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
+    from burn_npy import PositionRng
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: this needs NumPy, and python/burn_npy.py of the repository")
+
 SEED, EPOCH = 42, 3
-
-
-def mix(x):
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & M
-    x = (x ^ x >> 27) * 0x94D049BB133111EB & M
-    return x ^ x >> 31
-
-
-def rng_key(seed, epoch):
-    """The key of the generators of an epoch."""
-    seed = mix(mix(seed ^ mix(8)))
-    first = mix(mix(seed + GOLDEN & M) + epoch & M) + GOLDEN & M
-    second = mix(mix(epoch ^ GOLDEN) + seed & M) + 0xD1B54A32D192ED03 & M
-    return mix(first) ^ mix(second)
-
-
-def philox(counter, key):
-    """Philox4x32-10."""
-    a, b, c, d = counter
-    k, l = key
-    for _ in range(10):
-        x, y = 0xD2511F53 * a, 0xCD9E8D57 * c
-        a, b, c, d = (y >> 32) ^ b ^ k, y & 0xFFFFFFFF, (x >> 32) ^ d ^ l, x & 0xFFFFFFFF
-        k, l = k + 0x9E3779B9 & 0xFFFFFFFF, l + 0xBB67AE85 & 0xFFFFFFFF
-    return a, b, c, d
-
-
-class Rng:
-    """The generator of a position."""
-
-    def __init__(self, position):
-        key = rng_key(SEED, EPOCH)
-        self.key = key & 0xFFFFFFFF, key >> 32
-        self.position = position & 0xFFFFFFFF, position >> 32
-        self.block, self.words = 0, []
-
-    def u32(self):
-        if not self.words:
-            counter = (self.block & 0xFFFFFFFF, self.block >> 32, *self.position)
-            self.words = list(philox(counter, self.key))
-            self.block += 1
-        return self.words.pop(0)
-
-    def u64(self):
-        low = self.u32()
-        return self.u32() << 32 | low
-
-    def below(self, n):
-        while True:
-            product = self.u64() * n
-            if product & M >= 2**64 % n:
-                return product >> 64
-
-    def chance(self, p):
-        return (self.u64() >> 11) / 2**53 < p
 
 
 def log(x):
@@ -250,5 +201,5 @@ cases = {
 }
 for name, transform in cases.items():
     for position in [0, 1, 2, 3, 4, (1 << 40) + 5]:
-        new = np.asarray(transform(Rng(position)))
+        new = np.asarray(transform(PositionRng(SEED, EPOCH, position)))
         print(f"{name} {position}:", *map(shown, new.ravel()))
