@@ -288,7 +288,8 @@
 //!
 //! **Order.** The row at a position depends on the seed, the epoch and the number of rows, and on
 //! nothing else. The number of workers, the machine and the speed of the disk do not change it. The
-//! shuffle is of all rows: there is no shuffle buffer.
+//! shuffle is of all rows: there is no shuffle buffer. `python/burn_npy.py` in the repository
+//! computes the same order in NumPy.
 //!
 //! **Workers.** They are threads of this process. They start with a pass and end with it. They copy
 //! rows from the mapped file straight into the memory of a batch. With `num_workers(0)` the thread
