@@ -130,7 +130,7 @@ impl Packing {
     fn selection(&self) -> u64 {
         let starts = self.starts.iter().map(|start| *start as u64);
         let lengths = [self.length as u64].into_iter().chain(starts);
-        selection::of_runs(&self.runs, lengths)
+        selection::of_runs(self.runs.iter().copied(), lengths)
     }
 
     fn items(&self, row: usize) -> impl Iterator<Item = usize> + '_ {

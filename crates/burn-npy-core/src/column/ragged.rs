@@ -368,14 +368,19 @@ impl RaggedColumn {
                            dataset.cache()? makes them once, and cache_in in files";
             return Err(items.locate(Error::new(ErrorKind::Usage, message)));
         }
-        let run = |row: usize| {
-            // One number is left out after each part.
-            let start = self.rows[row].start - self.part_of(row);
-            start..start + self.rows[row].len
-        };
         let mut runs = with_capacity(self.rows.len())?;
-        runs.extend((0..self.rows.len()).map(run));
+        runs.extend(self.runs().map(|run| run.start..run.start + run.len));
         Ok((items, runs))
+    }
+
+    /// The items of each row, counted over all parts.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        let run = |(row, run): (usize, &Run)| Run {
+            // One number is left out after each part.
+            start: run.start - self.part_of(row),
+            len: run.len,
+        };
+        self.rows.iter().enumerate().map(run)
     }
 
     /// The parts that have the items of some rows.

@@ -53,8 +53,7 @@ pub(super) fn of_windows(of: Option<u64>, frame: &Frame) -> u64 {
 }
 
 /// That of runs of items.
-pub(super) fn of_runs(runs: &[Run], lengths: impl Iterator<Item = u64>) -> u64 {
-    let runs = runs.iter();
+pub(super) fn of_runs(runs: impl Iterator<Item = Run>, lengths: impl Iterator<Item = u64>) -> u64 {
     let runs = runs.flat_map(|run| [run.start as u64, run.len as u64]);
     hash([3].into_iter().chain(lengths).chain(runs))
 }
@@ -73,7 +72,7 @@ impl Column {
 impl RaggedColumn {
     /// As [`Column::selection`]: of which items the rows are.
     pub(crate) fn selection(&self) -> u64 {
-        of_runs(&self.rows, std::iter::empty())
+        of_runs(self.runs(), std::iter::empty())
     }
 }
 
