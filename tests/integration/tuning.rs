@@ -9,6 +9,7 @@ use burn::data::dataset::{Dataset, DatasetError, InMemDataset};
 use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::Array2;
 use burn_npy::{AUTOTUNE, DataLoaderBuilder, NpyBatcher, NpyDataset};
+use serde_json::Value;
 
 /// A batcher that takes its time.
 #[derive(Clone)]
@@ -213,4 +214,79 @@ fn rows_that_lie_scattered_are_said() {
             scattered
         );
     }
+}
+
+#[test]
+fn a_report_as_json_has_what_its_methods_return() {
+    let dir = tempfile::tempdir().unwrap();
+    let columns = Array2::from_shape_fn((5, 64), |(i, j)| (5 * i + j) as f32).reversed_axes();
+    let path = dir.path().join("fortran.npy");
+    burn_npy::file::write_npy(&path, &columns).unwrap();
+    let scattered = NpyDataset::open(&path).unwrap();
+    let scattered = scattered.loader::<Tensor<2>>().batch_size(8).shuffle(1);
+    let scattered = scattered.set_device(crate::cpu()).try_build().unwrap();
+    assert_eq!(scattered.iter().count(), 8);
+    let loader = crate::builder().batch_size(8).num_workers(2);
+    let (mut names_found, loader) = (0, loader.try_build(crate::numbered(100)).unwrap());
+    assert_eq!(loader.iter().count(), 13);
+    for report in [
+        scattered.report(),
+        loader.report(),
+        loader.report().since(&loader.report()),
+    ] {
+        let text = serde_json::to_string(&report).unwrap();
+        let Value::Object(mut fields) = serde_json::from_str(&text).unwrap() else {
+            panic!("{text}");
+        };
+        let durations = [
+            ("wall", report.wall()),
+            ("waited", report.waited()),
+            ("upload", report.upload()),
+            ("map", report.map()),
+            ("consumer", report.consumer()),
+            ("gather", report.gather()),
+            ("storage", report.storage()),
+            ("user", report.user()),
+            ("idle", report.idle()),
+        ];
+        for (name, expected) in durations {
+            let seconds = fields.remove(name).unwrap().as_f64().unwrap();
+            assert_eq!(Duration::from_secs_f64(seconds), expected, "{name}");
+        }
+        let counts = [
+            ("batches", report.batches()),
+            ("rows", report.rows()),
+            ("uploaded_bytes", report.uploaded_bytes()),
+            ("failures", report.failures()),
+            ("workers", report.workers() as u64),
+            ("prefetch", report.prefetch() as u64),
+        ];
+        for (name, expected) in counts {
+            assert_eq!(
+                fields.remove(name).unwrap().as_u64(),
+                Some(expected),
+                "{name}"
+            );
+        }
+        let mut field = |name: &str| fields.remove(name).unwrap();
+        // Parsing may round the last digit.
+        let close = |found: &Value, expected: f64| {
+            let ratio = found.as_f64().unwrap() / expected.max(1e-300);
+            assert!(
+                expected == 0.0 || (ratio - 1.0).abs() < 1e-9,
+                "{found} for {expected}"
+            );
+        };
+        let speeds = [field("rows_per_second"), field("max_speedup")];
+        close(&speeds[0], report.rows_per_second());
+        close(&speeds[1], report.max_speedup());
+        assert_eq!(field("is_ahead").as_bool(), Some(report.is_ahead()));
+        assert_eq!(field("verdict").as_str(), Some(&*report.verdict()));
+        let names: Vec<String> = serde_json::from_value(field("scattered")).unwrap();
+        assert_eq!(names, report.scattered());
+        names_found += names.len();
+        assert!(fields.is_empty(), "not looked at: {fields:?}");
+    }
+    // One of the reports names a column.
+    assert_eq!(names_found, 1);
 }

@@ -109,6 +109,7 @@ mod mixed;
 mod padded;
 pub mod pipelines;
 mod pool;
+mod report_fields;
 mod row;
 mod scope;
 mod slices;

@@ -132,6 +132,23 @@ fn thread_time() -> Option<Duration> {
 /// [`gather`](Self::gather), [`storage`](Self::storage), [`user`](Self::user) and
 /// [`idle`](Self::idle) are sums over all threads. `Display` prints a summary.
 ///
+/// # As JSON
+///
+/// It is a `serde::Serialize`: `serde_json::to_string(&report)`, with that crate in your project,
+/// is a line for a log. A field has the name and the value of a method. There may be more fields in
+/// later versions.
+///
+/// | field | value |
+/// |---|---|
+/// | `wall`, `waited`, `upload`, `map`, `consumer` | seconds, a number with a fraction; of the consumer |
+/// | `gather`, `storage`, `user`, `idle` | seconds, over all threads |
+/// | `batches`, `rows`, `uploaded_bytes`, `failures` | integers |
+/// | `workers`, `prefetch` | integers; what the loader has at the time of the report |
+/// | `is_ahead` | a bool |
+/// | `scattered` | an array of the names of columns |
+/// | `rows_per_second`, `max_speedup` | numbers with a fraction |
+/// | `verdict` | a string |
+///
 /// # Example
 ///
 /// ```
@@ -150,6 +167,9 @@ fn thread_time() -> Option<Duration> {
 /// assert_eq!((report.batches(), report.rows()), (100, 1000));
 /// assert_eq!(report.uploaded_bytes(), 1000 * 8 * 4);
 /// println!("{report}");
+///
+/// let line = serde_json::to_string(&report).unwrap();
+/// assert!(line.contains("\"batches\":100,\"rows\":1000,\"uploaded_bytes\":32000"));
 /// # Ok(())
 /// # }
 /// ```
