@@ -147,6 +147,16 @@ struct Logged;
 
 static LOGGED: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
 
+/// The records of ours with this text, from the first call on.
+pub(crate) fn logged(text: &str) -> Vec<(log::Level, String)> {
+    // It is the logger of the process already, if another test was first.
+    let _ = log::set_logger(&Logged);
+    log::set_max_level(log::LevelFilter::Error);
+    let logged = LOGGED.lock().unwrap();
+    let ours = logged.iter().filter(|(_, line)| line.contains(text));
+    ours.cloned().collect()
+}
+
 impl log::Log for Logged {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
@@ -165,8 +175,7 @@ impl log::Log for Logged {
 #[test]
 fn a_loader_that_fails_ends_a_learner_and_says_so() {
     let _one = ONE.lock().unwrap();
-    log::set_logger(&Logged).unwrap();
-    log::set_max_level(log::LevelFilter::Error);
+    assert!(logged("broken dataset").is_empty());
     let folder = tempfile::tempdir().unwrap();
     let values = Array2::from_shape_fn((ROWS, 1), |(row, _)| row as f32 / ROWS as f32);
     let values = NpyDataset::from_tensor_slices(values).unwrap();
@@ -197,12 +206,8 @@ fn a_loader_that_fails_ends_a_learner_and_says_so() {
     let line = "\npasses that ended with an error: 1\n";
     assert!(format!("{report}\n").contains(line), "{report}");
     assert!(!format!("{}", report.since(&report)).contains("ended with"));
-    let logged = LOGGED.lock().unwrap();
-    let ours = logged
-        .iter()
-        .filter(|(_, text)| text.contains("broken dataset"));
     let expected = (log::Level::Error, message.to_owned());
-    assert_eq!(Vec::from_iter(ours), [&expected]);
+    assert_eq!(logged("broken dataset"), [expected]);
 }
 
 /// Shows nothing, also on a terminal.

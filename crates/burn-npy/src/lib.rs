@@ -114,6 +114,7 @@ mod row;
 mod scope;
 mod slices;
 mod tensors;
+mod trace;
 mod upload;
 
 pub use batcher::NpyBatcher;

@@ -16,6 +16,7 @@ use super::rows::{BatchInfo, RowScratch};
 use super::source::{BatchData, Source};
 use crate::Result;
 use crate::epoch_plan::{EpochPlan, Rows};
+use crate::trace::Span;
 
 /// One epoch of a source: everything that decides what its batches are.
 pub(crate) struct Epoch<O> {
@@ -30,6 +31,8 @@ pub(crate) struct Epoch<O> {
     /// How many batches ahead the source reads its files; `None` if it does not.
     pub(crate) readahead: Option<u64>,
     pub(crate) counters: Arc<Counters>,
+    /// That of the pass, if this is one.
+    pub(crate) span: Span,
 }
 
 /// A batch as the thread that loads it leaves it.
@@ -197,7 +200,10 @@ impl<O> Epoch<O> {
     pub(crate) fn finish(&self, data: BatchData<O>, info: &BatchInfo) -> Loaded<O> {
         match data {
             BatchData::Done(batch) => Ok(*batch.into_inner()),
-            BatchData::Host(data) => self.source.finish(data, info, &self.counters),
+            BatchData::Host(data) => {
+                let _span = self.span.upload(info, data.bytes());
+                self.source.finish(data, info, &self.counters)
+            }
         }
     }
 }

@@ -7,13 +7,14 @@ use burn::data::dataloader::{DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 
 use super::epoch::{Epoch, LoadedBatch};
-use super::error::{Loaded, SkippedRow, SkippedRows, guarded};
+use super::error::{Loaded, SkippedRow, SkippedRows};
 use super::report::Counters;
 use super::rows::BatchInfo;
 use super::source::SourceInfo;
 use super::state::{Cursor, Identity, SharedCursor, State, Ticket};
 use super::workers::{self, TakeBatch, WorkerConfig};
 use crate::Result;
+use crate::trace::{self, Span};
 
 /// The batches of one epoch, or of the rest of one, in order.
 ///
@@ -46,12 +47,13 @@ pub(super) struct Track {
 
 impl<O: Send + 'static> LoaderIter<O> {
     pub(super) fn new(
-        epoch: Epoch<O>,
+        mut epoch: Epoch<O>,
         config: &WorkerConfig,
         source: &SourceInfo,
         track: Track,
     ) -> Self {
         let range = epoch.plan.batches();
+        epoch.span = Span::pass(&epoch.plan, epoch.number);
         let mut new = Self {
             epoch: Arc::new(epoch),
             take: None,
@@ -61,6 +63,7 @@ impl<O: Send + 'static> LoaderIter<O> {
             track,
             counted: Instant::now(),
         };
+        let _span = new.epoch.span.enter();
         if !range.is_empty() {
             new.take = Some(workers::start(new.epoch.clone(), config, source));
         }
@@ -131,6 +134,7 @@ impl<O: Send + 'static> LoaderIter<O> {
         cursor.position = self.epoch.plan.done(batches);
         cursor.normalise(self.epoch.order.len());
         if !skipped.is_empty() {
+            trace::skipped(&skipped);
             cursor.skipped.add(skipped.iter().cloned());
             let mut all = track.skipped.lock().unwrap_or_else(PoisonError::into_inner);
             all.add(skipped.iter().cloned());
@@ -145,6 +149,7 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
     type Item = Result<O>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let _span = self.epoch.span.enter();
         while self.next < self.end {
             let batch = self.next;
             let loaded = self.load();
@@ -161,8 +166,8 @@ impl<O: Send + 'static> Iterator for LoaderIter<O> {
                 Err(failure) => {
                     let error = failure.in_batch(self.epoch.number, batch);
                     Counters::count(&self.epoch.counters.failures, 1);
-                    // A program may look at batches only. The logger is code of the user too.
-                    let _ = guarded("logger", || log::error!("{error}"));
+                    // A program may look at batches only.
+                    trace::failed(&error);
                     return Some(Err(error));
                 }
             }

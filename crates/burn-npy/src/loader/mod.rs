@@ -25,9 +25,9 @@
 
 mod builder;
 mod epoch;
-mod error;
+pub(crate) mod error;
 mod iter;
-mod report;
+pub(crate) mod report;
 mod resident;
 mod rows;
 mod source;
@@ -63,6 +63,7 @@ pub use workers::AUTOTUNE;
 
 use crate::Result;
 use crate::epoch_plan::{Batching, EpochPlan};
+use crate::trace::Span;
 use epoch::Epoch;
 use error::SkippedRows;
 use iter::{BurnIter, Track};
@@ -116,7 +117,7 @@ pub struct Loader<O> {
     /// How many rows the dataset had when the loader was built.
     rows: u64,
     batching: Batching,
-    workers: WorkerConfig,
+    pub(crate) workers: WorkerConfig,
     /// How many rows may be skipped; `None` if a failure ends the pass.
     skip_limit: Option<u64>,
     /// The rows that any pass has skipped, those of copies included.
@@ -175,6 +176,7 @@ impl<O: Send + 'static> Loader<O> {
             seed: self.sampler.seed().unwrap_or(0),
             skip_limit: self.skip_limit,
             counters: self.workers.counters.clone(),
+            span: Span::none(),
         }
     }
 

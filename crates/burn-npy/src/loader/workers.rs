@@ -33,7 +33,7 @@ use super::report::Counters;
 use super::rows::RowScratch;
 use super::source::{BatchData, SourceInfo, Work};
 use super::window::{Limits, Window};
-use crate::Result;
+use crate::{Result, trace};
 
 /// Lets the loader choose the number of workers, or how many batches are loaded ahead. The batches
 /// and their order are the same, whatever it chooses.
@@ -156,8 +156,7 @@ struct Shared<O> {
     window: Window<Run<O>>,
     config: WorkerConfig,
     source: SourceInfo,
-    /// The length of a claim.
-    run: u64,
+    limits: Limits,
     /// The first batch whose files nobody has begun to read ahead.
     unread: AtomicU64,
 }
@@ -167,6 +166,7 @@ impl<O> Shared<O> {
     fn load(&self, claim: Range<u64>, scratch: &mut RowScratch) {
         let reads_files = self.source.work == Work::Files;
         let run = self.config.counters.time_load(reads_files, || {
+            let _span = self.epoch.span.load(&self.epoch.plan, &claim);
             self.readahead(claim.end);
             let stop = || self.window.is_stopped();
             self.epoch.load(claim.clone(), scratch, &stop)
@@ -195,7 +195,7 @@ impl<O> Shared<O> {
         };
         let unread = self.unread.load(Ordering::Relaxed).max(claimed);
         let ahead = claimed.saturating_add(ahead.max(self.window.limit()));
-        let step = unread.saturating_add(2 * self.run);
+        let step = unread.saturating_add(2 * self.limits.run);
         let until = ahead.min(step).min(self.epoch.plan.batches().end);
         let from = self.unread.fetch_max(until, Ordering::Relaxed);
         if from < until {
@@ -224,7 +224,7 @@ impl<O: Send + 'static> Workers<O> {
         let batches = epoch.plan.batches();
         let shared = Arc::new(Shared {
             unread: AtomicU64::new(batches.start),
-            run: schedule.limits.run,
+            limits: schedule.limits,
             window: Window::new(batches, schedule.limits),
             epoch,
             config: config.clone(),
@@ -240,6 +240,7 @@ impl<O: Send + 'static> Workers<O> {
             let Ok(thread) = thread else { break };
             threads.push(thread);
         }
+        trace::workers(threads.len(), schedule.limits.limit);
         Self {
             shared,
             ready: Vec::new().into_iter(),
@@ -297,9 +298,11 @@ fn work<O>(shared: &Shared<O>) {
 
 impl<O> Drop for Workers<O> {
     fn drop(&mut self) {
-        let Shared { window, config, .. } = &*self.shared;
-        window.stop();
-        config.found_limit.store(window.limit(), Ordering::Relaxed);
+        let shared = &*self.shared;
+        shared.window.stop();
+        let limit = shared.window.limit();
+        shared.config.found_limit.store(limit, Ordering::Relaxed);
+        shared.epoch.span.window(shared.limits.limit, limit);
         for thread in self.threads.drain(..) {
             // Code of the user runs under a guard, so there is no panic to pass on.
             discard(thread.join());

@@ -15,6 +15,7 @@ use super::super::source::Source;
 use super::*;
 use crate::epoch_plan::Batching;
 use crate::layout::HostBatch;
+use crate::trace::Span;
 
 const MIB: usize = 1 << 20;
 const HERE: &str = "the consumer";
@@ -193,6 +194,7 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
     };
     let config = config(options, 1, cores);
     let epoch = Epoch {
+        span: Span::none(),
         source: source.clone() as Arc<dyn Source<u64>>,
         plan: batching.plan(None, 0),
         order: Sampler::sequential().order(positions, 0),
