@@ -9,7 +9,7 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor};
 use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{Learner, SupervisedTraining};
-use burn_npy::Loader;
+use burn_npy::{Loader, LoaderMetric};
 
 use crate::data::Digits;
 use crate::display::Lines;
@@ -34,8 +34,10 @@ pub(crate) fn train(
     );
     // The test images double as the validation set: they are displayed after each epoch,
     // but nothing is chosen by them.
-    let training = SupervisedTraining::new(logs, train, test)
+    let training = SupervisedTraining::new(logs, train.clone(), test.clone())
         .metrics((AccuracyMetric::new(), LossMetric::new()))
+        .metric_train_numeric(LoaderMetric::waiting(&train))
+        .metric_valid_numeric(LoaderMetric::waiting(&test))
         .with_application_logger(None)
         .num_epochs(epochs)
         // Burn's own display brings 27 crates; without it, Burn prints a line a batch.

@@ -1,5 +1,5 @@
 //! Burn's `Learner`, resumed from a checkpoint, sees the epochs that it would have seen. A loader
-//! that fails ends it, and says so.
+//! that fails ends it, and says so. It shows metrics of its loaders.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -21,7 +21,8 @@ use burn::train::{
     InferenceStep, Learner, RegressionOutput, SupervisedTraining, TrainOutput, TrainStep,
 };
 use burn_npy::{
-    BatchInfo, DataLoaderBuilder, Error, Loader, NpyBatcher, NpyDataset, Row, ndarray::Array2,
+    BatchInfo, DataLoaderBuilder, Error, Loader, LoaderMetric, NpyBatcher, NpyDataset, Row,
+    ndarray::Array2,
 };
 
 const ROWS: usize = 20;
@@ -208,6 +209,68 @@ fn a_loader_that_fails_ends_a_learner_and_says_so() {
     assert!(!format!("{}", report.since(&report)).contains("ended with"));
     let expected = (log::Level::Error, message.to_owned());
     assert_eq!(logged("broken dataset"), [expected]);
+}
+
+/// The numbers in the log of a metric of the training, and the one of the whole epoch.
+fn metric_log(folder: &Path, epoch: usize, metric: &str) -> (Vec<f64>, f64) {
+    let file = folder.join(format!("train/epoch-{epoch}/{metric}.log"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut lines = Vec::from_iter(text.lines());
+    let last = lines.pop().unwrap().strip_suffix(",final").unwrap();
+    let number = |line: &str| line.parse::<f64>().unwrap();
+    (lines.into_iter().map(number).collect(), number(last))
+}
+
+#[test]
+fn a_learner_logs_what_the_loader_reports() {
+    let _one = ONE.lock().unwrap();
+    for (epochs, workers) in [(1, 0), (1, 2), (3, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (training_set, other) = (loader(workers, 0), loader(0, 0));
+        let model = Line {
+            linear: LinearConfig::new(1, 1).init(&crate::cpu().autodiff()),
+        };
+        let training = SupervisedTraining::new(folder.path(), training_set.clone(), loader(0, 0))
+            .metric_train_numeric(LoaderMetric::rows_per_second(&training_set))
+            .metric_train_numeric(LoaderMetric::megabytes_per_second(&training_set))
+            .metric_train_numeric(LoaderMetric::waiting(&training_set))
+            // Of a loader that nobody asks, nothing is known, also where Burn sums it up.
+            .metric_valid_numeric(LoaderMetric::waiting(&other))
+            .with_application_logger(None)
+            .renderer(Box::new(Silent))
+            .num_epochs(epochs)
+            .summary();
+        let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
+        assert!(result.error.is_none());
+        SEEN.lock().unwrap().clear();
+
+        for epoch in 1..=epochs {
+            let log = |metric| metric_log(folder.path(), epoch, metric);
+            let (rows, all_rows) = log("Loader_Rows_per_Second");
+            let (bytes, all_bytes) = log("Loader_MB_per_Second");
+            let (waiting, all_waiting) = log("Loader_Waiting");
+            let percent = 0.0..=100.0;
+            assert!(waiting.iter().all(|value| percent.contains(value)));
+            assert!(all_rows > 0.0 && all_bytes > 0.0 && percent.contains(&all_waiting));
+            let updates = [rows.len(), bytes.len(), waiting.len()];
+            // Metrics are updated by another thread, which may be behind when an epoch begins.
+            assert!(updates.iter().all(|updates| (1..=4).contains(updates)));
+            if epochs == 1 {
+                assert_eq!(updates, [4; 3]);
+                let report = training_set.report();
+                assert_eq!(all_rows, report.rows_per_second());
+                // A row is one `f32`.
+                let ratio = all_rows * 4.0 / 1e6 / all_bytes;
+                assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
+            }
+        }
+        assert!(
+            !folder
+                .path()
+                .join("valid/epoch-1/Loader_Waiting.log")
+                .exists()
+        );
+    }
 }
 
 /// Shows nothing, also on a terminal.

@@ -28,6 +28,7 @@ mod little_memory;
 mod many_files;
 mod memory;
 mod messages;
+mod metric;
 mod numpy;
 mod order;
 mod pipelines;

@@ -87,8 +87,14 @@
 //!
 //! No backend is on by default: batches are made on the `Device` that you pass. The features
 //! `ndarray`, `flex`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` and `rocm` turn on the backend of
-//! that name in Burn, as the same features of your own `burn` dependency do. The feature `resize`
-//! adds the transform `Resize`.
+//! that name in Burn, as the same features of your own `burn` dependency do. Others add to the
+//! crate:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `resize` | the transform `Resize` |
+//! | `train` | `LoaderMetric`, which shows the loader in Burn's `Learner`; turns on `train` in Burn |
+//! | `tracing` | spans and events of the crate `tracing`, see the [guide](guide#spans-and-events) |
 
 mod batch_map;
 mod batcher;
@@ -105,6 +111,8 @@ mod layouts;
 pub mod limits;
 mod loader;
 mod memory;
+#[cfg(feature = "train")]
+mod metric;
 mod mixed;
 mod padded;
 pub mod pipelines;
@@ -122,6 +130,8 @@ pub use dataset::{NpyDataset, NpzColumn, NpzSource, Part, Parts, RowNumber, Wind
 pub use loader::{
     AUTOTUNE, BatchInfo, DataLoaderBuilder, Loader, LoaderIter, OnError, Report, SkippedRow, State,
 };
+#[cfg(feature = "train")]
+pub use metric::LoaderMetric;
 pub use row::{Row, Value};
 pub use slices::TensorSlices;
 pub use tensors::{Batch, BatchField, Tensors};
