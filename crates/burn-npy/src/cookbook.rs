@@ -1135,4 +1135,7 @@
 //! epoch 1: 10 batches, 100 rows
 //! ```
 //!
-//! The [guide](crate::guide#where-the-time-goes) says what helps after each verdict.
+//! The [guide](crate::guide#where-the-time-goes) says what helps after each verdict. With Burn's
+//! `Learner`, `.metric_train_numeric(LoaderMetric::waiting(&train))` shows the part of the time in
+//! which the training waits, in each batch and each epoch; that needs the feature `train` of
+//! `burn-npy`.

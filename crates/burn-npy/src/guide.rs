@@ -441,6 +441,10 @@
 //! metrics are in the folder `run`, and `.summary()` before `.launch(..)` prints them at the end.
 //! `burn` needs its feature `train` for this.
 //!
+//! With the feature `train` of this crate, `.metric_train_numeric(LoaderMetric::waiting(&train))`
+//! before `.launch(..)` adds a metric: which part of the time the training waits for its loader.
+//! `LoaderMetric::rows_per_second` and `megabytes_per_second` are its speed.
+//!
 //! # Resume
 //!
 //! [`Loader::state`](crate::Loader::state) says how far a loader has come. Save it with the model
@@ -586,6 +590,34 @@
 //! | the function given to map is the limit | less work in it |
 //! | code of your own, a dataset or a batcher, is the limit | more workers, or an [`NpyBatcher`](crate::NpyBatcher) in its place |
 //!
+//! A [`Report`](crate::Report) is a `serde` value too: `serde_json::to_string(&report)` is a line
+//! for a log. While Burn's `Learner` runs, a `LoaderMetric` shows the speed of the loader, see
+//! [Training](#training).
+//!
+//! ## Spans and events
+//!
+//! With the feature `tracing`, a pass tells the subscriber of the thread that begins it what it
+//! does, under the target `burn_npy`:
+//!
+//! | span | level | fields | it is entered |
+//! |---|---|---|---|
+//! | `pass` | info | `epoch`, `batches`, `rows` | while the training asks for a batch; it is closed when the iterator is dropped |
+//! | `load` | debug | `first` (the number of a batch), `batches`, `rows` | while a thread loads these batches |
+//! | `upload` | debug | `batch`, `rows`, `bytes` | while tensors are made of the batch, and functions given to `map` run on them |
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | workers started | debug | `workers`, `ahead` (how many batches they may load ahead at first) |
+//! | the window grew | debug | `from`, `to` (the same number, at the start and at the end of a pass) |
+//! | a row is skipped | warn | `epoch`, `batch`, `row`, `reason` |
+//! | the error that ends a pass | error | `epoch`, `batch`, `row` |
+//!
+//! `load` and `upload` are children of `pass`, on any thread. A subscriber that leaves out `pass`
+//! gets neither. Events, and spans of your own in a dataset or a transform, have these as their
+//! parents. The error of a pass is logged with the crate `log` only if no subscriber takes it.
+//! `Learner` installs a subscriber for its file `experiment.log`, unless
+//! `with_application_logger(None)` says otherwise.
+//!
 //! # Cargo features
 //!
 //! No backend is on by default. A batch is made on the `Device` that you pass, so the backend is a
@@ -601,7 +633,9 @@
 //! | `cuda` | NVIDIA GPUs |
 //! | `rocm` | AMD GPUs |
 //!
-//! The feature `resize` adds the transform `Resize`, and the crate that computes it.
+//! The feature `resize` adds the transform `Resize`, and the crate that computes it. `train` adds
+//! `LoaderMetric`, and turns on `train` in Burn. `tracing` adds [spans and
+//! events](#spans-and-events).
 //!
 //! The crates `serde_json`, for a saved state, and `rand`, for more than plain random numbers in
 //! a transform, are not part of this one: add them to your project where you want them.
