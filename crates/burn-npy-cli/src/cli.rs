@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Outcome;
-use crate::{completions, head, inspect, man, order, stats, verify};
+use crate::{completions, head, inspect, man, order, stats, verify, view};
 
 /// Looks into NumPy files, checks them and measures their numbers.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Stats(stats::Args),
     Verify(verify::Args),
     Order(order::Args),
+    View(view::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -43,6 +44,7 @@ impl Command {
             Self::Stats(args) => stats::run(args, out),
             Self::Verify(args) => verify::run(args, out),
             Self::Order(args) => order::run(args, out),
+            Self::View(args) => view::run(args, out),
             Self::Completions(args) => completions::run(args, out),
             Self::Man(args) => man::run(args, out),
         }

@@ -15,6 +15,7 @@ mod man;
 mod order;
 mod stats;
 mod verify;
+mod view;
 
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use burn_npy_core::{
 const IN_MEMORY: u64 = 256 << 20;
 
 /// How files are opened.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct OpenArgs {
     /// Read files without a header, such as those of tofile: their dtype, and the shape of a row
     #[arg(long, value_name = "DTYPE[,AXIS...]")]
