@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Outcome;
-use crate::{completions, head, inspect, man, order, stats, verify, view};
+use crate::{bench, completions, head, inspect, man, order, stats, verify, view};
 
 /// Looks into NumPy files, checks them and measures their numbers.
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Order(order::Args),
     View(view::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -45,6 +46,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, out),
             Self::Order(args) => order::run(args, out),
             Self::View(args) => view::run(args, out),
+            Self::Bench(args) => bench::run(args, out),
             Self::Completions(args) => completions::run(args, out),
             Self::Man(args) => man::run(args, out),
         }

@@ -8,6 +8,7 @@ mod scan;
 mod table;
 mod values;
 
+mod bench;
 mod completions;
 mod head;
 mod inspect;
