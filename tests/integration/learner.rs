@@ -149,7 +149,7 @@ struct Logged;
 static LOGGED: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
 
 /// The records of ours with this text, from the first call on.
-pub(crate) fn logged(text: &str) -> Vec<(log::Level, String)> {
+fn logged(text: &str) -> Vec<(log::Level, String)> {
     // It is the logger of the process already, if another test was first.
     let _ = log::set_logger(&Logged);
     log::set_max_level(log::LevelFilter::Error);

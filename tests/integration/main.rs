@@ -41,8 +41,6 @@ mod resident;
 mod rows;
 mod shards;
 mod skip;
-#[cfg(feature = "tracing")]
-mod spans;
 mod state;
 mod statistics;
 mod threads;

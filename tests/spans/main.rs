@@ -1,20 +1,31 @@
 //! The spans and events of a pass, as a subscriber of the crate `tracing` gets them.
+//!
+//! One test after the other, and in a process of their own: what `tracing` remembers of a span or
+//! an event is decided when a thread comes to it first, by the subscribers that it sees then.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use burn::tensor::{Int, Tensor};
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::tensor::{Device, Int, Tensor};
 use burn_npy::ndarray::{Array1, Array2};
-use burn_npy::{Convert, Loader, NpyDataset, OnError};
+use burn_npy::{Convert, DataLoaderBuilder, Loader, NpyDataset, OnError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher};
 
 type Fields = BTreeMap<String, String>;
+
+/// Keeps the other tests waiting.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What is known of a span.
 #[derive(Clone, Debug)]
@@ -169,6 +180,58 @@ impl Subscriber for Collector {
     }
 }
 
+/// A dataset of nothing but numbers, and a batcher that keeps them.
+struct Indices(usize);
+
+impl Dataset<u64> for Indices {
+    fn get(&self, index: usize) -> Result<u64, DatasetError> {
+        Ok(index as u64)
+    }
+
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[derive(Clone)]
+struct Keep;
+
+impl Batcher<u64, Vec<u64>> for Keep {
+    fn batch(&self, items: Vec<u64>, _: &Device) -> Vec<u64> {
+        items
+    }
+}
+
+/// What was logged by us.
+struct Logged;
+
+static LOGGED: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
+
+/// The records of ours with this text, from the first call on.
+fn logged(text: &str) -> Vec<(log::Level, String)> {
+    // It is the logger of the process already, after the first call.
+    let _ = log::set_logger(&Logged);
+    log::set_max_level(log::LevelFilter::Error);
+    let logged = LOGGED.lock().unwrap();
+    let ours = logged.iter().filter(|(_, line)| line.contains(text));
+    ours.cloned().collect()
+}
+
+impl log::Log for Logged {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.target().starts_with("burn_npy") {
+            let line = (record.level(), record.args().to_string());
+            LOGGED.lock().unwrap().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 fn number(span: &Span, field: &str) -> u64 {
     span.fields[field].parse().unwrap()
 }
@@ -178,12 +241,13 @@ fn loader(workers: usize) -> Arc<Loader<Tensor<2>>> {
     let values = Array2::<f32>::zeros((100, 6));
     let data = NpyDataset::from_tensor_slices(values).unwrap();
     let loader = data.loader::<Tensor<2>>().batch_size(8).shuffle(3);
-    let loader = loader.num_workers(workers).set_device(crate::cpu());
+    let loader = loader.num_workers(workers).set_device(Device::default());
     loader.try_build().unwrap()
 }
 
 #[test]
 fn a_pass_is_a_span_with_its_loads_and_uploads() {
+    let _alone = alone();
     for workers in [0, 2] {
         let (loader, collector) = (loader(workers), Collector::default());
         collector.during(|| {
@@ -246,8 +310,10 @@ fn a_pass_is_a_span_with_its_loads_and_uploads() {
 
 #[test]
 fn code_of_the_user_runs_in_the_spans_of_the_workers() {
-    let (collector, data) = (Collector::default(), crate::Indices(24));
-    let loader = crate::plain().num_workers(2).try_build(data).unwrap();
+    let _alone = alone();
+    let (collector, data) = (Collector::default(), Indices(24));
+    let loader = DataLoaderBuilder::new(Keep).num_workers(2);
+    let loader = loader.try_build(data).unwrap();
     collector.during(|| assert_eq!(loader.iter().count(), 24));
     let (loads, [(pass, _)]) = (collector.spans("load"), &*collector.spans("pass")) else {
         panic!("there is one pass");
@@ -267,7 +333,8 @@ fn code_of_the_user_runs_in_the_spans_of_the_workers() {
 
 #[test]
 fn a_window_that_grew_is_told_of_at_the_end() {
-    let values = Array2::<f32>::zeros((200, 6));
+    let _alone = alone();
+    let values = Array2::<f32>::zeros((400, 6));
     let slow = burn_npy::transform::from_fn::<f32, f32>(|row, mut out, _| {
         thread::sleep(Duration::from_millis(1));
         out.assign(&row);
@@ -278,12 +345,12 @@ fn a_window_that_grew_is_told_of_at_the_end() {
     let loader = data
         .loader::<Tensor<2>>()
         .num_workers(2)
-        .set_device(crate::cpu());
+        .set_device(Device::default());
     let loader = loader.try_build().unwrap();
     let (collector, before) = (Collector::default(), loader.report().prefetch());
     collector.during(|| {
         let mut pass = loader.iter();
-        for _ in 0..4 {
+        for _ in 0..10 {
             // The workers fill the window, and the consumer takes all of it at once.
             thread::sleep(Duration::from_millis(100));
             assert_eq!(pass.by_ref().take(40).count(), 40);
@@ -309,12 +376,13 @@ fn broken(on_error: OnError) -> Arc<Loader<Tensor<1, Int>>> {
     let data = NpyDataset::from_arrays([("spans", values)]).unwrap();
     let data = data.convert("spans", Convert::to::<i32>()).unwrap();
     let loader = data.loader::<Tensor<1, Int>>().batch_size(4).num_workers(2);
-    let loader = loader.on_error(on_error).set_device(crate::cpu());
+    let loader = loader.on_error(on_error).set_device(Device::default());
     loader.try_build().unwrap()
 }
 
 #[test]
 fn a_skipped_row_and_a_failed_pass_are_events() {
+    let _alone = alone();
     let collector = Collector::default();
     let loader = broken(OnError::SkipRows(1));
     collector.during(|| {
@@ -337,7 +405,7 @@ fn a_skipped_row_and_a_failed_pass_are_events() {
 
     // An event is not logged once more.
     let text = "row 13: `spans`";
-    assert!(crate::learner::logged(text).is_empty());
+    assert!(logged(text).is_empty());
     let (collector, loader) = (Collector::default(), broken(OnError::Fail));
     let fail = || loader.iter().find_map(Result::err).unwrap().to_string();
     let message = collector.during(fail);
@@ -350,10 +418,10 @@ fn a_skipped_row_and_a_failed_pass_are_events() {
     );
     let place = ["epoch", "batch", "row"].map(|field| &*fields[field]);
     assert_eq!((place, &*fields["message"]), (["0", "3", "13"], &*message));
-    assert!(crate::learner::logged(text).is_empty());
+    assert!(logged(text).is_empty());
     // Where nobody listens, it is.
     let message = fail();
-    assert_eq!(crate::learner::logged(text), [(log::Level::Error, message)]);
+    assert_eq!(logged(text), [(log::Level::Error, message)]);
 }
 
 /// A subscriber that panics in one of its methods.
@@ -406,6 +474,7 @@ impl Subscriber for Panics {
 
 #[test]
 fn a_subscriber_that_panics_costs_no_batch() {
+    let _alone = alone();
     for place in [
         "new_span",
         "enter",
