@@ -35,7 +35,7 @@ const FAR_BYTES: usize = 16 << 10;
 /// A row is prefetched again, into the first cache, this many times closer.
 pub(crate) const NEAR: usize = 4;
 /// The size of a cache line.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 /// How many cache lines a short row takes, at most.
 const SHORT: usize = 3;
 /// How many bytes of a row are prefetched before its turn. The hardware sees what follows, unless

@@ -3,6 +3,7 @@
 
 use std::error::Error as StdError;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,6 +16,7 @@ pub use crate::message::{
 };
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
+use crate::zip::{Writer, Zip64From};
 use crate::{Array, ByteOrder, Column, DType, Error, Layout, Npz, RaggedColumn, Result, Sampler};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
@@ -161,10 +163,43 @@ pub fn is_stored(npz: &Npz, name: &str) -> Result<bool> {
     npz.is_stored(name)
 }
 
+/// The layout in which the items of an array lie one after the other; `None` if they do not.
+pub fn dense_layout(array: &Array) -> Option<Layout> {
+    array.dense_layout()
+}
+
 /// The start of a `.npy` file in C layout, in the byte order of the machine.
 pub fn npy_header(dtype: DType, shape: &[usize]) -> Vec<u8> {
     let descr = format!("'{}'", dtype.descr(ByteOrder::NATIVE));
     header::encode(&descr, Layout::C, shape)
+}
+
+/// The start of a `.npy` file of items of any kind. `descr` includes its quotes or brackets.
+pub fn npy_header_of(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
+    header::encode(descr, layout, shape)
+}
+
+/// Writes an archive, as [`NpzWriter`](crate::NpzWriter) does, to a file that is empty. Its members
+/// are `.npy` files that `write` writes: it gets the place of a name among the names, and where in
+/// the file to write, and returns the CRC-32 and the size of what it wrote. Returns where each
+/// member begins. The caller has made sure that the names differ.
+///
+/// # Errors
+///
+/// Those of `write` and of the file.
+pub fn write_npz(
+    file: &mut File,
+    names: &[String],
+    write: &mut dyn FnMut(usize, &mut File, u64) -> io::Result<(u32, u64)>,
+) -> io::Result<Vec<u64>> {
+    let mut archive = Writer::new(file, Zip64From::default());
+    let mut starts = Vec::new();
+    for (place, name) in names.iter().enumerate() {
+        let member = format!("{name}.npy");
+        starts.push(archive.member_by(&member, |file, at| write(place, file, at))?);
+    }
+    archive.finish()?;
+    Ok(starts)
 }
 
 /// An error of the file system.

@@ -9,7 +9,7 @@ use crate::{ByteOrder, Column, Element, Error, ErrorKind, Layout, Result};
 
 impl Array {
     /// The layout in which the items are contiguous; `None` if they are not.
-    pub(super) fn dense_layout(&self) -> Option<Layout> {
+    pub(crate) fn dense_layout(&self) -> Option<Layout> {
         let dense = |layout| {
             let expected = strides(&self.shape, layout, self.item.size());
             let axes = self.shape.iter().zip(self.strides.iter().zip(expected));

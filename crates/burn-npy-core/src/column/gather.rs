@@ -357,7 +357,8 @@ impl Column {
         }
     }
 
-    /// Loads scattered rows piece by piece, at a cache line or a read for each piece of a row.
+    /// Loads scattered rows piece by piece, at a cache line or a read for each piece of a row, or of
+    /// neighbouring rows in Fortran layout.
     fn load_pieces(
         &self,
         storage: &Storage,
@@ -378,10 +379,36 @@ impl Column {
             gather::copy_pieces(pieces, of, out);
             return Ok(());
         }
-        for (piece, start) in starts.iter().enumerate() {
-            for (row, of) in of.iter().enumerate() {
-                let to = &mut out[(row * starts.len() + piece) * len..][..len];
-                storage.read_at(offset + (start + of * stride) as u64, to)?;
+        // In Fortran layout, each piece of a row follows that of the row before.
+        let adjoin = |a: &usize, b: &usize| stride == len && a + 1 == *b;
+        let row_bytes = starts.len() * len;
+        let (mut read, mut out) = (Vec::new(), out);
+        for run in of.chunk_by(adjoin) {
+            let (head, rest) = out.split_at_mut(run.len() * row_bytes);
+            out = rest;
+            let read_at =
+                |start: usize, to| storage.read_at(offset + (start + run[0] * stride) as u64, to);
+            if run.len() == 1 {
+                let mut to = starts.iter().zip(head.chunks_exact_mut(len));
+                to.try_for_each(|(start, to)| read_at(*start, to))?;
+                continue;
+            }
+            // Pieces that are a power of two apart would share few places in the cache.
+            let pitch = run.len() * len + gather::LINE;
+            read.resize(starts.len() * pitch, 0);
+            let mut to = starts.iter().zip(read.chunks_exact_mut(pitch));
+            to.try_for_each(|(start, to)| read_at(*start, &mut to[..run.len() * len]))?;
+            let starts: Vec<_> = (0..starts.len()).map(|piece| piece * pitch).collect();
+            let pieces = Pieces {
+                bytes: &read,
+                stride: len,
+                len,
+                starts: &starts,
+            };
+            let rows: Vec<_> = (0..run.len()).collect();
+            let blocks = head.chunks_mut(SCATTERED_ROWS * row_bytes);
+            for (rows, out) in rows.chunks(SCATTERED_ROWS).zip(blocks) {
+                gather::copy_pieces(pieces, rows, out);
             }
         }
         Ok(())

@@ -721,3 +721,36 @@ fn a_window_that_cannot_be_converted_is_called_one() {
         "{error}"
     );
 }
+
+#[test]
+fn neighbouring_rows_of_a_fortran_array_are_read_together() {
+    use ndarray::ShapeBuilder;
+
+    use crate::Layout;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let number = |(i, j, k): (usize, usize, usize)| (1000 * i + 10 * j + k) as i32;
+    let values = Array3::from_shape_fn((700, 3, 5).f(), number);
+    write_npy(&path, &values).unwrap();
+    let options = OpenOptions::new().access(Access::Positioned);
+    let array = Array::open_with(&path, options).unwrap();
+    assert_eq!(array.layout(), Layout::Fortran);
+    let column = Column::new(array).unwrap();
+    for rows in [
+        (0..700).collect::<Vec<_>>(),
+        (17..650).collect(),
+        vec![3, 4, 5, 699, 9, 10, 10, 11, 0],
+        vec![],
+    ] {
+        for (part, column) in [
+            (0..3, column.clone()),
+            (1..3, column.clone().slice(1..3).unwrap()),
+        ] {
+            let expected = rows.iter().flat_map(|i| {
+                let pairs = part.clone().flat_map(|j| (0..5).map(move |k| (j, k)));
+                pairs.map(|(j, k)| number((*i, j, k)))
+            });
+            assert!(gather::<i32>(&column, &rows).into_iter().eq(expected));
+        }
+    }
+}

@@ -159,7 +159,7 @@ fn describe(start: &[u8], len: u64) -> (String, &'static str) {
     if let [0, 0, 8 | 9 | 11..=14, 1..=4, ..] = start {
         return is(
             "an IDX file, in which MNIST comes",
-            "the example `idx_to_npy` of burn-npy makes a .npy file of it",
+            "`burn-npy convert`, of the crate burn-npy-cli, makes a .npy file of it",
         );
     }
     if let [0x80, 2..=5, ..] = start {
@@ -256,7 +256,7 @@ mod tests {
             (b"\x93NUM", "cut off", "anew"),
             (b"\x93NUMPY\x01", "a .npy file", ""),
             (b"P", "cut off", "anew"),
-            (b"\0\0\x08\x03\0\0\xea\x60", "IDX", "idx_to_npy"),
+            (b"\0\0\x08\x03\0\0\xea\x60", "IDX", "burn-npy convert"),
             (b"1.5,2.5\n3.5,4.5\n", "CSV", "np.loadtxt"),
             ("\u{feff}x,y\n".as_bytes(), "CSV", "np.loadtxt"),
             (b" {\"a\": [1, 2]}", "JSON", "np.save"),

@@ -77,6 +77,13 @@ struct Written {
     header_at: u64,
 }
 
+/// Where a member is being written.
+struct Place {
+    header_at: u64,
+    extra_at: u64,
+    data_at: u64,
+}
+
 impl<W: Write + Seek> Writer<W> {
     /// Starts an archive at the start of `out`.
     pub(crate) fn new(out: W, zip64: Zip64From) -> Self {
@@ -94,6 +101,32 @@ impl<W: Write + Seek> Writer<W> {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        let place = self.begin_member(name)?;
+        let mut data = Data {
+            out: &mut self.out,
+            crc: Hasher::new(),
+            size: 0,
+        };
+        write(&mut data)?;
+        let (crc, size) = (data.crc.finalize(), data.size);
+        self.end_member(name, place, crc, size)
+    }
+
+    /// Writes a member in any order: `write` gets the output, where the first byte belongs, and
+    /// returns the checksum and the size of what it wrote. Returns where the first byte is.
+    pub(crate) fn member_by(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut W, u64) -> io::Result<(u32, u64)>,
+    ) -> io::Result<u64> {
+        let place = self.begin_member(name)?;
+        let (crc, size) = write(&mut self.out, place.data_at)?;
+        let data_at = place.data_at;
+        self.end_member(name, place, crc, size)?;
+        Ok(data_at)
+    }
+
+    fn begin_member(&mut self, name: &str) -> io::Result<Place> {
         let name_len = u16::try_from(name.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let header_at = self.position;
         let extra_at = header_at + LOCAL_LEN as u64 + u64::from(name_len);
@@ -103,24 +136,24 @@ impl<W: Write + Seek> Writer<W> {
             &mut io::Read::take(io::repeat(0), data_at - header_at),
             &mut self.out,
         )?;
-        let mut data = Data {
-            out: &mut self.out,
-            crc: Hasher::new(),
-            size: 0,
-        };
-        write(&mut data)?;
-        let (crc, size) = (data.crc.finalize(), data.size);
-        self.position = data_at + size;
+        Ok(Place {
+            header_at,
+            extra_at,
+            data_at,
+        })
+    }
 
+    fn end_member(&mut self, name: &str, place: Place, crc: u32, size: u64) -> io::Result<()> {
+        self.position = place.data_at + size;
         let written = Written {
             name: name.to_owned(),
             flags: if name.is_ascii() { 0 } else { FLAG_UTF8 },
             crc,
             size,
-            header_at,
+            header_at: place.header_at,
         };
-        let header = self.local_header(&written, data_at - extra_at);
-        self.out.seek(SeekFrom::Start(header_at))?;
+        let header = self.local_header(&written, place.data_at - place.extra_at);
+        self.out.seek(SeekFrom::Start(place.header_at))?;
         self.out.write_all(&header)?;
         self.out.seek(SeekFrom::Start(self.position))?;
         self.members.push(written);
