@@ -190,7 +190,7 @@ pub fn npy_header_of(descr: &str, layout: Layout, shape: &[usize]) -> Vec<u8> {
 pub fn write_npz(
     file: &mut File,
     names: &[String],
-    write: &mut dyn FnMut(usize, &mut File, u64) -> io::Result<(u32, u64)>,
+    mut write: impl FnMut(usize, &mut File, u64) -> io::Result<(u32, u64)>,
 ) -> io::Result<Vec<u64>> {
     let mut archive = Writer::new(file, Zip64From::default());
     let mut starts = Vec::new();

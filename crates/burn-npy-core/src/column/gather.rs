@@ -357,8 +357,8 @@ impl Column {
         }
     }
 
-    /// Loads scattered rows piece by piece, at a cache line or a read for each piece of a row, or of
-    /// neighbouring rows in Fortran layout.
+    /// Loads scattered rows piece by piece, at a cache line or a read for each piece of a row. In
+    /// Fortran layout, a read is for a piece of neighbouring rows.
     fn load_pieces(
         &self,
         storage: &Storage,
