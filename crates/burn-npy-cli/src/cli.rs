@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Outcome;
-use crate::{bench, completions, head, inspect, man, order, stats, verify, view};
+use crate::{bench, completions, convert, head, inspect, man, order, stats, verify, view};
 
-/// Looks into NumPy files, checks them and measures their numbers.
+/// Looks into NumPy files, checks them, measures their numbers, and makes them of others.
 #[derive(Debug, Parser)]
 #[command(name = "burn-npy", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
@@ -29,9 +29,10 @@ pub(crate) enum Command {
     Head(head::Args),
     Stats(stats::Args),
     Verify(verify::Args),
-    Order(order::Args),
     View(view::Args),
+    Convert(Box<convert::Args>),
     Bench(bench::Args),
+    Order(order::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -44,9 +45,10 @@ impl Command {
             Self::Head(args) => head::run(args, out),
             Self::Stats(args) => stats::run(args, out),
             Self::Verify(args) => verify::run(args, out),
-            Self::Order(args) => order::run(args, out),
             Self::View(args) => view::run(args, out),
+            Self::Convert(args) => convert::run(args, out),
             Self::Bench(args) => bench::run(args, out),
+            Self::Order(args) => order::run(args, out),
             Self::Completions(args) => completions::run(args, out),
             Self::Man(args) => man::run(args, out),
         }

@@ -1,4 +1,5 @@
-//! The command `burn-npy`: looks into NumPy files, checks them and measures their numbers.
+//! The command `burn-npy`: looks into NumPy files, checks them, measures their numbers, and makes
+//! them of others.
 
 mod cli;
 mod failure;
@@ -10,6 +11,7 @@ mod values;
 
 mod bench;
 mod completions;
+mod convert;
 mod head;
 mod inspect;
 mod man;

@@ -42,6 +42,13 @@ pub(crate) struct OpenArgs {
 #[derive(Clone, Debug)]
 struct Raw(DType, Vec<usize>);
 
+impl OpenArgs {
+    /// Whether files have no header.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw.is_some()
+    }
+}
+
 impl FromStr for Raw {
     type Err = String;
 

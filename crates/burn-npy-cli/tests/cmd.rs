@@ -85,6 +85,11 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     // An archive of compressed arrays.
     let mnist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mnist/data/mnist.npz");
     std::fs::copy(mnist, path("mnist.npz"))?;
+    std::fs::write(
+        path("people.csv"),
+        "age,height,weight\n33,1.75,70\n41,1.6,58\n",
+    )?;
+    std::fs::write(path("broken.csv"), "age,height\n33,1.75\n41,tall\n")?;
     std::fs::write(path("labels.txt"), "cat\ndog\ncat\ncat\n")?;
     Ok(())
 }

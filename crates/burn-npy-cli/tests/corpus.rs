@@ -194,6 +194,7 @@ fn completions_and_manual_pages_are_made() {
         "stats",
         "verify",
         "order",
+        "convert",
         "completions",
         "man",
     ] {

@@ -1,0 +1,462 @@
+//! What `convert` writes: the rows that a naive reference has, and the bytes that NumPy writes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use burn_npy_core::file::{Npz, NpzWriter, write_npy};
+use burn_npy_core::{Array, ErrorKind, Sampler};
+use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn, ShapeBuilder, array};
+use proptest::prelude::*;
+
+fn convert(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_burn-npy"))
+        .arg("convert")
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+fn fine(dir: &Path, args: &[&str]) -> String {
+    let output = convert(dir, args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The message of a command that fails, which leaves nothing behind.
+fn refused(dir: &Path, args: &[&str]) -> String {
+    let before = names(dir);
+    let output = convert(dir, args);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.starts_with("burn-npy: ") && errors.matches('\n').count() == 1);
+    assert_eq!(names(dir), before, "{errors}");
+    errors
+}
+
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    names
+}
+
+/// An array of any shape and layout, with numbers that fit each dtype.
+fn values(shape: &[usize], fortran: bool, salt: usize) -> ArrayD<i16> {
+    let len: usize = shape.iter().product();
+    let numbers = (0..len).map(|i| ((i * 31 + salt) % 100) as i16);
+    let array = ArrayD::from_shape_vec(IxDyn(shape), numbers.collect()).unwrap();
+    let mut out = ArrayD::zeros(IxDyn(shape).set_f(fortran));
+    out.assign(&array);
+    out
+}
+
+fn reference(
+    inputs: &[ArrayD<i16>],
+    rows: Option<(usize, usize)>,
+    seed: Option<u64>,
+) -> ArrayD<i16> {
+    let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+    let all = ndarray::concatenate(Axis(0), &views).unwrap();
+    let (start, end) = rows.unwrap_or((0, all.len_of(Axis(0))));
+    let order = Sampler::sequential().order((end - start) as u64, 0);
+    let shuffled = seed.map(|seed| Sampler::shuffled(seed).order((end - start) as u64, 0));
+    let order = shuffled.as_ref().unwrap_or(&order);
+    let rows: Vec<_> = order
+        .rows(0..order.len())
+        .map(|row| start + row as usize)
+        .collect();
+    all.select(Axis(0), &rows)
+}
+
+fn read(path: &Path, dtype: &str) -> ArrayD<i16> {
+    let array = Array::open(path).unwrap();
+    assert_eq!(array.layout(), burn_npy_core::file::Layout::C);
+    match dtype {
+        "int16" => array.read::<i16>().unwrap(),
+        "float32" => array.read::<f32>().unwrap().mapv(|x| x as i16),
+        "uint8" => array.read::<u8>().unwrap().mapv(i16::from),
+        _ => array.read::<i64>().unwrap().mapv(|x| x as i16),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn rows_are_those_of_a_naive_reference(
+        row_shape in proptest::collection::vec(0..5_usize, 0..3),
+        lens in proptest::collection::vec((0..40_usize, any::<bool>()), 1..4),
+        dtype in prop::sample::select(vec!["int16", "float32", "uint8", "int64"]),
+        seed in proptest::option::of(any::<u64>()),
+        shards in 1..5_usize,
+        by_rows in any::<bool>(),
+        cut in proptest::option::of((0..40_usize, 0..40_usize)),
+        archive in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let mut inputs = Vec::new();
+        let mut args = Vec::new();
+        for (i, (len, fortran)) in lens.iter().enumerate() {
+            let shape = [&[*len], &row_shape[..]].concat();
+            inputs.push(values(&shape, *fortran, i));
+            let (npy, npz) = (format!("in{i}.npy"), format!("in{i}.npz"));
+            if archive {
+                let mut npz = NpzWriter::create(dir.join(npz)).unwrap();
+                npz.add("x", &inputs[i]).unwrap();
+                npz.finish().unwrap();
+                args.push(format!("in{i}.npz:x"));
+            } else {
+                write_npy(dir.join(&npy), &inputs[i]).unwrap();
+                args.push(npy);
+            }
+        }
+        let total: usize = lens.iter().map(|(len, _)| len).sum();
+        let rows = cut.map(|(a, b)| (a.min(b).min(total), a.max(b).min(total)));
+        let expected = reference(&inputs, rows, seed);
+        let left = expected.len_of(Axis(0));
+        args.extend(["out.npy".to_owned(), format!("--dtype={dtype}")]);
+        args.extend(rows.map(|(start, end)| format!("--rows={start}..{end}")));
+        args.extend(seed.map(|seed| format!("--shuffle={seed}")));
+        let files = if by_rows { left.div_ceil(shards).max(1) } else { shards.min(left.max(1)) };
+        args.push(match by_rows {
+            true => format!("--rows-per-shard={shards}"),
+            false => format!("--shards={files}"),
+        });
+        fine(dir, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        let parts: Vec<_> = (0..files)
+            .map(|i| read(&dir.join(format!("out-{i:05}-of-{files:05}.npy")), dtype))
+            .collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        prop_assert_eq!(ndarray::concatenate(Axis(0), &views).unwrap(), expected);
+    }
+}
+
+/// Rows that are cut into tiles, since they are long and their elements lie apart.
+#[test]
+fn wide_fortran_tables_are_written_in_tiles() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for shape in [&[3000, 5000][..], &[40, 9, 3000], &[2, 3_000_000]] {
+        let table = values(shape, true, 7);
+        write_npy(dir.join("x.npy"), &table).unwrap();
+        fine(dir, &["x.npy", "y.npy", "--force"]);
+        assert_eq!(read(&dir.join("y.npy"), "int16"), table);
+        fine(dir, &["x.npy", "y.npz", "--force", "--dtype", "u8"]);
+        let npz = Npz::open(dir.join("y.npz")).unwrap();
+        npz.verify_all().unwrap();
+        let array = npz.array("x").unwrap();
+        assert_eq!(array.data_offset() % 64, 0);
+        assert_eq!(array.read::<u8>().unwrap().mapv(i16::from), table);
+    }
+    // The row and the element of a wrong number are those of the array.
+    let mut table = Array2::<i16>::zeros((600, 5000).f());
+    table[[577, 4321]] = 300;
+    write_npy(dir.join("z.npy"), &table).unwrap();
+    let message = refused(dir, &["z.npy", "w.npy", "--dtype", "u8"]);
+    assert!(
+        message.contains("row 577 of the file, element 4321, has 300"),
+        "{message}"
+    );
+}
+
+/// An IDX file of 16-bit integers: two rows of three.
+const IDX: &[u8] = &[
+    0, 0, 0x0b, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0, 2, 0, 3, 0xff, 0xff, 0x7f, 0xff, 0x80, 0,
+];
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+#[test]
+fn idx_files_become_npy_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("idx")).unwrap();
+    let path = |name: &str| dir.join("idx").join(name);
+    std::fs::write(path("train-images-idx3-ubyte"), IDX).unwrap();
+    std::fs::write(path("other.idx.gz"), gzip(IDX)).unwrap();
+    std::fs::write(path("README"), "text").unwrap();
+    let printed = fine(dir, &["idx", "out"]);
+    assert!(
+        printed.ends_with("train-images-idx3-ubyte -> out/train_images.npy int16 (2, 3)\n"),
+        "{printed}"
+    );
+    let expected = array![[1_i16, 2, 3], [-1, 32767, -32768]].into_dyn();
+    for name in ["out/train_images.npy", "out/other.npy"] {
+        assert_eq!(read(&dir.join(name), "int16"), expected);
+    }
+    let long = [IDX, &[0]].concat();
+    for (name, bytes, what) in [
+        (
+            "short.idx",
+            IDX[..IDX.len() - 1].to_vec(),
+            "has 24 bytes, but this one has 23",
+        ),
+        (
+            "long.idx",
+            long.clone(),
+            "has 24 bytes, but this one has 25",
+        ),
+        ("magic.idx", b"\x93NUMPY".to_vec(), "not an IDX file"),
+        (
+            "short.idx.gz",
+            gzip(&IDX[..20]),
+            "less data than the 12 bytes",
+        ),
+        ("long.idx.gz", gzip(&long), "more data than the 12 bytes"),
+        ("cut.idx.gz", gzip(IDX)[..20].to_vec(), "cut.idx.gz: "),
+    ] {
+        std::fs::write(path(name), bytes).unwrap();
+        let message = refused(dir, &[&format!("idx/{name}"), "new/"]);
+        assert!(
+            message.contains(what) && message.contains(name),
+            "{message}"
+        );
+        assert_eq!(
+            Array::open(dir.join("new")).unwrap_err().kind(),
+            ErrorKind::Io
+        );
+    }
+}
+
+#[test]
+fn text_becomes_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let write = |text: &str| std::fs::write(dir.join("t.csv"), text).unwrap();
+    let floats = |args: &[&str]| {
+        fine(dir, &[&["t.csv", "t.npy", "--force"], args].concat());
+        Array::open(dir.join("t.npy"))
+            .unwrap()
+            .read::<f64>()
+            .unwrap()
+    };
+    let integers = |args: &[&str]| {
+        fine(dir, &[&["t.csv", "t.npy", "--force"], args].concat());
+        Array::open(dir.join("t.npy"))
+            .unwrap()
+            .read::<i64>()
+            .unwrap()
+    };
+    write("\u{feff}a, \"b c\",d\r\n1, 2.5,-3\r\n\r\n4,nan,6\n");
+    let table = floats(&[]);
+    assert_eq!(
+        table.index_axis(Axis(0), 0),
+        array![1.0, 2.5, -3.0].into_dyn()
+    );
+    assert!(table[[1, 1]].is_nan() && table.shape() == [2, 3]);
+    assert_eq!(integers(&["--columns", "a"]), array![1, 4].into_dyn());
+    assert_eq!(
+        integers(&["--columns", "d,a"]),
+        array![[-3, 1], [6, 4]].into_dyn()
+    );
+    write("1\t2\n3\t4\n");
+    assert_eq!(integers(&["--columns=2"]), array![2, 4].into_dyn());
+    assert_eq!(
+        floats(&["--dtype=f64"]),
+        array![[1.0, 2.0], [3.0, 4.0]].into_dyn()
+    );
+    write("x;y\n9007199254740993;1\n");
+    assert_eq!(integers(&[]), array![[9007199254740993, 1]].into_dyn());
+    write("x\n9223372036854775808\n");
+    assert_eq!(
+        floats(&["--dtype=f64"]),
+        array![9223372036854775808.0].into_dyn()
+    );
+    for (text, args, what) in [
+        (
+            "a,b\n1,2\n3,x\n",
+            &[][..],
+            "line 3, column 2 \"b\": \"x\" is no number",
+        ),
+        ("1,2\n3,\n", &[], "line 2, column 2: \"\" is no number"),
+        (
+            "1,2\n3\n",
+            &[],
+            "line 2: 1 fields, but the first line has 2",
+        ),
+        ("1,2\n", &["--columns=c"], "no column \"c\"; there are 1, 2"),
+        ("1,2\n", &["--columns=3"], "no column \"3\""),
+        ("", &[], "without a line"),
+        (
+            "x\n9223372036854775808\n",
+            &[],
+            "line 2, column 1 \"x\": 9223372036854775808 does not",
+        ),
+        (
+            "x,y\n9007199254740993,1.5\n",
+            &[],
+            "line 2, column 1 \"x\": 9007199254740993 does not",
+        ),
+        ("x\n300\n", &["--dtype=u8"], "row 0 has 300"),
+    ] {
+        write(text);
+        let message = refused(dir, &[&["t.csv", "u.npy"], args].concat());
+        assert!(
+            message.contains(what) && message.contains("t.csv: "),
+            "{message}"
+        );
+    }
+}
+
+fn image(path: &Path, width: u32, height: u32, of: impl Fn(u32, u32) -> [u8; 3]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixels = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(of(x, y)));
+    pixels.save(path).unwrap();
+}
+
+#[test]
+fn images_become_arrays_with_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let of = |salt: u8| move |x: u32, y: u32| [x as u8 * 20 + salt, y as u8 * 30, salt];
+    image(&dir.join("in/dog/b.png"), 4, 3, of(2));
+    image(&dir.join("in/dog/a.png"), 4, 3, of(1));
+    image(&dir.join("in/cat/z.PNG"), 4, 3, of(0));
+    std::fs::write(dir.join("in/cat/notes.txt"), "text").unwrap();
+    let printed = fine(dir, &["in", "out/"]);
+    assert!(
+        printed.contains("in (0 cat, 1 dog) -> out/labels.npy int64 (3,)"),
+        "{printed}"
+    );
+    let images = Array::open(dir.join("out/images.npy")).unwrap();
+    let images = images.read::<u8>().unwrap();
+    assert_eq!(images.shape(), [3, 3, 4, 3]);
+    for (row, y, x, channel) in ndarray::indices((3, 3, 4, 3)) {
+        let expected = of(row as u8)(x as u32, y as u32)[channel];
+        assert_eq!(images[[row, y, x, channel]], expected);
+    }
+    let labels = Array::open(dir.join("out/labels.npy")).unwrap();
+    assert_eq!(labels.read::<i64>().unwrap(), array![0, 1, 1].into_dyn());
+
+    fine(
+        dir,
+        &["in", "grey.npz", "--grey", "--shuffle=3", "--shards=2"],
+    );
+    let npz = Npz::open(dir.join("grey-00001-of-00002.npz")).unwrap();
+    assert_eq!(npz.array("images").unwrap().shape(), [2, 3, 4]);
+    assert_eq!(npz.array("labels").unwrap().shape(), [2]);
+
+    image(&dir.join("in/cat/y.jpg"), 5, 3, of(0));
+    let message = refused(dir, &["in", "new.npz"]);
+    assert!(message.contains("--size 5x3 resizes all"), "{message}");
+    fine(dir, &["in", "sized.npz", "--size", "8x6"]);
+    let npz = Npz::open(dir.join("sized.npz")).unwrap();
+    assert_eq!(npz.array("images").unwrap().shape(), [4, 6, 8, 3]);
+    let message = refused(dir, &["in", "new.npy", "--size=8x6"]);
+    assert!(message.contains("\"images\", \"labels\""), "{message}");
+
+    std::fs::write(dir.join("in/dog/c.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
+    let message = refused(dir, &["in", "new.npz", "--size=8x6"]);
+    assert!(message.contains("in/dog/c.png: "), "{message}");
+    std::fs::remove_file(dir.join("in/dog/c.png")).unwrap();
+    std::fs::create_dir(dir.join("in/none")).unwrap();
+    let message = refused(dir, &["in", "new.npz", "--size=8x6"]);
+    assert!(message.contains("in/none: a class without"), "{message}");
+}
+
+#[test]
+fn a_file_replaces_itself_only_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let values = Array1::from_iter(0..1000_i64);
+    write_npy(dir.join("x.npy"), &values).unwrap();
+    let message = refused(dir, &["x.npy", "x.npy", "--dtype=f32"]);
+    assert!(message.contains("x.npy: the file exists"), "{message}");
+    fine(dir, &["x.npy", "x.npy", "--dtype=f32", "--force"]);
+    let found = Array::open(dir.join("x.npy"))
+        .unwrap()
+        .read::<f32>()
+        .unwrap();
+    assert_eq!(found, values.mapv(|x| x as f32).into_dyn());
+}
+
+/// A Python that has NumPy: `BURN_NPY_PYTHON`, or `python3`.
+fn python() -> Option<String> {
+    let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(&python).args(["-c", "import numpy"]).output();
+    let found = output.is_ok_and(|output| output.status.success());
+    assert!(
+        found || std::env::var_os("BURN_NPY_REQUIRE_ALL").is_none(),
+        "{python} has no NumPy"
+    );
+    found.then_some(python)
+}
+
+#[test]
+fn files_have_the_bytes_that_numpy_writes() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let run = |script: &str| {
+        let mut command = Command::new(&python);
+        let output = command
+            .args(["-c", script])
+            .current_dir(dir)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+    };
+    run(r#"
+import os, numpy as np
+rng = np.random.default_rng(1)
+arrays = {
+    'f': np.asfortranarray(rng.random((300, 70)).astype('f4')),
+    'g': np.asfortranarray(rng.integers(0, 99, (6, 5, 4), 'i8')),
+    'big': np.arange(12, dtype='>i4').reshape(3, 4),
+    'half': np.arange(5, dtype='f2'), 'bool': np.array([True, False]),
+    'c': np.asfortranarray(np.ones((3, 2), '>c16') * 2j), 's': np.array([b'a', b'bcd']),
+    'u': np.asfortranarray(np.array([['a', 'bcd'], ['x', '\u00e4']])),
+    't': np.array(['2020-01-01', 'NaT'], 'M8[D]'), 'scalar': np.float64(3.5),
+    'empty': np.zeros((0, 3)), 'v': np.array([b'ab', b'cd'], 'V2'),
+    'st': np.array([(1, 2.5), (3, 4.5)], [('a', '<i4'), ('b', '<f8')]),
+}
+np.savez('stored.npz', **arrays)
+np.savez_compressed('packed.npz', **arrays)
+os.mkdir('npy')
+for name, array in arrays.items():
+    np.save(f'npy/{name}.npy', array)
+    native = np.asarray(array, array.dtype.newbyteorder('='), order='C')
+    os.makedirs('expected', exist_ok=True)
+    np.save(f'expected/{name}.npy', native)
+os.mkdir('cast')
+np.save('cast/f.npy', np.ascontiguousarray(arrays['f']).astype('f2'))
+np.save('cast/g.npy', np.ascontiguousarray(arrays['g']).astype('u1'))
+"#);
+    fine(dir, &["stored.npz", "a/"]);
+    fine(dir, &["packed.npz", "b/"]);
+    let npy: Vec<_> = names(&dir.join("npy"));
+    let npy: Vec<_> = npy.iter().map(|path| path.to_str().unwrap()).collect();
+    fine(dir, &[&npy[..], &["c.npz"]].concat());
+    fine(dir, &["c.npz", "c/"]);
+    for path in names(&dir.join("expected")) {
+        let expected = std::fs::read(&path).unwrap();
+        for folder in ["a", "b", "c"] {
+            let found = dir.join(folder).join(path.file_name().unwrap());
+            assert!(std::fs::read(&found).unwrap() == expected, "{found:?}");
+        }
+    }
+    for (name, dtype) in [("f", "f16"), ("g", "u8")] {
+        let [file, out] = [format!("npy/{name}.npy"), format!("{name}.npy")];
+        fine(dir, &[&file, &out, "--dtype", dtype]);
+        let expected = std::fs::read(dir.join("cast").join(&out)).unwrap();
+        assert!(std::fs::read(dir.join(&out)).unwrap() == expected, "{name}");
+    }
+    run(r#"
+import zipfile, numpy as np
+with np.load('c.npz') as found, np.load('stored.npz') as expected:
+    assert set(found) == set(expected)
+    for name in expected:
+        assert found[name].tobytes() == np.asarray(
+            expected[name], expected[name].dtype.newbyteorder('=')).tobytes('C'), name
+assert zipfile.ZipFile('c.npz').testzip() is None
+"#);
+}
