@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use burn_npy::{Array, ErrorKind};
-
 use crate::skip;
 
 /// An example that was built with the tests, as `cargo test` does.
@@ -158,15 +156,9 @@ fn examples_print_what_their_comments_say() {
 #[test]
 fn a_reader_that_leaves_is_no_trouble() {
     use std::process::Stdio;
-    let dir = tempfile::tempdir().unwrap();
-    let (input, out) = (dir.path().join("x.idx"), dir.path().join("out"));
-    std::fs::write(&input, IDX).unwrap();
-    let [input, out] = [&input, &out].map(|path| path.to_str().unwrap());
     for (name, args) in [
         ("tensor_slices", &[][..]),
         ("mnist", &["--epochs", "1"]),
-        ("idx_to_npy", &[input, out]),
-        ("idx_to_npy", &["--help"]),
         ("resume", &["--steps", "5"]),
     ] {
         let Some(mut command) = example(name) else {
@@ -182,7 +174,6 @@ fn a_reader_that_leaves_is_no_trouble() {
         let complains = errors.contains("panicked") || errors.contains("Broken pipe");
         assert!(output.status.success() && !complains, "{name}: {errors}");
     }
-    assert!(Path::new(out).join("x.npy").exists());
 }
 
 #[cfg(unix)]
@@ -200,56 +191,4 @@ fn resume_finds_identical_losses() {
     );
     let last = printed.lines().last().unwrap();
     assert!(last.starts_with("identical: all 30 losses"), "{printed}");
-}
-
-/// An IDX file of 16-bit integers: two rows of three.
-const IDX: &[u8] = &[
-    0, 0, 0x0b, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0, 2, 0, 3, 0xff, 0xff, 0x7f, 0xff, 0x80, 0,
-];
-
-#[test]
-fn idx_files_become_npy_files() {
-    use std::io::Write;
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let convert = |input: &Path| {
-        let mut command = example("idx_to_npy")?;
-        Some(command.arg(input).arg(path("out")).output().unwrap())
-    };
-    std::fs::write(path("train-images-idx3-ubyte"), IDX).unwrap();
-    let gz = std::fs::File::create(path("other.idx.gz")).unwrap();
-    let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
-    gz.write_all(IDX).unwrap();
-    gz.finish().unwrap();
-
-    let Some(output) = convert(dir.path()) else {
-        return;
-    };
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        printed.contains("train-images-idx3-ubyte -> train_images.npy int16 (2, 3)"),
-        "{printed}"
-    );
-    for name in ["out/train_images.npy", "out/other.npy"] {
-        let values = Array::open(path(name)).unwrap().read::<i16>().unwrap();
-        assert_eq!(values.shape(), [2, 3]);
-        assert_eq!(
-            values.into_raw_vec_and_offset().0,
-            [1, 2, 3, -1, 32767, -32768]
-        );
-    }
-
-    for (name, bytes) in [
-        ("short", &IDX[..IDX.len() - 1]),
-        ("long", &[IDX, &[0]].concat()),
-        ("magic", b"\x93NUMPY"),
-    ] {
-        std::fs::write(path(name), bytes).unwrap();
-        let output = convert(&path(name)).unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert!(message.contains(path(name).to_str().unwrap()), "{message}");
-        let missing = Array::open(path("out").join(name).with_extension("npy"));
-        assert_eq!(missing.unwrap_err().kind(), ErrorKind::Io);
-    }
 }

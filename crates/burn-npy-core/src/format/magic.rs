@@ -174,7 +174,7 @@ fn describe(start: &[u8], len: u64) -> (String, &'static str) {
     if is_text(start) {
         return is(
             "text, such as CSV",
-            "np.save(\"x.npy\", np.loadtxt(path, delimiter=\",\")) makes a .npy file of numbers",
+            "`burn-npy convert`, of the crate burn-npy-cli, makes a .npy file of numbers",
         );
     }
     is(
@@ -257,8 +257,8 @@ mod tests {
             (b"\x93NUMPY\x01", "a .npy file", ""),
             (b"P", "cut off", "anew"),
             (b"\0\0\x08\x03\0\0\xea\x60", "IDX", "burn-npy convert"),
-            (b"1.5,2.5\n3.5,4.5\n", "CSV", "np.loadtxt"),
-            ("\u{feff}x,y\n".as_bytes(), "CSV", "np.loadtxt"),
+            (b"1.5,2.5\n3.5,4.5\n", "CSV", "burn-npy convert"),
+            ("\u{feff}x,y\n".as_bytes(), "CSV", "burn-npy convert"),
             (b" {\"a\": [1, 2]}", "JSON", "np.save"),
             (&[0; 112], "raw numbers", "np.fromfile"),
             (&1.5_f64.to_le_bytes(), "raw numbers", "np.fromfile"),
