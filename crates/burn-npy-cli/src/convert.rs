@@ -43,8 +43,7 @@ const COMPARED: u64 = 256 << 20;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "burn-npy convert [OPTIONS] <IN>... <OUT>", after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What to read: FILE, FILE:ARRAY or a folder, any number of them; then the file or the folder to
-    /// write
+    /// What to read: FILE, FILE:ARRAY or a folder, any number of them; then what to write
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// Replace files that are there

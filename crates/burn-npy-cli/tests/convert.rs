@@ -82,7 +82,11 @@ fn read(path: &Path, dtype: &str) -> ArrayD<i16> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn rows_are_those_of_a_naive_reference(
@@ -160,6 +164,35 @@ fn wide_fortran_tables_are_written_in_tiles() {
         message.contains("row 577 of the file, element 4321, has 300"),
         "{message}"
     );
+}
+
+/// Whatever is in a file, the output is whole, or there is none and a message.
+#[test]
+fn no_file_is_too_hostile() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../burn-npy-core/tests");
+    let files = ["corpus/files", "writers/files"].map(|folder| names(&root.join(folder)));
+    let (mut written, mut failed) = (0, 0);
+    for file in files.iter().flatten() {
+        let args = [file.to_str().unwrap(), "out.npz", "--limit=16777216"];
+        let output = convert(dir, &args);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let out = dir.join("out.npz");
+        match output.status.code() {
+            Some(0) if errors.is_empty() => {
+                written += 1;
+                Npz::open(&out).unwrap().verify_all().unwrap();
+                std::fs::remove_file(out).unwrap();
+            }
+            Some(2) if errors.lines().all(|line| line.starts_with("burn-npy: ")) => {
+                failed += 1;
+                assert!(!errors.is_empty() && !out.exists(), "{file:?}");
+            }
+            code => panic!("{file:?}: {code:?}: {errors}"),
+        }
+    }
+    assert!(written > 50 && failed > 100, "{written} {failed}");
 }
 
 /// An IDX file of 16-bit integers: two rows of three.
@@ -378,14 +411,16 @@ fn a_file_replaces_itself_only_by_force() {
     assert_eq!(found, values.mapv(|x| x as f32).into_dyn());
 }
 
-/// A Python that has NumPy: `BURN_NPY_PYTHON`, or `python3`.
+/// A Python that has NumPy and Pillow: `BURN_NPY_PYTHON`, or `python3`.
 fn python() -> Option<String> {
     let python = std::env::var("BURN_NPY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let output = Command::new(&python).args(["-c", "import numpy"]).output();
+    let output = Command::new(&python)
+        .args(["-c", "import numpy, PIL"])
+        .output();
     let found = output.is_ok_and(|output| output.status.success());
     assert!(
         found || std::env::var_os("BURN_NPY_REQUIRE_ALL").is_none(),
-        "{python} has no NumPy"
+        "{python} has no NumPy, or no Pillow"
     );
     found.then_some(python)
 }
@@ -459,4 +494,29 @@ with np.load('c.npz') as found, np.load('stored.npz') as expected:
             expected[name], expected[name].dtype.newbyteorder('=')).tobytes('C'), name
 assert zipfile.ZipFile('c.npz').testzip() is None
 "#);
+}
+
+#[test]
+fn pixels_are_those_of_pillow() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for salt in 0..3_u32 {
+        let of = |x: u32, y: u32| [x * 37 + salt, y * 91 + x, (x ^ y) * 53].map(|x| x as u8);
+        image(&dir.join(format!("in/{salt}.png")), 16, 9, of);
+    }
+    fine(dir, &["in", "colours.npy"]);
+    fine(dir, &["in", "grey.npy", "--grey"]);
+    let script = r#"
+import glob, numpy as np
+from PIL import Image
+for name, mode in [('colours', 'RGB'), ('grey', 'L')]:
+    images = [np.asarray(Image.open(path).convert(mode)) for path in sorted(glob.glob('in/*'))]
+    assert np.array_equal(np.load(f'{name}.npy'), np.stack(images)), name
+"#;
+    let mut command = Command::new(python);
+    let output = command.args(["-c", script]).current_dir(dir).output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
 }

@@ -92,7 +92,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     })
 }
 
-/// The array of an IDX file. A compressed one is decoded into memory, if it has no more than `limit`
+/// The array of an IDX file. A compressed one is decoded into memory, if it has at most `limit`
 /// bytes.
 pub(crate) fn array(path: &Path, options: OpenOptions, limit: u64) -> Result<Array, String> {
     let text = |error: io::Error| error.to_string();

@@ -68,7 +68,7 @@ impl Kind {
             Some(extension) if extension == "npz" => Ok(Self::Npz),
             None if !out.exists() => Ok(Self::Folder),
             _ => Err(format!(
-                "{}: the output is a .npy file, a .npz file or a folder, whose name ends in a slash",
+                "{}: expected a .npy file, a .npz file or a folder, which ends in a slash",
                 shown_path(out)
             )),
         }
@@ -99,6 +99,10 @@ pub(crate) fn tables(args: &Args, inputs: Vec<Vec<Table>>) -> Result<Tables, Str
         }
         _ => inputs.into_iter().flatten().collect(),
     };
+    if tables.is_empty() {
+        let files = listed(args.inputs(), |path| shown_path(path));
+        return Err(format!("{files}: no arrays"));
+    }
     let orders = tables.iter().map(|table| order(args, table));
     let orders = orders.collect::<Result<_, _>>()?;
     Ok(Tables { tables, orders })

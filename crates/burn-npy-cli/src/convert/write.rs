@@ -129,6 +129,11 @@ fn npy(
             .map_err(cannot_write)?;
         progress.advance(block.bytes.as_slice().len() as u64);
         Ok(())
+    })
+    .map_err(|error| match (error.kind(), error.file()) {
+        // A number that was read from text.
+        (ErrorKind::Value, None) => error.in_file(&table.label),
+        _ => error,
     })?;
     let size = header.len() as u64 + tables.bytes(part);
     let crc = out.finish(start, size).map_err(cannot_write)?;
