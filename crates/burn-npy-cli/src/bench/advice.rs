@@ -138,7 +138,10 @@ pub(super) fn advice(facts: &Facts) -> Advice {
     }
     match convert.is_empty() {
         true => sentences.push("The file is fine as it is.".to_owned()),
-        false => sentences.push(format!("Write the file anew, {}.", convert.join(", "))),
+        false => sentences.push(format!(
+            "Write the file anew with `burn-npy convert`: {}.",
+            convert.join(", ")
+        )),
     }
     Advice {
         bound,
@@ -171,7 +174,7 @@ mod tests {
                     ..facts()
                 },
                 "layout",
-                "Write the file anew, in C layout.",
+                "Write the file anew with `burn-npy convert`: in C layout.",
             ),
             (
                 Facts {
@@ -221,7 +224,7 @@ mod tests {
                     ..facts()
                 },
                 "memory",
-                "anew, in the byte order of this machine, uncompressed, since it takes 2.0 s",
+                "convert`: in the byte order of this machine, uncompressed, since it takes 2.0 s",
             ),
         ] {
             let found = advice(&facts);
