@@ -242,7 +242,8 @@ impl Sampler {
         let tokens = tokens.map_err(|(row, length)| {
             usage(format!(
                 "row {row} has length {length}, but a batch has at most {max_tokens} tokens; raise \
-                 max_tokens, or shorten or leave out longer rows"
+                 max_tokens, shorten longer rows with Truncate, or leave them out, as with \
+                 dataset.filter(\"tokens\", |row: &[i64]| row.len() <= {max_tokens})"
             ))
         })?;
         Ok(Kind::MaxTokens { seed, tokens }.over_rows())

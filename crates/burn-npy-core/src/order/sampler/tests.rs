@@ -257,8 +257,9 @@ fn misuse_is_an_error_that_names_the_place() {
         message(tokens(&[3, 9, 12], 8)),
         (
             Usage,
-            "row 1 has length 9, but a batch has at most 8 tokens; raise max_tokens, or shorten or \
-             leave out longer rows"
+            "row 1 has length 9, but a batch has at most 8 tokens; raise max_tokens, shorten \
+             longer rows with Truncate, or leave them out, as with dataset.filter(\"tokens\", \
+             |row: &[i64]| row.len() <= 8)"
                 .to_owned()
         )
     );
