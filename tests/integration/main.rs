@@ -34,6 +34,7 @@ mod order;
 mod pipelines;
 mod property;
 mod ragged;
+mod ragged_pass;
 mod ragged_verbs;
 mod ragged_windows;
 mod readme;

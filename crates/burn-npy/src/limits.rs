@@ -10,12 +10,11 @@
 //! - **Rows of several lengths** do not exist in a NumPy array. Save their items in one array, and
 //!   where each row ends in another, as in the
 //!   [cookbook](crate::cookbook#8-rows-of-several-lengths).
-//! - **More of rows of several lengths.** The column by which rows are filtered or sorted has rows
-//!   of one shape, and so have those that are joined, permuted or cut into columns, and those of
-//!   statistics. Such things can be done to the items before
-//!   [`from_offsets`](crate::NpyDataset::from_offsets). [`pack`](crate::NpyDataset::pack) and
-//!   [`windows`](crate::NpyDataset::windows) need rows that lie in an array: after a transform,
-//!   [`cache`](crate::NpyDataset::cache) makes them.
+//! - **More of rows of several lengths.** Columns that are joined, permuted or cut into columns
+//!   have rows of one shape, and so have those of statistics along an axis. Such things can be done
+//!   to the items before [`from_offsets`](crate::NpyDataset::from_offsets).
+//!   [`pack`](crate::NpyDataset::pack) and [`windows`](crate::NpyDataset::windows) need rows that
+//!   lie in an array: after a transform, [`cache`](crate::NpyDataset::cache) makes them.
 //! - **HDF5, Parquet, TFRecord and images** have other crates. Burn's `Dataset` can be implemented
 //!   for them, and [`DataLoaderBuilder`](crate::DataLoaderBuilder) takes it.
 //!

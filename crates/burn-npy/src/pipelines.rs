@@ -36,7 +36,7 @@
 //! |---|---|---|---|
 //! | those of a list | [`rows`] | | `Subset` (P) |
 //! | those that a function keeps | [`filter`] | `filter` | `filter` (G) |
-//! | in the order of a column | [`sort_by`] | | |
+//! | in the order of a column, or of what a function makes of its rows | [`sort_by`], [`sort_by_key`] | | |
 //! | the first, all but the first, every `n`-th | [`take`], [`skip`], [`step`] | `take`, `skip`, `shard` | a slice (G) |
 //! | all, several times | [`repeat`] | `repeat` | `repeat` (G) |
 //! | two random parts; parts of a [`Partition`]; folds | [`split`], [`parts`], [`folds`] | | `random_split` (P) |
@@ -88,7 +88,7 @@
 //! | what | when, and on which threads |
 //! |---|---|
 //! | [`rows`], [`take`], [`concat`], [`zip`], [`windows`], [`split`] and the like | at once, with row numbers only: no row is read, but for the column of [`group_by`] |
-//! | [`filter`], [`sort_by`], [`stats`], [`class_counts`], [`cache`] | at once, on all cores: each row of the column is read, and nothing is left to do in an epoch |
+//! | [`filter`], [`sort_by`], [`sort_by_key`], [`stats`], [`class_counts`], [`cache`] | at once, on all cores: each row of the column is read, and nothing is left to do in an epoch |
 //! | [`convert`], [`permute`], [`map`] | when a row is put into a batch, on the workers of the loader |
 //! | [`map_batch`] | when all rows of a batch are there, on the workers |
 //! | [`map` of the builder] | when the tensors of a batch are there, on the thread that trains; with workers and a GPU, on another one, a batch ahead |
@@ -415,7 +415,8 @@
 //! The tokens of all texts are one array, and another one says how long each text is.
 //! [`Sampler::bucketed`] puts texts of similar lengths into a batch, which is padded to its longest
 //! text. [`Sampler::max_tokens`] does so too, and bounds what a padded batch holds, not how many
-//! texts it has: it is for lengths that differ by much, and needs no `batch_size`.
+//! texts it has: it is for lengths that differ by much, and needs no `batch_size`. It refuses texts
+//! that are too long: [`filter`] leaves them out, and [`Truncate`] shortens them.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shown.rs"));
@@ -606,6 +607,7 @@
 //! [`shuffle`]: crate::DataLoaderBuilder::shuffle
 //! [`skip`]: crate::NpyDataset::skip
 //! [`sort_by`]: crate::NpyDataset::sort_by
+//! [`sort_by_key`]: crate::NpyDataset::sort_by_key
 //! [`split`]: crate::NpyDataset::split
 //! [`split_column`]: crate::NpyDataset::split_column
 //! [`split_in_time`]: crate::NpyDataset::split_in_time

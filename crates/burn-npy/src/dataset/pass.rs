@@ -9,11 +9,14 @@ use std::thread;
 use burn_npy_core::{
     Error, ErrorKind, Result,
     file::{Buffer, Column, Element},
-    internal,
 };
 
 use super::NpyDataset;
 use crate::memory;
+
+mod source;
+
+pub(super) use source::Source;
 
 /// How many bytes of rows and of their numbers a thread works on at a time.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -51,9 +54,9 @@ impl<R: Default> Merged<R> {
     }
 }
 
-/// Gathers all rows of a column in blocks. `add` adds a block, of which it gets the number of rows
-/// and the elements, to the result of its chunk, which is a run of neighbouring blocks. `merge`
-/// adds the result of a chunk to that of all chunks before it.
+/// Gathers all rows of a column in blocks. `add` adds a block, of which it gets the rows of the
+/// column and their elements, to the result of its chunk, which is a run of neighbouring blocks.
+/// `merge` adds the result of a chunk to that of all chunks before it.
 ///
 /// # Errors
 ///
@@ -64,49 +67,48 @@ impl<R: Default> Merged<R> {
 /// Panics if `add` does.
 pub(super) fn fold<T: Element, R: Default + Send>(
     dataset: &NpyDataset,
-    column: &Column,
-    add: impl Fn(&mut R, usize, &[T]) -> Result<()> + Sync,
+    source: Source<'_>,
+    add: impl Fn(&mut R, &[usize], &[T]) -> Result<()> + Sync,
     merge: impl Fn(&mut R, R) -> Result<()> + Sync,
 ) -> Result<R> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    fold_on(cores, dataset, column, add, merge)
+    fold_on(cores, dataset, source, add, merge)
 }
 
 /// [`fold`] on at most this many threads.
 fn fold_on<T: Element, R: Default + Send>(
     threads: usize,
     dataset: &NpyDataset,
-    column: &Column,
-    add: impl Fn(&mut R, usize, &[T]) -> Result<()> + Sync,
+    source: Source<'_>,
+    add: impl Fn(&mut R, &[usize], &[T]) -> Result<()> + Sync,
     merge: impl Fn(&mut R, R) -> Result<()> + Sync,
 ) -> Result<R> {
-    // A read of no rows checks the dtype.
-    column.read::<T>(&[])?;
-    let per_block = BLOCK_BYTES / column.row_bytes().saturating_add(size_of::<u64>());
-    let per_block = per_block.max(1);
-    let blocks = dataset.len().div_ceil(per_block);
-    let chunks = blocks.min(CHUNKS);
-    let first_block = |chunk: usize| (chunk as u128 * blocks as u128 / chunks as u128) as usize;
+    source.expect_dtype::<T>()?;
+    let map = |row| dataset.row_map().map(row);
+    let blocks = source.blocks(dataset.len(), map)?;
+    let chunks = blocks.len().min(CHUNKS);
+    let first_block =
+        |chunk: usize| (chunk as u128 * blocks.len() as u128 / chunks as u128) as usize;
     let fold_chunk = |chunk: usize| {
         let mut result = R::default();
-        let most = per_block.min(dataset.len());
-        let mut memory = Buffer::zeroed(most * column.row_bytes())?;
+        let mut memory = Buffer::zeroed(0)?;
         let mut rows = Vec::new();
-        memory::reserve(&mut rows, most)?;
-        for block in first_block(chunk)..first_block(chunk + 1) {
-            let start = block * per_block;
-            let end = dataset.len().min(start.saturating_add(per_block));
+        for block in &blocks[first_block(chunk)..first_block(chunk + 1)] {
             rows.clear();
-            rows.extend((start..end).map(|row| dataset.row_map().map(row)));
-            memory.set_len(rows.len() * column.row_bytes());
-            internal::readahead(column, &rows);
-            column.gather(&rows, memory.as_mut_slice())?;
+            memory::reserve(&mut rows, block.len())?;
+            rows.extend(block.clone().map(map));
+            let bytes = source.bytes(&rows)?;
+            if bytes > memory.capacity() {
+                memory = Buffer::zeroed(bytes)?;
+            }
+            memory.set_len(bytes);
+            source.gather(&rows, memory.as_mut_slice())?;
             let elements = bytemuck::checked::try_cast_slice(memory.as_slice());
             let elements = elements.map_err(|error| {
                 let message = format!("the bytes are no {}: {error}", T::DTYPE);
                 Error::new(ErrorKind::Dtype, message)
             })?;
-            add(&mut result, rows.len(), elements)?;
+            add(&mut result, &rows, elements)?;
         }
         Ok(result)
     };
@@ -142,7 +144,8 @@ fn fold_on<T: Element, R: Default + Send>(
     merged.all
 }
 
-/// Makes something of each row of a column, in the order of the rows.
+/// Makes something of each row of a column, of which `make` gets the elements, in the order of the
+/// rows.
 ///
 /// # Errors
 ///
@@ -153,13 +156,16 @@ fn fold_on<T: Element, R: Default + Send>(
 /// Panics if `make` does.
 pub(super) fn map<T: Element, R: Send>(
     dataset: &NpyDataset,
-    column: &Column,
+    source: Source<'_>,
     make: impl Fn(&[T]) -> R + Sync,
 ) -> Result<Vec<R>> {
-    let row_len: usize = column.row_shape().iter().product();
-    let add = |made: &mut Vec<R>, rows: usize, elements: &[T]| {
-        memory::reserve(made, rows)?;
-        made.extend((0..rows).map(|row| make(&elements[row * row_len..][..row_len])));
+    let add = |made: &mut Vec<R>, rows: &[usize], mut elements: &[T]| {
+        memory::reserve(made, rows.len())?;
+        for row in rows {
+            let (of_row, rest) = elements.split_at(source.elements(*row));
+            made.push(make(of_row));
+            elements = rest;
+        }
         Ok(())
     };
     let merge = |all: &mut Vec<R>, mut chunk: Vec<R>| {
@@ -167,7 +173,7 @@ pub(super) fn map<T: Element, R: Send>(
         all.append(&mut chunk);
         Ok(())
     };
-    fold(dataset, column, add, merge)
+    fold(dataset, source, add, merge)
 }
 
 /// An error unless each row is one number.
@@ -199,10 +205,10 @@ mod tests {
         let dataset = dataset.repeat(6).unwrap();
         let column = dataset.columns().next().unwrap().1;
         let on = |threads| {
-            let add = |(sum, rows): &mut (f32, Vec<usize>), count, numbers: &[f32]| {
+            let add = |(sum, counts): &mut (f32, Vec<usize>), rows: &[usize], numbers: &[f32]| {
                 // An order of summation that shows.
                 *sum += numbers[..999].iter().sum::<f32>();
-                rows.push(count);
+                counts.push(rows.len());
                 Ok(())
             };
             let merge = |all: &mut (f32, Vec<usize>), chunk: (f32, Vec<usize>)| {
@@ -210,7 +216,7 @@ mod tests {
                 all.1.extend(chunk.1);
                 Ok(())
             };
-            fold_on(threads, &dataset, column, add, merge).unwrap()
+            fold_on(threads, &dataset, Source::Fixed(column), add, merge).unwrap()
         };
         let one = on(1);
         assert_eq!(one.1.iter().sum::<usize>(), 600);
@@ -224,9 +230,9 @@ mod tests {
     fn an_error_of_a_merge_ends_the_pass() {
         let dataset = NpyDataset::from_tensor_slices(Array1::<u8>::zeros(1_000_000)).unwrap();
         let column = dataset.columns().next().unwrap().1;
-        let add = |_: &mut Stats, _, _: &[u8]| Ok(());
+        let add = |_: &mut Stats, _: &[usize], _: &[u8]| Ok(());
         let merge = |_: &mut Stats, _| Err(Error::new(ErrorKind::Usage, "no"));
-        let error = fold_on(3, &dataset, column, add, merge).unwrap_err();
+        let error = fold_on(3, &dataset, Source::Fixed(column), add, merge).unwrap_err();
         assert_eq!(error.message(), "no");
     }
 }

@@ -26,9 +26,11 @@ impl NpyDataset {
     /// columns. [`convert`](Self::convert) and [`reshape`](Self::reshape) are about each item. A
     /// transform in [`map`](Self::map) sees a row as an array of items, [`windows`](Self::windows)
     /// lie within the rows, and [`read_ragged`](Self::read_ragged) gives all items and the offsets.
-    /// The column by which rows are [filtered](Self::filter) or [sorted](Self::sort_by) must have
-    /// rows of one shape, and so must those of [`stats`](Self::stats), [`permute`](Self::permute),
-    /// [`join`](Self::join) and [`split_column`](Self::split_column).
+    /// [`filter`](Self::filter) and [`sort_by_key`](Self::sort_by_key) see the elements of a row,
+    /// and [`stats`](Self::stats) and [`class_counts`](Self::class_counts) are about those of all
+    /// rows. [`sort_by`](Self::sort_by), [`stats_axis`](Self::stats_axis),
+    /// [`permute`](Self::permute), [`join`](Self::join) and [`split_column`](Self::split_column)
+    /// take columns with rows of one shape alone.
     ///
     /// The offsets are checked once, and take 16 bytes of memory a row. The items stay in their
     /// file.

@@ -6,7 +6,9 @@ use burn_npy_core::{
     file::{Column, Element},
 };
 
-use super::{NpyDataset, pass};
+use super::NpyDataset;
+use super::named::AnyColumn;
+use super::pass::{self, Source};
 use crate::memory;
 
 mod sealed {
@@ -124,11 +126,15 @@ impl NpyDataset {
     /// row by row, in C order. It is called now, once for each row, on as many threads as there are
     /// cores. The result holds a list of the rows, as that of [`rows`](Self::rows).
     ///
+    /// Rows may have [any length](Self::from_offsets): each comes with the elements of all its
+    /// items.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Dtype`] if `T` is not its dtype
-    /// after the conversion; [`ErrorKind::Limit`] if there is no memory for the list; and those of
-    /// [`Column::gather`].
+    /// after the conversion; [`ErrorKind::Limit`] if there is no memory for the list or for a row;
+    /// and those of [`Column::gather`], or of
+    /// [`RaggedColumn::gather`](crate::file::RaggedColumn::gather).
     ///
     /// # Panics
     ///
@@ -144,6 +150,11 @@ impl NpyDataset {
     /// let dataset = NpyDataset::from_arrays([("points", points)])?;
     /// let whole = dataset.filter("points", |row: &[f64]| row.iter().all(|x| x.is_finite()))?;
     /// assert_eq!(whole.read::<f64>("points")?, array![[0.5, 1.0], [0.0, 3.0]].into_dyn());
+    ///
+    /// // Texts of 3, 1 and 2 tokens.
+    /// let texts = NpyDataset::from_lengths("tokens", vec![1, 2, 3, 4, 5, 6], vec![3, 1, 2])?;
+    /// let short = texts.filter("tokens", |row: &[i32]| row.len() <= 2)?;
+    /// assert_eq!(short.lengths("tokens")?, [1, 2]);
     /// # Ok(())
     /// # }
     /// ```
@@ -152,7 +163,8 @@ impl NpyDataset {
         column: &str,
         keep: impl Fn(&[T]) -> bool + Sync,
     ) -> Result<Self> {
-        let kept = pass::map(self, self.columns.get(column)?, keep);
+        let source = Source::of(self.columns.any(column)?, column)?;
+        let kept = pass::map(self, source, keep);
         let kept = kept.map_err(|error| error.in_column(column))?;
         let rows = (0_usize..).zip(kept);
         self.rows(rows.filter(|(_, kept)| *kept).map(|(row, _)| row))
@@ -162,13 +174,15 @@ impl NpyDataset {
     /// equal numbers keep their order, and those with NaN come last. The column is read now. The
     /// result holds a list of the rows, as that of [`rows`](Self::rows).
     ///
-    /// For a descending order, turn the result around: `sorted.rows((0..sorted.len()).rev())`.
+    /// For a descending order, turn the result around: `sorted.rows((0..sorted.len()).rev())`. For
+    /// an order by anything else, there is [`sort_by_key`](Self::sort_by_key).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Shape`] if its rows are not one
-    /// number each; [`ErrorKind::Limit`] if there is no memory for the list and the numbers, some
-    /// 20 bytes a row; and those of [`Column::gather`].
+    /// number each; [`ErrorKind::Usage`] if they have [any length](Self::from_offsets);
+    /// [`ErrorKind::Limit`] if there is no memory for the list and the numbers, some 20 bytes a
+    /// row; and those of [`Column::gather`].
     ///
     /// # Example
     ///
@@ -184,12 +198,61 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn sort_by(&self, column: &str) -> Result<Self> {
-        let keys = self.columns.get(column)?.clone();
-        let keys = self.sort_keys(keys);
-        let keys = keys.map_err(|error| error.in_column(column))?;
+        let numbers = match self.columns.any(column)? {
+            AnyColumn::Ragged(_) => {
+                let message = "its rows have different lengths, so they are not one number each; \
+                               sort_by_key sorts by what a function makes of each row, such as \
+                               its length";
+                return Err(Error::new(ErrorKind::Usage, message).in_array(column));
+            }
+            other => other.numbers(column)?.clone(),
+        };
+        let keys = self.sort_keys(numbers);
+        self.sorted(&keys.map_err(|error| error.in_column(column))?)
+    }
+
+    /// The rows in ascending order of the keys that a function makes of them. It sees what that of
+    /// [`filter`](Self::filter) sees, and is called as that is. Rows with equal keys keep their
+    /// order. The result holds a list of the rows, as that of [`rows`](Self::rows).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`filter`](Self::filter). There must be memory for the keys too.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the function does.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::cmp::Reverse;
+    ///
+    /// use burn_npy::NpyDataset;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// // Texts of 1, 3 and 2 tokens; the longest comes first.
+    /// let texts = NpyDataset::from_lengths("tokens", vec![1, 2, 3, 4, 5, 6], vec![1, 3, 2])?;
+    /// let sorted = texts.sort_by_key("tokens", |row: &[i32]| Reverse(row.len()))?;
+    /// assert_eq!(sorted.lengths("tokens")?, [3, 2, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sort_by_key<T: Element, K: Ord + Send>(
+        &self,
+        column: &str,
+        key: impl Fn(&[T]) -> K + Sync,
+    ) -> Result<Self> {
+        let source = Source::of(self.columns.any(column)?, column)?;
+        let keys = pass::map(self, source, key);
+        self.sorted(&keys.map_err(|error| error.in_column(column))?)
+    }
+
+    /// The rows in ascending order of their keys.
+    fn sorted<K: Ord>(&self, keys: &[K]) -> Result<Self> {
         let mut rows = memory::list(0..self.len())?;
-        // By the number of the row where the numbers are equal, so that the sort needs no memory.
-        rows.sort_unstable_by_key(|row| (keys[*row], *row));
+        // By the number of the row where the keys are equal, so that the sort needs no memory.
+        rows.sort_unstable_by(|a, b| keys[*a].cmp(&keys[*b]).then(a.cmp(b)));
         self.rows(rows)
     }
 
@@ -198,12 +261,14 @@ impl NpyDataset {
         pass::expect_one_number(&column)?;
         const SIGN: u64 = 1 << 63;
         match column.dtype() {
-            DType::U64 => pass::map(self, &column, |row: &[u64]| row[0]),
-            DType::I64 => pass::map(self, &column, |row: &[i64]| row[0] as u64 ^ SIGN),
+            DType::U64 => pass::map(self, Source::Fixed(&column), |row: &[u64]| row[0]),
+            DType::I64 => pass::map(self, Source::Fixed(&column), |row: &[i64]| {
+                row[0] as u64 ^ SIGN
+            }),
             // A double holds each number of the other types.
             _ => {
                 let column = column.convert(Convert::to::<f64>())?;
-                pass::map(self, &column, |row: &[f64]| {
+                pass::map(self, Source::Fixed(&column), |row: &[f64]| {
                     // The sum makes -0 a 0.
                     let bits = (row[0] + 0.0).to_bits();
                     match bits & SIGN {

@@ -2,22 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use burn_npy_core::{Convert, Error, ErrorKind, Result, Stats, file::Column};
+use burn_npy_core::{
+    Convert, Error, ErrorKind, Result, Stats,
+    file::{Column, RaggedColumn},
+};
 
-use super::{NpyDataset, pass};
+use super::NpyDataset;
+use super::named::AnyColumn;
+use super::pass::{self, Source};
 use crate::memory;
 
 impl NpyDataset {
     /// Count, least and greatest number, mean and standard deviation of a column, as it is
     /// converted, over all rows of this dataset. NaN and infinities are counted and left out of the
-    /// rest. Bools are 0 and 1; integers of 64 bits are rounded to the nearest `f64`.
+    /// rest. Bools are 0 and 1; integers of 64 bits are rounded to the nearest `f64`. If rows have
+    /// [any length](Self::from_offsets), the numbers are those of all their items.
     ///
     /// The column is read now, once, on as many threads as there are cores. Their number does not
     /// change the result.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::gather`].
+    /// [`ErrorKind::Name`] if there is no such column, and those of [`Column::gather`], or of
+    /// [`RaggedColumn::gather`].
     ///
     /// # Example
     ///
@@ -38,17 +45,16 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn stats(&self, column: &str) -> Result<Stats> {
-        let found = self.columns.get(column).and_then(|from| {
-            let add = |stats: &mut Stats, _, numbers: &[f64]| {
-                stats.add(numbers);
-                Ok(())
-            };
-            let merge = |all: &mut Stats, chunk| {
-                all.merge(&chunk);
-                Ok(())
-            };
-            pass::fold(self, &doubles(from)?, add, merge)
-        });
+        let add = |stats: &mut Stats, _: &[usize], numbers: &[f64]| {
+            stats.add(numbers);
+            Ok(())
+        };
+        let merge = |all: &mut Stats, chunk| {
+            all.merge(&chunk);
+            Ok(())
+        };
+        let doubles = self.columns.any(column)?.change_items(column, doubles)?;
+        let found = pass::fold(self, Source::of(&doubles, column)?, add, merge);
         found.map_err(|error| error.in_column(column))
     }
 
@@ -59,8 +65,8 @@ impl NpyDataset {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`] if there is no such column, [`ErrorKind::Usage`] if its rows have no
-    /// such axis, and those of [`Column::gather`].
+    /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Usage`] if its rows have no
+    /// such axis, or have [any length](Self::from_offsets); and those of [`Column::gather`].
     ///
     /// # Example
     ///
@@ -96,7 +102,7 @@ impl NpyDataset {
             return Err(Error::new(ErrorKind::Usage, message));
         };
         let inner: usize = shape[axis + 1..].iter().product();
-        let add = |channels: &mut Vec<Stats>, _, numbers: &[f64]| {
+        let add = |channels: &mut Vec<Stats>, _: &[usize], numbers: &[f64]| {
             expect_channels(channels, count)?;
             let mut own = Vec::new();
             memory::reserve(&mut own, numbers.len() / count.max(1))?;
@@ -117,18 +123,20 @@ impl NpyDataset {
                 .for_each(|(all, chunk)| all.merge(chunk));
             Ok(())
         };
-        let mut all = pass::fold(self, &doubles(column)?, add, merge)?;
+        let mut all = pass::fold(self, Source::Fixed(&doubles(column.clone())?), add, merge)?;
         expect_channels(&mut all, count)?;
         Ok(all)
     }
 
     /// How many rows each class has. The classes are the numbers of a column of integers or bools,
-    /// one for each row.
+    /// one for each row. If rows have [any length](Self::from_offsets), there is one for each item,
+    /// such as a token, and all items are counted.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Name`] if there is no such column; [`ErrorKind::Dtype`] if it is one of floats;
-    /// [`ErrorKind::Shape`] if its rows are not one number each; and those of [`Column::gather`].
+    /// [`ErrorKind::Shape`] if its rows, or their items, are not one number each; and those of
+    /// [`Column::gather`], or of [`RaggedColumn::gather`].
     ///
     /// # Example
     ///
@@ -142,24 +150,26 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn class_counts(&self, column: &str) -> Result<BTreeMap<i64, u64>> {
-        let found = self
-            .columns
-            .get(column)
-            .and_then(|from| self.count_classes(from));
+        let found = self.columns.any(column);
+        let found = found.and_then(|from| self.count_classes(column, from));
         found.map_err(|error| error.in_column(column))
     }
 
-    fn count_classes(&self, column: &Column) -> Result<BTreeMap<i64, u64>> {
-        pass::expect_one_number(column)?;
-        if column.dtype().is_float() {
+    fn count_classes(&self, name: &str, column: &AnyColumn) -> Result<BTreeMap<i64, u64>> {
+        let dtype = column.dtype(name)?;
+        match column {
+            AnyColumn::Ragged(column) => expect_one_number_an_item(column)?,
+            other => pass::expect_one_number(other.numbers(name)?)?,
+        }
+        if dtype.is_float() {
             let message = format!(
-                "classes are integers, but the column is {}; convert it with Convert::to::<i64>()",
-                column.dtype()
+                "classes are integers, but the column is {dtype}; convert it with \
+                 Convert::to::<i64>()"
             );
             return Err(Error::new(ErrorKind::Dtype, message));
         }
-        let column = column.clone().convert(Convert::to::<i64>())?;
-        let add = |counts: &mut BTreeMap<i64, u64>, _, classes: &[i64]| {
+        let column = column.change_items(name, |items| items.convert(Convert::to::<i64>()))?;
+        let add = |counts: &mut BTreeMap<i64, u64>, _: &[usize], classes: &[i64]| {
             for class in classes {
                 *counts.entry(*class).or_default() += 1;
             }
@@ -171,18 +181,19 @@ impl NpyDataset {
             }
             Ok(())
         };
-        pass::fold(self, &column, add, merge)
+        pass::fold(self, Source::of(&column, name)?, add, merge)
     }
 
     /// Weights of the classes 0 to `classes` - 1 with which each counts as much as any other in a
     /// loss: `rows / (k * rows of the class)`, where `k` is the number of classes that have rows.
     /// This is scikit-learn's `class_weight="balanced"`. A class without rows has the weight 1,
-    /// since Burn takes no 0.
+    /// since Burn takes no 0. Where [`class_counts`](Self::class_counts) counts items, so does
+    /// this.
     ///
     /// # Errors
     ///
-    /// Those of [`class_counts`](Self::class_counts), and [`ErrorKind::Value`] if a row has a class
-    /// below 0 or from `classes` on.
+    /// Those of [`class_counts`](Self::class_counts), and [`ErrorKind::Value`] if a row or an item
+    /// has a class below 0 or from `classes` on.
     ///
     /// # Example
     ///
@@ -201,15 +212,20 @@ impl NpyDataset {
     /// ```
     pub fn class_weights(&self, column: &str, classes: usize) -> Result<Vec<f32>> {
         let counts = self.class_counts(column)?;
+        let what = match self.columns.any(column)? {
+            AnyColumn::Ragged(_) => "items",
+            _ => "rows",
+        };
         let mut weights = memory::list((0..classes).map(|_| 1.0))?;
-        let share = self.len() as f64 / counts.len() as f64;
+        let share = counts.values().sum::<u64>() as f64 / counts.len() as f64;
         for (class, count) in counts {
             let weight = usize::try_from(class)
                 .ok()
                 .and_then(|class| weights.get_mut(class));
             let weight = weight.ok_or_else(|| {
                 let message = format!(
-                    "{count} rows of class {class}, but the classes are below {classes}, from 0 on"
+                    "{count} {what} of class {class}, but the classes are below {classes}, from 0 \
+                     on"
                 );
                 Error::new(ErrorKind::Value, message).in_column(column)
             })?;
@@ -220,8 +236,18 @@ impl NpyDataset {
 }
 
 /// The same column as doubles.
-fn doubles(column: &Column) -> Result<Column> {
-    column.clone().convert(Convert::to::<f64>())
+fn doubles(column: Column) -> Result<Column> {
+    column.convert(Convert::to::<f64>())
+}
+
+/// An error unless each item of rows of any length is one number.
+fn expect_one_number_an_item(column: &RaggedColumn) -> Result<()> {
+    let shape = column.item_shape();
+    if shape.iter().product::<usize>() == 1 {
+        return Ok(());
+    }
+    let message = format!("items of shape {shape:?}, but classes are items of one number");
+    Err(Error::new(ErrorKind::Shape, message))
 }
 
 /// Makes sure that there are statistics of each channel.
