@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use burn_npy::ndarray::{Array2, Array3};
-use burn_npy::{Array, DataLoaderBuilder, Loader, NpyBatcher, NpyDataset, file::write_npy};
+use burn_npy::transform::{Truncate, from_fn};
+use burn_npy::{
+    Array, DataLoaderBuilder, ErrorKind, Loader, NpyBatcher, NpyDataset, Result, Windows,
+    file::write_npy,
+};
 
 fn values() -> Array2<f32> {
     Array2::from_shape_fn((100, 64), |(i, j)| (i * 64 + j) as f32)
@@ -125,4 +129,117 @@ fn a_batch_outlives_dataset_and_loader() {
     drop(loader);
     let found: Vec<i64> = batch.into_data().iter().collect();
     assert_eq!(found, (0..16).collect::<Vec<_>>());
+}
+
+/// The same dataset, on this test's word.
+fn vouched(dataset: &NpyDataset) -> NpyDataset {
+    // SAFETY: the folders are the test's own, and the bytes of their files do not change.
+    #[allow(unsafe_code)]
+    unsafe {
+        dataset.assume_unchanged()
+    }
+}
+
+/// Each row of the columns `x` and `y`, of which there may be one.
+fn read(dataset: &NpyDataset) -> Result<Vec<f32>> {
+    let mut numbers = Vec::new();
+    for row in 0..dataset.len() {
+        for name in ["x", "y"] {
+            match dataset.row(row).get::<f32>(name) {
+                Err(error) if error.kind() == ErrorKind::Name => {}
+                found => numbers.extend(found?),
+            }
+        }
+    }
+    Ok(numbers)
+}
+
+/// The bytes stay, so that the promise is kept; that the files were touched is what a check finds.
+#[test]
+fn the_promise_holds_before_and_after_each_verb() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["a", "b"].map(|name| dir.path().join(name).with_extension("npy"));
+    for path in &paths {
+        write_npy(path, &values()).unwrap();
+    }
+    let named_x = |data: NpyDataset| {
+        let name = data.columns().next().unwrap().0;
+        data.rename(name, "x").unwrap()
+    };
+    let rows = || named_x(NpyDataset::open(&paths[0]).unwrap());
+    let shards = || named_x(NpyDataset::from_shards(&paths).unwrap());
+    let texts = || {
+        let items = Array::open(&paths[0]).unwrap();
+        NpyDataset::from_lengths("x", items, vec![40, 0, 60]).unwrap()
+    };
+    let all_texts = || NpyDataset::concat([texts(), texts()]).unwrap();
+    let twice = || {
+        from_fn::<f32, f32>(|row, mut out, _| {
+            out.assign(&(&row * 2.0));
+            Ok(())
+        })
+    };
+    type Verb<'a> = (
+        &'a str,
+        &'a dyn Fn() -> NpyDataset,
+        &'a dyn Fn(NpyDataset) -> NpyDataset,
+    );
+    let zipped = |data: NpyDataset| {
+        let other = data.rename("x", "y").unwrap().rows((0..100).rev()).unwrap();
+        data.zip(&other).unwrap()
+    };
+    let windows = |data: NpyDataset| data.windows(Windows::new(3).stride(2)).unwrap();
+    let cases: [Verb; 15] = [
+        ("rows", &rows, &|data| data.rows([3, 1]).unwrap()),
+        ("shards", &shards, &|data| data),
+        ("concat", &rows, &|data| {
+            NpyDataset::concat([data.clone(), data]).unwrap()
+        }),
+        ("map", &rows, &|data| data.map("x", twice()).unwrap()),
+        ("map of shards", &shards, &|data| {
+            data.map("x", twice()).unwrap()
+        }),
+        ("rows and zip", &rows, &zipped),
+        ("windows", &rows, &windows),
+        ("windows of shards", &shards, &windows),
+        ("permute", &rows, &|data| {
+            data.reshape("x", &[8, 8])
+                .unwrap()
+                .permute("x", &[1, 0])
+                .unwrap()
+        }),
+        ("mix", &rows, &|data| {
+            NpyDataset::mix([(data.clone(), 1.0), (data, 2.0)]).unwrap()
+        }),
+        ("texts", &texts, &|data| data),
+        ("concat of texts", &all_texts, &|data| {
+            data.rows([5, 0]).unwrap()
+        }),
+        ("map of texts", &all_texts, &|data| {
+            let data = data.map("x", twice()).unwrap();
+            data.map("x", Truncate::new(50)).unwrap()
+        }),
+        ("windows of texts", &all_texts, &windows),
+        ("pack", &texts, &|data| {
+            data.pack("x", 32).unwrap().select(["x"]).unwrap()
+        }),
+    ];
+    let datasets = cases.map(|(name, open, verb)| {
+        let checked = verb(open());
+        let expected = read(&checked).unwrap();
+        assert!(!expected.is_empty(), "{name}");
+        let promised = [verb(vouched(&open())), vouched(&verb(open()))];
+        (name, checked, promised, expected)
+    });
+    for path in &paths {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    for (name, checked, promised, expected) in datasets {
+        let error = read(&checked).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{name}");
+        for dataset in promised {
+            assert_eq!(read(&dataset).unwrap(), expected, "{name}");
+        }
+    }
 }

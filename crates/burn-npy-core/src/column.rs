@@ -341,18 +341,26 @@ impl Column {
         Ok(self)
     }
 
-    /// Vouches that nobody changes the file behind the column, so that its rows can be borrowed,
-    /// and a gather does not check the file.
+    /// Vouches that nobody changes the files behind the column, so that its rows can be borrowed,
+    /// and a gather does not check the files.
     ///
     /// # Safety
     ///
-    /// Nobody may change or truncate the file while this column, a clone of it, or rows borrowed
+    /// Nobody may change or truncate the files while this column, a clone of it, or rows borrowed
     /// from them live: safe code gets references to the bytes, and a truncated map kills the
     /// process.
     #[allow(unsafe_code)]
-    pub unsafe fn assume_unchanged(mut self) -> Self {
-        self.unchanging = true;
-        self
+    pub unsafe fn assume_unchanged(self) -> Self {
+        let vouched = self.change_parts(&mut Self::vouched);
+        // It fails if a transform now refuses the rows. Then the files are still checked.
+        vouched.unwrap_or(self)
+    }
+
+    fn vouched(&self) -> Self {
+        Self {
+            unchanging: true,
+            ..self.clone()
+        }
     }
 
     /// Rows without a copy: if the array is in memory or in a mapped file that somebody
@@ -464,6 +472,18 @@ impl Column {
         self.gather(rows, out.as_mut_slice())?;
         let shape = std::iter::once(rows.len()).chain(self.row_shape.iter().copied());
         array_of(out.as_slice(), shape.collect()).map_err(locate)
+    }
+}
+
+impl RaggedColumn {
+    /// As [`Column::assume_unchanged`], for the files of the items.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Column::assume_unchanged`].
+    #[allow(unsafe_code)]
+    pub unsafe fn assume_unchanged(self) -> Self {
+        self.change_parts(Column::vouched)
     }
 }
 

@@ -413,13 +413,20 @@ impl RaggedColumn {
         }
     }
 
+    /// The same rows, with changed items before all transforms.
+    pub(super) fn change_parts(&self, change: impl FnMut(&Column) -> Column) -> Self {
+        let parts = self.parts.iter().map(change);
+        Self {
+            parts: parts.collect::<Vec<_>>().into(),
+            ..self.clone()
+        }
+    }
+
     /// The rows before all transforms, read by position if their files are mapped.
     pub(crate) fn source_by_position(&self) -> Self {
-        let parts = self.parts.iter().map(Column::by_position);
         let source = Self {
-            parts: parts.collect::<Vec<_>>().into(),
             steps: None,
-            ..self.clone()
+            ..self.change_parts(Column::by_position)
         };
         source.measured()
     }

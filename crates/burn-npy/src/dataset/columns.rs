@@ -185,6 +185,9 @@ impl NpyDataset {
     /// Columns in memory are borrowed without this promise. A borrowed tensor that is changed in
     /// place is copied first; the file never changes.
     ///
+    /// The promise may come before or after the methods that choose, combine and transform rows.
+    /// For an opaque column it must come after [`reinterpret`](Self::reinterpret).
+    ///
     /// # Safety
     ///
     /// The files must not be changed or truncated by anyone as long as the dataset, a loader of it,
@@ -199,7 +202,11 @@ impl NpyDataset {
                     // SAFETY: the caller makes the promise that the column requires.
                     AnyColumn::Numbers(unsafe { column.assume_unchanged() })
                 }
-                opaque => opaque,
+                AnyColumn::Ragged(column) => {
+                    // SAFETY: as above.
+                    AnyColumn::Ragged(unsafe { column.assume_unchanged() })
+                }
+                opaque @ AnyColumn::Opaque(_) => opaque,
             };
             columns.push(name.to_owned(), column);
         }
