@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 
 use burn::tensor::{Int, Tensor};
-use burn_npy::{NpyDataset, Sampler};
+use burn_npy::{NpyDataset, Sampler, Windows};
 
 /// More than a file that the system is told nothing about.
 const ROWS: u64 = 300 << 20;
@@ -43,6 +43,14 @@ fn rows_in_an_order_of_their_own_are_read_at_random() {
     }
     let listed = |rows: &[u64]| data.rows(rows).unwrap();
     let index = |rows: Vec<u64>| sequential().index(rows).unwrap();
+    let array = data.columns().next().unwrap().1.array().clone();
+    let lengths = vec![1_i64 << 20; (ROWS >> 20) as usize];
+    let texts = NpyDataset::from_lengths("texts", array, lengths).unwrap();
+    let backwards = texts.rows((0..texts.len()).rev()).unwrap();
+    let windows = |texts: &NpyDataset| {
+        let windows = texts.windows(Windows::new(1).stride(1 << 20)).unwrap();
+        windows.reshape("texts", &[]).unwrap()
+    };
     let far = data.step(1 << 20).unwrap();
     let (first, second) = far.split(0.5, 1).unwrap();
     for (number, (dataset, sampler, expected)) in [
@@ -61,6 +69,8 @@ fn rows_in_an_order_of_their_own_are_read_at_random() {
             sequential(),
             true,
         ),
+        (windows(&texts), sequential(), false),
+        (windows(&backwards), sequential(), true),
     ]
     .into_iter()
     .enumerate()

@@ -220,12 +220,9 @@ impl RowMap {
         steps.any(|step| match step {
             RowStep::Shuffle { .. } => true,
             RowStep::List { is_random, .. } => *is_random,
+            RowStep::Runs(runs) => runs.is_random(),
             // Each part of a mix, and each turn of a cycle, is read in order.
-            RowStep::Skip(_)
-            | RowStep::Stride(_)
-            | RowStep::Cycle(_)
-            | RowStep::Runs(_)
-            | RowStep::Mix(_) => false,
+            RowStep::Skip(_) | RowStep::Stride(_) | RowStep::Cycle(_) | RowStep::Mix(_) => false,
         })
     }
 

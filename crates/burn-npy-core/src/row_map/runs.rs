@@ -1,5 +1,6 @@
 //! Runs of rows, such as the first rows of the windows in each of several groups.
 
+use crate::order::domain::is_random;
 use crate::order::hash::Hash;
 
 /// Rows that lie in runs.
@@ -11,6 +12,8 @@ pub(super) struct Runs {
     len: usize,
     /// The smallest distance between two rows; 0 if one may come before or equal an earlier one.
     apart: usize,
+    /// As [`is_random`], of where the runs begin.
+    is_random: bool,
 }
 
 impl Runs {
@@ -31,6 +34,7 @@ impl Runs {
         }
         Self {
             stride,
+            is_random: is_random(runs.iter().map(|(_, start)| *start as u64)),
             runs,
             len,
             apart,
@@ -39,6 +43,11 @@ impl Runs {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether the rows jump about from run to run.
+    pub(super) fn is_random(&self) -> bool {
+        self.is_random
     }
 
     /// Whether each row is the one with its index.

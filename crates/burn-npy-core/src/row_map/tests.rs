@@ -47,6 +47,24 @@ fn runs_are_their_naive_twins() {
 }
 
 #[test]
+fn runs_are_as_random_as_a_list_of_their_starts() {
+    let map = RowMap::new(1000);
+    let starts = |order: &RowMap| (0..100).map(|run| order.map(run) * 10).collect::<Vec<_>>();
+    let mut order = RowMap::new(100);
+    let sorted = starts(&order);
+    order.shuffle(1);
+    for (starts, expected) in [(sorted, false), (starts(&order), true), (Vec::new(), false)] {
+        for count in [1, 10] {
+            let mut runs = map.clone();
+            runs.runs(1, starts.iter().map(|start| (*start, count)));
+            assert_eq!(runs.is_random(), expected, "{count}");
+        }
+        let list = map.list(starts.iter().map(|start| *start as i128)).unwrap();
+        assert_eq!(list.is_random(), expected);
+    }
+}
+
+#[test]
 fn what_is_not_in_order_may_share_any_rows() {
     let mut map = RowMap::new(100);
     map.skip(3);
