@@ -1,10 +1,12 @@
 //! Runs of rows, such as the first rows of the windows in each of several groups.
 
+use std::fmt;
+
 use crate::order::domain::is_random;
 use crate::order::hash::Hash;
 
 /// Rows that lie in runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Runs {
     stride: usize,
     /// Of each run: how many rows the runs before it have, and the row where it begins.
@@ -14,6 +16,16 @@ pub(super) struct Runs {
     apart: usize,
     /// As [`is_random`], of where the runs begin.
     is_random: bool,
+}
+
+/// There may be millions of runs.
+impl fmt::Debug for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hash = Hash(0);
+        self.add_to(&mut hash);
+        let (rows, runs) = (self.len, self.runs.len());
+        write!(f, "[{rows} rows in {runs} runs: {:016x}]", hash.0)
+    }
 }
 
 impl Runs {

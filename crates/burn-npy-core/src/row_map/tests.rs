@@ -65,6 +65,23 @@ fn runs_are_as_random_as_a_list_of_their_starts() {
 }
 
 #[test]
+fn the_text_of_a_map_is_short_and_tells_runs_apart() {
+    let text = |stride, shift: usize, last: usize| {
+        let mut map = RowMap::new(10_000_000);
+        let start = |run: usize| run * 20 + if run == 700 { shift } else { 0 };
+        let len = |run: usize| if run == 299_999 { last } else { 3 };
+        map.runs(stride, (0..300_000).map(|run| (start(run), len(run))));
+        format!("{map:?}")
+    };
+    let texts = [text(1, 0, 3), text(2, 0, 3), text(1, 1, 3), text(1, 0, 4)];
+    for (index, known) in texts.iter().enumerate() {
+        assert!(known.len() < 200, "{known}");
+        assert!(!texts[..index].contains(known), "{known}");
+    }
+    assert_eq!(text(1, 0, 3), texts[0]);
+}
+
+#[test]
 fn what_is_not_in_order_may_share_any_rows() {
     let mut map = RowMap::new(100);
     map.skip(3);
