@@ -434,10 +434,12 @@ impl RaggedColumn {
     /// The columns of the items, and which of their items some rows have, for
     /// [`readahead`](Column::readahead).
     pub(crate) fn visit(&self, rows: &[usize], f: &mut dyn FnMut(&Column, &[Range<usize>])) {
-        for part in self.parts_of(rows) {
-            let of_part = rows.iter().filter(|row| self.part_of(**row) == part);
-            let runs: Vec<_> = of_part.map(|row| self.locate(*row).1).collect();
-            f(&self.parts[part], &runs);
+        let mut places: Vec<_> = rows.iter().map(|row| self.locate(*row)).collect();
+        // It keeps the order of the rows of a part.
+        places.sort_by_key(|(part, _)| *part);
+        for places in places.chunk_by(|a, b| a.0 == b.0) {
+            let runs: Vec<_> = places.iter().map(|(_, run)| run.clone()).collect();
+            f(&self.parts[places[0].0], &runs);
         }
     }
 

@@ -70,6 +70,34 @@ pub(super) fn column(
 }
 
 #[test]
+fn rows_are_visited_part_by_part_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    for case in 0..100 {
+        let rng = &mut PositionRng::new(4, 1, case);
+        let parts: Vec<_> = (0..1 + below(rng, 6))
+            .map(|_| column(rng, dir.path()).0)
+            .collect();
+        let all = RaggedColumn::chain(parts).unwrap();
+        let count = below(rng, 60).min(all.rows() * 60);
+        let rows: Vec<_> = (0..count).map(|_| below(rng, all.rows())).collect();
+        let mut expected = Vec::new();
+        for part in 0..all.items().len() {
+            let of_part = rows.iter().filter(|row| all.part_of(**row) == part);
+            let runs: Vec<_> = of_part.map(|row| all.locate(*row).1).collect();
+            if !runs.is_empty() {
+                expected.push((part, runs));
+            }
+        }
+        let mut found = Vec::new();
+        all.visit(&rows, &mut |part, runs| {
+            let is_part = |known: &Column| std::ptr::eq(known, part);
+            found.push((all.items().iter().position(is_part).unwrap(), runs.to_vec()));
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn every_way_to_gather_rows_of_any_length_gives_the_same() {
     let dir = tempfile::tempdir().unwrap();
     for case in 0..120 {
