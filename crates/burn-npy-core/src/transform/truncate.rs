@@ -9,7 +9,9 @@ use crate::order::PositionRng;
 /// A sequence of at most so many steps: the first ones, or those from a random place on.
 ///
 /// The rows have any dtype, and their first axis is the sequence: `[tokens]`, `[time, sensors]`.
-/// A row that is short enough stays as it is. Only the steps that are kept are read.
+/// A row that is short enough stays as it is. Of an array in memory or in a mapped file, only the
+/// steps that are kept are read, if nothing converts the rows before. Otherwise rows are read
+/// whole, as from a file that is read by position.
 ///
 /// # Random numbers
 ///

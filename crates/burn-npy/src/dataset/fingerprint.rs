@@ -40,11 +40,12 @@ struct ColumnPrint {
     row_shape: Vec<usize>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     any_length: bool,
-    /// FNV-1a (64 bits) over up to 64 rows, evenly spread from the first to the last: fewer if they
-    /// have more than 1 MiB, but at least two, and only the middle of each if they have more than
-    /// 64 KiB. Rows are hashed as they are converted; a row that cannot be converted, as it is
-    /// stored. A row that cannot be read, as at a bad place of a disk, is left out: so the hash is
-    /// another one as soon as it can be read. Of rows of any length, the lengths are hashed too.
+    /// FNV-1a (64 bits) over up to 64 rows, evenly spread from the first to the last: fewer if
+    /// they, or what transforms make them of, have more than 1 MiB, but at least two, and only the
+    /// middle of each if they have more than 64 KiB. Rows are hashed as they are converted; a row
+    /// that cannot be converted, as it is stored. A row that cannot be read, as at a bad place of a
+    /// disk, is left out: so the hash is another one as soon as it can be read. Of rows of any
+    /// length, the lengths are hashed too.
     #[serde(with = "hex")]
     content: u64,
     /// How the rows were chosen and put together before they became those of the dataset, as by
@@ -209,7 +210,9 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let rows = some_rows(dataset, column.row_bytes());
     let count = rows.len();
     if internal::depth(column) > 0 {
-        return content_before_transforms(column, &rows, MAX_HASHED / count.max(1));
+        let of_row = source_bytes(column, &rows)? / count.max(1);
+        let rows = some_rows(dataset, column.row_bytes().max(of_row));
+        return content_before_transforms(column, &rows, MAX_HASHED / rows.len().max(1));
     }
     // A bad place of the disk is an error then, and no signal.
     let column = &internal::by_position(column)?;
@@ -241,8 +244,10 @@ fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
 
 /// As [`content`], of rows of any length.
 fn content_of_runs(dataset: &NpyDataset, column: &RaggedColumn) -> Result<u64> {
-    let rows = some_rows(dataset, column.bytes_of(column.longest(), 1)?);
+    let longest = |column: &RaggedColumn| column.bytes_of(column.longest(), 1);
+    let made_bytes = longest(column)?;
     let column = internal::ragged_source(column);
+    let rows = some_rows(dataset, made_bytes.max(longest(&column)?));
     let stored = internal::change_items(&column, |items| Ok(items.unconverted()))?;
     let bytes_of = |column: &RaggedColumn, row| -> Result<Buffer> {
         let length = column.length(row);
@@ -277,6 +282,17 @@ fn some_rows(dataset: &NpyDataset, row_bytes: usize) -> Vec<usize> {
     let spread = |i: usize| i as u128 * (len - 1) as u128 / (count - 1).max(1) as u128;
     let rows = (0..count).map(|i| dataset.row_map().map(spread(i) as usize));
     rows.collect()
+}
+
+/// The size of what transforms make some rows of.
+fn source_bytes(column: &Column, rows: &[usize]) -> Result<usize> {
+    let mut bytes = 0_usize;
+    internal::visit(column, rows, &mut |part, rows| {
+        let of_row = part.clone().unconverted().row_bytes();
+        bytes = bytes.saturating_add(rows.len().saturating_mul(of_row));
+        Ok(())
+    })?;
+    Ok(bytes)
 }
 
 /// As [`content`], of what the transforms of a column see: they need not give the same row twice.
@@ -334,6 +350,7 @@ mod tests {
 
     use super::*;
     use crate::Windows;
+    use crate::transform::Truncate;
 
     #[test]
     fn the_hash_is_that_of_its_authors() {
@@ -353,6 +370,30 @@ mod tests {
         };
         assert_ne!(with(35_000), with(35_001));
         assert_eq!(with(0), with(1));
+    }
+
+    /// Rows that are not compared may have other values.
+    #[test]
+    fn few_rows_are_compared_if_they_were_long_before_transforms() {
+        let print = |data: NpyDataset| {
+            let short = data.map("x", Truncate::new(8)).unwrap();
+            Fingerprint::of(&short).unwrap()
+        };
+        // Ten rows of which one has another value in the middle.
+        let table = |len: usize, changed: usize| {
+            let mut table = Array2::<u8>::zeros((10, len));
+            table[[changed, len / 2]] = 1;
+            let data = NpyDataset::from_tensor_slices((("x", table.clone()),));
+            let (items, lengths) = (table.flatten().into_owned(), vec![len as u64; 10]);
+            let texts = NpyDataset::from_lengths("x", items, lengths);
+            [data.unwrap(), texts.unwrap()].map(print)
+        };
+        for (len, all) in [(2000, true), (600_000, false)] {
+            let pairs = table(len, 4).into_iter().zip(table(len, 5));
+            assert!(pairs.into_iter().all(|(a, b)| (a != b) == all), "{len}");
+            let pairs = table(len, 4).into_iter().zip(table(len, 9));
+            assert!(pairs.into_iter().all(|(a, b)| a != b), "{len}");
+        }
     }
 
     #[test]
