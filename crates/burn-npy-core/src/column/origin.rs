@@ -3,6 +3,7 @@
 //! An error about a row names the file that has the row. An error about more than a row names a
 //! file only if all rows are in it: the first one of a chain may have nothing to do with it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -64,13 +65,84 @@ impl Column {
         no_row(row, self.rows, &self.arrays())
     }
 
+    /// The row of the array that an element of a row of this column is in, and which element of it
+    /// it is. The column must be one of an array. Where the element lies in the data says so,
+    /// whether the rows were cut, permuted or made windows.
+    fn in_array(&self, row: usize, element: usize) -> (usize, usize) {
+        if self.row_stride == 0 && self.row_len() == 0 {
+            return (row, element);
+        }
+        let mut offset = self.first + row * self.row_stride;
+        let mut outer = element;
+        for &(len, stride) in self.axes.iter().rev() {
+            offset += outer % len.max(1) * stride;
+            outer /= len.max(1);
+        }
+        offset -= self.array.first();
+        let axes = self.array.axes();
+        let mut order: Vec<_> = (0..axes.len()).filter(|axis| axes[*axis].0 > 1).collect();
+        order.sort_unstable_by_key(|axis| Reverse(axes[*axis].1));
+        let mut index = vec![0; axes.len()];
+        for axis in order {
+            let stride = axes[axis].1.max(1);
+            index[axis] = offset / stride;
+            offset %= stride;
+        }
+        let inner = axes.iter().zip(&index).skip(1);
+        let element = inner.fold(0, |element, ((len, _), index)| element * len + index);
+        // Joined fields are one row of the first of them, and go on behind it.
+        let of_next_fields = offset / self.numbers.dtype.size();
+        (
+            index.first().copied().unwrap_or(0),
+            element + of_next_fields,
+        )
+    }
+
+    /// Whether each row is the whole array.
+    fn is_whole(&self) -> bool {
+        self.row_stride == 0 && self.row_len() > 0
+    }
+
+    /// How many elements a row of the array has.
+    fn array_row_len(&self) -> usize {
+        self.array
+            .axes()
+            .iter()
+            .skip(1)
+            .map(|(len, _)| len)
+            .product()
+    }
+
+    /// Where a row is in the file of the array.
+    fn row_in_file(&self, row: usize) -> String {
+        let (first, _) = self.in_array(row, 0);
+        match self.windows {
+            _ if self.is_whole() => "the array of the file".to_owned(),
+            Some(_) => format!("the window from row {first} of the file on"),
+            None => format!("row {first} of the file"),
+        }
+    }
+
+    /// Where an element of a row is in the file of the array.
+    fn element_in_file(&self, row: usize, element: usize) -> String {
+        let (row, element) = self.in_array(row, element);
+        let len = self.array_row_len();
+        if self.is_whole() {
+            return format!("element {} of the file", row * len + element);
+        }
+        let is_one = len == 1 && element == 0;
+        match is_one && (self.windows.is_some() || self.row_len() == 1) {
+            true => format!("row {row} of the file"),
+            false => format!("row {row} of the file, element {element},"),
+        }
+    }
+
     /// The error of a row that a transform cannot make a new one of.
     pub(super) fn of_transform(&self, row: usize, error: Error) -> Error {
         let error = error.of_transform();
         match self.origin(row, None) {
-            Some(origin) if origin.column.array.file().is_some() => {
-                let error = error.in_row(&format!("row {} of the file", origin.row));
-                origin.column.array.locate(error)
+            Some(Origin { column, row, .. }) if column.array.file().is_some() => {
+                column.array.locate(error.in_row(&column.row_in_file(row)))
             }
             _ => self.locate_row(row, error),
         }
@@ -78,10 +150,6 @@ impl Column {
 
     /// The error of a row whose value cannot be converted.
     pub(super) fn misfit(&self, row: usize, (stage, misfit): (&Stage, Misfit)) -> Error {
-        let what = |column: &Self| match column.windows {
-            Some(_) => "window",
-            None => "row",
-        };
         let origin = self.origin(row, Some(misfit.element));
         let origin = origin.filter(|origin| origin.column.array.file().is_some());
         let Some(Origin {
@@ -90,20 +158,26 @@ impl Column {
             element,
         }) = origin
         else {
-            let mut place = format!("{} {row}", what(self));
+            let what = match self.windows {
+                Some(_) => "window",
+                None => "row",
+            };
+            let mut place = format!("{what} {row}");
             if self.row_len() != 1 {
                 place += &format!(", element {},", misfit.element);
             }
             return self.locate_row(row, self.misfit_at(&place, stage, &misfit));
         };
-        let mut place = format!("{} {row} of the file", what(column));
-        match element {
-            Some(element) if column.row_len() != 1 => place += &format!(", element {element},"),
-            None if self.row_len() != 1 => {
-                place += &format!(", element {} of what a transform made,", misfit.element);
+        let place = match element {
+            Some(element) => column.element_in_file(row, element),
+            None => {
+                let mut place = column.row_in_file(row);
+                if self.row_len() != 1 {
+                    place += &format!(", element {} of what a transform made,", misfit.element);
+                }
+                place
             }
-            _ => {}
-        }
+        };
         column.array.locate(self.misfit_at(&place, stage, &misfit))
     }
 }

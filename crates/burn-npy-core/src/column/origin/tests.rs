@@ -147,19 +147,121 @@ fn a_value_names_its_file_row_and_element() {
 }
 
 #[test]
-fn windows_of_one_array_say_which_window_it_is() {
+fn rows_that_were_cut_permuted_or_made_windows_name_the_place_in_the_file() {
+    use ndarray::ShapeBuilder;
+
     let files = Files::new();
-    let windows = |column: Column| column.windows(2, 1).unwrap();
-    let column = |at| files.columns(Access::Mapped).swap_remove(at);
-    let windows = Column::chain([windows(column(0)), windows(column(3))]).unwrap();
-    let windows = windows.convert(Convert::to::<i64>()).unwrap();
-    let error = windows.row::<i64>(6).unwrap_err();
-    let message = error.message();
-    assert!(
-        message.starts_with("window 2 of the file, element 0, has 3020.5"),
-        "{error}"
-    );
-    assert_eq!(error.file(), Some(&*files.paths[3]));
+    check_places(&files, &files.chain());
+    let number = |(row, i, j)| (3000 + 10 * row + 2 * i + j) as f64 + 0.5;
+    let c = Array3::from_shape_fn((ROWS[3], ROW[0], ROW[1]), number);
+    let fortran = Array3::from_shape_fn((ROWS[3], ROW[0], ROW[1]).f(), number);
+    for array in [c, fortran] {
+        write_npy(&files.paths[3], &array).unwrap();
+        for access in [Access::Mapped, Access::Positioned] {
+            check_places(&files, &files.columns(access)[3]);
+        }
+    }
+}
+
+/// Converts each element of each row by itself, so that the error is about it.
+fn check_places(files: &Files, column: &Column) {
+    let slice = |column: Column, part| column.slice(part).unwrap();
+    let windows = |column: Column| column.dilated_windows(3, 2, 2).unwrap();
+    let permute = |column: Column, axes: &[usize]| column.permute(axes).unwrap();
+    let flat = |column: Column| column.reshape(&[6]).unwrap();
+    let columns = [
+        slice(column.clone(), 1..3),
+        slice(slice(column.clone(), 1..3), 1..2),
+        slice(permute(column.clone(), &[1, 0]), 1..2),
+        permute(slice(column.clone(), 1..3), &[1, 0]),
+        slice(flat(column.clone()), 2..5),
+        windows(column.clone()),
+        windows(slice(column.clone(), 2..3)),
+        slice(windows(column.clone()), 1..3),
+        permute(slice(windows(column.clone()), 1..2), &[1, 2, 0]),
+        slice(permute(windows(column.clone()), &[2, 0, 1]), 1..2),
+        column.clone().windows(2, 2).unwrap().windows(2, 1).unwrap(),
+    ];
+    for (number, column) in columns.into_iter().enumerate() {
+        let len = column.row_len();
+        let values: Vec<f64> = column.read(&[0, 1]).unwrap().iter().copied().collect();
+        let flat = column.reshape(&[len]).unwrap();
+        for (at, value) in values.iter().enumerate() {
+            let (row, element) = (at / len, at % len);
+            let one = flat.clone().slice(element..element + 1).unwrap();
+            let one = one.convert(Convert::to::<i64>()).unwrap();
+            let error = one.row::<i64>(row).unwrap_err();
+            let (file, of_file, element) = files.place(&error);
+            assert_eq!(error.file(), Some(file));
+            let place = format!("row {of_file} of the file, element {element}, has {value},");
+            assert!(
+                error.message().starts_with(&place),
+                "column {number}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_of_one_number_are_named_by_their_row_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let numbers = (0..100).map(|row| f64::from(row) + 0.5);
+    write_npy(&path, &ndarray::Array1::from_iter(numbers)).unwrap();
+    let column = || Column::new(Array::open(&path).unwrap()).unwrap();
+    let integers = |column: Column| column.convert(Convert::to::<i64>()).unwrap();
+    let windows = || column().windows(4, 10).unwrap();
+    let whole = Column::whole(&Array::open(&path).unwrap()).unwrap();
+    for (column, row, place) in [
+        (column(), 52, "row 52 of the file has 52.5,"),
+        (windows(), 5, "row 50 of the file has 50.5,"),
+        (
+            windows().slice(2..4).unwrap(),
+            5,
+            "row 52 of the file has 52.5,",
+        ),
+        (
+            whole.slice(37..40).unwrap(),
+            0,
+            "element 37 of the file has 37.5,",
+        ),
+        (
+            doubled(windows()),
+            5,
+            "the window from row 50 of the file on, element 0 of what a transform made, has 50.5,",
+        ),
+    ] {
+        let error = integers(column).row::<i64>(row).unwrap_err();
+        assert_eq!(error.file(), Some(&*path));
+        assert!(error.message().starts_with(place), "{error}");
+    }
+    let fail =
+        || transform::from_fn::<f64, f64>(|row, _, _| Err(format!("bad {}", row[[0]]).into()));
+    for (column, row, message) in [
+        (
+            windows(),
+            5,
+            "the window from row 50 of the file on: bad 50.5",
+        ),
+        (
+            windows().slice(2..4).unwrap(),
+            5,
+            "the window from row 52 of the file on: bad 52.5",
+        ),
+        (
+            column().reshape(&[1]).unwrap(),
+            5,
+            "row 5 of the file: bad 5.5",
+        ),
+        (
+            Column::whole(&Array::open(&path).unwrap()).unwrap(),
+            0,
+            "the array of the file: bad 0.5",
+        ),
+    ] {
+        let error = column.map(fail()).unwrap().row::<f64>(row).unwrap_err();
+        assert_eq!((error.file(), error.message()), (Some(&*path), message));
+    }
 }
 
 #[test]

@@ -633,10 +633,8 @@ fn errors_name_the_column_and_not_the_member_that_it_is_of() {
         row.value("l").unwrap_err(),
     ] {
         assert_eq!((error.array(), error.file()), (Some("l"), Some(&*path)));
-        assert!(
-            error.message().starts_with("row 1 of the file has NaN"),
-            "{error}"
-        );
+        let place = "row 1 of the file, element 1, has NaN";
+        assert!(error.message().starts_with(place), "{error}");
     }
     let long = "layer.".repeat(20);
     let member = format!("{long}.npy");
