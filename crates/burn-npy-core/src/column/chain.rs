@@ -253,6 +253,7 @@ impl Derived for Chain {
             column,
             row,
             element,
+            made: None,
         })
     }
 

@@ -86,6 +86,7 @@ impl Derived for Cut {
             column,
             row,
             element,
+            made: None,
         })
     }
 

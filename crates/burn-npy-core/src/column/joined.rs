@@ -156,6 +156,7 @@ impl Derived for Joined {
                     column,
                     row,
                     element,
+                    made: None,
                 });
             }
             element -= column.row_len();

@@ -89,11 +89,13 @@ impl Derived for Mapped {
         })
     }
 
-    fn origin(&self, row: usize, _: Option<usize>) -> Option<Origin<'_>> {
+    fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
+        let is_one = self.row_type.shape.iter().product::<usize>() == 1;
         Some(Origin {
             column: self.column(),
             row,
             element: None,
+            made: element.filter(|_| !is_one),
         })
     }
 

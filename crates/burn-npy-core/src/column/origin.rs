@@ -12,11 +12,14 @@ use crate::convert::Stage;
 use crate::gather::Misfit;
 use crate::{Array, Error, ErrorKind};
 
-/// A row of a column, and an element of it, unless that is no longer known.
+/// A row of a column, and an element of it, unless that is no longer known, since a transform made
+/// the row.
 pub(super) struct Origin<'a> {
     pub(super) column: &'a Column,
     pub(super) row: usize,
     pub(super) element: Option<usize>,
+    /// The element of what the last transform made, if it made several.
+    pub(super) made: Option<usize>,
 }
 
 impl Column {
@@ -25,13 +28,18 @@ impl Column {
     pub(super) fn origin(&self, row: usize, element: Option<usize>) -> Option<Origin<'_>> {
         if let Some(derived) = &self.derived {
             let inner = derived.origin(row, element)?;
-            return inner.column.origin(inner.row, inner.element);
+            let origin = inner.column.origin(inner.row, inner.element)?;
+            return Some(Origin {
+                made: inner.made.or(origin.made),
+                ..origin
+            });
         }
         let column = self;
         Some(Origin {
             column,
             row,
             element,
+            made: None,
         })
     }
 
@@ -156,6 +164,7 @@ impl Column {
             column,
             row,
             element,
+            made,
         }) = origin
         else {
             let what = match self.windows {
@@ -172,8 +181,8 @@ impl Column {
             Some(element) => column.element_in_file(row, element),
             None => {
                 let mut place = column.row_in_file(row);
-                if self.row_len() != 1 {
-                    place += &format!(", element {} of what a transform made,", misfit.element);
+                if let Some(made) = made {
+                    place += &format!(", element {made} of what a transform made,");
                 }
                 place
             }

@@ -184,6 +184,7 @@ impl Derived for Packed {
             column: self.column(),
             row,
             element: Some(element % item_len),
+            made: None,
         })
     }
 

@@ -203,6 +203,7 @@ impl Derived for Permuted {
             column: self.column(),
             row,
             element: element.map(moved),
+            made: None,
         })
     }
 }

@@ -75,6 +75,7 @@ impl Derived for Picked {
             column: self.column(),
             row: self.map.map(row),
             element,
+            made: None,
         })
     }
 

@@ -152,6 +152,7 @@ impl Derived for Windows {
             column: self.column(),
             row: frame.first + row * frame.stride + element / row_len * frame.dilation,
             element: Some(element % row_len),
+            made: None,
         })
     }
 

@@ -265,6 +265,50 @@ fn rows_of_one_number_are_named_by_their_row_alone() {
 }
 
 #[test]
+fn an_element_that_a_transform_made_is_the_one_of_its_row() {
+    let files = Files::new();
+    let flat = || doubled(files.chain().reshape(&[6]).unwrap());
+    let one = || doubled(files.chain().reshape(&[6]).unwrap().slice(3..4).unwrap());
+    let twice = || doubled(doubled(files.chain()).permute(&[1, 0]).unwrap());
+    for (number, column) in [
+        flat(),
+        flat().windows(3, 1).unwrap(),
+        flat().windows(3, 1).unwrap().slice(1..3).unwrap(),
+        flat().slice(2..5).unwrap().windows(2, 1).unwrap(),
+        Column::join([flat(), flat()]).unwrap(),
+        shuffled(&flat().windows(3, 2).unwrap()),
+        one().windows(3, 1).unwrap(),
+        twice(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let len = column.row_len();
+        let values: Vec<f64> = column.row(1).unwrap().iter().copied().collect();
+        let column = column.reshape(&[len]).unwrap();
+        for (element, value) in values.iter().enumerate() {
+            let alone = column.clone().slice(element..element + 1).unwrap();
+            let alone = alone.convert(Convert::to::<i64>()).unwrap();
+            let error = alone.row::<i64>(1).unwrap_err();
+            let (file, of_file, place) = files.place(&error);
+            assert_eq!(error.file(), Some(file), "column {number}: {error}");
+            let made = match number {
+                // A row of one element.
+                6 => String::new(),
+                // What is named is what the last transform made.
+                7 => format!(", element {element} of what a transform made,"),
+                _ => format!(", element {place} of what a transform made,"),
+            };
+            let expected = format!("row {of_file} of the file{made} has {value},");
+            assert!(
+                error.message().starts_with(&expected),
+                "column {number}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_transform_that_fails_names_the_file_and_its_row() {
     let files = Files::new();
     let failing = |column: Column, bad: f64| {
