@@ -294,7 +294,7 @@ fn a_row_that_cannot_be_loaded_is_named_or_skipped() {
         (ErrorKind::Value, Some(1), Some("tokens"), Some(&*path))
     );
     assert!(
-        error.message().starts_with("row 1, element 1, has 0.5"),
+        error.message().starts_with("item 3 of the file has 0.5"),
         "{error}"
     );
     assert_eq!(dataset.verify().unwrap_err().kind(), ErrorKind::Value);

@@ -131,8 +131,8 @@ impl Column {
         }
     }
 
-    /// Where an element of a row is in the file of the array.
-    fn element_in_file(&self, row: usize, element: usize) -> String {
+    /// Where an element of a row is in the file of the array, whose rows are `what`.
+    pub(super) fn element_in_file(&self, what: &str, row: usize, element: usize) -> String {
         let (row, element) = self.in_array(row, element);
         let len = self.array_row_len();
         if self.is_whole() {
@@ -140,8 +140,8 @@ impl Column {
         }
         let is_one = len == 1 && element == 0;
         match is_one && (self.windows.is_some() || self.row_len() == 1) {
-            true => format!("row {row} of the file"),
-            false => format!("row {row} of the file, element {element},"),
+            true => format!("{what} {row} of the file"),
+            false => format!("{what} {row} of the file, element {element},"),
         }
     }
 
@@ -178,7 +178,7 @@ impl Column {
             return self.locate_row(row, self.misfit_at(&place, stage, &misfit));
         };
         let place = match element {
-            Some(element) => column.element_in_file(row, element),
+            Some(element) => column.element_in_file("row", row, element),
             None => {
                 let mut place = column.row_in_file(row);
                 if let Some(made) = made {

@@ -457,3 +457,60 @@ fn items_of_several_files_name_theirs() {
         assert!(error.message().starts_with(&place), "{number}: {error}");
     }
 }
+
+#[test]
+fn rows_of_any_length_name_their_items_in_the_file() {
+    let files = Files::new();
+    // Rows from items 0, 2, 2 and 6 on, in another order.
+    let firsts = [6, 2, 0];
+    let lengths: Array = vec![2_i64, 0, 4, 1].into();
+    for access in [Access::Mapped, Access::Positioned] {
+        let items = files.columns(access)[3].array.clone();
+        let ragged = RaggedColumn::from_lengths(items.clone(), &lengths).unwrap();
+        let map = RowMap::new(ragged.rows()).list([3, 2, 0]).unwrap();
+        let ragged = ragged.pick(&map).unwrap();
+        for column in [ragged.clone(), ragged.reshape(&[6]).unwrap()] {
+            let converted = column.convert(Convert::to::<i64>()).unwrap();
+            for (row, first) in firsts.into_iter().enumerate() {
+                let error = converted.row::<i64>(row).unwrap_err();
+                let (file, of_file, element) = files.place(&error);
+                assert_eq!((error.file(), of_file), (Some(file), first));
+                let place = format!("item {of_file} of the file, element {element}, has");
+                assert!(error.message().starts_with(&place), "{error}");
+            }
+        }
+        let copy = || {
+            transform::from_fn::<f64, f64>(|row, mut out, _| {
+                out.assign(&row);
+                Ok(())
+            })
+        };
+        let fail = || transform::from_fn::<f64, f64>(|_, _, _| Err("bad".into()));
+        let made = ragged.map(copy()).unwrap();
+        let converted = made.convert(Convert::to::<i64>()).unwrap();
+        for column in [ragged.map(fail()).unwrap(), made.map(fail()).unwrap()] {
+            for (row, first) in firsts.into_iter().enumerate() {
+                let error = column.row::<f64>(row).unwrap_err();
+                assert_eq!(error.file(), Some(&*files.paths[3]));
+                let message = format!("the row from item {first} of the file on: bad");
+                assert_eq!(error.message(), message);
+                let error = converted.row::<i64>(row).unwrap_err();
+                let place = format!(
+                    "the row from item {first} of the file on, element 0 of what a transform \
+                     made, has {}",
+                    3000.5 + (10 * first) as f64
+                );
+                assert!(error.message().starts_with(&place), "{error}");
+            }
+        }
+        // Items in memory are of rows.
+        let items = Column::new(items).unwrap().read::<f64>(&[0, 1]).unwrap();
+        let ragged = RaggedColumn::from_lengths(items.into(), &vec![1, 1].into()).unwrap();
+        let error = ragged.map(fail()).unwrap().row::<f64>(1).unwrap_err();
+        assert_eq!((error.file(), error.message()), (None, "row 1: bad"));
+        let error = ragged.convert(Convert::to::<i64>()).unwrap();
+        let error = error.row::<i64>(1).unwrap_err();
+        let place = "row 1, element 0, has 3010.5";
+        assert!(error.message().starts_with(place), "{error}");
+    }
+}

@@ -184,11 +184,10 @@ impl RaggedColumn {
             let (part, of_part) = self.locate(row);
             let steps = self.steps_of(part);
             let part = &self.parts[part];
-            let is_of_several = self.parts.len() > 1 && part.array.file().is_some();
             let made = Made {
                 place: RowPlace {
                     row,
-                    first_item: is_of_several.then_some(of_part.start),
+                    first_item: part.array.file().map(|_| of_part.start),
                 },
                 draws,
                 // Only transforms draw.

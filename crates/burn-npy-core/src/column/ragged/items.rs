@@ -19,35 +19,38 @@ impl<'a> Items<'a> {
     }
 }
 
-/// Where a row is, for messages. A row of one of several files has no number of its own there.
+/// Where a row is, for messages. A row has no number in a file, but its items do.
 #[derive(Clone, Copy)]
 pub(super) struct RowPlace {
     pub(super) row: usize,
-    /// The first item of the row in its file, if there are several files.
+    /// The first item of the row, if the items are in a file.
     pub(super) first_item: Option<usize>,
 }
 
 impl RowPlace {
-    /// An element of the row, whose items have `item_len` of them.
-    fn element(self, element: usize, item_len: usize) -> String {
-        let Some(first) = self.first_item else {
-            return format!("row {}, element {element},", self.row);
-        };
-        let item = first + element / item_len;
-        match item_len {
-            1 => format!("item {item} of the file"),
-            _ => format!("item {item} of the file, element {},", element % item_len),
+    /// The row.
+    pub(super) fn row(self) -> String {
+        match self.first_item {
+            None => format!("row {}", self.row),
+            Some(first) => format!("the row from item {first} of the file on"),
+        }
+    }
+
+    /// An element of the row, which is some of the items of an array.
+    fn element(self, items: &Column, element: usize) -> String {
+        let len = items.row_len();
+        match self.first_item {
+            None => format!("row {}, element {element},", self.row),
+            Some(first) => items.element_in_file("item", first + element / len, element % len),
         }
     }
 
     /// An element of what a transform made of the row.
     pub(super) fn made_element(self, element: usize) -> String {
+        let row = self.row();
         match self.first_item {
-            None => format!("row {}, element {element},", self.row),
-            Some(first) => format!(
-                "the row from item {first} of the file on, element {element} of what a transform \
-                 made,"
-            ),
+            None => format!("{row}, element {element},"),
+            Some(_) => format!("{row}, element {element} of what a transform made,"),
         }
     }
 }
@@ -117,7 +120,7 @@ impl Column {
                 out.copy_from_slice(loaded);
                 continue;
             }
-            let place = |element| place.element(first + element, self.row_len());
+            let place = |element| place.element(self, first + element);
             self.convert_items(loaded, place, out, &mut scratch.stages)?;
         }
         Ok(())

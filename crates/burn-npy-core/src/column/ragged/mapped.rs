@@ -223,7 +223,10 @@ impl Column {
             };
             let stream = PositionRng::stream(made.draws.seed, made.draws.epoch, number as u64 + 1);
             step.apply(before, (old, len), (new, new_len), stream.at(made.position))
-                .map_err(|error| self.array.locate(error.of_transform()))?;
+                .map_err(|error| {
+                    let error = error.of_transform().in_row(&made.place.row());
+                    self.array.locate(error)
+                })?;
             std::mem::swap(&mut scratch.row, &mut scratch.next);
             if is_converted && bytes > 0 {
                 let new = &bytemuck::cast_slice(&scratch.row)[..bytes];

@@ -207,11 +207,8 @@ fn a_value_that_does_not_fit_is_found_in_its_row() {
             (error.kind(), error.file()),
             (ErrorKind::Value, Some(&*path))
         );
-        let place = format!(
-            "row 2, element {}, has 0.5, but int32 has no fractions",
-            97_997 * 2 + 1
-        );
-        assert!(error.message().starts_with(&place), "{error}");
+        let place = "item 98000 of the file, element 1, has 0.5, but int32 has no fractions";
+        assert!(error.message().starts_with(place), "{error}");
         assert!(column.row::<i32>(0).is_ok() && column.row::<i32>(1).is_ok());
     }
 }

@@ -331,7 +331,7 @@ fn a_failure_of_a_transform_is_one_of_its_row() {
     let error = mapped.row::<u8>(1).unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),
-        (ErrorKind::Transform, "two")
+        (ErrorKind::Transform, "row 1: two")
     );
     // A conversion after it names the row and the element.
     let half = from_fn::<u8, f32>(|row, mut out, _| {
