@@ -26,6 +26,13 @@ struct Texts {
 /// The padded tokens, the longest length, and the labels, which are the numbers of the rows.
 type Plain = (Vec<i64>, usize, Vec<u64>);
 
+/// The tokens, the lengths, the labels and the numbers of the rows.
+fn bytes_of(batch: &Texts) -> usize {
+    let [rows, longest] = batch.tokens.dims();
+    let number = batch.tokens.dtype().size();
+    number * rows * (longest + 2) + size_of::<u64>() * rows
+}
+
 fn plain(batch: Texts) -> Plain {
     let [rows, longest] = batch.tokens.dims();
     let lengths: Vec<i64> = batch.lengths.try_to_vec_as().unwrap();
@@ -362,21 +369,77 @@ fn the_prefetch_holds_the_largest_batches() {
     let sampler = Sampler::max_tokens(dataset.lengths("tokens").unwrap(), 512, 1).unwrap();
     for bytes in [1, 1 << 20, 4 << 20, 64 << 20] {
         let loader = build(&dataset, &sampler, |it| {
-            it.prefetch_bytes(bytes).num_workers(2)
+            it.prefetch(4096).prefetch_bytes(bytes).num_workers(2)
         });
         let mut largest = 0;
         for batch in loader.iter() {
-            let (tokens, _, rows) = plain(batch.unwrap());
-            // The tokens, the lengths, the labels and the numbers of the rows.
-            largest = largest.max(8 * (tokens.len() + 3 * rows.len()));
+            largest = largest.max(bytes_of(&batch.unwrap()));
         }
-        let prefetch = loader.report().prefetch();
-        assert!(
-            prefetch == 1 || prefetch * largest <= bytes,
-            "{prefetch} of {largest}"
-        );
-        assert!(bytes < 64 << 20 || prefetch > 1);
+        let expected = (bytes / largest).clamp(1, 4096);
+        assert_eq!(loader.report().prefetch(), expected, "{bytes} of {largest}");
     }
+}
+
+#[test]
+fn no_batch_is_larger_than_the_prefetch_counts() {
+    // Nine texts of ten are short, and the others hundreds of times as long.
+    let rng = &mut StdRng::seed_from_u64(9);
+    let mut length = |row| match row % 10 {
+        0 => rng.random_range(500..2000_i64),
+        _ => rng.random_range(5..25),
+    };
+    let lengths: Vec<i64> = (0..3000).map(&mut length).collect();
+    let tokens = vec![7_i64; lengths.iter().sum::<i64>() as usize];
+    let texts = NpyDataset::from_lengths("tokens", tokens, lengths).unwrap();
+    let labels = NpyDataset::from_tensor_slices((("labels", vec![0_i64; 3000]),)).unwrap();
+    let dataset = texts.zip(&labels).unwrap();
+    let lengths = dataset.lengths("tokens").unwrap();
+    let listed: Vec<u64> = (0..3000).rev().step_by(2).collect();
+    let of_listed = listed.iter().map(|row| lengths[*row as usize]);
+    let index = Sampler::max_tokens(of_listed, 8192, 1).unwrap();
+    let index = index.index(listed.clone()).unwrap();
+    // Lengths that are too small: batches are larger than the sampler thinks.
+    let halves = lengths.iter().map(|length| length / 2);
+    let prefetched = |dataset: &NpyDataset, sampler: &Sampler| {
+        let build = |bytes| {
+            build(dataset, sampler, |it| {
+                it.prefetch(16).prefetch_bytes(bytes).num_workers(2)
+            })
+        };
+        let mut largest = 0;
+        let loader = build(128 << 20);
+        assert_eq!(loader.report().prefetch(), 16);
+        for epoch in 0..3 {
+            for batch in loader.epoch(epoch) {
+                largest = largest.max(bytes_of(&batch.unwrap()));
+            }
+        }
+        // Sixteen of at most twice the size fit, but not sixteen of less than the size.
+        assert!(build(16 * largest - 1).report().prefetch() < 16);
+        let prefetch = build(32 * largest).report().prefetch();
+        assert_eq!(prefetch, 16, "{largest}");
+    };
+    prefetched(
+        &dataset,
+        &Sampler::max_tokens(lengths.clone(), 8192, 1).unwrap(),
+    );
+    prefetched(&dataset, &index);
+    prefetched(&dataset, &Sampler::max_tokens(halves, 8192, 1).unwrap());
+}
+
+#[test]
+fn rows_that_a_dataset_leaves_out_do_not_count_for_the_prefetch() {
+    let lengths = vec![1_i64, 1_000_000, 3, 2];
+    let texts = NpyDataset::from_lengths("0", vec![7_u8; 1_000_006], lengths).unwrap();
+    let prefetch = |dataset: &NpyDataset| {
+        let loader = dataset.loader::<Tensor<2, Int>>().set_device(cpu());
+        let loader = loader.prefetch(16).prefetch_bytes(1 << 20).batch_size(2);
+        loader.try_build().unwrap().report().prefetch()
+    };
+    assert_eq!(prefetch(&texts), 1);
+    assert_eq!(prefetch(&texts.skip(2)), 16);
+    assert_eq!(prefetch(&texts.rows([0, 3, 2, 0]).unwrap()), 16);
+    assert_eq!(prefetch(&texts.rows([0, 1]).unwrap()), 1);
 }
 
 #[test]

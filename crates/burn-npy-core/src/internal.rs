@@ -67,6 +67,12 @@ pub fn largest_batch(sampler: &Sampler) -> Option<u64> {
     sampler.largest_batch()
 }
 
+/// If the sampler makes the batches of its orders, each row with the most rows that a batch with it
+/// may have. The sampler fits the dataset.
+pub fn most_rows(sampler: &Sampler) -> Option<impl Iterator<Item = (u64, u64)> + '_> {
+    sampler.most_rows()
+}
+
 /// The same column, read by position if its file is mapped, so that reading it raises no signal.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn_npy_core::{
-    Result,
+    Result, Sampler, internal,
     order::{BatchPosition, Order, Plan, Remainder, Shard},
 };
 
@@ -68,6 +68,28 @@ impl Rows {
     pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.runs.clear();
+    }
+}
+
+/// How many rows the batches of a loader may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchBound<'a> {
+    sampler: &'a Sampler,
+    /// The most rows of any batch.
+    pub(crate) most: usize,
+}
+
+impl<'a> BatchBound<'a> {
+    pub(crate) fn new(sampler: &'a Sampler, most: usize) -> Self {
+        Self { sampler, most }
+    }
+
+    /// Each row of a dataset of `len` rows, with the most rows that a batch with it may have.
+    pub(crate) fn each(self, len: usize) -> Box<dyn Iterator<Item = (usize, usize)> + 'a> {
+        match internal::most_rows(self.sampler) {
+            Some(rows) => Box::new(rows.map(|(row, most)| (row as usize, most as usize))),
+            None => Box::new((0..len).map(move |row| (row, self.most))),
+        }
     }
 }
 

@@ -8,10 +8,11 @@ use burn::tensor::{AllocationProperty, Bytes, DType as TensorDType, Shape, Tenso
 use burn_npy_core::{
     DType, Error, ErrorKind, Result,
     file::Column,
-    internal::{self, Draws, gather_drawn},
+    internal::{self, Draws, RowMap, gather_drawn},
 };
 
 use crate::batch_map::{BatchMap, BatchRows};
+use crate::epoch_plan::BatchBound;
 use crate::loader::BatchInfo;
 use crate::memory;
 use crate::padded::{PaddedRows, PaddedTensor};
@@ -179,12 +180,16 @@ impl BatchLayout {
         }
     }
 
-    /// The size of a row in bytes as it is uploaded, over all columns: of rows of any length, that
-    /// of the longest.
-    pub(crate) fn row_bytes(&self) -> usize {
+    /// At least the size in bytes of the largest batch of the rows of a map as it is uploaded, over
+    /// all columns.
+    pub(crate) fn batch_bytes(&self, map: &RowMap, bound: BatchBound<'_>) -> usize {
         let columns = self.columns.iter();
-        let columns = columns.map(|column| column.column.row_bytes());
-        let padded = self.padded.iter().map(PaddedTensor::row_bytes);
+        let columns = columns.map(|it| it.column.row_bytes().saturating_mul(bound.most));
+        let rows = || {
+            let rows = bound.each(map.len());
+            rows.map(|(row, most)| (map.map(row), most))
+        };
+        let padded = self.padded.iter().map(|tensor| tensor.batch_bytes(rows()));
         columns.chain(padded).fold(0, usize::saturating_add)
     }
 

@@ -98,10 +98,15 @@ impl PaddedTensor {
         bytes.ok_or_else(too_large)
     }
 
-    /// The size in bytes of the longest row.
-    pub(crate) fn row_bytes(&self) -> usize {
-        let longest = self.column.longest().max(1);
-        self.bytes_of(longest, 1).unwrap_or(usize::MAX)
+    /// At least the size in bytes of the largest batch of some rows, each with the most rows that a
+    /// batch with it may have.
+    pub(crate) fn batch_bytes(&self, rows: impl Iterator<Item = (usize, usize)>) -> usize {
+        // In each batch, the others are padded to one of its rows.
+        let bytes = rows.map(|(row, most)| self.bytes_of(self.column.length(row).max(1), most));
+        bytes
+            .map(|bytes| bytes.unwrap_or(usize::MAX))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Memory for rows that are padded to a length.

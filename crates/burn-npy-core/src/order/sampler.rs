@@ -497,6 +497,19 @@ impl Sampler {
         }
     }
 
+    /// If the sampler makes the batches, each row with the most rows that a batch with it may have.
+    pub(crate) fn most_rows(&self) -> Option<impl Iterator<Item = (u64, u64)> + '_> {
+        let Kind::MaxTokens { tokens, .. } = &self.kind else {
+            return None;
+        };
+        let most = |(entry, length): (u64, &u64)| {
+            let mut row = [entry];
+            self.domain.resolve(&mut row);
+            (row[0], (tokens.max() / length).min(tokens.largest()))
+        };
+        Some((0..).zip(tokens.lengths()).map(most))
+    }
+
     /// Checks the sampler against the number of rows of a dataset.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use crate::NpyDataset;
 use crate::Row;
 use crate::batcher::as_npy;
 use crate::dataset::fingerprint::Fingerprint;
-use crate::epoch_plan::Batching;
+use crate::epoch_plan::{BatchBound, Batching};
 
 /// How many bytes of batches may be loaded ahead, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
@@ -462,11 +462,11 @@ where
     /// How many bytes those batches may take, 128 MiB unless set. One batch may always be loaded,
     /// however large it is.
     ///
-    /// The limit holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Each row counts as the
-    /// longest of its column, and a batch of [`Sampler::max_tokens`] as one of as many rows as any
-    /// batch may have. If its rows come from a
-    /// dataset other than an [`NpyDataset`], the size of a batch is known only after the first one
-    /// of a pass; until then each worker may load a batch.
+    /// The limit holds for batches of an [`NpyBatcher`](crate::NpyBatcher). Each batch counts as
+    /// the largest one that there may be: padded to the longest row of the dataset, or of as many
+    /// tokens as [`Sampler::max_tokens`] allows. If its rows come from a dataset other than an
+    /// [`NpyDataset`], the size of a batch is known only after the first one of a pass; until then
+    /// each worker may load a batch.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.options.prefetch.bytes = bytes;
         self
@@ -554,10 +554,11 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         },
         Start::State(state) => identity.cursor(&state)?,
     };
+    let most = made.map_or(batch_size, |largest| largest as usize);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let max_threads = if workers == AUTOTUNE { cores } else { workers };
     Ok(Arc::new(Loader {
-        info: source.info(),
+        info: source.info(BatchBound::new(&options.sampler, most)),
         source,
         sampler: options.sampler,
         rows: len as u64,
@@ -571,7 +572,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         },
         workers: WorkerConfig {
             options: options.prefetch,
-            batch_size: made.map_or(batch_size, |largest| largest as usize),
+            batch_size: most,
             cores,
             counters: Arc::default(),
             found_limit: Arc::default(),

@@ -62,7 +62,7 @@ pub use state::State;
 pub use workers::AUTOTUNE;
 
 use crate::Result;
-use crate::epoch_plan::{Batching, EpochPlan};
+use crate::epoch_plan::{BatchBound, Batching, EpochPlan};
 use crate::trace::Span;
 use epoch::Epoch;
 use error::SkippedRows;
@@ -370,11 +370,11 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
         let source = self.source.to_device(device);
         let mut new = Self {
-            info: source.info(),
+            info: source.info(BatchBound::new(&self.sampler, self.workers.batch_size)),
             source,
             ..self.fork()
         };
-        if new.info.row_bytes != self.info.row_bytes {
+        if new.info.batch_bytes != self.info.batch_bytes {
             new.workers = self.workers.fork();
         }
         Arc::new(new)

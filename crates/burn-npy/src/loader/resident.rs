@@ -10,6 +10,7 @@ use super::report::Counters;
 use super::rows::{BatchInfo, RowScratch};
 use super::source::{BatchData, Source, SourceInfo, Work};
 use crate::batcher::NpyBatcher;
+use crate::epoch_plan::BatchBound;
 use crate::layout::HostBatch;
 use crate::upload::{ResidentColumn, Upload, has_own_memory, select};
 use crate::{NpyDataset, Result, memory};
@@ -77,10 +78,10 @@ impl<O: 'static> ResidentSource<O> {
 }
 
 impl<O: Send + 'static> Source<O> for ResidentSource<O> {
-    fn info(&self) -> SourceInfo {
+    fn info(&self, bound: BatchBound<'_>) -> SourceInfo {
         SourceInfo {
-            // A row number.
-            row_bytes: Some(size_of::<i32>()),
+            // Row numbers.
+            batch_bytes: Some(bound.most.saturating_mul(size_of::<i32>())),
             uploads: has_own_memory(&self.device),
             ..SourceInfo::unknown(Work::Memory)
         }

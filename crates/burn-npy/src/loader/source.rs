@@ -15,6 +15,7 @@ use super::report::Counters;
 use super::resident::ResidentSource;
 use super::rows::{BatchInfo, RowScratch};
 use crate::batcher::NpyBatcher;
+use crate::epoch_plan::BatchBound;
 use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
 use crate::memory;
 use crate::row::Row;
@@ -51,8 +52,8 @@ pub(crate) enum Work {
 /// What a loader has to know of a source.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceInfo {
-    /// The size of a row in a batch, in bytes, if it is known.
-    pub(crate) row_bytes: Option<usize>,
+    /// At least the size of the largest batch, in bytes, if it is known.
+    pub(crate) batch_bytes: Option<usize>,
     /// What loading a batch means.
     pub(crate) work: Work,
     /// How many rows before they are loaded [`Source::readahead`] should be called; 0 if it does
@@ -69,7 +70,7 @@ impl SourceInfo {
     /// A source of which only the work is known.
     pub(crate) fn unknown(work: Work) -> Self {
         Self {
-            row_bytes: None,
+            batch_bytes: None,
             work,
             readahead_rows: 0,
             uploads: false,
@@ -80,7 +81,7 @@ impl SourceInfo {
 
 /// Loads batches of the rows of a dataset.
 pub(crate) trait Source<O>: Send + Sync {
-    fn info(&self) -> SourceInfo;
+    fn info(&self, bound: BatchBound<'_>) -> SourceInfo;
 
     /// Prepares for a pass, in a random order or in that of the dataset. Returns whether files will
     /// be read at random.
@@ -180,10 +181,10 @@ impl<O: 'static> NpySource<O> {
 }
 
 impl<O: Send + 'static> Source<O> for NpySource<O> {
-    fn info(&self) -> SourceInfo {
+    fn info(&self, bound: BatchBound<'_>) -> SourceInfo {
         let readahead_rows = self.layout.readahead_rows();
         SourceInfo {
-            row_bytes: Some(self.layout.row_bytes()),
+            batch_bytes: Some(self.layout.batch_bytes(self.dataset.row_map(), bound)),
             work: if self.layout.is_mapped() {
                 Work::UserCode
             } else if readahead_rows > 0 {
@@ -323,7 +324,7 @@ impl<I: 'static, O: 'static> AnySource<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
-    fn info(&self) -> SourceInfo {
+    fn info(&self, _: BatchBound<'_>) -> SourceInfo {
         SourceInfo {
             uploads: matches!(*self.batcher, AnyBatcher::Ours(_)) && has_own_memory(&self.device),
             ..SourceInfo::unknown(Work::UserCode)
@@ -387,8 +388,8 @@ impl<O, P> MappedSource<O, P> {
 }
 
 impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
-    fn info(&self) -> SourceInfo {
-        self.source.info()
+    fn info(&self, bound: BatchBound<'_>) -> SourceInfo {
+        self.source.info(bound)
     }
 
     fn advise(&self, random: bool) -> bool {

@@ -91,8 +91,7 @@ impl WorkerConfig {
     /// How the batches of a source are loaded.
     pub(crate) fn schedule(&self, source: &SourceInfo) -> Schedule {
         let (work, options) = (source.work, self.options);
-        let batch_bytes = source.row_bytes;
-        let batch_bytes = batch_bytes.map(|row| row.saturating_mul(self.batch_size).max(1));
+        let batch_bytes = source.batch_bytes.map(|bytes| bytes.max(1));
         let spare = self.cores.saturating_sub(1).max(1);
         let threads = match options.num_workers {
             AUTOTUNE => spare,
@@ -171,7 +170,7 @@ impl<O> Shared<O> {
             let stop = || self.window.is_stopped();
             self.epoch.load(claim.clone(), scratch, &stop)
         });
-        if self.source.row_bytes.is_none()
+        if self.source.batch_bytes.is_none()
             && let Some(Ok(LoadedBatch {
                 data: Some(BatchData::Host(data)),
                 info,

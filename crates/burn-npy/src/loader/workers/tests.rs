@@ -13,7 +13,7 @@ use burn_npy_core::{
 use super::super::rows::BatchInfo;
 use super::super::source::Source;
 use super::*;
-use crate::epoch_plan::Batching;
+use crate::epoch_plan::{BatchBound, Batching};
 use crate::layout::HostBatch;
 use crate::trace::Span;
 
@@ -42,9 +42,9 @@ fn config(options: PrefetchOptions, batch_size: usize, cores: usize) -> WorkerCo
     }
 }
 
-fn info(work: Work, row_bytes: Option<usize>) -> SourceInfo {
+fn info(work: Work, batch_bytes: Option<usize>) -> SourceInfo {
     SourceInfo {
-        row_bytes,
+        batch_bytes,
         ..SourceInfo::unknown(work)
     }
 }
@@ -111,7 +111,7 @@ struct Slow {
     batches: usize,
     load: Duration,
     work: Work,
-    row_bytes: Option<usize>,
+    batch_bytes: Option<usize>,
     fails: Option<u64>,
     by: Mutex<Vec<(u64, String)>>,
     /// How many more batches were loaded, or are being loaded, than the consumer asked for.
@@ -125,7 +125,7 @@ impl Slow {
             batches,
             load,
             work,
-            row_bytes: Some(MIB),
+            batch_bytes: Some(MIB),
             fails: None,
             by: Mutex::default(),
             ahead: AtomicIsize::new(0),
@@ -161,8 +161,8 @@ impl Slow {
 }
 
 impl Source<u64> for Slow {
-    fn info(&self) -> SourceInfo {
-        info(self.work, self.row_bytes)
+    fn info(&self, _: BatchBound<'_>) -> SourceInfo {
+        info(self.work, self.batch_bytes)
     }
 
     fn load(&self, batches: &[BatchInfo], _: &mut RowScratch) -> Loaded<Vec<BatchData<u64>>> {
@@ -204,7 +204,11 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
         readahead: None,
         counters: config.counters.clone(),
     };
-    Workers::start(Arc::new(epoch), &config, &source.info())
+    Workers::start(
+        Arc::new(epoch),
+        &config,
+        &info(source.work, source.batch_bytes),
+    )
 }
 
 fn take(workers: &mut Workers<u64>, source: &Slow) -> Loaded<u64> {
@@ -251,9 +255,9 @@ fn the_consumer_runs_no_code_of_the_user_and_waits_for_no_disk() {
 
 #[test]
 fn without_workers_code_of_the_user_runs_when_its_batch_is_wanted() {
-    let loaded_after_each = |work, row_bytes| {
+    let loaded_after_each = |work, batch_bytes| {
         let mut source = Slow::new(9, Duration::ZERO, work);
-        source.row_bytes = row_bytes;
+        source.batch_bytes = batch_bytes;
         let source = Arc::new(source);
         let mut workers = start(&source, options(0, None), 2);
         let mut loaded = Vec::new();
@@ -275,9 +279,10 @@ fn without_workers_code_of_the_user_runs_when_its_batch_is_wanted() {
 fn no_more_is_loaded_ahead_than_asked_for() {
     for prefetch in [1, 2, 5, 16, 40] {
         for workers in [1, 2, 3] {
-            for (work, row_bytes) in [(Work::Memory, 8), (Work::Files, MIB), (Work::UserCode, 8)] {
+            for (work, batch_bytes) in [(Work::Memory, 8), (Work::Files, MIB), (Work::UserCode, 8)]
+            {
                 let mut source = Slow::new(200, Duration::ZERO, work);
-                source.row_bytes = Some(row_bytes);
+                source.batch_bytes = Some(batch_bytes);
                 let source = Arc::new(source);
                 let options = options(workers, Some(prefetch));
                 let mut threads = start(&source, options, 4);
@@ -303,7 +308,7 @@ fn a_failure_comes_after_all_before_it_whoever_loads_it() {
         for workers in 0..4 {
             let load = Duration::from_micros(20 * (fails % 3));
             let mut source = Slow::new(100, load, Work::Memory);
-            (source.fails, source.row_bytes) = (Some(fails), Some(MIB >> (fails % 5)));
+            (source.fails, source.batch_bytes) = (Some(fails), Some(MIB >> (fails % 5)));
             let source = Arc::new(source);
             let mut threads = start(&source, options(workers, None), 4);
             take_all(&mut threads, &source, 0..fails, Duration::ZERO);
@@ -340,8 +345,10 @@ fn the_limit_grows_where_batches_come_unevenly_and_the_next_pass_has_it() {
     let after = workers.shared.window.limit();
     assert!(after >= 4 * before, "{before} {after}");
     drop(workers);
-    let schedule = config.schedule(&source.info());
+    let schedule = config.schedule(&info(source.work, source.batch_bytes));
     assert_eq!(schedule.limits.limit, after);
-    let fork = config.fork().schedule(&source.info());
+    let fork = config
+        .fork()
+        .schedule(&info(source.work, source.batch_bytes));
     assert_eq!(fork.limits.limit, before);
 }
