@@ -14,6 +14,7 @@ use crate::format::header;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
+use crate::order::Order;
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
 use crate::zip::{Writer, Zip64From};
@@ -65,6 +66,11 @@ pub fn readahead_rows(column: &Column) -> usize {
 /// The most rows that a batch may have, if the sampler makes the batches of its orders.
 pub fn largest_batch(sampler: &Sampler) -> Option<u64> {
     sampler.largest_batch()
+}
+
+/// Whether an order is a list in memory, which takes long to draw. Clones share it.
+pub fn is_list(order: &Order) -> bool {
+    order.is_list()
 }
 
 /// If the sampler makes the batches of its orders, each row with the most rows that a batch with it

@@ -1,6 +1,7 @@
 //! Which positions of the order each batch of an epoch has: arithmetic, without threads or data.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn_npy_core::{
     Result, Sampler, internal,
@@ -68,6 +69,41 @@ impl Rows {
     pub(crate) fn clear(&mut self) {
         self.rows.clear();
         self.runs.clear();
+    }
+}
+
+/// The orders of the epochs of a dataset. The last one is kept if it is a list, which takes long to
+/// draw. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) sampler: Sampler,
+    /// How many rows the dataset has.
+    rows: u64,
+    /// The last list, and its epoch.
+    last: Arc<Mutex<Option<(u64, Order)>>>,
+}
+
+impl Orders {
+    pub(crate) fn new(sampler: Sampler, rows: u64) -> Self {
+        Self {
+            sampler,
+            rows,
+            last: Arc::default(),
+        }
+    }
+
+    pub(crate) fn order(&self, epoch: u64) -> Order {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last().clone().filter(|(of, _)| *of == epoch);
+        if let Some((_, order)) = known {
+            return order;
+        }
+        // Without the lock: who wants another epoch does not wait.
+        let order = self.sampler.order(self.rows, epoch);
+        if internal::is_list(&order) {
+            *last() = Some((epoch, order.clone()));
+        }
+        order
     }
 }
 

@@ -115,6 +115,11 @@ impl Order {
         self.batch_ends.as_deref()
     }
 
+    /// Whether it is a list in memory, which takes long to draw.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.arrangement, Arrangement::Listed(_))
+    }
+
     /// The number of positions.
     pub fn len(&self) -> u64 {
         self.len

@@ -328,3 +328,51 @@ fn each_row_knows_its_position() {
     // Those that follow each other take no memory each.
     assert_eq!(all.runs.len(), 8);
 }
+
+#[test]
+fn orders_are_those_of_the_sampler_and_lists_are_kept() {
+    let lengths = || (0..50_u64).map(|row| row % 7);
+    let listed = [
+        Sampler::max_tokens(lengths(), 20, 1).unwrap(),
+        Sampler::bucketed(lengths(), 4, 1).unwrap(),
+        Sampler::balanced(lengths(), 1).unwrap(),
+        Sampler::weighted_without_replacement(&[1.0; 50], 1).unwrap(),
+    ];
+    let others = [
+        Sampler::sequential(),
+        Sampler::shuffled(1),
+        Sampler::shuffled(1)
+            .index((0..50).rev().collect::<Vec<u64>>())
+            .unwrap(),
+        Sampler::with_replacement(1),
+        Sampler::weighted(&[1.0; 50], 1).unwrap(),
+    ];
+    let kept = |orders: &Orders| {
+        orders
+            .last
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map(|(epoch, _)| *epoch)
+    };
+    for (number, sampler) in listed.iter().chain(&others).enumerate() {
+        let orders = Orders::new(sampler.clone(), 50);
+        let copy = orders.clone();
+        for epoch in [3, 3, 0, 3, 1, 1] {
+            for orders in [&orders, &copy] {
+                let (found, naive) = (orders.order(epoch), sampler.order(50, epoch));
+                let all = |order: &Order| order.rows(0..order.len()).collect::<Vec<_>>();
+                assert_eq!(all(&found), all(&naive));
+                assert_eq!(found.batch_ends(), naive.batch_ends());
+            }
+            let expected = (number < listed.len()).then_some(epoch);
+            assert_eq!((kept(&orders), kept(&copy)), (expected, expected));
+        }
+    }
+    // The same list, and no other with the same rows.
+    let orders = Orders::new(listed[0].clone(), 50);
+    let ends = |order: &Order| order.batch_ends().unwrap().as_ptr();
+    let first = orders.order(5);
+    assert_eq!(ends(&first), ends(&orders.clone().order(5)));
+    assert_ne!(ends(&first), ends(&orders.order(6)));
+}

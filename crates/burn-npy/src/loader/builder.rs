@@ -23,7 +23,7 @@ use crate::NpyDataset;
 use crate::Row;
 use crate::batcher::as_npy;
 use crate::dataset::fingerprint::Fingerprint;
-use crate::epoch_plan::{BatchBound, Batching};
+use crate::epoch_plan::{BatchBound, Batching, Orders};
 
 /// How many bytes of batches may be loaded ahead, unless the builder says otherwise.
 const PREFETCH_BYTES: usize = 128 << 20;
@@ -560,8 +560,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     Ok(Arc::new(Loader {
         info: source.info(BatchBound::new(&options.sampler, most)),
         source,
-        sampler: options.sampler,
-        rows: len as u64,
+        orders: Orders::new(options.sampler, len as u64),
         batching: Batching {
             positions,
             batch_size,

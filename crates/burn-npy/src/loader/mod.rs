@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::tensor::Device;
 use burn_npy_core::{
-    Sampler, internal,
+    internal,
     order::{BatchPosition, Order},
 };
 
@@ -62,7 +62,7 @@ pub use state::State;
 pub use workers::AUTOTUNE;
 
 use crate::Result;
-use crate::epoch_plan::{BatchBound, Batching, EpochPlan};
+use crate::epoch_plan::{BatchBound, Batching, EpochPlan, Orders};
 use crate::trace::Span;
 use epoch::Epoch;
 use error::SkippedRows;
@@ -113,9 +113,7 @@ use workers::WorkerConfig;
 pub struct Loader<O> {
     source: Arc<dyn Source<O>>,
     info: SourceInfo,
-    sampler: Sampler,
-    /// How many rows the dataset had when the loader was built.
-    rows: u64,
+    orders: Orders,
     batching: Batching,
     pub(crate) workers: WorkerConfig,
     /// How many rows may be skipped; `None` if a failure ends the pass.
@@ -159,13 +157,13 @@ impl<O: Send + 'static> Loader<O> {
 
     /// The batches of an epoch, from a position on.
     fn epoch_from(&self, number: u64, from: u64) -> Epoch<O> {
-        let random = self.source.advise(self.sampler.is_random());
+        let random = self.source.advise(self.orders.sampler.is_random());
         // The system itself reads ahead in a file that is read in order.
         let ahead = match self.info.readahead_rows {
             0 => None,
             rows => random.then_some(rows),
         };
-        let order = self.order(number);
+        let order = self.orders.order(number);
         let plan = self.batching.plan(Some(&order), from);
         Epoch {
             source: self.source.clone(),
@@ -173,21 +171,17 @@ impl<O: Send + 'static> Loader<O> {
             plan,
             order,
             number,
-            seed: self.sampler.seed().unwrap_or(0),
+            seed: self.orders.sampler.seed().unwrap_or(0),
             skip_limit: self.skip_limit,
             counters: self.workers.counters.clone(),
             span: Span::none(),
         }
     }
 
-    fn order(&self, epoch: u64) -> Order {
-        self.sampler.order(self.rows, epoch)
-    }
-
     /// The order of the next pass, if the sampler makes its batches.
     fn made(&self) -> Option<Order> {
-        internal::largest_batch(&self.sampler)?;
-        Some(self.order(self.next_epoch()))
+        internal::largest_batch(&self.orders.sampler)?;
+        Some(self.orders.order(self.next_epoch()))
     }
 
     /// The batches of its epoch. Others have as many, unless the sampler makes them.
@@ -196,16 +190,16 @@ impl<O: Send + 'static> Loader<O> {
     }
 
     /// How many batches a whole epoch has, for this shard; batches that are all padding count. With
-    /// [`Sampler::max_tokens`] epochs differ a little, and it is the number of
-    /// [`next_epoch`](Self::next_epoch).
+    /// [`Sampler::max_tokens`](crate::Sampler::max_tokens) epochs differ a little, and it is the
+    /// number of [`next_epoch`](Self::next_epoch).
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.plan().batches().end as usize
     }
 
     /// How many rows a whole epoch yields, for this shard. Padding does not count, nor do rows that
-    /// are left out at the end. With [`Sampler::max_tokens`] and several shards epochs differ, as
-    /// for [`len`](Self::len).
+    /// are left out at the end. With [`Sampler::max_tokens`](crate::Sampler::max_tokens) and
+    /// several shards epochs differ, as for [`len`](Self::len).
     pub fn num_items(&self) -> usize {
         self.plan().num_rows() as usize
     }
@@ -295,7 +289,7 @@ impl<O: Send + 'static> Loader<O> {
     /// batch. `None` if the epoch does not draw the row, or leaves it out at the end. For a row
     /// that comes more than once, this is the first place. Padding does not count.
     pub fn locate(&self, epoch: u64, row: u64) -> Option<BatchPosition> {
-        let order = self.order(epoch);
+        let order = self.orders.order(epoch);
         let position = order.position(row)?;
         self.batching.plan(Some(&order), 0).locate(position)
     }
@@ -312,8 +306,7 @@ impl<O: Send + 'static> Loader<O> {
         Self {
             source: self.source.clone(),
             info: self.info.clone(),
-            sampler: self.sampler.clone(),
-            rows: self.rows,
+            orders: self.orders.clone(),
             batching: self.batching.clone(),
             workers: self.workers.clone(),
             skip_limit: self.skip_limit,
@@ -370,7 +363,10 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<O>> {
         let source = self.source.to_device(device);
         let mut new = Self {
-            info: source.info(BatchBound::new(&self.sampler, self.workers.batch_size)),
+            info: source.info(BatchBound::new(
+                &self.orders.sampler,
+                self.workers.batch_size,
+            )),
             source,
             ..self.fork()
         };
@@ -384,7 +380,8 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// own rows. Slices that do not overlap never see the same row in an epoch, unless the sampler
     /// repeats it. Each slice sees a random sample of all rows, another one each epoch. Of a
     /// resumed epoch, a slice is the same share of the rest. Slices are not padded. A batch of
-    /// [`Sampler::max_tokens`] belongs as a whole to the slice that has its first row.
+    /// [`Sampler::max_tokens`](crate::Sampler::max_tokens) belongs as a whole to the slice that has
+    /// its first row.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         Arc::new(Self {
             batching: self.batching.slice(self.made().as_ref(), start, end),
@@ -400,7 +397,7 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
 impl<O> std::fmt::Debug for Loader<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("sampler", &self.sampler)
+            .field("sampler", &self.orders.sampler)
             .field("batching", &self.batching)
             .field("next_epoch", &self.next_epoch())
             .field("workers", &self.workers.options)
