@@ -2,7 +2,8 @@
 //!
 //! What the rows have in them does not count, nor how they are converted or changed, nor into how
 //! many files they are divided. So the same program has the same hash as long as it has the same
-//! rows.
+//! rows. But the lengths that transforms give to rows of any length count, as the shape does of
+//! rows of one shape.
 
 use super::ragged::{RaggedColumn, Run};
 use super::{Column, Frame};
@@ -70,9 +71,15 @@ impl Column {
 }
 
 impl RaggedColumn {
-    /// As [`Column::selection`]: of which items the rows are.
+    /// As [`Column::selection`]: of which items the rows are, and how long they are, if transforms
+    /// have changed that.
     pub(crate) fn selection(&self) -> u64 {
-        of_runs(self.runs(), std::iter::empty())
+        let runs = of_runs(self.runs(), std::iter::empty());
+        if self.lengths().eq(self.rows.iter().map(|run| run.len)) {
+            return runs;
+        }
+        let lengths = self.lengths().map(|length| length as u64);
+        hash([4, runs].into_iter().chain(lengths))
     }
 }
 
@@ -84,6 +91,7 @@ mod tests {
 
     use super::*;
     use crate::Convert;
+    use crate::transform::Truncate;
 
     fn zeros(rows: usize) -> Column {
         Column::new(Array2::<f32>::zeros((rows, 2)).into()).unwrap()
@@ -202,5 +210,14 @@ mod tests {
         }
         let parts = RaggedColumn::chain([column(&[2]), column(&[2, 1])]).unwrap();
         assert_eq!(parts.selection(), a.selection());
+        // The lengths that transforms give to them, and nothing else of transforms.
+        let cut = |column: &RaggedColumn, most| column.map(Truncate::new(most)).unwrap();
+        assert_ne!(cut(&a, 1).selection(), cut(&a, 2).selection());
+        assert_ne!(cut(&a, 1).selection(), a.selection());
+        assert_eq!(cut(&a, 2).selection(), a.selection());
+        assert_eq!(cut(&a, 2).selection(), cut(&a, 3).selection());
+        assert_eq!(cut(&parts, 1).selection(), cut(&a, 1).selection());
+        let mixed = RaggedColumn::chain([cut(&column(&[2]), 1), column(&[2, 1])]).unwrap();
+        assert_ne!(mixed.selection(), cut(&a, 1).selection());
     }
 }

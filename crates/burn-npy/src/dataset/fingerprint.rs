@@ -49,7 +49,7 @@ struct ColumnPrint {
     #[serde(with = "hex")]
     content: u64,
     /// How the rows were chosen and put together before they became those of the dataset, as by
-    /// `concat` and `windows`.
+    /// `concat` and `windows`; of rows of any length, also how long transforms make them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     selection: Option<SelectionPrint>,
 }
@@ -203,8 +203,8 @@ fn other(what: String) -> Error {
 
 const OTHER_SELECTION: &str = "the selection of rows is another than that of the saved state: its \
     rows were chosen by another list, seed, range or weight, as by rows, filter, sort_by, parts, \
-    split, skip, step, windows, concat or mix; make the dataset as the program that saved the \
-    state did, or start anew";
+    split, skip, step, windows, concat or mix, or a transform gave them other lengths; make the \
+    dataset as the program that saved the state did, or start anew";
 
 fn content(dataset: &NpyDataset, column: &Column) -> Result<u64> {
     let rows = some_rows(dataset, column.row_bytes());
@@ -519,6 +519,11 @@ mod tests {
                 concat([texts.skip(1), texts.skip(1)]),
                 concat([texts.take(2), texts.skip(1)]),
                 concat([texts.take(2), texts.take(2)]),
+            ],
+            vec![
+                texts.clone(),
+                texts.map("x", Truncate::new(2)).unwrap(),
+                texts.map("x", Truncate::new(1)).unwrap(),
             ],
         ];
         for (number, group) in groups.iter().enumerate() {
