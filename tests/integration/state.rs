@@ -21,7 +21,7 @@ fn the_format_is_small_and_pinned() {
     let text = serde_json::to_string(&loader.state()).unwrap();
     assert_eq!(
         text,
-        r#"{"version":1,"order":3,"sampler":"56085d8ececf76da","seed":42,"epoch":0,"position":30,"dataset":{"rows":100,"columns":[{"name":"0","dtype":"int64","row_shape":[],"content":"e0a721cc16259518"}]},"skipped":[]}"#
+        r#"{"version":2,"order":3,"sampler":"56085d8ececf76da","seed":42,"epoch":0,"position":30,"dataset":{"rows":100,"columns":[{"name":"0","dtype":"int64","row_shape":[],"content":"e0a721cc16259518"}]},"skipped":[]}"#
     );
     let state: State = serde_json::from_str(&text).unwrap();
     assert_eq!(state, loader.state());
@@ -226,8 +226,8 @@ fn a_state_of_something_else_is_refused() {
     for (key, value, message) in [
         (
             "version",
-            2,
-            "the state has version 2, but this is version 1",
+            1,
+            "the state has version 1, but this is version 2; resume with the version of burn-npy",
         ),
         // Random numbers belonged to rows then, not to positions.
         ("order", 2, "version 2 of the order, but this is version 3"),

@@ -9,7 +9,7 @@ use super::error::{SkippedRow, SkippedRows};
 use crate::dataset::fingerprint::{Fingerprint, hex};
 
 /// The version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How far a loader has come: it counts the batches that were yielded, not those loaded ahead.
 ///
@@ -121,7 +121,8 @@ impl Identity {
         let refuse = |message: String| Err(Error::new(ErrorKind::Usage, message));
         if state.version != VERSION {
             return refuse(format!(
-                "the state has version {}, but this is version {VERSION}",
+                "the state has version {}, but this is version {VERSION}; resume with the version \
+                 of burn-npy that saved the state, or start anew",
                 state.version
             ));
         }
