@@ -195,7 +195,8 @@ impl Sampler {
     /// All rows in a random order, in batches of rows of similar lengths, each of as many rows as
     /// fit: the number of rows times the length of the longest, to which the others are padded, is
     /// at most `max_tokens`. The lengths are those of the rows, in their order, as the `lengths` of
-    /// an `NpyDataset` gives them. A row of length 0 counts as one of length 1.
+    /// an `NpyDataset` gives them, in any type of integers. A row of length 0 counts as one of
+    /// length 1.
     ///
     /// The loader takes the batches as they are, so it gets no batch size; `drop_last` drops
     /// nothing, as no batch is partial. Where several shards share an epoch, each gets whole
@@ -208,8 +209,8 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if `max_tokens` is zero, or if a row is longer than that; the message
-    /// names the first such.
+    /// [`ErrorKind::Usage`] if `max_tokens` is zero, if a row is longer than that, or if a length
+    /// is negative; the message names the first such row.
     ///
     /// # Example
     ///
@@ -230,15 +231,21 @@ impl Sampler {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn max_tokens(
-        lengths: impl IntoIterator<Item = u64>,
+    pub fn max_tokens<L: TryInto<u64>>(
+        lengths: impl IntoIterator<Item = L>,
         max_tokens: u64,
         seed: u64,
     ) -> Result<Self> {
         if max_tokens == 0 {
             return Err(usage("batches of zero tokens"));
         }
-        let tokens = Tokens::new(lengths.into_iter().collect(), max_tokens);
+        let length = |(row, length): (usize, L)| {
+            let what = "is negative, or beyond 64 bits";
+            let wrong = |_| usage(format!("the length of row {row} {what}"));
+            length.try_into().map_err(wrong)
+        };
+        let lengths = lengths.into_iter().enumerate().map(length);
+        let tokens = Tokens::new(lengths.collect::<Result<_>>()?, max_tokens);
         let tokens = tokens.map_err(|(row, length)| {
             usage(format!(
                 "row {row} has length {length}, but a batch has at most {max_tokens} tokens; raise \

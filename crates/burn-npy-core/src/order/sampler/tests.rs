@@ -251,7 +251,7 @@ fn misuse_is_an_error_that_names_the_place() {
     );
     Sampler::with_replacement(1).check(0).unwrap();
 
-    let tokens = |lengths: &[u64], max| Sampler::max_tokens(lengths.iter().copied(), max, 1);
+    let tokens = |lengths: &[i64], max| Sampler::max_tokens(lengths.iter().copied(), max, 1);
     assert_eq!(message(tokens(&[1], 0)).0, Usage);
     assert_eq!(
         message(tokens(&[3, 9, 12], 8)),
@@ -263,6 +263,22 @@ fn misuse_is_an_error_that_names_the_place() {
                 .to_owned()
         )
     );
+    // Lengths of any type of integers, if they are lengths.
+    assert_eq!(
+        message(tokens(&[3, -1, -2, 12], 8)),
+        (
+            Usage,
+            "the length of row 1 is negative, or beyond 64 bits".to_owned()
+        )
+    );
+    assert_eq!(message(Sampler::max_tokens([1, u128::MAX], 8, 1)).0, Usage);
+    let of_u64 = Sampler::max_tokens([3_u64, 8, 0], 8, 1).unwrap();
+    assert_eq!(tokens(&[3, 8, 0], 8).unwrap(), of_u64);
+    assert_eq!(
+        Sampler::max_tokens(vec![3_usize, 8, 0], 8, 1).unwrap(),
+        of_u64
+    );
+    assert_eq!(Sampler::max_tokens([3_u8, 8, 0], 8, 1).unwrap(), of_u64);
     assert_eq!(
         check(tokens(&[1, 2], 8), 5),
         (Usage, "2 lengths for 5 rows".to_owned())
