@@ -347,7 +347,8 @@ where
     /// knows what the usual launchers say. Shards cut the order, not the dataset: they are
     /// disjoint, and each is a new sample of all items in each epoch. The [`Remainder`] says what
     /// happens at the end of an epoch where there is not a full batch for each; all but
-    /// [`Remainder::Uneven`] give each the same number of batches.
+    /// [`Remainder::Uneven`] give each the same number of batches. Where [`OnError`] skips rows, a
+    /// batch without any row left is passed over, so that a shard may yield fewer.
     pub fn shard(mut self, shard: Shard, remainder: Remainder) -> Self {
         (self.options.shard, self.options.remainder) = (shard, remainder);
         self

@@ -177,7 +177,8 @@ impl<T> fmt::Debug for Guarded<T> {
 /// that Burn's `Learner` made.
 ///
 /// Each shard counts its own rows. Since a batch may be left out, ranks may then have different
-/// numbers of batches.
+/// numbers of batches. A [`State`](crate::State) for all of them must come from the one that is
+/// furthest behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum OnError {

@@ -29,6 +29,10 @@ const VERSION: u32 = 2;
 /// others, which have one more to do. It is the start of the next epoch once the pass has said that
 /// no batch is left.
 ///
+/// Where [`OnError`](crate::OnError) skips rows, a shard may pass over a batch and be ahead of the
+/// others: resume all shards from the state of the one that is furthest behind, which has the
+/// lowest epoch and position.
+///
 /// # Example
 ///
 /// ```
