@@ -5,6 +5,7 @@ mod cli;
 mod failure;
 mod open;
 mod progress;
+mod save;
 mod scan;
 mod table;
 mod values;

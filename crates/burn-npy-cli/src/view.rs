@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn_npy_core::file::{Column, ItemKind};
-use burn_npy_core::internal::{io_error, shown, shown_path, write_file};
+use burn_npy_core::internal::{io_error, shown, shown_path};
 use burn_npy_core::{Array, Error, ErrorKind, Result, Sampler};
 
 use self::images::{Form, Style};
@@ -19,7 +19,7 @@ use self::series::Source;
 use crate::failure::{Failure, Outcome, Status};
 use crate::open::{self, OpenArgs, locate, parts};
 use crate::progress::Progress;
-use crate::{table, values};
+use crate::{save, table, values};
 
 /// How many images are shown unless the user says which.
 const IMAGES: usize = 64;
@@ -392,7 +392,7 @@ fn refuse(given: &[(&str, bool)], what: &str) -> Outcome<()> {
 
 /// Writes a file that is there only when it is complete.
 fn save(args: &Args, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    write_file(&args.out, args.force, &mut |file| {
+    save::file(&args.out, args.force, &mut |file| {
         let mut buffered = io::BufWriter::new(file);
         let written = write(&mut buffered).and_then(|()| buffered.flush());
         written.map_err(|error| io_error("cannot write the picture", error))

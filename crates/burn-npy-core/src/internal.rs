@@ -220,7 +220,7 @@ pub fn io_error(what: &str, source: std::io::Error) -> Error {
 }
 
 /// Writes a file atomically, as [`write_npy`](crate::write_npy) does. If it does not replace a file
-/// that is there when it is complete, that one stays.
+/// that is there when it is complete, that one stays. Returns whether the new file has the path.
 ///
 /// # Errors
 ///
@@ -229,7 +229,7 @@ pub fn write_file(
     path: &Path,
     replaces: bool,
     write: &mut dyn FnMut(&mut File) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     crate::write::write_file(path, replaces, write)
 }
 

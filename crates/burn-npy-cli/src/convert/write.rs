@@ -5,13 +5,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use burn_npy_core::internal::{io_error, npy_header_of, write_file, write_npz};
+use burn_npy_core::internal::{io_error, npy_header_of, write_npz};
 use burn_npy_core::{Error, ErrorKind, Result, file::Layout};
 use crc32fast::Hasher;
 
 use super::pump::pump;
 use super::rows::{Order, Table};
 use crate::progress::Progress;
+use crate::save;
 
 /// How many bytes are read at a time for a checksum.
 const CHUNK: usize = 1 << 20;
@@ -74,7 +75,7 @@ pub(crate) fn write(
     replaces: bool,
     progress: &Progress,
 ) -> Result<()> {
-    write_file(&output.path, replaces, &mut |file| {
+    save::file(&output.path, replaces, &mut |file| {
         let starts = if output.is_archive {
             archive(file, output, tables, progress)?
         } else {

@@ -54,11 +54,12 @@ impl AtomicFile {
     /// Writes the file to the disk and puts it at its path. `done` says what has then happened: it
     /// starts the message of an error that comes after it.
     pub(crate) fn commit(self, done: &str) -> Result<()> {
-        self.commit_and(done, true, sync_name)
+        self.commit_and(done, true, sync_name).map(|_| ())
     }
 
-    /// As [`commit`](Self::commit), but if there is a file at the path by now, that one stays.
-    pub(crate) fn commit_if_none(self, done: &str) -> Result<()> {
+    /// As [`commit`](Self::commit), but if there is a file at the path by now, that one stays, and
+    /// this one is gone. Returns whether this one has the path.
+    pub(crate) fn commit_if_none(self, done: &str) -> Result<bool> {
         self.commit_and(done, false, sync_name)
     }
 
@@ -67,7 +68,7 @@ impl AtomicFile {
         done: &str,
         replaces: bool,
         sync_name: impl FnOnce(&Path, &File) -> io::Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         // What is there now, which may not be what was there when the file was started.
         let old = Old::at(&self.target)?.or(self.old.take());
         let complete = |file: &File| {
@@ -79,7 +80,7 @@ impl AtomicFile {
         complete(self.file()).map_err(|error| Error::io("cannot complete the new file", error))?;
         let file = match self.new.rename(&self.target, replaces) {
             Err(error) if !replaces && error.kind() == io::ErrorKind::AlreadyExists => {
-                return Ok(());
+                return Ok(false);
             }
             renamed => {
                 renamed.map_err(|error| Error::io("cannot put the new file at its path", error))?
@@ -90,7 +91,8 @@ impl AtomicFile {
                 &format!("{done}, but may be lost if the machine crashes soon"),
                 error,
             )
-        })
+        })?;
+        Ok(true)
     }
 }
 
@@ -361,10 +363,10 @@ mod tests {
             fs::write(&path, "old").unwrap();
             drop(start(&path, begin));
             assert_eq!(fs::read(&path).unwrap(), b"old");
-            start(&path, begin).commit_if_none("").unwrap();
+            assert!(!start(&path, begin).commit_if_none("").unwrap());
             assert_eq!(fs::read(&path).unwrap(), b"old");
             fs::remove_file(&path).unwrap();
-            start(&path, begin).commit_if_none("").unwrap();
+            assert!(start(&path, begin).commit_if_none("").unwrap());
             assert_eq!(fs::read(&path).unwrap(), b"new");
             fs::write(&path, "old").unwrap();
             start(&path, begin).commit("").unwrap();

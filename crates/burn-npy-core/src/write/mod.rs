@@ -148,18 +148,18 @@ where
 }
 
 /// Writes a file as [`write_npy`] does. If it does not replace a file that is there when it is
-/// complete, that one stays.
+/// complete, that one stays. Returns whether the new file has the path.
 pub(crate) fn write_file(
     path: &Path,
     replaces: bool,
     write: &mut dyn FnMut(&mut File) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut whole = || {
         let mut file = AtomicFile::new(path)?;
         write(file.file())?;
         let done = "the rows were written";
         match replaces {
-            true => file.commit(done),
+            true => file.commit(done).map(|()| true),
             false => file.commit_if_none(done),
         }
     };
