@@ -1,5 +1,6 @@
 //! `burn-npy convert`: writes arrays anew, in another file format, dtype, layout or order.
 
+mod finite;
 mod idx;
 mod images;
 mod plan;
@@ -53,10 +54,11 @@ pub(crate) struct Args {
     #[arg(long)]
     verify: bool,
 
-    /// Cast to a dtype; a number that an integer does not have is an error
+    /// Cast to a dtype; a number outside its range, or a fraction in an integer, is an error
     #[arg(long = "dtype", value_name = "DTYPE", value_parser = dtype, help_heading = "Numbers")]
     cast_to: Option<DType>,
-    /// With --dtype: a number outside the range of an integer becomes the end of the range
+    /// With --dtype: a number outside the range of an integer becomes the end of the range, and
+    /// one outside the range of a float infinity
     #[arg(long, requires = "cast_to", help_heading = "Numbers")]
     saturate: bool,
     /// With --dtype: round fractions, halves to the even number

@@ -166,6 +166,73 @@ fn wide_fortran_tables_are_written_in_tiles() {
     );
 }
 
+#[test]
+fn no_finite_number_becomes_infinite() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut table = Array2::<f64>::zeros((50, 3));
+    table[[3, 0]] = f64::INFINITY;
+    table[[4, 1]] = f64::NAN;
+    write_npy(dir.join("fine.npy"), &table).unwrap();
+    table[[31, 0]] = f64::NEG_INFINITY;
+    table[[31, 2]] = -1e39;
+    write_npy(dir.join("x.npy"), &table).unwrap();
+    let expected = table.mapv(|x| x as f32);
+    for dtype in ["float32", "float16", "bfloat16"] {
+        fine(
+            dir,
+            &["fine.npy", "y.npy", "--force", &format!("--dtype={dtype}")],
+        );
+        for inputs in [
+            &["x.npy"][..],
+            &["fine.npy", "x.npy"],
+            &["x.npy", "fine.npy"],
+        ] {
+            let out = &["z.npy", "--dtype", dtype];
+            let message = refused(dir, &[inputs, out].concat());
+            let place = "x.npy: row 31 of the file, element 2, has -1e39, but ";
+            assert!(
+                message.contains(&format!("{place}{dtype} has")),
+                "{message}"
+            );
+        }
+    }
+    fine(dir, &["x.npy", "z.npy", "--dtype=f32", "--saturate"]);
+    let found = Array::open(dir.join("z.npy")).unwrap();
+    let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+    let found = found.read::<f32>().unwrap();
+    assert!(found.iter().zip(&expected).all(same) && found[[31, 2]] == f32::NEG_INFINITY);
+    // Rows that were a float32 before are put together with others that become one.
+    write_npy(dir.join("single.npy"), &expected).unwrap();
+    let args = [
+        "single.npy",
+        "fine.npy",
+        "s.npy",
+        "--dtype=f32",
+        "--shuffle=1",
+    ];
+    fine(dir, &args);
+    refused(dir, &["single.npy", "x.npy", "t.npy", "--dtype=f32"]);
+    // Integers, the largest of which is the largest float16.
+    write_npy(dir.join("i.npy"), &array![65_504_i32, -65_504]).unwrap();
+    fine(dir, &["i.npy", "h.npy", "--dtype=f16"]);
+    write_npy(dir.join("j.npy"), &array![65_504_i32, -65_520]).unwrap();
+    let message = refused(dir, &["j.npy", "k.npy", "--dtype=f16"]);
+    assert!(
+        message.contains("row 1 of the file has -65520.0"),
+        "{message}"
+    );
+    // A row that is read in parts.
+    let mut wide = Array2::<f64>::zeros((600, 5000).f());
+    wide[[577, 4321]] = 1e39;
+    write_npy(dir.join("wide.npy"), &wide).unwrap();
+    let message = refused(dir, &["wide.npy", "v.npy", "--dtype=f32"]);
+    assert!(
+        message.contains("row 577 of the file, element 4321, has 1e39"),
+        "{message}"
+    );
+}
+
 /// Whatever is in a file, the output is whole, or there is none and a message.
 #[test]
 fn no_file_is_too_hostile() {
@@ -329,6 +396,12 @@ fn text_becomes_numbers() {
             "line 2, column 1 \"x\": 9007199254740993 does not",
         ),
         ("x\n300\n", &["--dtype=u8"], "row 0 has 300"),
+        ("x\n1e39\n", &["--dtype=f32"], "row 0 has 1e39"),
+        (
+            "x\n1e400\n",
+            &[],
+            "line 2, column 1 \"x\": 1e400 does not fit",
+        ),
     ] {
         write(text);
         let message = refused(dir, &[&["t.csv", "u.npy"], args].concat());

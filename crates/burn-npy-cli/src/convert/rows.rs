@@ -9,6 +9,7 @@ use burn_npy_core::{
     order,
 };
 
+use super::finite::Finite;
 use super::images::Images;
 use crate::open::locate;
 use crate::table;
@@ -37,6 +38,8 @@ pub(crate) struct Table {
     /// The size of a row in bytes.
     pub(crate) row_bytes: usize,
     pub(crate) rows: Rows,
+    /// What no cast may make infinite.
+    pub(crate) finite: Option<Finite>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ impl Table {
             [] => Column::whole(array),
             _ => Column::new(array.clone()),
         };
+        let mut finite = None;
         let rows = match (item.kind(), cast) {
             (ItemKind::Struct(_), None) => {
                 if dense_layout(array) != Some(Layout::C) {
@@ -102,6 +106,9 @@ impl Table {
             }
             (ItemKind::Number(..) | ItemKind::Opaque(_), Some(cast)) => {
                 let column = column(array)?;
+                if !cast.saturates {
+                    finite = Finite::new(&column, cast.dtype)?;
+                }
                 let mut convert = Convert::new();
                 if cast.rounds && column.dtype().is_float() {
                     convert = match column.dtype() {
@@ -135,6 +142,7 @@ impl Table {
             shape: array.shape().to_vec(),
             row_bytes,
             rows,
+            finite,
         })
     }
 
@@ -146,6 +154,7 @@ impl Table {
     /// The rows of one array after the other.
     pub(crate) fn chain(tables: Vec<Self>, name: &str) -> Result<Self, String> {
         let mut columns = Vec::new();
+        let mut finite = Vec::new();
         let mut labels = Vec::new();
         let mut len = 0_usize;
         let mut first: Option<(String, String, Vec<usize>)> = None;
@@ -180,12 +189,14 @@ impl Table {
                 return Err(format!("{label}: only numbers can be put together"));
             };
             len = len.checked_add(*rows).ok_or("too many rows")?;
+            finite.push((Column::clone(&column), table.finite));
             columns.push(*column);
             labels.push(label);
         }
         let (descr, dtype, mut shape) = first.ok_or("no arrays")?;
         shape[0] = len;
         let column = Column::chain(columns).map_err(|error| error.to_string())?;
+        let finite = Finite::chain(finite).map_err(|error| error.to_string())?;
         Ok(Self {
             label: labels.join(" + "),
             name: name.to_owned(),
@@ -194,6 +205,7 @@ impl Table {
             shape,
             row_bytes: column.row_bytes(),
             rows: Rows::Column(column.into()),
+            finite,
         })
     }
 
@@ -204,7 +216,7 @@ impl Table {
         part: Option<Range<usize>>,
         out: &mut [u8],
     ) -> Result<()> {
-        match (&self.rows, part) {
+        match (&self.rows, part.clone()) {
             (Rows::Column(column), None) => column.gather(rows, out),
             (Rows::Column(column), Some(part)) => {
                 let cut = Column::clone(column).slice(part)?;
@@ -213,7 +225,7 @@ impl Table {
             }
             (Rows::Structures(array), _) => {
                 let runs = rows.chunk_by(|a, b| a + 1 == *b);
-                let mut out = out;
+                let mut out = &mut out[..];
                 for run in runs {
                     let (head, rest) = out.split_at_mut(run.len() * self.row_bytes);
                     array.read_bytes(run[0] * self.row_bytes, head)?;
@@ -222,6 +234,10 @@ impl Table {
                 Ok(())
             }
             (Rows::Images(images), _) => images.read(rows, out),
+        }?;
+        match &self.finite {
+            Some(finite) => finite.check(rows, part, out),
+            None => Ok(()),
         }
     }
 }

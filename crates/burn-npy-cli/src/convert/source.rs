@@ -126,6 +126,7 @@ fn folder(args: &Args, path: &Path, access: Access) -> Outcome<Vec<Table>> {
         shape: [&[images.len()], &row_shape[..]].concat(),
         row_bytes: row_shape.iter().product(),
         rows: Rows::Images(images),
+        finite: None,
     }];
     if !folder.classes.is_empty() {
         let names = (0..).zip(&folder.classes);

@@ -52,6 +52,9 @@ pub(crate) fn array(
         let number: f64 = field
             .parse()
             .map_err(|_| format!("{} is no number", quoted(field)))?;
+        if number.is_infinite() && field.bytes().any(|byte| byte.is_ascii_digit()) {
+            return Err(format!("{field} does not fit a float64"));
+        }
         let is_integer = field
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b"+-".contains(&byte));
