@@ -25,9 +25,13 @@ use self::write::{Output, Tables};
 use crate::failure::{Failure, Outcome, Status};
 use crate::open::OpenArgs;
 use crate::progress::Progress;
-use crate::table;
+use crate::{save, table};
 
 const SATURATE: &str = "take the end of the range with --saturate";
+
+/// How many files get their names together, when all are complete. They are open until then, and
+/// some systems let a process have 256 open files.
+const TOGETHER: usize = 100;
 
 /// Output of more bytes is compared with its source only if the user asks for it.
 const COMPARED: u64 = 256 << 20;
@@ -39,15 +43,15 @@ const COMPARED: u64 = 256 << 20;
 /// of all inputs, one after the other.
 ///
 /// All arrays are written in C layout and the byte order of the machine, and those of archives
-/// stored and aligned, so that a loader can map them. Each file gets its name when it is complete;
-/// nothing is left of one that is not.
+/// stored and aligned, so that a loader can map them. Up to 100 files get their names together,
+/// when all are complete; if one cannot be written, nothing is left of them.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "burn-npy convert [OPTIONS] <IN>... <OUT>", after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What to read: FILE, FILE:ARRAY or a folder, any number of them; then what to write
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Replace files that are there
+    /// Replace files that are there, and remove shards of the same name but another number
     #[arg(long)]
     force: bool,
     /// Read what was written and compare it with the source [default: up to 256 MiB]
@@ -177,6 +181,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         let path = shown_path(&output.path);
         return Err(format!("{path}: the file exists; --force replaces it").into());
     }
+    let others = plan::other_shards(args, &outputs)?;
     let parts = outputs.iter().flat_map(|output| &output.arrays);
     let bytes: u64 = parts.map(|part| tables.bytes(part)).sum();
     // Read in another way than what is written, if that does not take more memory.
@@ -190,13 +195,23 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     };
     let passes = 1 + u64::from(compared.is_some());
     let progress = Progress::new(bytes * passes);
-    for output in &outputs {
-        if let Some(folder) = output.path.parent() {
-            fs::create_dir_all(folder)
-                .map_err(|error| format!("{}: {error}", shown_path(folder)))?;
+    for outputs in outputs.chunks(TOGETHER) {
+        let mut files = Vec::new();
+        for output in outputs {
+            if let Some(folder) = output.path.parent() {
+                fs::create_dir_all(folder)
+                    .map_err(|error| format!("{}: {error}", shown_path(folder)))?;
+            }
+            let file = write::write(output, &tables, compared.as_ref(), &progress);
+            files.push(file.map_err(advise)?);
         }
-        write::write(output, &tables, compared.as_ref(), args.force, &progress).map_err(advise)?;
-        print(output, &tables, out)?;
+        for (output, file) in outputs.iter().zip(files) {
+            save::name(file, &output.path, args.force)?;
+            print(output, &tables, out)?;
+        }
+    }
+    for other in others {
+        fs::remove_file(&other).map_err(|error| format!("{}: {error}", shown_path(&other)))?;
     }
     Ok(Status::Fine)
 }

@@ -3,17 +3,22 @@
 use std::fs::File;
 use std::path::Path;
 
-use burn_npy_core::internal::write_file;
+use burn_npy_core::internal::Complete;
 use burn_npy_core::{Error, ErrorKind, Result};
 
-/// Writes a file. With `force` it replaces one that is there; otherwise such a file stays, even if
-/// it has come while this one was written, and that is an error.
+/// Writes a file, and gives it its name as [`name`] does.
 pub(crate) fn file(
     path: &Path,
     force: bool,
     write: &mut dyn FnMut(&mut File) -> Result<()>,
 ) -> Result<()> {
-    if write_file(path, force, write)? {
+    name(Complete::new(path, write)?, path, force)
+}
+
+/// Gives a file its name. With `force` it replaces one that is there; otherwise such a file stays,
+/// even if it has come while this one was written, and that is an error.
+pub(crate) fn name(file: Complete, path: &Path, force: bool) -> Result<()> {
+    if file.name(force)? {
         return Ok(());
     }
     let message = "the file has appeared meanwhile; --force replaces it";

@@ -233,6 +233,57 @@ fn no_finite_number_becomes_infinite() {
     );
 }
 
+#[test]
+fn shards_are_there_all_or_none_and_of_one_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut values = Array1::from_iter(0..10_i64);
+    write_npy(dir.join("x.npy"), &values).unwrap();
+    values[9] = 300;
+    write_npy(dir.join("bad.npy"), &values).unwrap();
+    // The last of the shards fails, and none is left of the others.
+    refused(dir, &["bad.npy", "y.npy", "--dtype=u8", "--shards=10"]);
+    fine(dir, &["x.npy", "y.npy", "--shards=10"]);
+    // These are of other arrays, or no shards.
+    for name in [
+        "z-00000-of-00010.npy",
+        "y-00000-of-00010.npz",
+        "y-0-of-10.npy",
+        "y-00000-of-all00.npy",
+        "y-x-00000-of-00010.npy",
+    ] {
+        std::fs::write(dir.join(name), "").unwrap();
+    }
+    let message = refused(dir, &["x.npy", "y.npy", "--shards=5"]);
+    assert!(
+        message.contains("y-00000-of-00010.npy") && message.contains("--force removes them"),
+        "{message}"
+    );
+    let args = ["bad.npy", "y.npy", "--dtype=u8", "--shards=5", "--force"];
+    refused(dir, &args);
+    let before = names(dir).len();
+    fine(dir, &["x.npy", "y.npy", "--rows-per-shard=2", "--force"]);
+    assert_eq!(names(dir).len(), before - 10 + 5);
+    assert!(!dir.join("y-00003-of-00010.npy").exists());
+    assert_eq!(
+        read(&dir.join("y-00004-of-00005.npy"), "int64"),
+        array![8, 9].into_dyn()
+    );
+    // The same number replaces its own.
+    refused(dir, &["x.npy", "y.npy", "--shards=5"]);
+    fine(dir, &["x.npy", "y.npy", "--shards=5", "--force"]);
+    // What is read is not removed.
+    let inputs = ["y-00000-of-00005.npy", "y-00001-of-00005.npy"];
+    let args = ["y.npy", "--shards=2", "--force"];
+    let message = refused(dir, &[&inputs[..], &args].concat());
+    assert!(message.contains("an input has the name of"), "{message}");
+    // More files than get their names together.
+    let values = Array1::from_iter(0..250_i64);
+    write_npy(dir.join("many.npy"), &values).unwrap();
+    fine(dir, &["many.npy", "many/", "--shards=250"]);
+    assert_eq!(names(&dir.join("many")).len(), 250);
+}
+
 /// Whatever is in a file, the output is whole, or there is none and a message.
 #[test]
 fn no_file_is_too_hostile() {

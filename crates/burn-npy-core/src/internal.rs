@@ -17,6 +17,7 @@ pub use crate::message::{
 use crate::order::Order;
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
+pub use crate::write::Complete;
 use crate::zip::{Writer, Zip64From};
 use crate::{Array, ByteOrder, Column, DType, Error, Layout, Npz, RaggedColumn, Result, Sampler};
 
@@ -230,7 +231,7 @@ pub fn write_file(
     replaces: bool,
     write: &mut dyn FnMut(&mut File) -> Result<()>,
 ) -> Result<bool> {
-    crate::write::write_file(path, replaces, write)
+    Complete::new(path, write)?.name(replaces)
 }
 
 /// The error of a user, whose message it has.

@@ -1,6 +1,8 @@
 //! Which files are written, with which rows of which arrays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::io;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use burn_npy_core::internal::{listed, quoted, shown_path};
 use super::Args;
 use super::rows::{Order, Table};
 use super::write::{Output, Part, Tables};
+use crate::open::Target;
 
 /// A range of rows, such as `0..1000`, `500..` or `..500`.
 #[derive(Clone, Copy, Debug)]
@@ -220,6 +223,82 @@ fn divide(args: &Args, len: usize) -> Result<Vec<Range<usize>>, String> {
     Ok((0..shards)
         .map(|shard| start(shard)..start(shard + 1))
         .collect())
+}
+
+/// Shards beside those to write, of the same names but another number of shards: whoever opens all
+/// by a pattern would open both.
+pub(crate) fn other_shards(args: &Args, outputs: &[Output]) -> Result<Vec<PathBuf>, String> {
+    if !is_divided(args) {
+        return Ok(Vec::new());
+    }
+    let mut found = BTreeSet::new();
+    // The first of each array; the others have the same siblings.
+    let mut seen = HashSet::new();
+    for output in outputs {
+        let Some(new) = Shard::of(&output.path) else {
+            continue;
+        };
+        let folder = match output.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        if !seen.insert((folder, new.stem, new.extension)) || !folder.exists() {
+            continue;
+        }
+        let text = |error: io::Error| format!("{}: {error}", shown_path(folder));
+        for entry in fs::read_dir(folder).map_err(text)? {
+            let path = output.path.with_file_name(entry.map_err(text)?.file_name());
+            let is_other = Shard::of(&path).is_some_and(|old| {
+                (old.stem, old.extension) == (new.stem, new.extension) && old.count != new.count
+            });
+            if is_other && path.is_file() {
+                found.insert(path);
+            }
+        }
+    }
+    let found: Vec<_> = found.into_iter().collect();
+    let same = |a: &Path, b: &Path| match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b || b.parent() == Some(&a),
+        _ => false,
+    };
+    for input in args.inputs() {
+        let file = Target::new(input).file;
+        if let Some(path) = found.iter().find(|path| same(&file, path)) {
+            return Err(format!(
+                "{}: an input has the name of a shard of the output; write to another folder",
+                shown_path(path)
+            ));
+        }
+    }
+    match args.force || found.is_empty() {
+        true => Ok(found),
+        false => Err(format!(
+            "{}: shards of another number; --force removes them",
+            listed(&found, |path| shown_path(path))
+        )),
+    }
+}
+
+/// What the name of a shard says.
+struct Shard<'a> {
+    stem: &'a str,
+    count: &'a str,
+    extension: &'a str,
+}
+
+impl<'a> Shard<'a> {
+    fn of(path: &'a Path) -> Option<Self> {
+        let (name, extension) = path.file_name()?.to_str()?.rsplit_once('.')?;
+        let (rest, count) = name.rsplit_once("-of-")?;
+        let (stem, shard) = rest.rsplit_once('-')?;
+        let is_number =
+            |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number(count) && is_number(shard)).then_some(Self {
+            stem,
+            count,
+            extension,
+        })
+    }
 }
 
 /// The path, or that of each shard: `train-00000-of-00010.npy`.

@@ -5,14 +5,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use burn_npy_core::internal::{io_error, npy_header_of, write_npz};
+use burn_npy_core::internal::{Complete, io_error, npy_header_of, write_npz};
 use burn_npy_core::{Error, ErrorKind, Result, file::Layout};
 use crc32fast::Hasher;
 
 use super::pump::pump;
 use super::rows::{Order, Table};
 use crate::progress::Progress;
-use crate::save;
 
 /// How many bytes are read at a time for a checksum.
 const CHUNK: usize = 1 << 20;
@@ -66,16 +65,15 @@ impl Tables {
     }
 }
 
-/// Writes a file. With `other`, what was written is compared with these tables, before the file has
-/// its name.
+/// Writes a file. With `other`, what was written is compared with these tables, before the file
+/// gets its name.
 pub(crate) fn write(
     output: &Output,
     tables: &Tables,
     other: Option<&Tables>,
-    replaces: bool,
     progress: &Progress,
-) -> Result<()> {
-    save::file(&output.path, replaces, &mut |file| {
+) -> Result<Complete> {
+    Complete::new(&output.path, &mut |file| {
         let starts = if output.is_archive {
             archive(file, output, tables, progress)?
         } else {

@@ -11,7 +11,7 @@ pub use npz_writer::NpzWriter;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension};
@@ -147,27 +147,56 @@ where
     write().map_err(|error| error.in_file(path))
 }
 
-/// Writes a file as [`write_npy`] does. If it does not replace a file that is there when it is
-/// complete, that one stays. Returns whether the new file has the path.
-pub(crate) fn write_file(
-    path: &Path,
-    replaces: bool,
-    write: &mut dyn FnMut(&mut File) -> Result<()>,
-) -> Result<bool> {
-    let mut whole = || {
-        let mut file = AtomicFile::new(path)?;
-        write(file.file())?;
+/// A file that is complete, apart from its name. If it is dropped before it gets that, it is gone.
+#[derive(Debug)]
+pub struct Complete {
+    file: AtomicFile,
+    path: PathBuf,
+}
+
+impl Complete {
+    /// Writes a file to the disk. It stays open, and gets its name later.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`, of [`write_npy`], and [`ErrorKind::Io`] from the file system.
+    pub fn new(path: &Path, write: &mut dyn FnMut(&mut File) -> Result<()>) -> Result<Self> {
+        let mut start = || {
+            let mut file = AtomicFile::new(path)?;
+            write(file.file())?;
+            // A disk that is full may say so only now.
+            let synced = file.file().sync_all();
+            synced.map_err(|error| Error::io("cannot complete the new file", error))?;
+            Ok(file)
+        };
+        Ok(Self {
+            file: start().map_err(|error| in_file(error, path))?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Gives the file its name. If it does not replace a file that is there, that one stays.
+    /// Returns whether the new file has the name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] from the file system.
+    pub fn name(self, replaces: bool) -> Result<bool> {
         let done = "the rows were written";
-        match replaces {
-            true => file.commit(done).map(|()| true),
-            false => file.commit_if_none(done),
-        }
-    };
-    // An error of a row is not one of this file.
-    whole().map_err(|error| match error.kind() {
+        let named = match replaces {
+            true => self.file.commit(done).map(|()| true),
+            false => self.file.commit_if_none(done),
+        };
+        named.map_err(|error| in_file(error, &self.path))
+    }
+}
+
+/// An error of a row is not one of this file.
+fn in_file(error: Error, path: &Path) -> Error {
+    match error.kind() {
         ErrorKind::Io if error.file().is_none() => error.in_file(path),
         _ => error,
-    })
+    }
 }
 
 /// Writes to a file, through a buffer.
