@@ -25,6 +25,7 @@ use self::write::{Output, Tables};
 use crate::failure::{Failure, Outcome, Status};
 use crate::open::OpenArgs;
 use crate::progress::Progress;
+use crate::save::Folders;
 use crate::{save, table};
 
 const SATURATE: &str = "take the end of the range with --saturate";
@@ -38,9 +39,9 @@ const COMPARED: u64 = 256 << 20;
 
 /// Write arrays anew: as .npy files or an aligned .npz file, in C layout, in another dtype or order
 ///
-/// IN is a .npy, .npz, IDX or CSV file, FILE:ARRAY, or a folder of IDX files or images. OUT is a
-/// .npy file, a .npz file, or a folder, with a .npy file for each array. A .npy file has the rows
-/// of all inputs, one after the other.
+/// IN is a .npy, .npz, IDX or CSV file, FILE:ARRAY, or a folder of IDX files, images or .npy files.
+/// OUT is a .npy file, a .npz file, or a folder, with a .npy file for each array. A .npy file has
+/// the rows of all inputs, one after the other.
 ///
 /// All arrays are written in C layout and the byte order of the machine, and those of archives
 /// stored and aligned, so that a loader can map them. Up to 100 files get their names together,
@@ -111,6 +112,7 @@ const EXAMPLES: &str = "\
 Examples:
   burn-npy convert train.npz train/              each array as a .npy file
   burn-npy convert x.npy y.npy train.npz         an archive that can be mapped
+  burn-npy convert train/ train.npz              the .npy files of a folder, by their names
   burn-npy convert train.npz:x x.npy             one array
   burn-npy convert --dtype float32 x.npy x32.npy
   burn-npy convert --shuffle 1 --shards 10 x.npy y.npy train/
@@ -195,13 +197,11 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     };
     let passes = 1 + u64::from(compared.is_some());
     let progress = Progress::new(bytes * passes);
+    let mut folders = Folders::default();
     for outputs in outputs.chunks(TOGETHER) {
         let mut files = Vec::new();
         for output in outputs {
-            if let Some(folder) = output.path.parent() {
-                fs::create_dir_all(folder)
-                    .map_err(|error| format!("{}: {error}", shown_path(folder)))?;
-            }
+            folders.make(&output.path)?;
             let file = write::write(output, &tables, compared.as_ref(), &progress);
             files.push(file.map_err(advise)?);
         }

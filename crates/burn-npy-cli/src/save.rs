@@ -1,10 +1,40 @@
 //! Files that a command writes: each is there only when it is complete.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
-use burn_npy_core::internal::Complete;
+use burn_npy_core::internal::{Complete, io_error};
 use burn_npy_core::{Error, ErrorKind, Result};
+
+/// Folders that were made. Those without a file are removed when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    /// Each before the one that it is in.
+    made: Vec<PathBuf>,
+}
+
+impl Folders {
+    /// Makes the folder of a file, and those that it is in, unless they are there.
+    pub(crate) fn make(&mut self, file: &Path) -> Result<()> {
+        let Some(folder) = file.parent() else {
+            return Ok(());
+        };
+        let folders = folder.ancestors();
+        let missing = folders.filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        self.made.splice(0..0, missing.map(Path::to_path_buf));
+        fs::create_dir_all(folder)
+            .map_err(|error| io_error("cannot create the folder", error).in_file(folder))
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        for folder in &self.made {
+            // It fails if there is something in it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
 
 /// Writes a file, and gives it its name as [`name`] does.
 pub(crate) fn file(
