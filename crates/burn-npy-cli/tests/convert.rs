@@ -284,6 +284,44 @@ fn shards_are_there_all_or_none_and_of_one_number() {
     assert_eq!(names(&dir.join("many")).len(), 250);
 }
 
+#[test]
+fn a_folder_of_arrays_is_an_archive_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut npz = NpzWriter::create(dir.join("train.npz")).unwrap();
+    npz.add("x", &array![[1_u8, 2], [3, 4]]).unwrap();
+    npz.add("y", &array![5_i64, 300]).unwrap();
+    npz.finish().unwrap();
+    fine(dir, &["train.npz", "train/"]);
+    fine(dir, &["train/", "again.npz"]);
+    let [old, new] = ["train.npz", "again.npz"].map(|name| Npz::open(dir.join(name)).unwrap());
+    let x = [&old, &new].map(|npz| npz.array("x").unwrap().read::<u8>().unwrap());
+    let y = [&old, &new].map(|npz| npz.array("y").unwrap().read::<i64>().unwrap());
+    assert_eq!((&x[0], &y[0]), (&x[1], &y[1]));
+    assert_eq!(new.names().len(), 2);
+    refused(dir, &["train/", "sized.npz", "--size=8x6"]);
+    // Images come first, as the folder may be that of an output of before.
+    image(&dir.join("train/a.png"), 4, 3, |_, _| [0; 3]);
+    let printed = fine(dir, &["train/", "images.npz"]);
+    assert!(printed.contains("images.npz:images"), "{printed}");
+}
+
+#[test]
+fn a_command_that_fails_leaves_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write_npy(dir.join("x.npy"), &array![1_i64]).unwrap();
+    write_npy(dir.join("y.npy"), &array![300_i64]).unwrap();
+    for out in ["new/", "new/a/b/", "new/a/../b/z.npz"] {
+        refused(dir, &["x.npy", "y.npy", out, "--dtype=u8"]);
+    }
+    std::fs::create_dir(dir.join("old")).unwrap();
+    refused(dir, &["y.npy", "old/new/", "--dtype=u8"]);
+    assert!(names(&dir.join("old")).is_empty());
+    fine(dir, &["x.npy", "new/a/b/", "--dtype=u8"]);
+    assert_eq!(names(&dir.join("new/a/b")).len(), 1);
+}
+
 /// Whatever is in a file, the output is whole, or there is none and a message.
 #[test]
 fn no_file_is_too_hostile() {

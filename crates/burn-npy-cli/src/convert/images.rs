@@ -74,6 +74,16 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
+/// Whether there are images in a folder, or in a folder in it.
+pub(crate) fn are_in(folder: &Path) -> Result<bool, String> {
+    for path in entries(folder)? {
+        if is_image(&path) || path.is_dir() && entries(&path)?.iter().any(|path| is_image(path)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Folder {
     /// Finds the images and looks at the header of each.
     pub(crate) fn open(folder: &Path, size: Option<Size>, grey: bool) -> Result<Self, String> {

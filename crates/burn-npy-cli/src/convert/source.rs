@@ -5,7 +5,7 @@ use std::path::Path;
 use burn_npy_core::internal::shown_path;
 use burn_npy_core::{Array, Result as CoreResult, file::Access};
 
-use super::images::{Folder, entries};
+use super::images::{self, Folder, entries};
 use super::rows::{Rows, Table};
 use super::{Args, idx, text};
 use crate::failure::Outcome;
@@ -58,6 +58,11 @@ fn tables(args: &Args, input: &Path, access: Access) -> Outcome<Vec<Table>> {
     if target.array.is_none() && !args.open.is_raw() && idx::is_idx(input) {
         return Ok(vec![idx(args, input, access)?]);
     }
+    numpy(args, input, access)
+}
+
+/// The arrays of a `.npy` or `.npz` file, or one that is named.
+fn numpy(args: &Args, input: &Path, access: Access) -> Outcome<Vec<Table>> {
     let options = open::options().access(access);
     let opened = open::open(input, &args.open, options)?;
     let mut tables = Vec::new();
@@ -100,12 +105,30 @@ fn idx(args: &Args, path: &Path, access: Access) -> Outcome<Table> {
     Ok(in_file(table(args, path, idx::name(path), &array), path)?)
 }
 
-/// The IDX files of a folder, or its images with their labels.
+fn is_npy(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    extension.eq_ignore_ascii_case("npy") && path.is_file()
+}
+
+/// The IDX files of a folder, or its images with their labels, or else its `.npy` files.
 fn folder(args: &Args, path: &Path, access: Access) -> Outcome<Vec<Table>> {
-    let mut files = entries(path)?;
-    files.retain(|file| idx::is_idx(file));
-    if !files.is_empty() {
-        return files.iter().map(|file| idx(args, file, access)).collect();
+    let files = entries(path)?;
+    let (idx_files, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| idx::is_idx(file));
+    if !idx_files.is_empty() {
+        let tables = idx_files.into_iter().map(|file| idx(args, file, access));
+        return tables.collect();
+    }
+    let mut arrays = others.into_iter().filter(|file| is_npy(file)).peekable();
+    if arrays.peek().is_some() && !images::are_in(path)? {
+        if args.size.is_some() || args.grey {
+            let path = shown_path(path);
+            return Err(format!("{path}: --size and --grey are for folders of images").into());
+        }
+        let mut tables = Vec::new();
+        for file in arrays {
+            tables.extend(numpy(args, file, access)?);
+        }
+        return Ok(tables);
     }
     let folder = Folder::open(path, args.size, args.grey)?;
     if args.cast_to.is_some() {
