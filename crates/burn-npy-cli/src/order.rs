@@ -1,10 +1,12 @@
 //! `burn-npy order`: the row numbers of an epoch, for tests with other tools.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use burn_npy_core::internal::shown_path;
 use burn_npy_core::{
-    Sampler,
+    Array, Convert, DType, Sampler,
+    file::Column,
     order::{Order, Plan, Remainder, Shard, read_index},
 };
 use clap::ValueEnum;
@@ -49,7 +51,8 @@ pub(crate) struct Args {
     /// weighted: a text file with a weight a line
     #[arg(long, value_name = "FILE", help_heading = "Samplers")]
     weights: Option<PathBuf>,
-    /// balanced: a text file with a label a line
+    /// balanced: a text file with a label a line, or a .npy file of integers; labels are compared as
+    /// integers if all are, and as text otherwise
     #[arg(long, value_name = "FILE", help_heading = "Samplers")]
     labels: Option<PathBuf>,
     /// weighted and balanced: how many rows an epoch has
@@ -138,11 +141,10 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
     let name = kind.to_possible_value();
     let name = name.as_ref().map_or("", |name| name.get_name());
     let seed = args.seed;
-    let needs = |file: &Option<PathBuf>, flag: &str| {
+    fn needs<'a>(name: &str, file: &'a Option<PathBuf>, flag: &str) -> Result<&'a Path, String> {
         let file = file.as_deref();
         file.ok_or_else(|| format!("--sampler {name} needs --{flag} FILE"))
-            .and_then(lines)
-    };
+    }
     let is_weighted = matches!(kind, Weighted | WeightedWithoutReplacement);
     for (given, flag, fits) in [
         (args.block_size.is_some(), "block-size", kind == Blocks),
@@ -155,7 +157,7 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
         }
     }
     let weights = || -> Result<Vec<f64>, String> {
-        let lines = needs(&args.weights, "weights")?;
+        let lines = lines(needs(name, &args.weights, "weights")?)?;
         let numbered = (1..).zip(lines);
         let weight = |(number, line): (u64, String)| {
             let line = line.trim();
@@ -173,7 +175,7 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
         }
         Weighted => Sampler::weighted(&weights()?, seed)?,
         WeightedWithoutReplacement => Sampler::weighted_without_replacement(&weights()?, seed)?,
-        Balanced => Sampler::balanced(&needs(&args.labels, "labels")?, seed)?,
+        Balanced => balanced(needs(name, &args.labels, "labels")?, seed)?,
     };
     if let Some(draws) = args.draws {
         sampler = sampler.draws(draws)?;
@@ -185,6 +187,41 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
         sampler = sampler.windows(length, args.stride.unwrap_or(1))?;
     }
     Ok(sampler)
+}
+
+/// The sampler for the labels of a file. The classes are in the order of the labels, so integers
+/// must be compared as integers.
+fn balanced(file: &Path, seed: u64) -> Outcome<Sampler> {
+    if is_npy(file).map_err(|error| format!("{}: {error}", shown_path(file)))? {
+        return Ok(Sampler::balanced(integers(file)?, seed)?);
+    }
+    let lines = lines(file)?;
+    let integers = lines.iter().map(|line| line.trim().parse::<i64>());
+    Ok(match integers.collect::<Result<Vec<_>, _>>() {
+        Ok(integers) => Sampler::balanced(integers, seed)?,
+        Err(_) => Sampler::balanced(&lines, seed)?,
+    })
+}
+
+fn is_npy(file: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    std::fs::File::open(file)?.take(6).read_to_end(&mut start)?;
+    Ok(start == b"\x93NUMPY")
+}
+
+/// The integers of a `.npy` file with one axis.
+fn integers(file: &Path) -> Outcome<Vec<i64>> {
+    let array = Array::open(file)?;
+    let is_integer = array.dtype().is_some_and(|dtype| !dtype.is_float());
+    if array.shape().len() != 1 || array.number_axis().is_some() || !is_integer {
+        let (item, shape) = (array.item(), array.shape());
+        let file = shown_path(file);
+        return Err(
+            format!("{file}: labels are integers on one axis, found {item} {shape:?}").into(),
+        );
+    }
+    let column = Column::whole(&array)?.convert(Convert::new().cast(DType::I64))?;
+    Ok(column.read::<i64>(&[0])?.into_iter().collect())
 }
 
 fn lines(file: &Path) -> Result<Vec<String>, String> {
@@ -230,4 +267,66 @@ fn shard(out: &mut dyn Write, order: &Order, plan: &Plan, args: &Args) -> io::Re
         skip = 0;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// What `burn-npy order` prints.
+    fn order(args: &[&str]) -> Outcome<String> {
+        let cli = Cli::try_parse_from(["burn-npy", "order"].iter().chain(args)).unwrap();
+        let Command::Order(args) = cli.command else {
+            unreachable!("the subcommand is order")
+        };
+        let mut out = Vec::new();
+        run(&args, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn integer_labels_have_the_order_of_a_loader() {
+        let dir = tempfile::tempdir().unwrap();
+        let (text, npy) = (dir.path().join("l.txt"), dir.path().join("l.npy"));
+        for labels in [
+            (0..39).map(|row| row * 5 % 13).collect::<Vec<i32>>(),
+            (0..39).map(|row| row * 5 % 25 - 12).collect(),
+        ] {
+            let lines: Vec<_> = labels.iter().map(ToString::to_string).collect();
+            std::fs::write(&text, lines.join("\n")).unwrap();
+            let array = burn_npy_core::ndarray::Array1::from(labels.clone());
+            burn_npy_core::file::write_npy(&npy, &array).unwrap();
+            let expected = Sampler::balanced(labels, 4).unwrap().order(39, 1);
+            let expected: String = expected.rows(0..39).map(|row| format!("{row}\n")).collect();
+            for file in [&text, &npy] {
+                let file = file.to_str().unwrap();
+                let mut args = vec!["--len=39", "--seed=4", "--epoch=1", "--sampler=balanced"];
+                args.extend(["--labels", file]);
+                assert_eq!(order(&args).unwrap(), expected, "{file}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_an_array_are_integers_on_one_axis() {
+        let dir = tempfile::tempdir().unwrap();
+        let npy = dir.path().join("l.npy");
+        burn_npy_core::file::write_npy(&npy, &burn_npy_core::ndarray::array![0.5]).unwrap();
+        let args = [
+            "--len=1",
+            "--sampler=balanced",
+            "--labels",
+            npy.to_str().unwrap(),
+        ];
+        let Err(Failure::Message(message)) = order(&args) else {
+            panic!("floats are no labels")
+        };
+        assert!(
+            message.ends_with("labels are integers on one axis, found <f8 [1]"),
+            "{message}"
+        );
+    }
 }
