@@ -29,6 +29,11 @@ impl Progress {
         }
     }
 
+    /// There are more bytes to do than was known before.
+    pub(crate) fn add_work(&self, bytes: u64) {
+        self.bar.inc_length(bytes);
+    }
+
     /// More bytes are done.
     pub(crate) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
