@@ -112,6 +112,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         return Err(Failure::from("--batch-size 0: a batch has rows".to_owned()));
     }
     let order = sampler.order(args.len, args.epoch);
+    check_rows(args, &order)?;
     let plan = args.shard.map(|shard| {
         let tail = match args.tail {
             None | Some(Tail::Uneven) => Remainder::Uneven,
@@ -133,6 +134,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         (None, Some(plan)) => shard(out, &order, &plan, args)?,
     }
     Ok(Status::Fine)
+}
+
+/// Checks that the row to locate, and the row to begin at, are there.
+fn check_rows(args: &Args, order: &Order) -> Outcome<()> {
+    let (len, rows) = (args.len, order.len());
+    match args.locate {
+        Some(row) if row >= len => Err(format!("--locate: no row {row}, there are {len}").into()),
+        // To begin at the end prints nothing.
+        None if args.start > rows => {
+            let start = args.start;
+            Err(format!("--start: no row {start} in the order, there are {rows}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sampler(args: &Args) -> Outcome<Sampler> {
