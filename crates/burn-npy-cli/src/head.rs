@@ -13,7 +13,7 @@ use self::layout::{Lines, one_line};
 use crate::failure::{Failure, Outcome, Status};
 use crate::open::{self, OpenArgs, parts};
 use crate::table::{self, terminal_width};
-use crate::values::{self, Row};
+use crate::values::{self, Row, Value};
 
 /// How many rows are aligned with each other.
 const BLOCK: usize = 1000;
@@ -24,7 +24,7 @@ const EDGE: usize = 3;
 ///
 /// Each row begins with its number. A row of numbers takes one line, without its middle if the line
 /// would be wider than the terminal. Rows with more axes are printed as by NumPy, the middle of a
-/// long axis left out.
+/// long axis left out. Floats have eight digits, or as many as tell neighbours apart.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, or arrays of archives
@@ -127,33 +127,65 @@ fn print_rows(args: &Args, array: &Array, out: &mut dyn Write) -> Outcome<()> {
     let titles: Vec<_> = titles.collect();
     for (block, rows) in chosen(args, array)?.chunks(BLOCK).enumerate() {
         let mut lines = Lines::new(if block == 0 { &titles } else { &[] });
-        for row in rows {
-            let number = (!array.shape().is_empty()).then_some(*row);
-            if !fields.is_empty() {
-                let cells = fields.iter().map(|(_, field)| {
-                    let row = values::read(field, *row, Some(EDGE))?;
-                    Ok((
-                        one_line(&row),
-                        row.values.first().is_some_and(|value| value.is_text()),
-                    ))
-                });
-                lines.push(number, cells.collect::<Result<_>>()?, None);
-            } else if is_table {
-                // No column is narrower than its space and one digit.
-                let row = values::read(array, *row, Some(terminal_width() / 2 + 1))?;
-                let cells = row
-                    .values
-                    .iter()
-                    .map(|value| (value.text(), value.is_text()));
-                lines.push(number, cells.collect(), row.gap);
-            } else {
-                let row = values::read(array, *row, Some(EDGE))?;
-                layout::print_block(number, &row, terminal_width(), out)?;
+        let number = |row: &usize| (!array.shape().is_empty()).then_some(*row);
+        if !fields.is_empty() {
+            let columns = fields.iter().map(|(_, field)| cells(field, rows));
+            let columns: Vec<_> = columns.collect::<Result<_>>()?;
+            for (at, row) in rows.iter().enumerate() {
+                let cells = columns.iter().map(|cells| cells[at].clone());
+                lines.push(number(row), cells.collect(), None);
+            }
+        } else if is_table {
+            // No column is narrower than its space and one digit.
+            let edge = Some(terminal_width() / 2 + 1);
+            let read = rows.iter().map(|row| values::read(array, *row, edge));
+            let read: Vec<_> = read.collect::<Result<_>>()?;
+            let digits = values::digits(neighbours(&read));
+            for (row, read) in rows.iter().zip(&read) {
+                let cells = read.values.iter().map(|value| cell(value, digits));
+                lines.push(number(row), cells.collect(), read.gap);
+            }
+        } else {
+            for row in rows {
+                let read = values::read(array, *row, Some(EDGE))?;
+                layout::print_block(number(row), &read, terminal_width(), out)?;
             }
         }
         lines.print(terminal_width(), out)?;
     }
     Ok(())
+}
+
+/// A text, and whether it stands at the left of its column.
+fn cell(value: &Value, digits: usize) -> (String, bool) {
+    (value.text_with(digits), value.is_text())
+}
+
+/// The cells of a field.
+fn cells(field: &Array, rows: &[usize]) -> Result<Vec<(String, bool)>> {
+    let read = |row: &usize| values::read(field, *row, Some(EDGE));
+    if field.shape().len() > 1 {
+        // Large ones are not kept.
+        let cells = rows.iter().map(|row| {
+            let row = read(row)?;
+            let is_text = row.values.first().is_some_and(Value::is_text);
+            Ok((one_line(&row), is_text))
+        });
+        return cells.collect();
+    }
+    let read: Vec<_> = rows.iter().map(read).collect::<Result<_>>()?;
+    let digits = values::digits(neighbours(&read));
+    let values = read.iter().flat_map(|row| &row.values);
+    Ok(values.map(|value| cell(value, digits)).collect())
+}
+
+/// The pairs of values that stand beside each other, or one below the other.
+fn neighbours(rows: &[Row]) -> impl Iterator<Item = (&Value, &Value)> {
+    let across = rows
+        .iter()
+        .flat_map(|row| row.values.iter().zip(row.values.iter().skip(1)));
+    let down = rows.iter().zip(rows.iter().skip(1));
+    across.chain(down.flat_map(|(row, next)| row.values.iter().zip(&next.values)))
 }
 
 fn print_json(

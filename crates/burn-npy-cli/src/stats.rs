@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use burn_npy_core::{
-    Array, Error, ErrorKind, Result, Stats,
+    Array, DType, Error, ErrorKind, Result, Stats,
     file::{ItemKind, ItemType},
 };
 use serde_json::json;
@@ -20,7 +20,7 @@ use crate::scan::Scan;
 
 /// Show statistics of the numbers: least, greatest, mean, standard deviation, NaN and infinities
 ///
-/// Each array is read once, on all cores. NaN and infinities are counted and left out of everything
+/// Each array is read once, on all cores. The least and the greatest number are exact. NaN and infinities are counted and left out of everything
 /// else. The standard deviation is that of the population, as NumPy's std. For one array, the
 /// counts of up to 32 different integers are shown too, or a histogram.
 #[derive(Debug, clap::Args)]
@@ -48,9 +48,16 @@ pub(crate) struct Args {
 struct Found {
     label: String,
     item: ItemType,
-    /// Whether the numbers are integers.
-    is_whole: bool,
+    /// The dtype of the numbers.
+    dtype: Option<DType>,
     what: What,
+}
+
+impl Found {
+    /// Whether the numbers are integers.
+    fn is_whole(&self) -> bool {
+        self.dtype.is_some_and(|dtype| !dtype.is_float())
+    }
 }
 
 #[derive(Debug)]
@@ -124,7 +131,7 @@ fn found(args: &Args, opened: &Opened, name: Option<&str>, array: &Array) -> Res
     Ok(Found {
         label: opened.label(name),
         item: array.item().clone(),
-        is_whole: array.dtype().is_some_and(|dtype| !dtype.is_float()),
+        dtype: array.dtype(),
         what,
     })
 }

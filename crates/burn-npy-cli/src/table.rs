@@ -12,6 +12,10 @@ use unicode_width::UnicodeWidthStr;
 
 /// What is printed where the width of the terminal is not known.
 const WIDTH: usize = 80;
+/// How many digits a number has that need not be exact.
+const DIGITS: usize = 6;
+/// As many digits tell all numbers of double precision apart.
+const MOST_DIGITS: usize = 17;
 /// The longest dtype that is shown: structures have long ones.
 const MAX_DTYPE: usize = 40;
 
@@ -134,24 +138,95 @@ pub(crate) fn dtype(item: &ItemType) -> String {
 
 /// A number with six digits, without zeros at the end.
 pub(crate) fn number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        let text = value.to_string();
-        return text.replace("NaN", "nan").replace("-0", "0");
+    rounded(value, DIGITS)
+}
+
+/// A number with so many significant digits, without zeros at the end. Whole numbers of up to
+/// fifteen digits are exact.
+pub(crate) fn rounded(value: f64, digits: usize) -> String {
+    if let Some(text) = special(value) {
+        return text;
     }
-    // The exponent after the digits are rounded.
-    let text = format!("{value:.5e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let trimmed = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
+    let digits = digits.max(1);
+    laid_out(&format!("{value:.*e}", digits - 1), digits as i32 - 1)
+}
+
+/// A number with the fewest digits that tell it from all other numbers of its dtype. Whole numbers
+/// of up to fifteen digits are exact.
+pub(crate) fn shortest(value: f64, dtype: Option<DType>) -> String {
+    if let Some(text) = special(value) {
+        return text;
+    }
+    let text = match dtype {
+        // The bits of the significand, and the exponent of the least number.
+        Some(DType::F16) => shortest_in(value, 11, -24),
+        Some(DType::BF16) => shortest_in(value, 8, -133),
+        Some(dtype) if dtype.is_float() && dtype != DType::F64 => format!("{:e}", value as f32),
+        _ => format!("{value:e}"),
     };
-    match exponent {
-        -5..=5 => trimmed(&format!("{value:.*}", (5 - exponent) as usize)),
-        // Whole numbers of up to fifteen digits are exact.
-        6..=14 if value.fract() == 0.0 => format!("{value:.0}"),
-        _ => format!("{}e{exponent}", trimmed(digits)),
+    laid_out(&text, 15)
+}
+
+/// The fewest digits that are nearer to a number than half of the way to the next one.
+fn shortest_in(value: f64, bits: i32, least: i32) -> String {
+    let exponent = value.abs().log2().floor() as i32;
+    let step = 2.0_f64.powi((exponent + 1 - bits).max(least));
+    // Below a power of two the numbers are half as far apart.
+    let near = if value.abs() == 2.0_f64.powi(exponent) {
+        step / 4.0
+    } else {
+        step / 2.0
+    };
+    let texts = (0..MOST_DIGITS).map(|digits| format!("{value:.digits$e}"));
+    let is_near = |text: &String| text.parse::<f64>().is_ok_and(|x| (x - value).abs() < near);
+    texts.into_iter().find(is_near).unwrap_or_default()
+}
+
+/// Numbers in ascending order, with as many digits as it takes that no two are the same, but at
+/// least six.
+pub(crate) fn distinct(values: &[f64]) -> Vec<String> {
+    let texts = |digits| -> Vec<_> { values.iter().map(|value| rounded(*value, digits)).collect() };
+    let differ = |texts: &Vec<String>| texts.windows(2).all(|pair| pair[0] != pair[1]);
+    let fewest = (DIGITS..MOST_DIGITS).map(texts).find(differ);
+    fewest.unwrap_or_else(|| texts(MOST_DIGITS))
+}
+
+/// NaN, the infinities, and whole numbers of up to fifteen digits.
+fn special(value: f64) -> Option<String> {
+    match value {
+        0.0 => Some("0".to_owned()),
+        _ if value.fract() == 0.0 && value.abs() < 1e15 => Some(format!("{value:.0}")),
+        _ if value.is_nan() => Some("nan".to_owned()),
+        _ if value.is_infinite() => Some(value.to_string()),
+        _ => None,
     }
+}
+
+/// A number in scientific notation without zeros at the end. With an exponent from -5 to `most` it
+/// is without one.
+fn laid_out(text: &str, most: i32) -> String {
+    let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", digits),
+    };
+    let digits = digits.replace('.', "");
+    let digits = match digits.trim_end_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    let point = exponent.max(0) as usize + 1;
+    let with_point = |at: usize| match digits.split_at_checked(at) {
+        Some((whole, rest)) if !rest.is_empty() => format!("{whole}.{rest}"),
+        _ => digits.to_owned() + &"0".repeat(at.saturating_sub(digits.len())),
+    };
+    let shown = match exponent {
+        -5..0 => format!("0.{}{digits}", "0".repeat(-exponent as usize - 1)),
+        _ if (0..=most).contains(&exponent) => with_point(point),
+        _ => format!("{}e{exponent}", with_point(1)),
+    };
+    format!("{sign}{shown}")
 }
 
 #[cfg(test)]
@@ -178,6 +253,69 @@ mod tests {
         ] {
             assert_eq!(number(value), expected);
         }
+    }
+
+    #[test]
+    fn exact_numbers_have_the_digits_that_it_takes() {
+        let half = Some(DType::F16);
+        for (value, dtype, expected) in [
+            (0.0, None, "0"),
+            (0.1, None, "0.1"),
+            (1.0 / 3.0, None, "0.3333333333333333"),
+            (f64::from(0.1_f32), Some(DType::F32), "0.1"),
+            (f64::from(1.0000001_f32), Some(DType::F32), "1.0000001"),
+            (f64::from(-1234567.5_f32), Some(DType::F32), "-1234567.5"),
+            (0.0999755859375, half, "0.1"),
+            (65504.0, half, "65504"),
+            (5.960464477539063e-8, half, "6e-8"),
+            (0.10009765625, Some(DType::BF16), "0.1"),
+            (4294967295.0, Some(DType::U32), "4294967295"),
+            (9007199254740991.0, None, "9007199254740991"),
+            (1e16, None, "1e16"),
+            (f64::MIN_POSITIVE, None, "2.2250738585072014e-308"),
+            (f64::NAN, half, "nan"),
+            (f64::NEG_INFINITY, None, "-inf"),
+        ] {
+            assert_eq!(shortest(value, dtype), expected);
+        }
+    }
+
+    #[test]
+    fn shortest_numbers_are_those_that_were_shown() {
+        for bits in 1..0x7c00_u16 {
+            let value = half(bits);
+            let shown: f64 = shortest(value, Some(DType::F16)).parse().unwrap();
+            let apart = |other: u16| (half(other) - shown).abs();
+            assert!(
+                apart(bits) < apart(bits - 1) && apart(bits) < apart(bits + 1),
+                "{value}"
+            );
+        }
+        for i in 1..1000_u32 {
+            let value = f32::from_bits(i * 2_139_095);
+            let shown = shortest(value.into(), Some(DType::F32));
+            assert_eq!(shown.parse(), Ok(value));
+            let value = f64::from(value) / 3.0;
+            assert_eq!(shortest(value, None).parse(), Ok(value));
+        }
+    }
+
+    /// A positive number of half precision, or the one after the greatest.
+    fn half(bits: u16) -> f64 {
+        let (exponent, fraction) = (i32::from(bits >> 10), f64::from(bits & 0x3ff));
+        match exponent {
+            0 => fraction * 2.0_f64.powi(-24),
+            _ => (1024.0 + fraction) * 2.0_f64.powi(exponent - 25),
+        }
+    }
+
+    #[test]
+    fn different_numbers_are_told_apart() {
+        assert_eq!(distinct(&[0.1, 0.25]), ["0.1", "0.25"]);
+        let near = distinct(&[1000.0, 1000.0001, 1000.0002]);
+        assert_eq!(near, ["1000", "1000.0001", "1000.0002"]);
+        let next = f64::from_bits(1.5_f64.to_bits() + 1);
+        assert_eq!(distinct(&[1.5, next]), ["1.5", "1.5000000000000002"]);
     }
 
     #[test]

@@ -15,6 +15,11 @@ use crate::table;
 /// The largest row that is printed, as it is read.
 const MAX_ROW_BYTES: usize = 64 << 20;
 
+/// How many significant digits a float has, unless it takes more.
+pub(crate) const DIGITS: usize = 8;
+/// As many digits tell all floats apart.
+const MOST_DIGITS: usize = 17;
+
 /// An item of an array.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -30,17 +35,22 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The value in a table.
+    /// The value in a table, floats with up to eight significant digits.
     pub(crate) fn text(&self) -> String {
+        self.text_with(DIGITS)
+    }
+
+    /// The value in a table, floats with up to so many significant digits.
+    pub(crate) fn text_with(&self, digits: usize) -> String {
         match self {
             Self::Bool(true) => "True".to_owned(),
             Self::Bool(false) => "False".to_owned(),
             Self::Int(number) => number.to_string(),
             Self::Uint(number) => number.to_string(),
-            Self::Single(number) => table::number((*number).into()),
-            Self::Double(number) => table::number(*number),
+            Self::Single(number) => float((*number).into(), Some(DType::F32), digits),
+            Self::Double(number) => float(*number, None, digits),
             Self::Complex(parts) => {
-                let [real, imaginary] = [parts[0].text(), parts[1].text()];
+                let [real, imaginary] = [parts[0].text_with(digits), parts[1].text_with(digits)];
                 let plus = if imaginary.starts_with('-') { "" } else { "+" };
                 format!("{real}{plus}{imaginary}j")
             }
@@ -76,6 +86,32 @@ impl Value {
     pub(crate) fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
     }
+}
+
+/// A float with the fewest digits that tell it from others, rounded if these are too many.
+fn float(number: f64, dtype: Option<DType>, digits: usize) -> String {
+    let exact = table::shortest(number, dtype);
+    let significand = exact.split('e').next().unwrap_or_default();
+    let significand = significand.trim_start_matches(['-', '0', '.']);
+    match significand.bytes().filter(u8::is_ascii_digit).count() <= digits {
+        true => exact,
+        false => table::rounded(number, digits),
+    }
+}
+
+/// How many digits it takes to tell the values of each pair apart, at least [`DIGITS`].
+pub(crate) fn digits<'a>(pairs: impl IntoIterator<Item = (&'a Value, &'a Value)>) -> usize {
+    let mut digits = DIGITS;
+    for (a, b) in pairs {
+        let coincide = |digits| a.text_with(digits) == b.text_with(digits);
+        // Those that are the same with all digits too are the same number, or NaN.
+        if a != b && coincide(digits) && !coincide(MOST_DIGITS) {
+            while coincide(digits) {
+                digits += 1;
+            }
+        }
+    }
+    digits
 }
 
 /// A row of an array, perhaps without the middle of its first axis.
@@ -261,6 +297,30 @@ mod tests {
         ] {
             assert_eq!(value.json().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn floats_have_as_many_digits_as_it_takes() {
+        for (value, expected) in [
+            (Value::Single(0.1), "0.1"),
+            (Value::Single(50.0 / 3.0), "16.666666"),
+            (Value::Double(50.0 / 3.0), "16.666667"),
+            (Value::Double(123456789.5), "1.2345679e8"),
+            (Value::Double(1.5e-300), "1.5e-300"),
+            (
+                Value::Complex([Value::Double(0.5), Value::Double(-2.0)].into()),
+                "0.5-2j",
+            ),
+        ] {
+            assert_eq!(value.text(), expected);
+        }
+        let values = [1.0, 1.0000000001, f64::NAN, f64::NAN, 1.0].map(Value::Double);
+        let pairs = || values.iter().zip(&values[1..]);
+        assert_eq!(digits(pairs()), 11);
+        assert_eq!(digits(pairs().skip(1)), 8);
+        assert_eq!(values[1].text_with(11), "1.0000000001");
+        let next = Value::Double(1.0_f64.next_up());
+        assert_eq!(digits([(&values[0], &next)]), 17);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl FromStr for Range {
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |number: f64| match number.is_finite() {
-            true => table::number(number),
+            true => table::shortest(number, None),
             false => String::new(),
         };
         let equals = if self.closed && self.end.is_finite() {
@@ -244,12 +244,11 @@ fn numbers(args: &Args, label: &str, array: &Array, findings: &mut Findings<'_>)
         true => args.finite && number == i64::MIN as f64,
         false => infinite(number) || outside(number),
     };
+    let shown = |number: f64| table::shortest(number, array.dtype());
     let why = |number: f64| match (is_time, args.range) {
         (true, _) => "NaT".to_owned(),
-        (_, Some(range)) if !infinite(number) => {
-            format!("{}, not in {range}", table::number(number))
-        }
-        _ => table::number(number),
+        (_, Some(range)) if !infinite(number) => format!("{}, not in {range}", shown(number)),
+        _ => shown(number),
     };
     let add = |wrong: &mut Wrong, chunk: &Chunk<'_>| {
         for (at, number) in chunk.numbers.iter().enumerate() {

@@ -49,6 +49,8 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         &Array1::from_shape_fn(60, |i| (i * i % 7) as i64),
     )?;
     write_npy(path("ids.npy"), &array![i64::MAX, i64::MAX - 1, 0])?;
+    write_npy(path("near.npy"), &array![1.0000001_f32, 1.0, 0.5])?;
+    write_npy(path("huge.npy"), &array![u64::MAX, (1 << 53) + 1, 1 << 53])?;
     write_npy(path("empty.npy"), &Array2::<f64>::zeros((0, 3)))?;
     let mut npz = NpzWriter::create(path("parts.npz"))?;
     npz.add("x_train", &Array3::<u8>::ones((60, 2, 2)))?;

@@ -6,7 +6,7 @@ use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::EDGE;
-use crate::values::Row;
+use crate::values::{self, Row};
 
 const GAP: &str = "...";
 
@@ -163,25 +163,27 @@ pub(super) fn one_line(row: &Row) -> String {
 
 /// The lines of a row in brackets, its items aligned.
 fn brackets(row: &Row) -> Vec<String> {
-    let texts: Vec<_> = row.values.iter().map(|value| value.text()).collect();
     let mut shown = Vec::new();
-    // The widths are those of the items that are shown.
+    // The widths and the digits are those of the items that are shown.
     visit(&row.shape, row.gap, 0, &mut |place| shown.push(place));
+    let pairs = shown.windows(2);
+    let digits = values::digits(pairs.map(|pair| (&row.values[pair[0]], &row.values[pair[1]])));
+    let text = |place: &usize| row.values[*place].text_with(digits);
     let width = shown
         .iter()
-        .map(|place| texts[*place].width())
+        .map(|place| text(place).width())
         .max()
         .unwrap_or(0);
     let is_left = row.values.first().is_some_and(|value| value.is_text());
-    let padded = |text: &String| {
+    let padded = |text: String| {
         let padding = " ".repeat(width.saturating_sub(text.width()));
         if is_left {
             format!("{text}{padding}")
         } else {
-            padding + text
+            padding + &text
         }
     };
-    nested(&row.shape, row.gap, 0, &|place| padded(&texts[place]))
+    nested(&row.shape, row.gap, 0, &|place| padded(text(&place)))
 }
 
 /// The indices along an axis that are shown, with `None` for those that are left out.

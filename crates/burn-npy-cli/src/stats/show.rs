@@ -29,20 +29,19 @@ pub(super) fn print(all: &[Found], bins: Option<u16>, out: &mut dyn Write) -> io
             .chain(numbers),
     );
     for found in all {
-        let dtype = table::dtype(&found.item);
         match &found.what {
             What::Nothing => {
-                let mut row = vec![found.label.clone(), dtype];
+                let mut row = vec![found.label.clone(), table::dtype(&found.item)];
                 row.resize(9, "-".to_owned());
                 table.push(row);
             }
             What::All(state) => {
-                table.push(row(found.label.clone(), &dtype, &state.stats, state.range));
+                table.push(row(found.label.clone(), found, &state.stats, state.range));
             }
             What::Channels(channels) => {
                 for (channel, stats) in channels.iter().enumerate() {
                     let label = format!("{} [{channel}]", found.label);
-                    table.push(row(label, &dtype, stats, None));
+                    table.push(row(label, found, stats, None));
                 }
             }
         }
@@ -71,14 +70,17 @@ pub(super) fn print(all: &[Found], bins: Option<u16>, out: &mut dyn Write) -> io
     Ok(())
 }
 
-fn row(label: String, dtype: &str, stats: &Stats, range: Option<(i128, i128)>) -> Vec<String> {
+fn row(label: String, found: &Found, stats: &Stats, range: Option<(i128, i128)>) -> Vec<String> {
     let (min, max) = match range {
         Some((min, max)) => (min.to_string(), max.to_string()),
-        None => (table::number(stats.min()), table::number(stats.max())),
+        None => (
+            table::shortest(stats.min(), found.dtype),
+            table::shortest(stats.max(), found.dtype),
+        ),
     };
     vec![
         label,
-        dtype.to_owned(),
+        table::dtype(&found.item),
         stats.count().to_string(),
         min,
         max,
@@ -91,7 +93,9 @@ fn row(label: String, dtype: &str, stats: &Stats, range: Option<(i128, i128)>) -
 
 fn histogram(histogram: &Histogram, bins: Option<u16>, out: &mut dyn Write) -> io::Result<()> {
     let bins = histogram.bins(bins.unwrap_or(BINS).into());
-    let lines = bins.iter().map(|bin| (table::number(bin.start), bin.count));
+    let edges: Vec<_> = bins.iter().map(|bin| bin.start).collect();
+    let counts = bins.iter().map(|bin| bin.count);
+    let lines = table::distinct(&edges).into_iter().zip(counts);
     bars("FROM", &lines.collect::<Vec<_>>(), out)
 }
 
@@ -139,14 +143,14 @@ pub(super) fn add_json(object: &mut Value, found: &Found, bins: Option<u16>) {
     match &found.what {
         What::Nothing => {}
         What::All(state) => {
-            let stats = json(&state.stats, state.range, found.is_whole);
+            let stats = json(&state.stats, state.range, found.is_whole());
             if let (Some(object), Value::Object(stats)) = (object.as_object_mut(), stats) {
                 object.extend(stats);
             }
             add_counts(object, state, bins);
         }
         What::Channels(channels) => {
-            let whole = found.is_whole;
+            let whole = found.is_whole();
             let channels = channels.iter().map(|stats| json(stats, None, whole));
             object["channels"] = channels.collect::<Vec<_>>().into();
         }
