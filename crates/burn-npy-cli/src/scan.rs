@@ -43,8 +43,33 @@ pub(crate) struct Chunk<'a> {
     pub(crate) first: usize,
     /// The numbers of the rows, one row after the other.
     pub(crate) numbers: &'a [f64],
-    /// The least and the greatest number, if they are integers of 64 bits.
-    pub(crate) range: Option<(i128, i128)>,
+    /// The same numbers, if they are integers of 64 bits.
+    pub(crate) exact: Option<Exact<'a>>,
+}
+
+/// Integers that double precision cannot hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exact<'a> {
+    I64(&'a [i64]),
+    U64(&'a [u64]),
+}
+
+impl Exact<'_> {
+    /// One of the integers.
+    pub(crate) fn get(self, at: usize) -> i128 {
+        match self {
+            Self::I64(numbers) => numbers[at].into(),
+            Self::U64(numbers) => numbers[at].into(),
+        }
+    }
+
+    /// The least and the greatest.
+    pub(crate) fn range(self) -> Option<(i128, i128)> {
+        match self {
+            Self::I64(numbers) => range_of(numbers),
+            Self::U64(numbers) => range_of(numbers),
+        }
+    }
 }
 
 impl Scan {
@@ -218,23 +243,23 @@ impl Scan {
         self.column.gather(&memory.rows, bytes)?;
         memory.numbers.clear();
         let numbers = &mut memory.numbers;
-        let (numbers, range) = match self.exact {
+        let (numbers, exact) = match self.exact {
             Some(DType::I64) => {
                 let exact: &[i64] = bytemuck::cast_slice(bytes);
                 numbers.extend(exact.iter().map(|number| *number as f64));
-                (&**numbers, range_of(exact))
+                (&**numbers, Some(Exact::I64(exact)))
             }
             Some(_) => {
                 let exact: &[u64] = bytemuck::cast_slice(bytes);
                 numbers.extend(exact.iter().map(|number| *number as f64));
-                (&**numbers, range_of(exact))
+                (&**numbers, Some(Exact::U64(exact)))
             }
             None => (bytemuck::cast_slice(bytes), None),
         };
         then(&Chunk {
             first,
             numbers,
-            range,
+            exact,
         });
         Ok(())
     }
@@ -318,7 +343,8 @@ mod tests {
     fn the_range_of_large_integers_is_exact() {
         let values = vec![i64::MAX, i64::MAX - 1, 3];
         let scan = Scan::new(&Array::from(Array1::from(values))).unwrap();
-        let add = |range: &mut Option<_>, chunk: &Chunk<'_>| *range = chunk.range;
+        let add =
+            |range: &mut Option<_>, chunk: &Chunk<'_>| *range = chunk.exact.and_then(Exact::range);
         let merge = |all: &mut Option<_>, more| *all = more;
         let range = scan.fold(&Progress::new(0), || None, add, merge).unwrap();
         assert_eq!(range, Some((3, i64::MAX.into())));

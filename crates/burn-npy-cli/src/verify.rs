@@ -2,6 +2,7 @@
 
 mod duplicates;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ const CHUNK: usize = 1 << 20;
 /// Each finding is a line that names the array, the row and the element. The checksums of archives
 /// are always compared; a .npy file has none, but all of it is read.
 ///
-/// Exit codes: 0 if all is right, 1 if there are findings, 2 if a file cannot be read.
+/// Exit codes: 0 if all is right, 1 if there are findings, 2 if a file cannot be read or compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, or arrays of archives
@@ -32,7 +33,8 @@ pub(crate) struct Args {
     /// Find NaN, infinities, and times that are NaT
     #[arg(long)]
     finite: bool,
-    /// Find numbers outside a range, such as 0..10 or 0..=9 for labels; NaN is outside of each
+    /// Find numbers outside a range, such as 0..10 or 0..=9 for labels; NaN is outside of each, and
+    /// text or times are an error, since they cannot be compared
     #[arg(long, value_name = "A..B")]
     range: Option<Range>,
     /// Find rows of the same bytes; it takes 16 bytes of memory a row
@@ -48,18 +50,63 @@ pub(crate) struct Args {
     open: OpenArgs,
 }
 
-/// A range of numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A range of numbers, as the user wrote it.
+#[derive(Clone, Debug)]
 struct Range {
-    start: f64,
-    end: f64,
+    text: String,
+    start: Bound,
+    end: Bound,
     /// Whether the end belongs to it.
     closed: bool,
 }
 
+/// An end of a range.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    number: f64,
+    /// The number, if it is an integer, also of more digits than `number` has.
+    whole: Option<i128>,
+}
+
+/// Above it, `f64` may be outside the range of `i128`.
+const LARGEST: f64 = 1e38;
+
+impl Bound {
+    fn parse(text: &str, absent: f64) -> Result<Self, String> {
+        let number: f64 = match text.trim() {
+            "" => absent,
+            text => text.parse().map_err(|error| format!("{text}: {error}"))?,
+        };
+        let is_whole = number.fract() == 0.0 && number.abs() < LARGEST;
+        let whole = text.trim().parse().ok();
+        let whole = whole.or_else(|| is_whole.then_some(number as i128));
+        Ok(Self { number, whole })
+    }
+
+    /// How an integer compares with it.
+    fn order(&self, integer: i128) -> Option<Ordering> {
+        match self.whole {
+            Some(whole) => Some(integer.cmp(&whole)),
+            // A number with a fraction is small enough, or it is far from all integers of 64 bits.
+            None => (integer as f64).partial_cmp(&self.number),
+        }
+    }
+}
+
 impl Range {
     fn contains(&self, number: f64) -> bool {
-        number >= self.start && (number < self.end || self.closed && number == self.end)
+        let (start, end) = (self.start.number, self.end.number);
+        number >= start && (number < end || self.closed && number == end)
+    }
+
+    fn contains_integer(&self, integer: i128) -> bool {
+        let starts = self.start.order(integer).is_some_and(Ordering::is_ge);
+        starts
+            && match self.end.order(integer) {
+                Some(Ordering::Less) => true,
+                Some(Ordering::Equal) => self.closed,
+                _ => false,
+            }
     }
 }
 
@@ -70,17 +117,15 @@ impl FromStr for Range {
         let (start, end) = text
             .split_once("..")
             .ok_or("expected A..B, such as 0..10")?;
-        let number = |text: &str, absent: f64| match text.trim() {
-            "" => Ok(absent),
-            text => text.parse().map_err(|error| format!("{text}: {error}")),
-        };
         let open = end.strip_prefix('=');
         let range = Self {
-            start: number(start, f64::NEG_INFINITY)?,
-            end: number(open.unwrap_or(end), f64::INFINITY)?,
+            text: text.trim().to_owned(),
+            start: Bound::parse(start, f64::NEG_INFINITY)?,
+            end: Bound::parse(open.unwrap_or(end), f64::INFINITY)?,
             closed: open.is_some() || end.trim().is_empty(),
         };
-        if range.start.is_nan() || range.end.is_nan() || range.start > range.end {
+        let (start, end) = (range.start.number, range.end.number);
+        if start.is_nan() || end.is_nan() || start > end {
             return Err("there are no numbers in it".to_owned());
         }
         Ok(range)
@@ -89,16 +134,7 @@ impl FromStr for Range {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |number: f64| match number.is_finite() {
-            true => table::shortest(number, None),
-            false => String::new(),
-        };
-        let equals = if self.closed && self.end.is_finite() {
-            "="
-        } else {
-            ""
-        };
-        write!(f, "{}..{equals}{}", shown(self.start), shown(self.end))
+        f.write_str(&self.text)
     }
 }
 
@@ -231,35 +267,52 @@ struct Wrong {
 
 /// Finds numbers that are not finite, or outside of the range.
 fn numbers(args: &Args, label: &str, array: &Array, findings: &mut Findings<'_>) -> Outcome<()> {
-    let is_time = match array.item().kind() {
-        ItemKind::Bytes | ItemKind::Text(_) => return Ok(()),
-        ItemKind::DateTime(..) | ItemKind::TimeDelta(..) => true,
-        _ => false,
-    };
+    let kind = array.item().kind();
+    let is_text = matches!(kind, ItemKind::Bytes | ItemKind::Text(_));
+    let is_time = matches!(kind, ItemKind::DateTime(..) | ItemKind::TimeDelta(..));
+    if args.range.is_some() && (is_text || is_time) {
+        let dtype = table::dtype(array.item());
+        return Err(format!("{label}: --range compares numbers, and items are {dtype}").into());
+    }
+    if is_text {
+        return Ok(());
+    }
     let scan = Scan::new(array)?;
+    let range = args.range.as_ref();
     let infinite = |number: f64| args.finite && !number.is_finite();
-    let outside = |number: f64| args.range.is_some_and(|range| !range.contains(number));
-    let is_wrong = |number: f64| match is_time {
-        // "Not a time" is the least integer.
-        true => args.finite && number == i64::MIN as f64,
-        false => infinite(number) || outside(number),
+    let outside = |range: &Range, number: f64, exact: Option<i128>| match exact {
+        Some(integer) => !range.contains_integer(integer),
+        None => !range.contains(number),
     };
-    let shown = |number: f64| table::shortest(number, array.dtype());
-    let why = |number: f64| match (is_time, args.range) {
-        (true, _) => "NaT".to_owned(),
-        (_, Some(range)) if !infinite(number) => format!("{}, not in {range}", shown(number)),
-        _ => shown(number),
+    let is_wrong = |number: f64, exact: Option<i128>| match is_time {
+        // "Not a time" is the least integer.
+        true => args.finite && exact == Some(i64::MIN.into()),
+        false => infinite(number) || range.is_some_and(|range| outside(range, number, exact)),
+    };
+    let why = |number: f64, exact: Option<i128>| {
+        let shown = match exact {
+            _ if is_time => "NaT".to_owned(),
+            Some(integer) => integer.to_string(),
+            None => table::shortest(number, array.dtype()),
+        };
+        match range {
+            Some(range) if !infinite(number) => format!("{shown}, not in {range}"),
+            _ => shown,
+        }
     };
     let add = |wrong: &mut Wrong, chunk: &Chunk<'_>| {
         for (at, number) in chunk.numbers.iter().enumerate() {
-            if !is_wrong(*number) {
+            let exact = chunk.exact.map(|exact| exact.get(at));
+            if !is_wrong(*number, exact) {
                 continue;
             }
             wrong.count += 1;
             if wrong.first.len() < args.most {
                 let (row, place) = (at / scan.row_len(), at % scan.row_len());
                 let index = place_of(&scan.index(chunk.first + row, place));
-                wrong.first.push(format!("{index} is {}", why(*number)));
+                wrong
+                    .first
+                    .push(format!("{index} is {}", why(*number, exact)));
             }
         }
     };
@@ -298,6 +351,20 @@ mod tests {
             let range: Range = text.parse().unwrap();
             assert!(range.contains(inside) && !range.contains(outside), "{text}");
             assert_eq!(range.to_string(), text);
+        }
+        for (text, inside, outside) in [
+            ("0..9007199254740993", 1 << 53, (1 << 53) + 1),
+            ("0..=9007199254740993", (1 << 53) + 1, (1 << 53) + 2),
+            ("9007199254740993..", (1 << 53) + 1, 1 << 53),
+            ("..18446744073709551615", u64::MAX - 1, u64::MAX),
+            ("0.5..1.5", 1, 0),
+            ("..=1e3", 1000, 1001),
+            ("..1e300", u64::MAX, u64::MAX),
+        ] {
+            let range: Range = text.parse().unwrap();
+            let contains = |number: u64| range.contains_integer(number.into());
+            assert!(contains(inside), "{text}");
+            assert!(!contains(outside) || inside == outside, "{text}");
         }
         for text in ["5", "a..b", "3..2", "nan..1"] {
             assert!(text.parse::<Range>().is_err(), "{text}");

@@ -6,7 +6,7 @@ use burn_npy_core::{DType, Error, ErrorKind, Result, Stats};
 
 use super::histogram::Histogram;
 use crate::progress::Progress;
-use crate::scan::{Chunk, Scan};
+use crate::scan::{Chunk, Exact, Scan};
 
 /// How many classes are counted, at most.
 const CLASSES: usize = 32;
@@ -45,7 +45,7 @@ impl State {
         own.add(chunk.numbers);
         let (least, greatest) = (own.min(), own.max());
         self.stats.merge(&own);
-        self.range = both(self.range, chunk.range);
+        self.range = both(self.range, chunk.exact.and_then(Exact::range));
         self.histogram.add(chunk.numbers, least, greatest);
         let classes = self.classes.take();
         let count = || count(chunk.numbers, least, greatest);
