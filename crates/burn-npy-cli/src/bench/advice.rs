@@ -11,6 +11,11 @@ const SMALL_BATCH: usize = 16 << 10;
 /// A time to open a file that is worth a conversion, in seconds.
 const LONG: f64 = 0.5;
 
+/// What helps if the disk is the bound.
+const FASTER_FROM_DISK: &str = "What helps: memory for the whole file; Sampler::blocks, which \
+                                reads rows that lie side by side; or rows that `burn-npy convert \
+                                --shuffle SEED` has shuffled once, read in their order.";
+
 /// Numbers of threads with their rates.
 type Rates = Vec<(usize, f64)>;
 
@@ -136,12 +141,16 @@ pub(super) fn advice(facts: &Facts) -> Advice {
             "uncompressed, since it takes {seconds:.1} s to open"
         ));
     }
-    match convert.is_empty() {
-        true => sentences.push("The file is fine as it is.".to_owned()),
-        false => sentences.push(format!(
-            "Write the file anew with `burn-npy convert`: {}.",
-            convert.join(", ")
-        )),
+    if from_disk.is_some() {
+        sentences.push(FASTER_FROM_DISK.to_owned());
+    }
+    if !convert.is_empty() {
+        let convert = convert.join(", ");
+        sentences.push(format!(
+            "Write the file anew with `burn-npy convert`: {convert}."
+        ));
+    } else if from_disk.is_none() {
+        sentences.push("The file is fine as it is.".to_owned());
     }
     Advice {
         bound,
@@ -231,6 +240,29 @@ mod tests {
             assert_eq!((found.bound, found.num_workers), (bound, 2), "{facts:?}");
             assert!(found.sentences.join(" ").contains(sentence), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_slow_disk_has_its_advice() {
+        let from_disk = |best: f64, scattered: bool| {
+            let facts = Facts {
+                cold: Some((vec![(0, best)], None)),
+                scattered,
+                ..facts()
+            };
+            advice(&facts).sentences.join(" ")
+        };
+        for (best, is_slow) in [(79.0, true), (81.0, false)] {
+            let found = from_disk(best, false);
+            for (what, slow) in [("Sampler::blocks", true), ("The file is fine", false)] {
+                assert_eq!(found.contains(what), slow == is_slow, "{found}");
+            }
+        }
+        let found = from_disk(10.0, true);
+        assert!(
+            found.contains("--shuffle SEED") && found.contains("in C layout"),
+            "{found}"
+        );
     }
 
     #[test]
