@@ -22,7 +22,8 @@ use crate::scan::Scan;
 ///
 /// Each array is read once, on all cores. The least and the greatest number are exact. NaN and infinities are counted and left out of everything
 /// else. The standard deviation is that of the population, as NumPy's std. For one array, the
-/// counts of up to 32 different integers are shown too, or a histogram.
+/// counts of up to 32 different integers are shown too, or a histogram. The real and the imaginary
+/// parts of complex numbers are numbers of their own; --axis -1 tells them apart.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, or arrays of archives
@@ -54,6 +55,11 @@ struct Found {
 }
 
 impl Found {
+    /// Whether each item is two numbers, which are counted by themselves.
+    fn is_complex(&self) -> bool {
+        matches!(self.item.kind(), ItemKind::Complex(..))
+    }
+
     /// Whether the numbers are integers.
     fn is_whole(&self) -> bool {
         self.dtype.is_some_and(|dtype| !dtype.is_float())

@@ -77,6 +77,8 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         path("bf16.npy"),
         npy("'<V2'", "(2,)", &[0xc0, 0x3f, 0, 0xc0]),
     )?;
+    let parts = [1.0_f32, -2.0, 0.5, 4.0].map(f32::to_le_bytes).concat();
+    std::fs::write(path("complex.npy"), npy("'<c8'", "(2,)", &parts))?;
     std::fs::write(path("object.npy"), npy("'|O'", "(1,)", b"\x80\x04N."))?;
     std::fs::write(path("cut.npy"), npy("'<f8'", "(3,)", &[0; 20]))?;
     std::fs::write(

@@ -29,18 +29,22 @@ pub(super) fn print(all: &[Found], bins: Option<u16>, out: &mut dyn Write) -> io
             .chain(numbers),
     );
     for found in all {
+        let label = match found.is_complex() {
+            true => format!("{} (real and imaginary parts)", found.label),
+            false => found.label.clone(),
+        };
         match &found.what {
             What::Nothing => {
-                let mut row = vec![found.label.clone(), table::dtype(&found.item)];
+                let mut row = vec![label, table::dtype(&found.item)];
                 row.resize(9, "-".to_owned());
                 table.push(row);
             }
             What::All(state) => {
-                table.push(row(found.label.clone(), found, &state.stats, state.range));
+                table.push(row(label, found, &state.stats, state.range));
             }
             What::Channels(channels) => {
                 for (channel, stats) in channels.iter().enumerate() {
-                    let label = format!("{} [{channel}]", found.label);
+                    let label = format!("{label} [{channel}]");
                     table.push(row(label, found, stats, None));
                 }
             }
@@ -140,6 +144,9 @@ fn bar(eighths: usize) -> String {
 /// Adds what was found to the JSON object of an array.
 pub(super) fn add_json(object: &mut Value, found: &Found, bins: Option<u16>) {
     object["dtype"] = found.item.to_string().into();
+    if found.is_complex() {
+        object["numbers"] = "real and imaginary parts".into();
+    }
     match &found.what {
         What::Nothing => {}
         What::All(state) => {
