@@ -16,19 +16,17 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use burn_npy_core::internal::shown_path;
-use burn_npy_core::{DType, Error, ErrorKind, file::Access};
+use burn_npy_core::{DType, Error, file::Access};
 
 use self::images::Size;
 use self::plan::RowRange;
 use self::rows::Cast;
 use self::write::{Output, Tables};
-use crate::failure::{Failure, Outcome, Status};
+use crate::failure::{Outcome, Status};
 use crate::open::OpenArgs;
 use crate::progress::Progress;
 use crate::save::Folders;
 use crate::{save, table};
-
-const SATURATE: &str = "take the end of the range with --saturate";
 
 /// How many files get their names together, when all are complete. They are open until then, and
 /// some systems let a process have 256 open files.
@@ -202,8 +200,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         let mut files = Vec::new();
         for output in outputs {
             folders.make(&output.path)?;
-            let file = write::write(output, &tables, compared.as_ref(), &progress);
-            files.push(file.map_err(advise)?);
+            files.push(write::write(output, &tables, compared.as_ref(), &progress)?);
         }
         for (output, file) in outputs.iter().zip(files) {
             save::name(file, &output.path, args.force)?;
@@ -214,29 +211,6 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
         fs::remove_file(&other).map_err(|error| format!("{}: {error}", shown_path(&other)))?;
     }
     Ok(Status::Fine)
-}
-
-/// The advice of the core names methods; here it names options.
-fn advise(error: Error) -> Failure {
-    if error.kind() != ErrorKind::Value {
-        return error.into();
-    }
-    let mut text = error.to_string();
-    for (method, option) in [
-        (
-            "say with saturating_cast or wrapping_cast what becomes of it",
-            SATURATE,
-        ),
-        ("say with saturating_cast what becomes of it", SATURATE),
-        (
-            "round() or trunc() before the cast says what becomes of them",
-            "--round rounds them",
-        ),
-        (", or let the loader skip such rows with on_error", ""),
-    ] {
-        text = text.replace(method, option);
-    }
-    text.into()
 }
 
 fn print(output: &Output, tables: &Tables, out: &mut dyn Write) -> Outcome<()> {

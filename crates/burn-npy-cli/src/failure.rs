@@ -64,10 +64,55 @@ impl Failure {
         match self {
             Self::Closed => return Status::Fine,
             Self::Message(message) => complain(message),
-            Self::Core(error) => complain(&error.to_string()),
+            Self::Core(error) => complain(&advised(error)),
         }
         Status::Failed
     }
+}
+
+/// What the core says names methods; here it names options.
+const ADVICE: [(&str, &str); 10] = [
+    (
+        "say with saturating_cast or wrapping_cast what becomes of it",
+        SATURATE,
+    ),
+    ("say with saturating_cast what becomes of it", SATURATE),
+    (
+        "round() or trunc() before the cast says what becomes of them",
+        "--round rounds them",
+    ),
+    (", or let the loader skip such rows with on_error", ""),
+    ("reinterpret the array", "name the dtype with --as"),
+    (
+        "Limits::member_bytes of OpenOptions::limits raises",
+        "--limit raises",
+    ),
+    (
+        ", which Limits::header_bytes of OpenOptions::limits raises",
+        "",
+    ),
+    (
+        "drop some of them, or raise Limits::total_bytes of OpenOptions::limits",
+        "raise it with --limit",
+    ),
+    (
+        "; with a lower Limits::memory_bytes the array is decoded into a file",
+        "",
+    ),
+    (
+        "`gunzip < FILE > x.npy`",
+        "`gunzip < FILE > x.npy`; if it is an IDX file, `burn-npy convert FILE x.npy` reads it",
+    ),
+];
+const SATURATE: &str = "take the end of the range with --saturate";
+
+/// An error as the command says it.
+pub(crate) fn advised(error: &burn_npy_core::Error) -> String {
+    let mut text = error.to_string();
+    for (method, option) in ADVICE {
+        text = text.replace(method, option);
+    }
+    text
 }
 
 /// Prints a line on stderr.

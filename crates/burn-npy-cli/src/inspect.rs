@@ -11,7 +11,7 @@ use burn_npy_core::Error;
 use burn_npy_core::internal::{listed, literal};
 
 use self::arrays::Facts;
-use crate::failure::{Outcome, Status, complain};
+use crate::failure::{Outcome, Status, advised, complain};
 use crate::open::{self, OpenArgs, Opened, Source};
 use crate::table::{self, Align, Table};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     for file in &args.files {
         let mut failed = |error: Error| {
             status = Status::Failed;
-            complain(&error.to_string());
+            complain(&advised(&error));
         };
         let options = open::options().skip_checksums(true);
         match open::open(file, &args.open, options) {

@@ -14,7 +14,7 @@ use burn_npy_core::{
 use serde_json::json;
 
 use self::state::State;
-use crate::failure::{Outcome, Status, complain};
+use crate::failure::{Outcome, Status, advised, complain};
 use crate::open::{self, OpenArgs, Opened, parts};
 use crate::scan::Scan;
 
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let mut all = Vec::new();
     let mut failed = |error: Error| {
         status = Status::Failed;
-        complain(&error.to_string());
+        complain(&advised(&error));
     };
     for file in &args.files {
         let opened = match open::open(file, &args.open, open::options()) {

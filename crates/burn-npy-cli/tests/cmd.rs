@@ -85,6 +85,7 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         path("x.idx"),
         [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6],
     )?;
+    std::fs::write(path("idx.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03")?;
     std::fs::write(path("raw.bin"), [1, 0, 2, 0, 3, 0, 4, 1])?;
     // An archive of compressed arrays.
     let mnist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/mnist/data/mnist.npz");
