@@ -4,6 +4,9 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use burn_npy_core::internal::{MESSAGE, one_line};
+use clap::CommandFactory;
+
+use crate::cli::Cli;
 
 /// The exit code of a command. The greatest of several counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +74,7 @@ impl Failure {
 }
 
 /// What the core says names methods; here it names options.
-const ADVICE: [(&str, &str); 10] = [
+const ADVICE: [(&str, &str); 11] = [
     (
         "say with saturating_cast or wrapping_cast what becomes of it",
         SATURATE,
@@ -82,6 +85,7 @@ const ADVICE: [(&str, &str); 10] = [
         "--round rounds them",
     ),
     (", or let the loader skip such rows with on_error", ""),
+    ("use Array::open", "leave out --raw"),
     ("reinterpret the array", "name the dtype with --as"),
     (
         "Limits::member_bytes of OpenOptions::limits raises",
@@ -124,6 +128,13 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "burn-npy: {line}");
 }
 
+/// The subcommand in the arguments of this program.
+fn subcommand() -> Option<String> {
+    let name = std::env::args_os().nth(1)?.into_string().ok()?;
+    let is_one = Cli::command().find_subcommand(&name).is_some();
+    is_one.then_some(name)
+}
+
 /// Prints what clap says: help and the version, or what is wrong with the arguments.
 pub(crate) fn complain_of_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
@@ -145,7 +156,11 @@ pub(crate) fn complain_of_usage(error: &clap::Error) -> ExitCode {
     let command: Vec<_> = usage.split_whitespace().take(2).collect();
     let help = match command[..] {
         [_, name] if name.starts_with(|c: char| c.is_alphabetic()) => format!("{name} --help"),
-        _ => "--help".to_owned(),
+        // There is no usage if a value is wrong.
+        _ => match subcommand() {
+            Some(name) => format!("{name} --help"),
+            None => "--help".to_owned(),
+        },
     };
     complain(&format!("{words}; try `burn-npy {help}`"));
     Status::Failed.into()

@@ -4,6 +4,7 @@ mod layout;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use burn_npy_core::internal::shown;
 use burn_npy_core::{Array, Error, ErrorKind, Result, Sampler};
@@ -33,9 +34,9 @@ pub(crate) struct Args {
     /// Print the first N rows
     #[arg(short = 'n', value_name = "N", default_value_t = 10)]
     count: usize,
-    /// Print the rows of these numbers, counted from 0
+    /// Print the rows of these numbers, counted from 0, such as 5,7,100 or 0..3 or 1000..
     #[arg(long, value_name = "ROW,...", value_delimiter = ',', conflicts_with_all = ["count"])]
-    rows: Option<Vec<usize>>,
+    rows: Option<Vec<Span>>,
     /// Print N rows in a random order, none twice
     #[arg(long, value_name = "N", conflicts_with_all = ["count", "rows"])]
     random: Option<u64>,
@@ -53,6 +54,36 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     open: OpenArgs,
+}
+
+/// A row, or the rows from one to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Span {
+    start: usize,
+    /// It ends before this row; `None` for the last rows.
+    end: Option<usize>,
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let number: Result<usize, _> = text.trim().parse();
+            number.map_err(|_| "expected a row such as 5, or A..B such as 0..3".to_owned())
+        };
+        let Some((start, end)) = text.split_once("..") else {
+            let start = number(text)?;
+            let end = Some(start.saturating_add(1));
+            return Ok(Self { start, end });
+        };
+        let given = |text: &str| (!text.trim().is_empty()).then(|| number(text)).transpose();
+        let (start, end) = (given(start)?.unwrap_or(0), given(end)?);
+        match end {
+            Some(end) if end < start => Err("it ends before it begins".to_owned()),
+            end => Ok(Self { start, end }),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
@@ -103,12 +134,19 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 /// The numbers of the rows to print. An array without axes is one row.
 fn chosen(args: &Args, array: &Array) -> Result<Vec<usize>> {
     let rows = array.shape().first().copied().unwrap_or(1);
-    if let Some(chosen) = &args.rows {
-        let Some(row) = chosen.iter().find(|row| **row >= rows) else {
-            return Ok(chosen.clone());
-        };
-        let error = Error::new(ErrorKind::Row, format!("no row {row}, there are {rows}"));
-        return Err(open::locate(array, error));
+    if let Some(spans) = &args.rows {
+        let mut chosen = Vec::new();
+        for span in spans {
+            let end = span.end.unwrap_or_else(|| rows.max(span.start));
+            // The last row that is asked for, or that before which there are none.
+            let last = span.start.max(end.saturating_sub(1));
+            if end > rows || span.start > rows {
+                let message = format!("no row {last}, there are {rows}");
+                return Err(open::locate(array, Error::new(ErrorKind::Row, message)));
+            }
+            chosen.extend(span.start..end);
+        }
+        return Ok(chosen);
     }
     if let Some(count) = args.random {
         let order = Sampler::shuffled(args.seed).order(rows as u64, 0);
@@ -233,6 +271,23 @@ fn nested(row: &Row) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_numbers_and_ranges() {
+        let span = |text: &str| text.parse::<Span>().map(|span| (span.start, span.end));
+        for (text, expected) in [
+            ("5", (5, Some(6))),
+            ("0..3", (0, Some(3))),
+            ("7..", (7, None)),
+            ("..7", (0, Some(7))),
+            ("3..3", (3, Some(3))),
+        ] {
+            assert_eq!(span(text), Ok(expected));
+        }
+        for text in ["", "-1", "3..1", "a..2", "1..=2"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn lists_have_the_shape_of_the_row() {

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     finite: bool,
     /// Find numbers outside a range, such as 0..10 or 0..=9 for labels; NaN is outside of each, and
     /// text or times are an error, since they cannot be compared
-    #[arg(long, value_name = "A..B")]
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     range: Option<Range>,
     /// Find rows of the same bytes; it takes 16 bytes of memory a row
     #[arg(long)]
