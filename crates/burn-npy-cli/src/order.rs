@@ -51,8 +51,8 @@ pub(crate) struct Args {
     /// weighted: a text file with a weight a line
     #[arg(long, value_name = "FILE", help_heading = "Samplers")]
     weights: Option<PathBuf>,
-    /// balanced: a text file with a label a line, or a .npy file of integers; labels are compared as
-    /// integers if all are, and as text otherwise
+    /// balanced: a text file with a label a line, or a .npy file of integers; labels are compared
+    /// as integers if all are, and as text otherwise
     #[arg(long, value_name = "FILE", help_heading = "Samplers")]
     labels: Option<PathBuf>,
     /// weighted and balanced: how many rows an epoch has

@@ -20,10 +20,11 @@ use crate::scan::Scan;
 
 /// Show statistics of the numbers: least, greatest, mean, standard deviation, NaN and infinities
 ///
-/// Each array is read once, on all cores. The least and the greatest number are exact. NaN and infinities are counted and left out of everything
-/// else. The standard deviation is that of the population, as NumPy's std. For one array, the
-/// counts of up to 32 different integers are shown too, or a histogram. The real and the imaginary
-/// parts of complex numbers are numbers of their own; --axis -1 tells them apart.
+/// Each array is read once, on all cores. The least and the greatest number are exact. NaN and
+/// infinities are counted and left out of everything else. The standard deviation is that of the
+/// population, as NumPy's std. For one array, the counts of up to 32 different integers are shown
+/// too, or a histogram. The real and the imaginary parts of complex numbers are numbers of their
+/// own; --axis -1 tells them apart.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, or arrays of archives

@@ -1,7 +1,7 @@
 //! Finds rows of the same bytes.
 //!
-//! Only a key of each row is kept. The key of a row of up to eight bytes is the row itself. That of a
-//! longer row is a hash, and rows with the same hash are compared.
+//! Only a key of each row is kept. The key of a row of up to eight bytes is the row itself. The key
+//! of a longer row is a hash, and rows with the same hash are compared.
 
 use std::collections::BinaryHeap;
 use std::hash::{DefaultHasher, Hasher};
