@@ -234,13 +234,25 @@ fn verify_array(
     if let (Source::One(whole), false) = (&opened.source, looks_inside) {
         read(whole)?;
     }
+    let mut refused = Vec::new();
     if args.finite || args.range.is_some() {
         for (name, array) in parts(name, &array) {
-            numbers(args, &opened.label(name.as_deref()), &array, findings)?;
+            match numbers(args, &opened.label(name.as_deref()), &array, findings) {
+                // The other fields are looked at all the same.
+                Err(failure @ Failure::Message(_)) => refused.push(failure),
+                done => done?,
+            }
         }
     }
     if args.duplicates {
         duplicates::find(&array, &opened.label(name), findings)?;
+    }
+    let last = refused.pop();
+    for failure in refused {
+        failure.report();
+    }
+    if let Some(failure) = last {
+        return Err(failure);
     }
     Ok(array.nbytes() as u64)
 }

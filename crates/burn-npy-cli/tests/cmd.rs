@@ -71,6 +71,8 @@ fn make(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     ];
     let descr = "[('id', '<i4'), ('x', '<f4'), ('name', '<U2')]";
     std::fs::write(path("people.npy"), npy(descr, "(2,)", &people.concat()))?;
+    let descr = "[('name', '<U1'), ('id', '|u1')]";
+    std::fs::write(path("names.npy"), npy(descr, "(1,)", b"A\0\0\0\x05"))?;
     let days = [18_262_i64, i64::MIN].map(i64::to_le_bytes).concat();
     std::fs::write(path("days.npy"), npy("'<M8[D]'", "(2,)", &days))?;
     std::fs::write(
