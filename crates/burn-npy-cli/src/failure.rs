@@ -67,7 +67,7 @@ impl Failure {
         match self {
             Self::Closed => return Status::Fine,
             Self::Message(message) => complain(message),
-            Self::Core(error) => complain(&advised(error)),
+            Self::Core(error) => complain(&advised(&error.to_string())),
         }
         Status::Failed
     }
@@ -110,9 +110,9 @@ const ADVICE: [(&str, &str); 11] = [
 ];
 const SATURATE: &str = "take the end of the range with --saturate";
 
-/// An error as the command says it.
-pub(crate) fn advised(error: &burn_npy_core::Error) -> String {
-    let mut text = error.to_string();
+/// The text of an error of the core as the command says it.
+pub(crate) fn advised(error: &str) -> String {
+    let mut text = error.to_owned();
     for (method, option) in ADVICE {
         text = text.replace(method, option);
     }

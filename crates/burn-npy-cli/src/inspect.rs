@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     for file in &args.files {
         let mut failed = |error: Error| {
             status = Status::Failed;
-            complain(&advised(&error));
+            complain(&advised(&error.to_string()));
         };
         let options = open::options().skip_checksums(true);
         match open::open(file, &args.open, options) {
@@ -73,13 +73,21 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
 }
 
 fn print_json(file: &Path, args: &Args, out: &mut dyn Write) -> Outcome<()> {
+    let object = |file: &Path, name: Option<&str>, array| {
+        let mut object = report::object(file, name, array);
+        let advised = object["message"].as_str().map(advised);
+        if let Some(message) = advised {
+            object["message"] = message.into();
+        }
+        object
+    };
     match open::open(file, &args.open, open::options().limits(report::limits())) {
-        Err(error) => writeln!(out, "{}", report::object(file, None, Err(error)))?,
+        Err(error) => writeln!(out, "{}", object(file, None, Err(error)))?,
         Ok(opened) => {
             for name in opened.names() {
                 let array = opened.array(name.as_deref());
                 let file = &opened.target.file;
-                writeln!(out, "{}", report::object(file, name.as_deref(), array))?;
+                writeln!(out, "{}", object(file, name.as_deref(), array))?;
             }
         }
     }

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
     let mut all = Vec::new();
     let mut failed = |error: Error| {
         status = Status::Failed;
-        complain(&advised(&error));
+        complain(&advised(&error.to_string()));
     };
     for file in &args.files {
         let opened = match open::open(file, &args.open, open::options()) {

@@ -11,8 +11,6 @@ use burn_npy_core::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::failure::advised;
-
 /// The number of bytes of an array that are in memory at a time, unless a row is larger.
 const CHUNK: usize = 1 << 20;
 
@@ -25,8 +23,9 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn object(file: &Path, member: Option<&str>, array: Result<Array>) -> Value {
     let mut object = json!({"file": file.to_string_lossy(), "member": member});
     let described = array.and_then(|array| describe(&array));
-    let more = described
-        .unwrap_or_else(|error| json!({"error": error.kind().name(), "message": advised(&error)}));
+    let more = described.unwrap_or_else(
+        |error| json!({"error": error.kind().name(), "message": error.to_string()}),
+    );
     if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
         object.extend(more);
     }
