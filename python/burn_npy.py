@@ -329,8 +329,8 @@ def permutation_at(positions: ArrayLike, length: int, seed: int, epoch: int = 0)
     Raises `IndexError` for a position that is not below the length.
     """
     positions = np.asarray(positions)
-    if length > 1 << 63:
-        raise ValueError(f"{length} rows, more than 2^63")
+    if not 0 <= length <= 1 << 63:
+        raise ValueError(f"{length} rows; there are from 0 to 2^63")
     if positions.size and not (0 <= positions.min() and positions.max() < length):
         raise IndexError(f"positions {positions.min()} to {positions.max()} of {length} rows")
     if length <= 4096:
@@ -562,6 +562,8 @@ def epoch_len(order: Callable[[int], np.ndarray], length: int, epoch: int = 0) -
 
 def windows(length: int, window: int, stride: int) -> np.ndarray:
     """The first rows of the windows of `window` rows, `stride` apart, over `length` rows."""
+    if length < 0 or window < 1 or stride < 1:
+        raise ValueError(f"windows of {window} rows, {stride} apart, over {length} rows")
     return np.arange(0, max(0, length - window + 1), stride, dtype=np.int64)
 
 
