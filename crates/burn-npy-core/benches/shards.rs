@@ -36,7 +36,11 @@ fn main() -> Result<()> {
         "{:24} {:>12} {:>12} {:>8}",
         "id", "one file", "100 files", "ratio"
     );
-    for (row_bytes, rows) in [(784, 60_000 / scale), (3072, 20_000 / scale)] {
+    for (row_bytes, rows) in [
+        (784, 60_000 / scale),
+        (3072, 20_000 / scale),
+        (12_288, 5000 / scale),
+    ] {
         let [one, many] = files(dir.path(), row_bytes, rows)?.map(|paths| open(&paths, vouch));
         let columns = [one?, many?];
         for claim in [64, 128, 256, 512, 1024] {
