@@ -177,8 +177,8 @@ impl NpyDataset {
 
     /// Promises that the files of the columns will not change, so that batches may borrow mapped
     /// pages, and the files are not checked for changes. The check of each file that a batch has
-    /// rows of takes longer than a short row: with rows of 1 kB in a hundred files, this makes a
-    /// shuffled epoch about twice as fast.
+    /// rows of takes longer than the copy of a short row, so this helps most where a dataset has
+    /// many files and short rows.
     ///
     /// A batch then borrows its rows instead of copying them if they are consecutive, as in an
     /// order that is not shuffled, if they are not converted, and if the backend runs on the CPU.
