@@ -1,6 +1,5 @@
 //! The promises about the order of an epoch.
 
-mod command;
 mod golden;
 mod resume;
 
