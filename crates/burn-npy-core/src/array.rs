@@ -12,6 +12,7 @@ use crate::format::header::{Header, Prefix};
 use crate::format::item::{ItemKind, Numbers};
 use crate::format::magic;
 use crate::message::{known, listed, quoted, shown};
+use crate::remote::{ReadAt, RemoteOptions};
 use crate::storage::{Head, Storage};
 use crate::zip::Stored;
 use crate::{Access, ByteOrder, DType, Error, ErrorKind, Field, ItemType, Layout, Limits, Result};
@@ -67,6 +68,8 @@ pub struct OpenOptions {
     /// each look. Set this if you know that the bytes of the file stay the same. A file of another
     /// length is still an error.
     pub ignore_times: bool,
+    /// How files at URLs are read.
+    pub remote: RemoteOptions,
 }
 
 impl OpenOptions {
@@ -102,6 +105,12 @@ impl OpenOptions {
     /// Sets [`ignore_times`](Self#structfield.ignore_times).
     pub fn ignore_times(mut self, ignore: bool) -> Self {
         self.ignore_times = ignore;
+        self
+    }
+
+    /// Sets [`remote`](Self#structfield.remote).
+    pub fn remote(mut self, remote: RemoteOptions) -> Self {
+        self.remote = remote;
         self
     }
 }
@@ -193,6 +202,20 @@ impl Array {
     /// Those of [`Array::open`], except those of the file system.
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self> {
         Self::of_file(Storage::memory(bytes), Limits::default().header_bytes)
+    }
+
+    /// Opens a `.npy` file that is read by a reader of your own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Array::open`], and of the reader.
+    pub fn from_reader(reader: Arc<dyn ReadAt>, options: OpenOptions) -> Result<Self> {
+        let storage = Storage::remote(reader, &options)?;
+        let array = Self::of_file(storage.clone(), options.limits.header_bytes);
+        array.map_err(|error| match storage.path() {
+            Some(path) => error.in_file(path),
+            None => error,
+        })
     }
 
     /// Opens a storage that is a `.npy` file. The caller adds the file to errors.

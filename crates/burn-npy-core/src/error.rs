@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::message::{bounded, shown, shown_path, shown_source};
+use crate::remote::without_secrets;
 
 /// A result whose error is [`Error`] by default.
 ///
@@ -238,10 +239,11 @@ impl Error {
         Self::new(ErrorKind::Io, what).with_source(source)
     }
 
-    /// Adds the file, unless the error already has one.
+    /// Adds the file, unless the error already has one. Of a URL, it leaves out what may be secret:
+    /// the user and the query.
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
         let known = &mut self.change().file;
-        known.get_or_insert_with(|| file.as_ref().to_path_buf());
+        known.get_or_insert_with(|| without_secrets(file.as_ref()));
         self
     }
 

@@ -101,6 +101,7 @@ mod npz;
 mod numpy_file;
 pub mod order;
 mod readahead;
+pub mod remote;
 mod row_map;
 mod stats;
 mod storage;

@@ -1,12 +1,13 @@
 //! `.npz` files, which are ZIP archives of `.npy` files.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
 use crate::message::{known, listed, shown};
+use crate::remote::{self, ReadAt};
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member, SpareDecoder, Stored, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
@@ -79,6 +80,17 @@ impl Npz {
         Self::in_storage(Path::new("memory"), Storage::memory(bytes), options)
     }
 
+    /// Opens an archive that is read by a reader of your own. As for an archive at a URL, the
+    /// checksums of its stored arrays are not checked when they are opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Npz::open`], and of the reader.
+    pub fn from_reader(reader: Arc<dyn ReadAt>, options: OpenOptions) -> Result<Self> {
+        let name = PathBuf::from(reader.name());
+        Self::in_storage(&name, Storage::remote(reader, &options)?, options)
+    }
+
     pub(crate) fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
         let directory = Directory::read(&storage).map_err(|error| {
             let error = storage.check().err().unwrap_or(error);
@@ -102,7 +114,7 @@ impl Npz {
         }
         Ok(Self {
             known: directory.members.iter().map(|_| Known::default()).collect(),
-            path: path.to_path_buf(),
+            path: remote::without_secrets(path),
             options,
             storage,
             directory,
@@ -187,7 +199,9 @@ impl Npz {
                 return Array::in_storage(storage, 0, len, header_bytes, source);
             };
             let is_verified = &self.known[index].is_verified;
-            if !self.options.skip_checksums && !is_verified.load(Ordering::Acquire) {
+            // To check a remote array would fetch all of it, and what fetches it has checksums.
+            let is_skipped = self.options.skip_checksums || self.storage.is_remote();
+            if !is_skipped && !is_verified.load(Ordering::Acquire) {
                 stored.verify(&self.storage)?;
                 is_verified.store(true, Ordering::Release);
             }

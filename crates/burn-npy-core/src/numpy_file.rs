@@ -1,9 +1,11 @@
 //! A `.npy` file or a `.npz` archive, as its first bytes tell.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::format::header::MAGIC;
 use crate::format::magic;
+use crate::remote::ReadAt;
 use crate::storage::Storage;
 use crate::{Array, Npz, OpenOptions, Result};
 
@@ -26,7 +28,20 @@ impl NumpyFile {
     /// what it seems to be. Also those of [`Array::open`] and [`Npz::open`].
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let storage = Storage::open(path, &options)?;
+        Self::in_storage(path, Storage::open(path, &options)?, options)
+    }
+
+    /// As [`open_with`](Self::open_with), for a file that is read by a reader of your own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_with`](Self::open_with), and of the reader.
+    pub fn from_reader(reader: Arc<dyn ReadAt>, options: OpenOptions) -> Result<Self> {
+        let name = PathBuf::from(reader.name());
+        Self::in_storage(&name, Storage::remote(reader, &options)?, options)
+    }
+
+    fn in_storage(path: &Path, storage: Storage, options: OpenOptions) -> Result<Self> {
         let open = || {
             let mut start = [0; MAGIC.len()];
             let start = &mut start[..storage.len().min(MAGIC.len() as u64) as usize];

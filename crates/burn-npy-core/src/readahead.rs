@@ -49,8 +49,8 @@ impl Column {
 
     /// Asks the system to read rows that will be gathered soon. Returns at once.
     ///
-    /// Does nothing for files of up to 256 MiB, which the system reads ahead by itself, for rows
-    /// that are scattered, and for rows that seem to be in memory already.
+    /// Does nothing for files of up to 256 MiB on this machine, which the system reads ahead by
+    /// itself, for rows that are scattered, and for rows that seem to be in memory already.
     pub(crate) fn readahead(&self, rows: &[usize]) {
         let read = &mut |part: &Self, rows: &[usize]| {
             part.readahead_runs(rows.iter().map(|row| *row..row + 1));
@@ -67,7 +67,7 @@ impl Column {
         if !storage.is_large_file() {
             return;
         }
-        let (Some(source), Some(streak)) = (self.contiguous_rows(), storage.cached_streak()) else {
+        let Some(source) = self.contiguous_rows() else {
             return;
         };
         let start = self.array().data_offset() + source.first as u64;
@@ -77,6 +77,13 @@ impl Column {
             .filter(|run| !run.is_empty())
             .map(|run| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
             .filter(|range| !range.is_empty());
+        if let Some(reader) = storage.reader() {
+            reader.will_need(&ranges.collect::<Vec<_>>());
+            return;
+        }
+        let Some(streak) = storage.cached_streak() else {
+            return;
+        };
         let bytes: u64 = ranges.clone().map(|range| range.end - range.start).sum();
         let probes = if bytes < (LARGE_ROW * count) as u64 {
             PROBES

@@ -22,7 +22,9 @@ use std::sync::{Arc, OnceLock};
 
 use memmap2::{Mmap, MmapOptions};
 
+use crate::buffer::with_capacity;
 use crate::decode::Share;
+use crate::remote::{self, ReadAt, Reader};
 use crate::{Error, ErrorKind, OpenOptions, Result};
 use open_file::{Counted, OpenFile};
 use sigbus::Watched;
@@ -90,6 +92,28 @@ enum Repr {
     Positioned(Arc<OpenFile>),
     Memory(InMemory),
     Temporary(Temporary),
+    Remote(Remote),
+}
+
+/// A file that is elsewhere, until all of it is here.
+struct Remote {
+    reader: Reader,
+    /// The local file that has all of it, mapped.
+    whole: OnceLock<Storage>,
+}
+
+impl Remote {
+    /// The local file, if there is one.
+    fn whole(&self) -> Option<&Storage> {
+        if let Some(whole) = self.whole.get() {
+            return Some(whole);
+        }
+        let path = self.reader.whole()?;
+        // If it cannot be opened, the bytes are still where they were.
+        let whole = Storage::open_local(&path, &OpenOptions::new()).ok();
+        let whole = whole.filter(|whole| whole.len() == self.reader.len())?;
+        Some(self.whole.get_or_init(|| whole))
+    }
 }
 
 /// A mapped temporary file without a name, so that nobody else can reach it.
@@ -160,7 +184,55 @@ impl InMemory {
 }
 
 impl Storage {
+    /// Opens a file, or what is at a URL.
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let Some(url) = remote::as_url(path) else {
+            return Self::open_local(path, options);
+        };
+        let source = options.remote.open(url);
+        Self::remote(source.map_err(|error| error.in_file(path))?, options)
+    }
+
+    /// What a reader reads, as a file.
+    pub(crate) fn remote(source: Arc<dyn ReadAt>, options: &OpenOptions) -> Result<Self> {
+        let reader = Reader::new(source, &options.remote)?;
+        let storage = Self(Arc::new(Repr::Remote(Remote {
+            reader,
+            whole: OnceLock::new(),
+        })));
+        if options.access != Access::Memory {
+            return Ok(storage);
+        }
+        let mut bytes = with_capacity(usize::try_from(storage.len()).unwrap_or(usize::MAX))?;
+        storage.read_through(0..storage.len(), |piece| bytes.extend_from_slice(piece))?;
+        Ok(Self(Arc::new(Repr::Memory(InMemory {
+            bytes: Box::new(bytes),
+            path: storage.path().map(Path::to_path_buf),
+        }))))
+    }
+
+    /// What the bytes are in now: the mapped file, of a remote one that is whole.
+    fn repr(&self) -> &Repr {
+        match &*self.0 {
+            Repr::Remote(remote) => remote.whole().map_or(&*self.0, |whole| &*whole.0),
+            repr => repr,
+        }
+    }
+
+    /// The reader of a remote file that is not whole.
+    pub(crate) fn reader(&self) -> Option<&Reader> {
+        match self.repr() {
+            Repr::Remote(remote) => Some(&remote.reader),
+            _ => None,
+        }
+    }
+
+    /// Whether the bytes are fetched from elsewhere, or were.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(&*self.0, Repr::Remote(_))
+    }
+
+    fn open_local(path: &Path, options: &OpenOptions) -> Result<Self> {
         let file = OpenFile::open(path, options.ignore_times)?;
         let open = || {
             if options.access == Access::Memory || file.len() == 0 {
@@ -188,7 +260,7 @@ impl Storage {
 
     /// The same file, read by position if it is mapped, so that reading it raises no signal.
     pub(crate) fn by_position(&self) -> Self {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(mapped) => Self(Arc::new(Repr::Positioned(mapped.file.clone()))),
             _ => self.clone(),
         }
@@ -218,34 +290,35 @@ impl Storage {
 
     /// The length in bytes, from when the file was opened.
     pub(crate) fn len(&self) -> u64 {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) => {
                 map.len() as u64
             }
             Repr::Positioned(file) => file.len(),
+            Repr::Remote(remote) => remote.reader.len(),
             Repr::Memory(memory) => memory.bytes().len() as u64,
         }
     }
 
     /// All bytes, unless they have to be read.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) => Some(map),
-            Repr::Positioned(_) => None,
+            Repr::Positioned(_) | Repr::Remote(_) => None,
             Repr::Memory(memory) => Some(memory.bytes()),
         }
     }
 
     /// Whether a copy raises a signal that kills the process if the file was truncated before.
     pub(crate) fn may_raise(&self) -> bool {
-        matches!(&*self.0, Repr::Mapped(_)) && !sigbus::is_caught()
+        matches!(self.repr(), Repr::Mapped(_)) && !sigbus::is_caught()
     }
 
     /// The open file, if it is not in memory.
     fn file(&self) -> Option<&OpenFile> {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(Mapped { file, .. }) | Repr::Positioned(file) => Some(file),
-            Repr::Memory(_) | Repr::Temporary(_) => None,
+            Repr::Memory(_) | Repr::Temporary(_) | Repr::Remote(_) => None,
         }
     }
 
@@ -253,13 +326,14 @@ impl Storage {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &*self.0 {
             Repr::Memory(memory) => memory.path.as_deref(),
+            Repr::Remote(remote) => Some(remote.reader.name()),
             _ => self.file().map(|file| &*file.path),
         }
     }
 
     /// The bytes, if nobody else can change them.
     pub(crate) fn owned_bytes(&self) -> Option<&[u8]> {
-        match &*self.0 {
+        match self.repr() {
             Repr::Memory(memory) => Some(memory.bytes()),
             Repr::Temporary(Temporary { map, .. }) => Some(map),
             _ => None,
@@ -270,12 +344,18 @@ impl Storage {
     /// map, so that a file that is truncated meanwhile is an error.
     pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.expect_inside(offset, out.len() as u64)?;
-        match (self.file(), self.owned_bytes()) {
-            (Some(file), _) => file.read_at(offset, out)?,
-            (None, Some(bytes)) => out.copy_from_slice(&bytes[offset as usize..][..out.len()]),
-            (None, None) => unreachable!("what is not in a file is in memory"),
+        match self.repr() {
+            Repr::Remote(remote) => remote.reader.read_at(offset, out),
+            Repr::Mapped(Mapped { file, .. }) | Repr::Positioned(file) => file.read_at(offset, out),
+            Repr::Memory(memory) => {
+                out.copy_from_slice(&memory.bytes()[offset as usize..][..out.len()]);
+                Ok(())
+            }
+            Repr::Temporary(temporary) => {
+                out.copy_from_slice(&temporary.map[offset as usize..][..out.len()]);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Calls `f` with all bytes of a range, in order and piece by piece.
@@ -285,21 +365,20 @@ impl Storage {
     pub(crate) fn read_through(&self, range: Range<u64>, mut f: impl FnMut(&[u8])) -> Result<()> {
         let len = range.end.saturating_sub(range.start);
         self.expect_inside(range.start, len)?;
-        let Some(file) = self.file() else {
-            let bytes = self.owned_bytes().unwrap_or(&[]);
+        if let Some(bytes) = self.owned_bytes() {
             f(&bytes[range.start as usize..][..len as usize]);
             return Ok(());
-        };
+        }
         let mut piece = vec![0; len.min(IO_BYTES as u64) as usize];
         let mut at = range.start;
         while at < range.end {
             let piece = &mut piece[..(range.end - at).min(IO_BYTES as u64) as usize];
-            file.read_at(at, piece)?;
+            self.read_at(at, piece)?;
             f(piece);
             at += piece.len() as u64;
         }
         // The file may have changed, before or meanwhile.
-        file.check()
+        self.check()
     }
 
     fn expect_inside(&self, offset: u64, len: u64) -> Result<()> {
@@ -316,17 +395,18 @@ impl Storage {
 
     /// Checks that the file is still the one that was opened, and that all of it could be read.
     pub(crate) fn check(&self) -> Result<()> {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(mapped) => mapped.check(),
             Repr::Temporary(temporary) => temporary.watched.check(),
             Repr::Positioned(file) => file.check(),
-            Repr::Memory(_) => Ok(()),
+            // Each read of a remote file checks its version.
+            Repr::Memory(_) | Repr::Remote(_) => Ok(()),
         }
     }
 
     /// Checks that all of a map could be read.
     pub(crate) fn check_map(&self) -> Result<()> {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(mapped) => mapped.check_map(),
             _ => self.check(),
         }
@@ -342,7 +422,8 @@ impl Storage {
             return;
         }
         #[cfg(unix)]
-        if let Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) = &*self.0
+        if let Repr::Mapped(Mapped { map, .. }) | Repr::Temporary(Temporary { map, .. }) =
+            self.repr()
         {
             let advice = if random {
                 memmap2::Advice::Random
@@ -370,9 +451,10 @@ impl Storage {
         self.file()?.kept()
     }
 
-    /// Whether it is a file so large that the system does not soon have all of it in memory.
+    /// Whether it is a file so large, or so far, that the system does not soon have all of it in
+    /// memory.
     pub(crate) fn is_large_file(&self) -> bool {
-        self.kept().is_some() && self.len() > SMALL
+        self.reader().is_some() || self.kept().is_some() && self.len() > SMALL
     }
 
     /// Whether a byte of a file is in memory; `false` if the system cannot tell.
@@ -386,7 +468,7 @@ impl Storage {
             return preadv2(file, &mut out, offset, ReadWriteFlags::NOWAIT).is_ok();
         }
         let _ = offset;
-        matches!(&*self.0, Repr::Memory(_))
+        matches!(self.repr(), Repr::Memory(_))
     }
 
     /// A counter for `readahead`: how many batches in a row were in memory.
@@ -405,7 +487,7 @@ impl Storage {
                 let _ = fadvise(file, start, len, Advice::WillNeed);
             }
             #[cfg(target_vendor = "apple")]
-            if let Repr::Mapped(Mapped { map, .. }) = &*self.0 {
+            if let Repr::Mapped(Mapped { map, .. }) = self.repr() {
                 let (start, len) = (start as usize, (end - start) as usize);
                 let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
             }
@@ -460,11 +542,12 @@ impl<'a> Head<'a> {
 
 impl std::fmt::Debug for Storage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &*self.0 {
+        match self.repr() {
             Repr::Mapped(Mapped { file, .. }) => write!(f, "Mapped({:?})", file.path),
             Repr::Positioned(file) => write!(f, "Positioned({:?})", file.path),
             Repr::Memory(memory) => write!(f, "Memory({} bytes)", memory.bytes().len()),
             Repr::Temporary(Temporary { map, .. }) => write!(f, "Temporary({} bytes)", map.len()),
+            Repr::Remote(remote) => write!(f, "Remote({:?})", remote.reader.name()),
         }
     }
 }

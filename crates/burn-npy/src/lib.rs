@@ -138,7 +138,7 @@ pub use tensors::{Batch, BatchField, Tensors};
 
 pub use burn_npy_core::{
     Array, Convert, DType, Error, ErrorKind, Result, Sampler, Stats, catch_sigbus, file, half,
-    ml_dtypes, ndarray, order, rand_core,
+    ml_dtypes, ndarray, order, rand_core, remote,
 };
 pub use burn_npy_derive::Batch;
 

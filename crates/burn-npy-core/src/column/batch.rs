@@ -76,6 +76,13 @@ pub fn gather_drawn(
         column.expect_rows(rows).map_err(|error| (index, error))?;
     }
     let files = files(columns, rows);
+    // All that has to be fetched is on its way before the gather waits for the first of it.
+    let is_far = |(_, part): &(usize, &Column)| part.array.storage().reader().is_some();
+    if files.iter().any(is_far) {
+        columns
+            .iter()
+            .for_each(|(column, _)| column.readahead(rows));
+    }
     let check =
         |(index, part): &(usize, &Column)| part.check_own().map_err(|error| (*index, error));
     // Before, since a copy from a map of a file that was truncated raises a signal.

@@ -382,6 +382,16 @@ impl Column {
         // In Fortran layout, each piece of a row follows that of the row before.
         let adjoin = |a: &usize, b: &usize| stride == len && a + 1 == *b;
         let row_bytes = starts.len() * len;
+        if let Some(reader) = storage.reader() {
+            let runs = of.chunk_by(adjoin);
+            let pieces = runs.flat_map(|run| {
+                let first = offset + (run[0] * stride) as u64;
+                let bytes = (run.len() * len) as u64;
+                let piece = move |start: &usize| first + *start as u64;
+                starts.iter().map(piece).map(move |at| at..at + bytes)
+            });
+            reader.will_need(&pieces.collect::<Vec<_>>());
+        }
         let (mut read, mut out) = (Vec::new(), out);
         for run in of.chunk_by(adjoin) {
             let (head, rest) = out.split_at_mut(run.len() * row_bytes);

@@ -1,6 +1,7 @@
 //! Files that are opened, read and changed.
 
 use super::*;
+use crate::remote::check_read_at;
 
 fn open(path: &Path, access: Access) -> Result<Storage> {
     Storage::open(path, &OpenOptions::new().access(access))
@@ -411,4 +412,49 @@ fn fault_of_another() {
     let map = unsafe { Mmap::map(&file).unwrap() };
     file.set_len(0).unwrap();
     std::process::exit(i32::from(map[0]));
+}
+
+/// Any storage as a [`ReadAt`], for the tests that each must pass.
+#[derive(Debug)]
+pub(crate) struct Near(pub(crate) Storage);
+
+impl ReadAt for Near {
+    fn name(&self) -> &str {
+        "near"
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.0.read_at(offset, out)
+    }
+}
+
+#[test]
+fn each_storage_has_the_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    for len in [0, 1, 4096, 10_007] {
+        let bytes: Vec<u8> = (0..len).map(|i: u32| (i * 7 % 251) as u8).collect();
+        let path = dir.path().join("bytes");
+        std::fs::write(&path, &bytes).unwrap();
+        for access in [Access::Mapped, Access::Positioned, Access::Memory] {
+            let options = OpenOptions::new().access(access);
+            let storage = Storage::open(&path, &options).unwrap();
+            check_read_at(&Near(storage.clone()), &bytes);
+            for access in [Access::Mapped, Access::Memory] {
+                let near = Arc::new(Near(storage.clone()));
+                let far = Storage::remote(near, &OpenOptions::new().access(access)).unwrap();
+                assert_eq!(far.reader().is_some(), access == Access::Mapped);
+                assert_eq!(far.path(), Some(Path::new("near")));
+                check_read_at(&Near(far.clone()), &bytes);
+                let mut all = Vec::new();
+                far.read_through(0..len.into(), |piece| all.extend_from_slice(piece))
+                    .unwrap();
+                assert_eq!(all, bytes);
+            }
+        }
+        check_read_at(&Near(Storage::memory(bytes.clone())), &bytes);
+    }
 }

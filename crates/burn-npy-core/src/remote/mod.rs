@@ -1,0 +1,163 @@
+//! Files that are not on this machine: on a web server, in an object store, or wherever a
+//! [`ReadAt`] finds them.
+//!
+//! [`Array::open`](crate::Array::open) and all that is opened by a path also takes a URL.
+//! [`RemoteOptions`] says how its bytes are read, and an [`OpenUrl`] which URLs there are.
+//! [`Array::from_reader`](crate::Array::from_reader) takes a [`ReadAt`] of your own.
+
+mod conformance;
+mod reader;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::{Error, ErrorKind, Result};
+
+pub use conformance::check_read_at;
+pub(crate) use reader::Reader;
+
+/// Bytes that are read by position, such as those of an object in a store. They do not change.
+///
+/// A read may be slow. The rows that will be needed are known early, so many reads run at the same
+/// time, on threads that exist only while there is something to read.
+///
+/// # Example
+///
+/// ```
+/// # extern crate burn_npy_core as burn_npy;
+/// use std::sync::Arc;
+///
+/// use burn_npy::{Array, Error, ErrorKind, Result, file::OpenOptions, remote::ReadAt};
+///
+/// /// The values of a database, or any other place.
+/// #[derive(Debug)]
+/// struct Blob(Vec<u8>);
+///
+/// impl ReadAt for Blob {
+///     fn name(&self) -> &str {
+///         "blob 7"
+///     }
+///
+///     fn len(&self) -> u64 {
+///         self.0.len() as u64
+///     }
+///
+///     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+///         let bytes = self.0.get(offset as usize..).and_then(|bytes| bytes.get(..out.len()));
+///         let short = || Error::new(ErrorKind::TruncatedData, "a read beyond the end");
+///         out.copy_from_slice(bytes.ok_or_else(short)?);
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("labels.npy");
+/// # burn_npy::file::write_npy(&path, &ndarray::array![3_u8, 1, 2])?;
+/// # let bytes = std::fs::read(path).unwrap();
+/// let array = Array::from_reader(Arc::new(Blob(bytes)), OpenOptions::new())?;
+/// assert_eq!(array.read::<u8>()?.as_slice(), Some(&[3, 1, 2][..]));
+/// # Ok(())
+/// # }
+/// ```
+#[allow(clippy::len_without_is_empty, reason = "an empty file is no array")]
+pub trait ReadAt: Debug + Send + Sync {
+    /// What messages call it, such as its URL. It must not have secrets in it.
+    fn name(&self) -> &str;
+
+    /// The number of bytes.
+    fn len(&self) -> u64;
+
+    /// What identifies the bytes, such as an `ETag`: other bytes at the same name have another
+    /// version. Without one, nothing is kept for the next run.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
+    /// Fills `out` with the bytes at `offset`. Several threads call it at the same time.
+    ///
+    /// It repeats what may succeed if it is repeated, but not forever: an error is final.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Changed`] if the bytes are no longer those of [`version`](Self::version),
+    /// [`ErrorKind::TruncatedData`] beyond the end, and what the place says.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()>;
+}
+
+/// What opens URLs, such as an object store: [`RemoteOptions::opener`] takes one.
+pub trait OpenUrl: Debug + Send + Sync {
+    /// Opens what is at a URL. One call is enough to know its length and its version.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a URL that it does not know, and what the place says.
+    fn open_url(&self, url: &str) -> Result<Arc<dyn ReadAt>>;
+}
+
+/// How files at URLs are read, for
+/// [`OpenOptions::remote`](crate::file::OpenOptions::remote()).
+#[derive(Clone, Debug, Default)]
+pub struct RemoteOptions {
+    opener: Option<Arc<dyn OpenUrl>>,
+}
+
+impl RemoteOptions {
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what opens URLs.
+    pub fn opener(mut self, opener: impl OpenUrl + 'static) -> Self {
+        self.opener = Some(Arc::new(opener));
+        self
+    }
+
+    /// Opens a URL.
+    pub(crate) fn open(&self, url: &str) -> Result<Arc<dyn ReadAt>> {
+        let Some(opener) = &self.opener else {
+            let scheme = url.split(':').next().unwrap_or(url);
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!(
+                    "nothing opens URLs of {scheme}; give RemoteOptions an opener, such as that of \
+                     the crate burn-npy-cloud"
+                ),
+            ));
+        };
+        opener.open_url(url)
+    }
+}
+
+/// The URL that a path is: a scheme of two letters or more, and `://`. Windows has drives of one
+/// letter.
+pub(crate) fn as_url(path: &Path) -> Option<&str> {
+    let text = path.to_str()?;
+    let (scheme, _) = text.split_once("://")?;
+    let letters = scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    (letters && scheme.len() > 1).then_some(text)
+}
+
+/// A path as it is, and a URL without what may be secret: the name and password of a user, and the
+/// query, in which presigned links have their signature.
+pub(crate) fn without_secrets(path: &Path) -> PathBuf {
+    as_url(path).map_or_else(|| path.to_path_buf(), |url| public(url).into())
+}
+
+fn public(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let host = rest.find('/').unwrap_or(rest.len());
+    let user = rest[..host].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[user..])
+}
+
+#[cfg(test)]
+mod tests;
