@@ -383,6 +383,14 @@ def blocks(length: int, block_size: int, mixed: int, seed: int, epoch: int = 0) 
     return np.concatenate(found)
 
 
+def blocks_first(
+    length: int, block_size: int, mixed: int, seed: int, epoch: int = 0
+) -> np.ndarray:
+    """All rows: as `blocks` in epoch 0, and as `shuffled` in all others."""
+    first = blocks(length, block_size, mixed, seed)
+    return first if epoch == 0 else shuffled(length, seed, epoch)
+
+
 def with_replacement(
     length: int, seed: int, epoch: int = 0, draws: int | None = None
 ) -> np.ndarray:

@@ -248,6 +248,7 @@ class Order(unittest.TestCase):
             (ValueError, lambda: bn.windows(10, 0, 1)),
             (ValueError, lambda: bn.blocks(10, 0, 1, 1)),
             (ValueError, lambda: bn.blocks(10, 1, 0, 1)),
+            (ValueError, lambda: bn.blocks_first(10, 0, 1, 1, epoch=1)),
             (ValueError, lambda: bn.bucketed([1, 2], 0, 1)),
             (ValueError, lambda: bn.max_tokens([], 0, 1)),
             (ValueError, lambda: bn.with_replacement(0, 1, 2, 3)),

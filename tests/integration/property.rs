@@ -69,7 +69,8 @@ fn case(rng: &mut StdRng) -> Case {
         1 | 2 => ("shuffled", Ok(shuffled)),
         3 => {
             let (size, mixed) = (rng.random_range(1..30), rng.random_range(1..6));
-            ("blocks", Sampler::blocks(size, mixed, seed))
+            let in_blocks = [Sampler::blocks, Sampler::blocks_first][rng.random_range(0..2)];
+            ("blocks", in_blocks(size, mixed, seed))
         }
         4 => {
             let (length, stride) = (rng.random_range(1..20), rng.random_range(1..9));

@@ -85,6 +85,7 @@ fn samplers() -> Vec<Sampler> {
         Sampler::sequential(),
         Sampler::shuffled(SEED),
         Sampler::blocks(7, 3, SEED).unwrap(),
+        Sampler::blocks_first(7, 3, SEED).unwrap(),
         Sampler::balanced(&labels, SEED).unwrap(),
         Sampler::weighted(&weights, SEED)
             .unwrap()

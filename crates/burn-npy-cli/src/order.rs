@@ -42,10 +42,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROW")]
     locate: Option<u64>,
 
-    /// blocks: how many rows a block has [default: 1024]
+    /// blocks, blocks-first: how many rows a block has [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Samplers")]
     block_size: Option<u64>,
-    /// blocks: how many blocks are mixed at a time [default: 8]
+    /// blocks, blocks-first: how many blocks are mixed at a time [default: 8]
     #[arg(long, value_name = "N", help_heading = "Samplers")]
     mixed: Option<u64>,
     /// weighted: a text file with a weight a line
@@ -93,6 +93,7 @@ enum Kind {
     Shuffled,
     Sequential,
     Blocks,
+    BlocksFirst,
     Weighted,
     WeightedWithoutReplacement,
     Balanced,
@@ -151,7 +152,7 @@ fn check_rows(args: &Args, order: &Order) -> Outcome<()> {
 }
 
 fn sampler(args: &Args) -> Outcome<Sampler> {
-    use Kind::{Balanced, Blocks, Weighted, WeightedWithoutReplacement};
+    use Kind::{Balanced, Blocks, BlocksFirst, Weighted, WeightedWithoutReplacement};
     let kind = args.sampler;
     let name = kind.to_possible_value();
     let name = name.as_ref().map_or("", |name| name.get_name());
@@ -160,10 +161,11 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
         let file = file.as_deref();
         file.ok_or_else(|| format!("--sampler {name} needs --{flag} FILE"))
     }
+    let in_blocks = matches!(kind, Blocks | BlocksFirst);
     let is_weighted = matches!(kind, Weighted | WeightedWithoutReplacement);
     for (given, flag, fits) in [
-        (args.block_size.is_some(), "block-size", kind == Blocks),
-        (args.mixed.is_some(), "mixed", kind == Blocks),
+        (args.block_size.is_some(), "block-size", in_blocks),
+        (args.mixed.is_some(), "mixed", in_blocks),
         (args.weights.is_some(), "weights", is_weighted),
         (args.labels.is_some(), "labels", kind == Balanced),
     ] {
@@ -184,9 +186,12 @@ fn sampler(args: &Args) -> Outcome<Sampler> {
     let mut sampler = match kind {
         Kind::Shuffled => Sampler::shuffled(seed),
         Kind::Sequential => Sampler::sequential(),
-        Blocks => {
+        Blocks | BlocksFirst => {
             let (size, mixed) = (args.block_size.unwrap_or(1024), args.mixed.unwrap_or(8));
-            Sampler::blocks(size, mixed, seed)?
+            match kind {
+                Blocks => Sampler::blocks(size, mixed, seed)?,
+                _ => Sampler::blocks_first(size, mixed, seed)?,
+            }
         }
         Weighted => Sampler::weighted(&weights()?, seed)?,
         WeightedWithoutReplacement => Sampler::weighted_without_replacement(&weights()?, seed)?,

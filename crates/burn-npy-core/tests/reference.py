@@ -3,6 +3,7 @@
 Prints the golden vectors of `golden.txt`:
 `len seed epoch: row row ...`, the first rows of a shuffle;
 `blocks len seed epoch block mixed: row row ...`, the first rows of a shuffle in blocks;
+`blocks-first ...`, the same if only the first epoch is in blocks;
 `bucketed len seed epoch batch: row row ...`, the first rows of a shuffle of rows whose lengths are
 `lengths(len)`, with rows of similar lengths in a batch;
 `tokens len seed epoch max: row row ..., row ...`, the first batches of such rows of which each has
@@ -49,6 +50,10 @@ for length, block, mixed in sizes:
     for seed, epoch in [(0, 0), (42, 7), (M, M)]:
         found = bn.blocks(length, block, mixed, seed, epoch)
         print(f"blocks {length} {seed} {epoch} {block} {mixed}:", *found[:20])
+for length, block, mixed in sizes[:3]:
+    for epoch in [0, 1, 7]:
+        found = bn.blocks_first(length, block, mixed, 42, epoch)
+        print(f"blocks-first {length} 42 {epoch} {block} {mixed}:", *found[:20])
 for length, batch in [(1, 1), (10, 3), (10, 40), (1000, 7), (60_000, 32)]:
     for seed, epoch in [(0, 0), (42, 7), (M, M)]:
         found = bn.bucketed(lengths(length), batch, seed, epoch)

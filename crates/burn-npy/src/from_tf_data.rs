@@ -95,7 +95,8 @@
 //!
 //! - **There is no shuffle buffer.** `shuffle(seed)` draws from all rows, and takes no memory. For
 //!   a file on a slow disk, [`Sampler::blocks`](crate::Sampler::blocks) shuffles blocks of rows,
-//!   which is near to what a buffer does.
+//!   which is near to what a buffer does. [`Sampler::blocks_first`](crate::Sampler::blocks_first)
+//!   does so in the first epoch only, for a file that is fetched and then kept.
 //! - **An order depends on the seed and the epoch**, and not on the number of threads or on the
 //!   machine. So `deterministic=False` is not there.
 //! - **Integers do not become floats**, and a field `Tensor<3>` does not take a column of `uint8`.

@@ -11,8 +11,20 @@ use crate::order::blocks::Blocks;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Once {
     Sequential,
-    Shuffled { seed: u64 },
-    Blocks { seed: u64, block: u64, mixed: u64 },
+    Shuffled {
+        seed: u64,
+    },
+    Blocks {
+        seed: u64,
+        block: u64,
+        mixed: u64,
+    },
+    /// The first pass is that of `Blocks`, all others are those of `Shuffled`.
+    BlocksFirst {
+        seed: u64,
+        block: u64,
+        mixed: u64,
+    },
 }
 
 impl Once {
@@ -20,7 +32,12 @@ impl Once {
     pub(crate) fn pass(self, entries: u64, pass: u64) -> Arrangement {
         match self {
             Self::Sequential => Arrangement::Sequential,
-            Self::Shuffled { seed } => Arrangement::Shuffled(Permutation::new(entries, seed, pass)),
+            Self::BlocksFirst { seed, block, mixed } if pass == 0 => {
+                Self::Blocks { seed, block, mixed }.pass(entries, pass)
+            }
+            Self::Shuffled { seed } | Self::BlocksFirst { seed, .. } => {
+                Arrangement::Shuffled(Permutation::new(entries, seed, pass))
+            }
             Self::Blocks { seed, block, mixed } => {
                 Arrangement::Blocks(Blocks::new(entries, block, mixed, seed, pass))
             }

@@ -21,6 +21,7 @@ use crate::{Error, ErrorKind, Order, Result};
 /// | [`sequential`](Self::sequential) | once | none | O(1) | O(1) |
 /// | [`shuffled`](Self::shuffled) | once | none | O(1) | O(1) |
 /// | [`blocks`](Self::blocks) | once | none | O(1) | O(1) |
+/// | [`blocks_first`](Self::blocks_first) | once | none | O(1) | O(1) |
 /// | [`with_replacement`](Self::with_replacement) | by chance | none | O(1) | a search |
 /// | [`bucketed`](Self::bucketed) | once | 8 bytes a row, and 8 in each [`Order`] | O(1) | a search |
 /// | [`max_tokens`](Self::max_tokens) | once | 8 bytes a row, and 8 in each [`Order`] | O(1) | a search |
@@ -128,13 +129,45 @@ impl Sampler {
     ///
     /// [`ErrorKind::Usage`] if `block_size` or `mixed` is zero.
     pub fn blocks(block_size: u64, mixed: u64, seed: u64) -> Result<Self> {
-        if block_size == 0 {
-            return Err(usage("blocks of zero rows"));
-        }
-        if mixed == 0 {
-            return Err(usage("zero blocks mixed at a time"));
-        }
+        check_blocks(block_size, mixed)?;
         Ok(Kind::once(Once::Blocks {
+            seed,
+            block: block_size,
+            mixed,
+        }))
+    }
+
+    /// All rows in a random order that reads the file in blocks in the first epoch only: epoch 0 is
+    /// that of [`blocks`](Self::blocks), all others are those of [`shuffled`](Self::shuffled).
+    ///
+    /// It is for a file that is fetched from elsewhere, and kept on this machine. In the first
+    /// epoch it comes in large pieces; the others find it here, where any order is fast.
+    /// [`mixing`](Self::mixing) says what the first epoch lacks to a full shuffle.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`blocks`](Self::blocks).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::Sampler;
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let sampler = Sampler::blocks_first(100, 8, 42)?;
+    /// let (blocks, shuffled) = (Sampler::blocks(100, 8, 42)?, Sampler::shuffled(42));
+    /// let rows = |sampler: &Sampler, epoch| -> Vec<u64> {
+    ///     sampler.order(10_000, epoch).rows(0..10_000).collect()
+    /// };
+    /// assert_eq!(rows(&sampler, 0), rows(&blocks, 0));
+    /// assert_eq!(rows(&sampler, 1), rows(&shuffled, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn blocks_first(block_size: u64, mixed: u64, seed: u64) -> Result<Self> {
+        check_blocks(block_size, mixed)?;
+        Ok(Kind::once(Once::BlocksFirst {
             seed,
             block: block_size,
             mixed,
@@ -441,7 +474,9 @@ impl Sampler {
         match self.kind {
             Kind::Once { order, .. } => match order {
                 Once::Sequential => None,
-                Once::Shuffled { seed } | Once::Blocks { seed, .. } => Some(seed),
+                Once::Shuffled { seed }
+                | Once::Blocks { seed, .. }
+                | Once::BlocksFirst { seed, .. } => Some(seed),
             },
             Kind::WithReplacement { seed, .. }
             | Kind::Bucketed { seed, .. }
@@ -458,7 +493,7 @@ impl Sampler {
             return true;
         };
         match (order, &self.domain) {
-            (Once::Shuffled { .. }, _) => true,
+            (Once::Shuffled { .. } | Once::BlocksFirst { .. }, _) => true,
             (_, Domain::Index { is_random, .. }) => *is_random,
             (Once::Sequential | Once::Blocks { .. }, _) => false,
         }
@@ -469,14 +504,14 @@ impl Sampler {
     ///
     /// Neighbours tend to be alike. The closer the value is to 1, the more each part of the epoch
     /// looks like the whole. With a list or windows, it is about neighbours in the list or
-    /// neighbouring windows.
+    /// neighbouring windows. Of [`blocks_first`](Self::blocks_first), it is about the first epoch.
     pub fn mixing(&self, len: u64) -> f64 {
         let Kind::Once { order, .. } = self.kind else {
             return 1.0;
         };
         match order {
             Once::Sequential => 0.0,
-            Once::Blocks { block, mixed, .. } => {
+            Once::Blocks { block, mixed, .. } | Once::BlocksFirst { block, mixed, .. } => {
                 blocks::mixing(self.domain.count(len), block, mixed)
             }
             Once::Shuffled { .. } => 1.0,
@@ -611,6 +646,14 @@ impl Sampler {
 
 fn usage(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Usage, message)
+}
+
+fn check_blocks(block_size: u64, mixed: u64) -> Result<()> {
+    match (block_size, mixed) {
+        (0, _) => Err(usage("blocks of zero rows")),
+        (_, 0) => Err(usage("zero blocks mixed at a time")),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the weights and returns how many are above zero.

@@ -23,7 +23,7 @@ fn first_rows(order: &Order, count: usize) -> Vec<u64> {
 /// the order alone. If a vector changes, the order needs a new version.
 #[test]
 fn golden_vectors() {
-    let mut counts = [0; 7];
+    let mut counts = [0; 8];
     for line in include_str!("../golden.txt").lines() {
         let (key, expected) = line.split_once(':').unwrap();
         let (kind, found) = match key.split_once(' ').unwrap() {
@@ -33,6 +33,13 @@ fn golden_vectors() {
                 };
                 let sampler = Sampler::blocks(block, mixed, seed).unwrap();
                 (1, join(first_rows(&sampler.order(len, epoch), 20)))
+            }
+            ("blocks-first", key) => {
+                let [len, seed, epoch, block, mixed] = numbers(key)[..] else {
+                    panic!("{line}");
+                };
+                let sampler = Sampler::blocks_first(block, mixed, seed).unwrap();
+                (7, join(first_rows(&sampler.order(len, epoch), 20)))
             }
             ("bucketed", key) => {
                 let [len, seed, epoch, batch] = numbers(key)[..] else {
@@ -85,7 +92,7 @@ fn golden_vectors() {
         assert_eq!(found, expected.trim(), "{key}");
         counts[kind] += 1;
     }
-    assert_eq!(counts, [50, 15, 78, 20, 12, 15, 15]);
+    assert_eq!(counts, [50, 15, 78, 20, 12, 15, 15, 9]);
 }
 
 fn join(numbers: impl IntoIterator<Item = u64>) -> String {

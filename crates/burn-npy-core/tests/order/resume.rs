@@ -15,6 +15,7 @@ enum Kind {
     Sequential,
     Shuffled,
     Blocks(u64, u64),
+    BlocksFirst(u64, u64),
     Windows(u64, u64),
     Index(Vec<u64>),
     WithoutReplacement,
@@ -26,6 +27,7 @@ impl Kind {
             Self::Sequential => Sampler::sequential(),
             Self::Shuffled => Sampler::shuffled(seed),
             Self::Blocks(size, mixed) => Sampler::blocks(*size, *mixed, seed).unwrap(),
+            Self::BlocksFirst(size, mixed) => Sampler::blocks_first(*size, *mixed, seed).unwrap(),
             Self::Windows(length, stride) => {
                 Sampler::shuffled(seed).windows(*length, *stride).unwrap()
             }
@@ -63,6 +65,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Sequential),
         Just(Kind::Shuffled),
         (1..300_u64, 1..10_u64).prop_map(|(size, mixed)| Kind::Blocks(size, mixed)),
+        (1..300_u64, 1..10_u64).prop_map(|(size, mixed)| Kind::BlocksFirst(size, mixed)),
         (1..50_u64, 1..20_u64).prop_map(|(length, stride)| Kind::Windows(length, stride)),
         prop::collection::vec(0..700_u64, 0..500).prop_map(Kind::Index),
         Just(Kind::WithoutReplacement),

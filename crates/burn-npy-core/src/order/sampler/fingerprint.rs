@@ -21,6 +21,9 @@ impl Sampler {
                     Once::Sequential => hash.add([0]),
                     Once::Shuffled { seed } => hash.add([1, seed]),
                     Once::Blocks { seed, block, mixed } => hash.add([2, seed, block, mixed]),
+                    Once::BlocksFirst { seed, block, mixed } => {
+                        hash.add([10, seed, block, mixed]);
+                    }
                 }
                 // Nothing that is added for a domain has two words.
                 if let Some(len) = len {
@@ -97,6 +100,8 @@ mod tests {
                 Sampler::shuffled(2),
                 Sampler::blocks(2, 3, 1).unwrap(),
                 Sampler::blocks(3, 2, 1).unwrap(),
+                Sampler::blocks_first(2, 3, 1).unwrap(),
+                Sampler::blocks_first(3, 2, 1).unwrap(),
                 weighted(&[1.0, 2.0]),
                 weighted(&[2.0, 1.0]),
                 weighted(&[1.0, 2.0]).draws(3).unwrap(),
@@ -123,9 +128,9 @@ mod tests {
                 shuffled.index([2, 1]).unwrap(),
             ]
         };
-        let prints = |samplers: [Sampler; 29]| samplers.map(|sampler| sampler.fingerprint());
+        let prints = |samplers: [Sampler; 31]| samplers.map(|sampler| sampler.fingerprint());
         let found: HashSet<u64> = prints(samplers()).into_iter().collect();
-        assert_eq!(found.len(), 29);
+        assert_eq!(found.len(), 31);
         assert_eq!(prints(samplers()), prints(samplers()));
         // Saved states hold fingerprints, so they must not change.
         assert_eq!(

@@ -83,6 +83,7 @@ fn epochs_with_a_length_go_on_through_the_passes() {
             Sampler::sequential(),
             Sampler::shuffled(7),
             Sampler::blocks(3, 2, 7).unwrap(),
+            Sampler::blocks_first(3, 2, 7).unwrap(),
             Sampler::shuffled(7).index(vec![0; 5]).unwrap(),
             Sampler::shuffled(7).windows(1, 2).unwrap(),
         ] {
@@ -197,6 +198,8 @@ fn mixing_goes_from_0_to_1() {
     let blocks = |mixed| Sampler::blocks(10, mixed, 1).unwrap().mixing(1000);
     assert!(0.0 < blocks(1) && blocks(1) < blocks(10) && blocks(10) < blocks(50));
     assert_eq!(blocks(100), 1.0);
+    let first = Sampler::blocks_first(10, 10, 1).unwrap();
+    assert_eq!(first.mixing(1000), blocks(10));
 }
 
 #[test]
@@ -299,6 +302,8 @@ fn misuse_is_an_error_that_names_the_place() {
     assert_eq!(drawn.clone().epoch_len(4).ok(), drawn.draws(4).ok());
     assert_eq!(message(Sampler::blocks(0, 4, 1)).0, Usage);
     assert_eq!(message(Sampler::blocks(4, 0, 1)).0, Usage);
+    assert_eq!(message(Sampler::blocks_first(0, 4, 1)).0, Usage);
+    assert_eq!(message(Sampler::blocks_first(4, 0, 1)).0, Usage);
     assert_eq!(message(Sampler::sequential().windows(0, 4)).0, Usage);
     assert_eq!(message(Sampler::sequential().draws(4)).0, Usage);
     let twice = Sampler::sequential().windows(1, 1).unwrap().index([1]);
