@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::message::{bounded, shown, shown_path, shown_source};
-use crate::remote::without_secrets;
+use crate::remote::url::without_secrets;
 
 /// A result whose error is [`Error`] by default.
 ///

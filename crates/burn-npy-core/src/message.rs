@@ -8,6 +8,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::remote::url::without_secrets;
+
 /// The longest text in a message, in bytes.
 const TEXT: usize = 100;
 /// The longest path, and the longest name in code that a user may copy.
@@ -34,8 +36,9 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", cut(text, TEXT, escape_in_quotes))
 }
 
-/// A path. Of a long one, the end is shown.
+/// A path, or a URL without its secrets. Of a long one, the end is shown.
 pub fn shown_path(path: &Path) -> String {
+    let path = without_secrets(path);
     let path = path.to_string_lossy();
     let mut len = 0;
     let mut end = path.char_indices().rev().take_while(|(_, c)| {

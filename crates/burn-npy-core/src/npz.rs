@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::array::{self, Source};
 use crate::decode::{self, Total, check_size, decode};
 use crate::message::{known, listed, shown};
-use crate::remote::{self, ReadAt};
+use crate::remote::{ReadAt, url::without_secrets};
 use crate::storage::Storage;
 use crate::zip::{Contents, Directory, Member, SpareDecoder, Stored, duplicate};
 use crate::{Array, Error, ErrorKind, Header, OpenOptions, Result};
@@ -114,7 +114,7 @@ impl Npz {
         }
         Ok(Self {
             known: directory.members.iter().map(|_| Known::default()).collect(),
-            path: remote::without_secrets(path),
+            path: without_secrets(path),
             options,
             storage,
             directory,

@@ -149,7 +149,9 @@ impl NpyDataset {
     /// Those of [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // The query of a URL is no part of a name.
+        let named = internal::without_secrets(path);
+        let name = named.file_stem().unwrap_or_default().to_string_lossy();
         Self::open_named(path, options, &name)
     }
 

@@ -7,15 +7,16 @@
 
 mod conformance;
 mod reader;
+pub(crate) mod url;
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::{Error, ErrorKind, Result};
 
 pub use conformance::check_read_at;
 pub(crate) use reader::Reader;
+pub(crate) use url::as_url;
 
 /// Bytes that are read by position, such as those of an object in a store. They do not change.
 ///
@@ -130,34 +131,3 @@ impl RemoteOptions {
         opener.open_url(url)
     }
 }
-
-/// The URL that a path is: a scheme of two letters or more, and `://`. Windows has drives of one
-/// letter.
-pub(crate) fn as_url(path: &Path) -> Option<&str> {
-    let text = path.to_str()?;
-    let (scheme, _) = text.split_once("://")?;
-    let letters = scheme
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    (letters && scheme.len() > 1).then_some(text)
-}
-
-/// A path as it is, and a URL without what may be secret: the name and password of a user, and the
-/// query, in which presigned links have their signature.
-pub(crate) fn without_secrets(path: &Path) -> PathBuf {
-    as_url(path).map_or_else(|| path.to_path_buf(), |url| public(url).into())
-}
-
-fn public(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let host = rest.find('/').unwrap_or(rest.len());
-    let user = rest[..host].rfind('@').map_or(0, |at| at + 1);
-    format!("{scheme}://{}", &rest[user..])
-}
-
-#[cfg(test)]
-mod tests;
