@@ -65,8 +65,9 @@ pub enum Remainder {
     /// same sizes.
     Pad,
     /// No position is dropped or repeated. The last batches differ by at most one in size, and some
-    /// shards may have one batch more than others, for which a training run with collective
-    /// operations would wait forever. With `drop_last`, as many shards as possible get a full batch
+    /// shards may have one batch more than others. In a training run with collective operations, a
+    /// shard without a batch must still take part in those of the others, as in the example
+    /// `ranks`, or they wait forever. With `drop_last`, as many shards as possible get a full batch
     /// and the rest is dropped.
     Uneven,
 }

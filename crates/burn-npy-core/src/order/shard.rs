@@ -95,7 +95,7 @@ impl Shard {
                 Some((other, [other_rank, other_size])) if other != shard => {
                     return Err(usage(format!(
                         "{other_rank} and {other_size} are {other}, \
-                         but {rank} and {size} are {shard}"
+                         but {rank} and {size} are {shard}; unset one pair"
                     )));
                 }
                 _ => found = Some((shard, names)),
@@ -213,7 +213,8 @@ mod tests {
                     ("SLURM_PROCID", "0"),
                     ("SLURM_NTASKS", "2"),
                 ],
-                "RANK and WORLD_SIZE are 1/2, but SLURM_PROCID and SLURM_NTASKS are 0/2",
+                "RANK and WORLD_SIZE are 1/2, but SLURM_PROCID and SLURM_NTASKS are 0/2; \
+                 unset one pair",
             ),
         ] {
             assert_eq!(from(variables), Err(message.to_owned()));
