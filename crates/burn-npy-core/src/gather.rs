@@ -14,6 +14,7 @@ mod cast;
 mod convert;
 mod copy;
 mod guard;
+mod lines;
 mod lookup;
 mod scattered;
 
@@ -25,6 +26,7 @@ pub(crate) use cast::copy_swapped;
 pub(crate) use convert::convert;
 pub(crate) use copy::copy;
 pub(crate) use guard::{Misfit, Why, clamp, first_misfit};
+pub(crate) use lines::Lines;
 pub(crate) use scattered::{Pieces, copy_pieces};
 
 /// How many rows ahead of the copy a row is prefetched, at most: into the second cache, for which a
@@ -327,6 +329,31 @@ fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
         // SAFETY: the machine has just been seen to have these instructions.
         Level::Avx2 => unsafe { avx2::row_fits::<S>(row, bounds) },
         Level::Portable => guard::all_fit::<S>(row, bounds),
+    }
+}
+
+/// Copies the lines of an image to their places, with their pixels, which have a size in bytes, in
+/// the reverse order.
+pub(crate) fn mirror_lines(lines: &Lines, pixel: usize, row: &[u8], out: &mut [u8]) {
+    fn mirror<const PIXEL: usize>(lines: &Lines, row: &[u8], out: &mut [u8]) {
+        match Level::of_machine() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the machine has just been seen to have these instructions.
+            Level::Avx2 => unsafe { avx2::mirror::<PIXEL>(lines, row, out) },
+            Level::Portable => lines.mirror::<PIXEL>(row, out),
+        }
+    }
+    match pixel {
+        // One, three and four channels of one, two and four bytes, and what else is of such a size.
+        1 => mirror::<1>(lines, row, out),
+        2 => mirror::<2>(lines, row, out),
+        3 => mirror::<3>(lines, row, out),
+        4 => mirror::<4>(lines, row, out),
+        6 => mirror::<6>(lines, row, out),
+        8 => mirror::<8>(lines, row, out),
+        12 => mirror::<12>(lines, row, out),
+        16 => mirror::<16>(lines, row, out),
+        _ => lines.mirror_any(pixel, row, out),
     }
 }
 

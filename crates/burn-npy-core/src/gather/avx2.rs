@@ -6,7 +6,7 @@ use std::arch::x86_64::_mm256_cvtph_ps;
 
 use super::convert::{self, Cast, Pod, Scalar};
 use super::guard::{self, Guarded};
-use super::{Rows, Schedule};
+use super::{Lines, Rows, Schedule};
 use crate::non_temporal;
 
 /// Makes eight `f32` of eight `f16`.
@@ -19,6 +19,11 @@ fn widen(halves: [u8; 16]) -> [f32; 8] {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn row_fits<S: Guarded>(row: &[u8], bounds: (S::Bound, S::Bound)) -> bool {
     guard::all_fit::<S>(row, bounds)
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn mirror<const PIXEL: usize>(lines: &Lines, row: &[u8], out: &mut [u8]) {
+    lines.mirror::<PIXEL>(row, out);
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -1,6 +1,7 @@
 //! Rows as images, for the transforms that move pixels.
 
 use super::RowType;
+use crate::gather::{self, Lines};
 use crate::{DType, Error, ErrorKind, Result};
 
 /// Where the channels of an image are.
@@ -42,6 +43,7 @@ pub(super) struct Image {
 
 impl Channels {
     /// The geometry of a row.
+    #[inline(always)]
     pub(super) fn image(self, dtype: DType, shape: &[usize]) -> Result<Image> {
         let (height, width, channels) = match (self, shape) {
             (Self::Unsaid, &[height, width]) => (height, width, 1),
@@ -137,6 +139,7 @@ impl Fill {
     };
 
     /// The element that has exactly this value.
+    #[inline(always)]
     pub(super) fn new(value: f64, dtype: DType) -> Result<Self> {
         // Each row asks for its fill, most often for this one.
         if value.to_bits() == 0 && dtype.small().is_none() {
@@ -241,134 +244,27 @@ impl Window {
             return;
         }
         let [upside_down, mirrored] = self.flipped;
-        let line_bytes = [image.width * image.pixel, width * image.pixel];
+        let line_bytes = [image.width, width].map(|width| width * image.pixel);
+        let stride = line_bytes[0] as isize;
+        let (first, stride) = if upside_down {
+            (lines.from + lines.len - 1, -stride)
+        } else {
+            (lines.from, stride)
+        };
         let lines = Lines {
             planes: [image.height * line_bytes[0], height * line_bytes[1]],
-            starts: [lines.from * line_bytes[0], lines.to * line_bytes[1]],
+            starts: [
+                first * line_bytes[0] + columns.from * image.pixel,
+                lines.to * line_bytes[1] + columns.to * image.pixel,
+            ],
+            strides: [stride, line_bytes[1] as isize],
             count: lines.len,
-            line_bytes,
-            columns: [columns.from, columns.to].map(|column| column * image.pixel),
-            copied: columns.len * image.pixel,
-            upside_down,
+            bytes: columns.len * image.pixel,
         };
         if mirrored {
-            lines.mirror(row, out, image.pixel);
+            gather::mirror_lines(&lines, image.pixel, row, out);
         } else {
             lines.copy(row, out);
-        }
-    }
-}
-
-/// The lines that a window and an image have in common, in bytes; first those of the image.
-#[derive(Clone, Copy)]
-struct Lines {
-    planes: [usize; 2],
-    /// Where they begin in a plane.
-    starts: [usize; 2],
-    count: usize,
-    line_bytes: [usize; 2],
-    /// Where they begin in a line.
-    columns: [usize; 2],
-    copied: usize,
-    upside_down: bool,
-}
-
-impl Lines {
-    /// Calls `f` with what is copied of each line. What depends on the kind of image is decided
-    /// before, since lines are short.
-    #[inline(always)]
-    fn each(self, row: &[u8], out: &mut [u8], f: impl Fn(&[u8], &mut [u8])) {
-        let planes = row.chunks_exact(self.planes[0]);
-        for (plane, out) in planes.zip(out.chunks_exact_mut(self.planes[1])) {
-            let plane = &plane[self.starts[0]..][..self.count * self.line_bytes[0]];
-            let out = &mut out[self.starts[1]..][..self.count * self.line_bytes[1]];
-            let old = plane.chunks_exact(self.line_bytes[0]);
-            let new = out.chunks_exact_mut(self.line_bytes[1]);
-            let f = |(old, new): (&[u8], &mut [u8])| {
-                let [from, to] = self.columns;
-                f(&old[from..][..self.copied], &mut new[to..][..self.copied]);
-            };
-            if self.upside_down {
-                old.rev().zip(new).for_each(f);
-            } else {
-                old.zip(new).for_each(f);
-            }
-        }
-    }
-
-    fn copy(mut self, row: &[u8], out: &mut [u8]) {
-        /// The two pieces may overlap.
-        fn ends<const N: usize>(line: &[u8], out: &mut [u8]) {
-            let (Some(first), Some(last)) = (line.first_chunk::<N>(), line.last_chunk::<N>())
-            else {
-                return out.copy_from_slice(line);
-            };
-            if let Some(out) = out.first_chunk_mut() {
-                *out = *first;
-            }
-            if let Some(out) = out.last_chunk_mut() {
-                *out = *last;
-            }
-        }
-        if [self.copied; 2] == self.line_bytes && !self.upside_down {
-            // Whole lines follow each other.
-            self.copied *= self.count;
-            self.line_bytes = [self.copied; 2];
-            self.count = 1;
-        }
-        // A call would cost more than the copy of a short line.
-        match self.copied {
-            8..16 => self.each(row, out, ends::<8>),
-            16..32 => self.each(row, out, ends::<16>),
-            32..=64 => self.each(row, out, ends::<32>),
-            _ => self.each(row, out, |line, out| out.copy_from_slice(line)),
-        }
-    }
-
-    /// Copies the pixels of each line in the reverse order.
-    fn mirror(self, row: &[u8], out: &mut [u8], pixel: usize) {
-        fn each<const N: usize>(line: &[u8], out: &mut [u8]) {
-            let new = out.as_chunks_mut::<N>().0;
-            for (old, new) in line.as_chunks::<N>().0.iter().rev().zip(new) {
-                *new = *old;
-            }
-        }
-        /// Pixels of less than eight bytes, eight bytes at a time. The last word of the line may
-        /// overlap the one before it.
-        #[inline(always)]
-        fn words<const N: usize>(line: &[u8], out: &mut [u8], turn: impl Fn(u64) -> u64) {
-            let turned = |word: &[u8; 8]| turn(u64::from_ne_bytes(*word)).to_ne_bytes();
-            let (Some(last), Some(first)) = (line.last_chunk(), out.first_chunk_mut()) else {
-                return each::<N>(line, out);
-            };
-            *first = turned(last);
-            let new = out.as_rchunks_mut::<8>().1.iter_mut().rev();
-            for (old, new) in line.as_chunks::<8>().0.iter().zip(new) {
-                *new = turned(old);
-            }
-        }
-        match pixel {
-            1 => self.each(row, out, |line, out| words::<1>(line, out, u64::swap_bytes)),
-            2 => self.each(row, out, |line, out| {
-                words::<2>(line, out, |word| {
-                    let swapped = word.rotate_left(32);
-                    let even = 0x0000_ffff_0000_ffff;
-                    (swapped & even) << 16 | swapped >> 16 & even
-                })
-            }),
-            // Three and four channels of one, two and four bytes, and what else is of such a size.
-            3 => self.each(row, out, each::<3>),
-            4 => self.each(row, out, each::<4>),
-            6 => self.each(row, out, each::<6>),
-            8 => self.each(row, out, each::<8>),
-            12 => self.each(row, out, each::<12>),
-            16 => self.each(row, out, each::<16>),
-            _ => self.each(row, out, |line, out| {
-                let new = out.chunks_exact_mut(pixel);
-                for (old, new) in line.chunks_exact(pixel).rev().zip(new) {
-                    new.copy_from_slice(old);
-                }
-            }),
         }
     }
 }
