@@ -54,7 +54,13 @@ pub(crate) struct Rows<'a> {
     pub(crate) row_bytes: usize,
     /// Rows that lie at no equal distances; empty if the rows are in `bytes`.
     pub(crate) list: &'a [&'a [u8]],
+    /// Makes the rows, if they do not lie in memory.
+    pub(crate) made: Option<Made<'a>>,
 }
+
+/// Makes rows one at a time, each when it is its turn: calls a function with each of the rows that
+/// are gathered, and its index among them.
+pub(crate) type Made<'a> = &'a dyn Fn(&mut dyn FnMut(usize, &[u8]));
 
 impl<'a> Rows<'a> {
     /// Rows of one length that lie anywhere.
@@ -65,6 +71,7 @@ impl<'a> Rows<'a> {
             stride: 0,
             row_bytes: list.first().map_or(0, |row| row.len()),
             list,
+            made: None,
         }
     }
 
@@ -227,7 +234,7 @@ impl<'a> Schedule<'a> {
             [other] if other.max_lines() == 1 => *other,
             _ => return None,
         };
-        if !source.list.is_empty() {
+        if !source.list.is_empty() || source.made.is_some() {
             return None;
         }
         let lines = source.max_lines();
@@ -275,6 +282,9 @@ fn for_other_rows<T>(
     len: usize,
     mut f: impl FnMut(&[u8], &mut [T]),
 ) {
+    if let Some(made) = rows.made {
+        return made(&mut |i, row| f(row, &mut out[i * len..][..len]));
+    }
     let far = rows.far();
     let places = out[done * len..].chunks_exact_mut(len);
     for ((i, place), &row) in (done..).zip(places).zip(&schedule.rows[done..]) {

@@ -39,6 +39,11 @@ pub(crate) trait Derived: Debug + Send + Sync {
     /// Writes rows that exist one after the other into `out`, in the byte order of the machine.
     fn load(&self, rows: &[usize], draws: Draws<'_>, out: &mut [u8]) -> Result<()>;
 
+    /// The same, if it can make its rows one at a time.
+    fn singly(&self) -> Option<&dyn Singly> {
+        None
+    }
+
     /// Adds the columns in files and in memory that some rows are made of. The files of those are
     /// checked, so none may be missing; one may be added twice.
     fn sources<'a>(&'a self, rows: &[usize], sources: &mut Vec<&'a Column>) {
@@ -98,6 +103,14 @@ pub(crate) trait Derived: Debug + Send + Sync {
         let columns = self.columns().iter();
         columns.map(Column::overlap).max().unwrap_or(0)
     }
+}
+
+/// Makes rows one at a time.
+pub(super) trait Singly {
+    /// Calls `f` with each of some rows that exist, as [`Derived::load`] makes it, and its index
+    /// among them.
+    fn each(&self, rows: &[usize], draws: Draws<'_>, f: &mut dyn FnMut(usize, &[u8]))
+    -> Result<()>;
 }
 
 /// The columns, of which there are as many as there were.

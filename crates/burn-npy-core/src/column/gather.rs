@@ -1,7 +1,10 @@
 //! The gather of a column: from memory in one pass, or else by way of blocks that are loaded.
 
+use std::cell::Cell;
+
 use super::Column;
 use super::batch::gather_columns;
+use super::derived::Singly;
 use crate::array::swap_bytes;
 use crate::convert::{Guard, Stage};
 use crate::gather::{self, FAR, Misfit, Pieces, Rows, Schedule, Why};
@@ -113,6 +116,11 @@ impl Column {
                 };
                 return self.gather_in_place(Rows::listed(&slices), listed, out, schedule.rows);
             }
+            if let (Some(derived), true) = (derived.singly(), self.stages.is_single_pass())
+                && !self.stages.stages.is_empty()
+            {
+                return self.gather_made(derived, schedule, out);
+            }
             return self.gather_loaded(schedule, out, |schedule, block| {
                 derived.load(schedule.rows, schedule.draws, block)
             });
@@ -154,6 +162,28 @@ impl Column {
                     self.misfit(*listed.get(row).unwrap_or(&row), misfit)
                 })
         })
+    }
+
+    /// Gathers rows that are made one at a time and converted in a single pass. The memory of later
+    /// rows arrives meanwhile.
+    fn gather_made(
+        &self,
+        derived: &dyn Singly,
+        schedule: Schedule<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let result = Cell::new(Ok(()));
+        let each = |f: &mut dyn FnMut(usize, &[u8])| {
+            result.set(derived.each(schedule.rows, schedule.draws, f));
+        };
+        let source = Rows {
+            row_bytes: self.row_len() * self.numbers.dtype.size(),
+            made: Some(&each),
+            ..Rows::listed(&[])
+        };
+        self.run_stages(source, schedule, out, &mut Scratch::default())
+            .map_err(|misfit| self.misfit(schedule.rows[misfit.1.row], misfit))?;
+        result.into_inner()
     }
 
     /// Gathers rows by way of a block of memory, into which `load` brings them in the byte order of
@@ -335,6 +365,7 @@ impl Column {
             stride: self.row_stride,
             row_bytes,
             list: &[],
+            made: None,
         })
     }
 
@@ -499,6 +530,7 @@ pub(super) fn whole_rows(bytes: &[u8], count: usize) -> Rows<'_> {
         stride: row_bytes,
         row_bytes,
         list: &[],
+        made: None,
     }
 }
 

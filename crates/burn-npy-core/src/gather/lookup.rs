@@ -55,6 +55,7 @@ mod tests {
                     stride: row_bytes,
                     row_bytes,
                     list: &[],
+                    made: None,
                 };
                 let stored = of.iter().flat_map(|row| rows.row(*row));
                 let expected: Vec<u8> = stored

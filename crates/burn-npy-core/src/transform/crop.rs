@@ -86,7 +86,10 @@ impl RandomCrop {
 
     channels_methods!();
 
-    /// The image, what pads it, and how many places the crop has along each axis.
+    /// The image, what pads it, and how many places the crop has along each axis. It is compiled
+    /// into its callers, as are the functions that it calls: each row asks for it, and to return it
+    /// in memory would take as long as to copy a small image.
+    #[inline(always)]
     fn checked(&self, dtype: DType, shape: &[usize]) -> Result<(Image, Fill, [u64; 2])> {
         let image = self.channels.image(dtype, shape)?;
         let fill = Fill::new(self.fill, dtype)?;
@@ -205,6 +208,7 @@ impl Transform for CenterCrop {
 }
 
 /// How far a crop can move down and to the right.
+#[inline(always)]
 fn places(image: [usize; 2], crop: [usize; 2], shape: &[usize], pad: usize) -> Result<[usize; 2]> {
     let [Some(down), Some(right)] = [0, 1].map(|axis| image[axis].checked_sub(crop[axis])) else {
         let padded = if pad > 0 {
