@@ -202,7 +202,9 @@ fn subject(args: &Args) -> Outcome<Subject> {
         let (many, other) = (first.rows(), others[at].rows());
         return Err(format!("{a} has {many} rows, and {b} has {other}").into());
     }
-    columns.iter().for_each(|column| advise(column, true));
+    columns.iter().for_each(|column| {
+        advise(column, true);
+    });
     let open_seconds = start.elapsed().as_secs_f64();
     Ok(Subject {
         opened,

@@ -23,9 +23,15 @@ use crate::zip::{Writer, Zip64From};
 use crate::{Array, ByteOrder, Column, DType, Error, Layout, Npz, RaggedColumn, Result, Sampler};
 
 /// Tells the system whether rows will be gathered in a random order, so that it does not read ahead
-/// in a large file, or in the order of the file, so that it does.
-pub fn advise(column: &Column, random: bool) {
-    column.for_each_array(&mut |part| part.advise(random));
+/// in a large file, or in the order of the file, so that it does. Returns whether rows have to be
+/// read ahead with [`readahead`]: at random, and of a remote file in any order.
+pub fn advise(column: &Column, random: bool) -> bool {
+    let mut by_us = random;
+    column.for_each_array(&mut |part| {
+        part.advise(random);
+        by_us |= part.array().storage().reader().is_some();
+    });
+    by_us
 }
 
 /// Whether the files of a column are read at random if its rows are gathered in order.

@@ -40,20 +40,46 @@ impl Column {
     pub(crate) fn readahead_runs_of(&self, length: usize) -> usize {
         match self.contiguous_rows() {
             Some(source) if self.array().storage().is_large_file() => {
-                let bytes = source.row_bytes.saturating_mul(length);
-                (MAX_BYTES / bytes.max(1)).clamp(1, MAX_ROWS)
+                let bytes = source.row_bytes.saturating_mul(length).max(1);
+                match self.array().storage().reader() {
+                    None => (MAX_BYTES / bytes).clamp(1, MAX_ROWS),
+                    Some(reader) => {
+                        let (rows, most) = reader.ahead();
+                        ((most / bytes as u64) as usize).clamp(1, rows)
+                    }
+                }
             }
             _ => 0,
         }
     }
 
-    /// Asks the system to read rows that will be gathered soon. Returns at once.
+    /// Asks the system to read rows that will be gathered soon, or requests remote ones. Returns at
+    /// once.
     ///
     /// Does nothing for files of up to 256 MiB on this machine, which the system reads ahead by
     /// itself, for rows that are scattered, and for rows that seem to be in memory already.
     pub(crate) fn readahead(&self, rows: &[usize]) {
-        let read = &mut |part: &Self, rows: &[usize]| {
+        self.visit_own(rows, &mut |part, rows| {
             part.readahead_runs(rows.iter().map(|row| *row..row + 1));
+        });
+    }
+
+    /// Requests rows that are gathered next, if they are remote, before all that is gathered later.
+    pub(crate) fn request(&self, rows: &[usize]) {
+        self.visit_own(rows, &mut |part, rows| {
+            let (Some(reader), Some(ranges)) = (part.array().storage().reader(), part.ranges())
+            else {
+                return;
+            };
+            let ranges = rows.iter().map(|row| ranges(*row..row + 1));
+            reader.need(&ranges.collect::<Vec<_>>());
+        });
+    }
+
+    /// Calls `f` with the rows of each array that some rows are made of, if there are such rows.
+    fn visit_own(&self, rows: &[usize], f: &mut dyn FnMut(&Self, &[usize])) {
+        let read = &mut |part: &Self, rows: &[usize]| {
+            f(part, rows);
             Ok(())
         };
         if rows.iter().all(|row| *row < self.rows()) {
@@ -67,15 +93,13 @@ impl Column {
         if !storage.is_large_file() {
             return;
         }
-        let Some(source) = self.contiguous_rows() else {
+        let Some(range) = self.ranges() else {
             return;
         };
-        let start = self.array().data_offset() + source.first as u64;
-        let at = |row: usize| start + row as u64 * source.stride as u64;
         let count = runs.len();
         let ranges = runs
             .filter(|run| !run.is_empty())
-            .map(|run| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
+            .map(range)
             .filter(|range| !range.is_empty());
         if let Some(reader) = storage.reader() {
             reader.will_need(&ranges.collect::<Vec<_>>());
@@ -97,6 +121,14 @@ impl Column {
         for range in merge(&mut ranges.collect::<Vec<_>>()) {
             storage.will_need(range);
         }
+    }
+
+    /// Where a run of rows is in the file, if each row is one piece.
+    fn ranges(&self) -> Option<impl Fn(Range<usize>) -> Range<u64> + Copy + use<>> {
+        let source = self.contiguous_rows()?;
+        let start = self.array().data_offset() + source.first as u64;
+        let at = move |row: usize| start + row as u64 * source.stride as u64;
+        Some(move |run: Range<usize>| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
     }
 }
 

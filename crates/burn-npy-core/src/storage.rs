@@ -561,4 +561,4 @@ fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

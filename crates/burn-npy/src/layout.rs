@@ -268,14 +268,12 @@ impl BatchLayout {
             && columns.all(|column| column.buffer_len(1) == Some(column.column.row_bytes()))
     }
 
-    /// Tells the system in what order rows will be gathered, and returns it.
+    /// Tells the system in what order rows will be gathered. Returns whether they have to be read
+    /// ahead.
     pub(crate) fn advise(&self, random: bool) -> bool {
         let items = self.padded.iter().flat_map(PaddedTensor::items);
-        self.files()
-            .map(|column| &column.column)
-            .chain(items)
-            .for_each(|column| internal::advise(column, random));
-        random
+        let columns = self.files().map(|column| &column.column).chain(items);
+        columns.fold(random, |any, column| internal::advise(column, random) | any)
     }
 
     /// As [`advise`](Self::advise), once for each pass.

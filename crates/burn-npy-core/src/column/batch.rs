@@ -79,9 +79,7 @@ pub fn gather_drawn(
     // All that has to be fetched is on its way before the gather waits for the first of it.
     let is_far = |(_, part): &(usize, &Column)| part.array.storage().reader().is_some();
     if files.iter().any(is_far) {
-        columns
-            .iter()
-            .for_each(|(column, _)| column.readahead(rows));
+        columns.iter().for_each(|(column, _)| column.request(rows));
     }
     let check =
         |(index, part): &(usize, &Column)| part.check_own().map_err(|error| (*index, error));

@@ -383,7 +383,13 @@ impl Column {
         let storage = self.array.storage();
         let offset = self.array.data_offset();
         match self.contiguous_rows() {
-            Some(rows) => load_rows(storage, offset, rows, of, out),
+            Some(rows) => {
+                // They are on their way already, unless there was no room for so many.
+                if storage.reader().is_some() {
+                    self.request(of);
+                }
+                load_rows(storage, offset, rows, of, out)
+            }
             None => self.load_pieces(storage, offset, of, out),
         }
     }
@@ -421,7 +427,7 @@ impl Column {
                 let piece = move |start: &usize| first + *start as u64;
                 starts.iter().map(piece).map(move |at| at..at + bytes)
             });
-            reader.will_need(&pieces.collect::<Vec<_>>());
+            reader.need(&pieces.collect::<Vec<_>>());
         }
         let (mut read, mut out) = (Vec::new(), out);
         for run in of.chunk_by(adjoin) {

@@ -4,8 +4,18 @@
 //! [`Array::open`](crate::Array::open) and all that is opened by a path also takes a URL.
 //! [`RemoteOptions`] says how its bytes are read, and an [`OpenUrl`] which URLs there are.
 //! [`Array::from_reader`](crate::Array::from_reader) takes a [`ReadAt`] of your own.
+//!
+//! Rows are requested before they are needed: a loader knows those of the coming batches, and a
+//! gather all of its own. Up to [`in_flight`](RemoteOptions::in_flight) requests run at the same
+//! time, on threads that end when there is nothing left to request. Ranges that are near share a
+//! request, and long ones are split. What a reader waits for goes first. What has arrived, up to
+//! [`memory_bytes`](RemoteOptions::memory_bytes), stays in memory until it is read. Reads that
+//! follow one another, as of a whole file, are noticed and continued. A request that fails is an
+//! error where its bytes are read, and made again when they are read again.
 
 mod conformance;
+mod plan;
+mod pool;
 mod reader;
 pub(crate) mod url;
 
@@ -13,6 +23,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::{Error, ErrorKind, Result};
+use pool::{Pool, Sizes};
 
 pub use conformance::check_read_at;
 pub(crate) use reader::Reader;
@@ -102,6 +113,8 @@ pub trait OpenUrl: Debug + Send + Sync {
 #[derive(Clone, Debug, Default)]
 pub struct RemoteOptions {
     opener: Option<Arc<dyn OpenUrl>>,
+    /// `None` for the one that all options share that set no limits.
+    pool: Option<Arc<Pool>>,
 }
 
 impl RemoteOptions {
@@ -114,6 +127,36 @@ impl RemoteOptions {
     pub fn opener(mut self, opener: impl OpenUrl + 'static) -> Self {
         self.opener = Some(Arc::new(opener));
         self
+    }
+
+    /// Sets how many requests may run at the same time, at least 1. The default is 64.
+    ///
+    /// It is a limit over all files that are opened with these options and their clones. Options
+    /// without limits of their own have one limit together. More requests are of use where each
+    /// takes long, and fewer where a server refuses so many.
+    pub fn in_flight(self, requests: usize) -> Self {
+        self.sized(|sizes| sizes.in_flight = requests.max(1))
+    }
+
+    /// Sets how many bytes may be in memory, or on their way, that nobody reads yet. The default is
+    /// 256 MiB.
+    ///
+    /// As [`in_flight`](Self::in_flight), it is a limit over all files. What is beyond it is
+    /// requested later. What somebody waits for does not count, so a row may be larger.
+    pub fn memory_bytes(self, bytes: u64) -> Self {
+        self.sized(|sizes| sizes.memory_bytes = bytes)
+    }
+
+    /// A pool of its own, for files that are opened from now on.
+    fn sized(mut self, change: impl FnOnce(&mut Sizes)) -> Self {
+        let mut sizes = self.pool.map_or(Sizes::DEFAULT, |pool| pool.sizes);
+        change(&mut sizes);
+        self.pool = Some(Pool::new(sizes));
+        self
+    }
+
+    fn pool(&self) -> Arc<Pool> {
+        self.pool.clone().unwrap_or_else(Pool::shared)
     }
 
     /// Opens a URL.

@@ -1,27 +1,40 @@
-//! Reads a remote file: what is needed soon, many ranges at a time.
+//! Reads a remote file as if it were near.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
+use super::plan::pieces;
+use super::pool::{Chunks, File, Pool, Why};
 use super::{ReadAt, RemoteOptions};
 use crate::Result;
 
-/// A remote file that is read as if it were near.
+/// A remote file that is read as if it were near. When it is dropped, nothing more of the file is
+/// requested.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    source: Arc<dyn ReadAt>,
-    len: u64,
+    file: Arc<File>,
     name: PathBuf,
+    pool: Arc<Pool>,
 }
 
 impl Reader {
-    pub(crate) fn new(source: Arc<dyn ReadAt>, _options: &RemoteOptions) -> Result<Self> {
-        Ok(Self {
-            len: source.len(),
-            name: PathBuf::from(source.name()),
-            source,
-        })
+    pub(crate) fn new(source: Arc<dyn ReadAt>, options: &RemoteOptions) -> Result<Self> {
+        Ok(Self::with(source, options.pool(), None))
+    }
+
+    pub(super) fn with(
+        source: Arc<dyn ReadAt>,
+        pool: Arc<Pool>,
+        chunks: Option<Arc<dyn Chunks>>,
+    ) -> Self {
+        let name = PathBuf::from(source.name());
+        Self {
+            file: pool.open(source, chunks),
+            name,
+            pool,
+        }
     }
 
     /// What messages call the file.
@@ -30,21 +43,95 @@ impl Reader {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        self.file.len
     }
 
     /// Fills `out` with bytes that exist, and waits for them if they are not here.
     pub(crate) fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let read = self.source.read_at(offset, out);
+        let read = if self.file.chunks.is_some() {
+            self.read_by_chunk(offset, out)
+        } else {
+            self.pool.read(&self.file, offset, out)
+        };
         read.map_err(|error| error.in_file(&self.name))
+    }
+
+    /// As [`read_at`](Self::read_at), from the cache where it has the bytes.
+    fn read_by_chunk(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let Some(chunks) = &self.file.chunks else {
+            return Ok(());
+        };
+        if chunks.read(offset, out)? {
+            return Ok(());
+        }
+        let size = self.file.chunk_bytes();
+        self.need(slice::from_ref(&(offset..offset + out.len() as u64)));
+        let (mut at, mut rest) = (offset, out);
+        while !rest.is_empty() {
+            let len = (size - at % size).min(rest.len() as u64);
+            let (part, others) = rest.split_at_mut(len as usize);
+            if !chunks.read(at, part)? {
+                self.pool.read(&self.file, at, part)?;
+            }
+            (at, rest) = (at + len, others);
+        }
+        Ok(())
     }
 
     /// Begins to fetch ranges that will be read soon, in the order in which they are given. Returns
     /// at once. Only a hint: ranges may overlap, be known already, or reach beyond the end.
-    pub(crate) fn will_need(&self, _ranges: &[Range<u64>]) {}
+    pub(crate) fn will_need(&self, ranges: &[Range<u64>]) {
+        self.announce(ranges, Why::Planned);
+    }
+
+    /// As [`will_need`](Self::will_need), for ranges that are read at once, so that they go before
+    /// others.
+    pub(crate) fn need(&self, ranges: &[Range<u64>]) {
+        self.announce(ranges, Why::Needed);
+    }
+
+    fn announce(&self, ranges: &[Range<u64>], why: Why) {
+        let file = &self.file;
+        let inside = |range: &Range<u64>| range.start..range.end.min(file.len);
+        let ranges = ranges.iter().map(inside).filter(|range| !range.is_empty());
+        let ranges: Vec<_> = match &file.chunks {
+            None => ranges.collect(),
+            Some(chunks) => {
+                let size = file.chunk_bytes();
+                let numbers = ranges.flat_map(|range| range.start / size..range.end.div_ceil(size));
+                let missing = numbers.filter(|chunk| !chunks.has(*chunk));
+                let bytes =
+                    |chunk: u64| chunk * size..(chunk + 1).saturating_mul(size).min(file.len);
+                missing.map(bytes).collect()
+            }
+        };
+        // Chunks that are in the cache are not fetched again because they are short.
+        let near = if file.chunks.is_some() {
+            0
+        } else {
+            self.pool.sizes.near
+        };
+        let pieces = pieces(&ranges, near, self.pool.most(file));
+        self.pool.announce(file, &pieces, why);
+    }
+
+    /// How many small rows, and how many bytes of large ones, keep as many requests busy as may run
+    /// at the same time.
+    pub(crate) fn ahead(&self) -> (usize, u64) {
+        let sizes = &self.pool.sizes;
+        let bytes = sizes.most.saturating_mul(sizes.in_flight as u64);
+        let rows = sizes.in_flight.saturating_mul(8);
+        (rows, bytes.min(sizes.memory_bytes / 2))
+    }
 
     /// A local file that has all the bytes, once there is one. It costs no system call.
     pub(crate) fn whole(&self) -> Option<PathBuf> {
-        None
+        self.file.chunks.as_ref()?.whole()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.pool.close(&self.file);
     }
 }

@@ -157,11 +157,11 @@ impl<O: Send + 'static> Loader<O> {
 
     /// The batches of an epoch, from a position on.
     fn epoch_from(&self, number: u64, from: u64) -> Epoch<O> {
-        let random = self.source.advise(self.orders.sampler.is_random());
-        // The system itself reads ahead in a file that is read in order.
+        // The system itself reads ahead in a file of this machine that is read in order.
+        let by_us = self.source.advise(self.orders.sampler.is_random());
         let ahead = match self.info.readahead_rows {
             0 => None,
-            rows => random.then_some(rows),
+            rows => by_us.then_some(rows),
         };
         let order = self.orders.order(number);
         let plan = self.batching.plan(Some(&order), from);

@@ -83,8 +83,8 @@ impl SourceInfo {
 pub(crate) trait Source<O>: Send + Sync {
     fn info(&self, bound: BatchBound<'_>) -> SourceInfo;
 
-    /// Prepares for a pass, in a random order or in that of the dataset. Returns whether files will
-    /// be read at random.
+    /// Prepares for a pass, in a random order or in that of the dataset. Returns whether rows have
+    /// to be read ahead.
     fn advise(&self, random: bool) -> bool {
         random
     }
