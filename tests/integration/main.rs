@@ -38,6 +38,7 @@ mod ragged_pass;
 mod ragged_verbs;
 mod ragged_windows;
 mod readme;
+mod remote;
 mod resident;
 mod rows;
 mod shards;

@@ -2,10 +2,10 @@
 //!
 //! `cargo bench -p burn-npy-core --bench remote [-- --quick]`
 //!
-//! The ids are `remote/<bytes of a row>/<order>`. Batches of 64 rows are announced as a loader does,
-//! and gathered, on one thread. The ratio is that to a loop on 64 threads, each of which reads one
-//! row after the other with no code of ours between: as many rows as 64 requests at a time can
-//! bring, if each row needs one of its own. `whole` reads all bytes in order, beside the same loop
+//! The ids are `remote/<bytes of a row>/<order>`. Batches of 64 rows are announced as a loader
+//! does, and gathered, on one thread. The ratio is that to a loop on 64 threads, each of which
+//! reads one row after the other with no code of ours between: as many rows as 64 requests at a
+//! time can bring, if each row needs one of its own. `whole` reads all bytes in order, beside the same loop
 //! over pieces of 256 KiB.
 
 use std::sync::Arc;
@@ -174,11 +174,11 @@ fn gather(far: &Arc<Far>, rows: &[usize], row_bytes: usize) -> Result<f64> {
     let mut next = 0;
     let start = Instant::now();
     for (at, batch) in batches.iter().enumerate() {
+        next = next.max(at + 1);
         let soon = batches.len().min(at + 1 + ahead);
-        for rows in &batches[next.max(at + 1).min(soon)..soon] {
-            internal::readahead(&column, rows);
+        while next < soon && internal::readahead(&column, batches[next]) {
+            next += 1;
         }
-        next = soon;
         let out = &mut out.as_mut_slice()[..batch.len() * row_bytes];
         column.gather(batch, out)?;
         let expected = batch.iter().map(|row| (row * 31) as u8);

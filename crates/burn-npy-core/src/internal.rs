@@ -61,9 +61,10 @@ pub fn byte_table(column: &Column) -> Result<Option<ByteTable>> {
     column.byte_table()
 }
 
-/// Asks the system to read rows that will be gathered soon. Returns at once.
-pub fn readahead(column: &Column, rows: &[usize]) {
-    column.readahead(rows);
+/// Asks the system to read rows that will be gathered soon, or requests remote ones. Returns at
+/// once; `false` if there was no room for all, so that they should be announced again.
+pub fn readahead(column: &Column, rows: &[usize]) -> bool {
+    column.readahead(rows)
 }
 
 /// How many rows ahead of the gather [`readahead`] should be called; 0 if it does nothing.
@@ -364,10 +365,12 @@ pub fn readahead_ragged_rows(column: &RaggedColumn) -> usize {
 }
 
 /// As [`readahead`], for rows of any length.
-pub fn readahead_ragged(column: &RaggedColumn, rows: &[usize]) {
+pub fn readahead_ragged(column: &RaggedColumn, rows: &[usize]) -> bool {
+    let mut has_room = true;
     if rows.iter().all(|row| *row < column.rows()) {
         column.visit(rows, &mut |items, runs| {
-            items.readahead_runs(runs.iter().cloned())
+            has_room &= items.readahead_runs(runs.iter().cloned());
         });
     }
+    has_room
 }

@@ -58,10 +58,14 @@ impl Column {
     ///
     /// Does nothing for files of up to 256 MiB on this machine, which the system reads ahead by
     /// itself, for rows that are scattered, and for rows that seem to be in memory already.
-    pub(crate) fn readahead(&self, rows: &[usize]) {
+    ///
+    /// The answer is `false` if there was no room for all rows, and they should be announced again.
+    pub(crate) fn readahead(&self, rows: &[usize]) -> bool {
+        let mut has_room = true;
         self.visit_own(rows, &mut |part, rows| {
-            part.readahead_runs(rows.iter().map(|row| *row..row + 1));
+            has_room &= part.readahead_runs(rows.iter().map(|row| *row..row + 1));
         });
+        has_room
     }
 
     /// Requests rows that are gathered next, if they are remote, before all that is gathered later.
@@ -88,13 +92,16 @@ impl Column {
     }
 
     /// As [`readahead`](Self::readahead), for runs of neighbouring rows of an array that exist.
-    pub(crate) fn readahead_runs(&self, runs: impl ExactSizeIterator<Item = Range<usize>> + Clone) {
+    pub(crate) fn readahead_runs(
+        &self,
+        runs: impl ExactSizeIterator<Item = Range<usize>> + Clone,
+    ) -> bool {
         let storage = self.array().storage();
         if !storage.is_large_file() {
-            return;
+            return true;
         }
         let Some(range) = self.ranges() else {
-            return;
+            return true;
         };
         let count = runs.len();
         let ranges = runs
@@ -102,11 +109,10 @@ impl Column {
             .map(range)
             .filter(|range| !range.is_empty());
         if let Some(reader) = storage.reader() {
-            reader.will_need(&ranges.collect::<Vec<_>>());
-            return;
+            return reader.will_need(&ranges.collect::<Vec<_>>());
         }
         let Some(streak) = storage.cached_streak() else {
-            return;
+            return true;
         };
         let bytes: u64 = ranges.clone().map(|range| range.end - range.start).sum();
         let probes = if bytes < (LARGE_ROW * count) as u64 {
@@ -116,11 +122,12 @@ impl Column {
         };
         let is_cached = |at| storage.is_cached(at);
         if are_cached(streak, count, probes, &mut ranges.clone(), is_cached) {
-            return;
+            return true;
         }
         for range in merge(&mut ranges.collect::<Vec<_>>()) {
             storage.will_need(range);
         }
+        true
     }
 
     /// Where a run of rows is in the file, if each row is one piece.

@@ -293,12 +293,15 @@ impl BatchLayout {
         rows.chain(padded).max().unwrap_or(0)
     }
 
-    /// Asks the system to read rows that will be gathered soon.
-    pub(crate) fn readahead(&self, rows: &[usize]) {
-        for column in &self.columns {
-            internal::readahead(&column.column, rows);
-        }
-        self.padded.iter().for_each(|tensor| tensor.readahead(rows));
+    /// Asks the system to read rows that will be gathered soon, or requests remote ones. Returns
+    /// whether there was room for all.
+    pub(crate) fn readahead(&self, rows: &[usize]) -> bool {
+        let columns = self.columns.iter();
+        let fixed = columns.map(|column| internal::readahead(&column.column, rows));
+        let padded = self.padded.iter().map(|tensor| tensor.readahead(rows));
+        fixed
+            .chain(padded)
+            .fold(true, |all, has_room| all & has_room)
     }
 
     /// The first column of each file.

@@ -201,10 +201,10 @@ impl PaddedTensor {
         }
     }
 
-    pub(crate) fn readahead(&self, rows: &[usize]) {
-        if matches!(self.content, Content::Items { .. }) {
-            internal::readahead_ragged(&self.column, rows);
-        }
+    /// Returns whether there was room for all rows.
+    pub(crate) fn readahead(&self, rows: &[usize]) -> bool {
+        !matches!(self.content, Content::Items { .. })
+            || internal::readahead_ragged(&self.column, rows)
     }
 }
 

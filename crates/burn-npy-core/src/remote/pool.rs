@@ -9,7 +9,8 @@
 //! ```
 //!
 //! * The queue has the plan in its order: what was announced first is fetched first. A range that a
-//!   reader waits for, or is about to read, goes before all that is only planned.
+//!   reader waits for, or is about to read, goes before all that is only planned. What was planned
+//!   before something that was read already goes last: the plan may have been given up.
 //! * A thread takes requests until the queue is empty, and then ends. Threads are started for what
 //!   is queued, up to the limit. If none can be started, the reader that waits fetches.
 //! * A reader sleeps on `done` while the entry that it needs is queued or running. The thread that
@@ -17,9 +18,9 @@
 //!   thread that will take it, or a reader that is awake, so nobody sleeps for ever.
 //! * A reader holds on to the entry that it waits for and copies from, so it is there until then.
 //! * `held` counts the bytes of all entries. What is planned must fit into `memory_bytes`, or it is
-//!   dropped. For room, entries are forgotten: first those that were read completely, then those
-//!   that were planned before one that was read already, the oldest first, since their turn has
-//!   passed. What a reader needs at once also takes the place of what is planned last.
+//!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
+//!   read completely, then those that were planned before one that was read already, the oldest
+//!   first. What a reader needs at once also takes the place of what is planned last.
 //! * What failed gives its error to the readers that need it, and is then forgotten, so that a
 //!   later read tries again.
 //! * What nobody reads any more is forgotten with its file. A request that runs then ends in vain.
@@ -65,7 +66,8 @@ impl Sizes {
 
     /// How far ahead reads are followed that nobody announces.
     pub(super) fn most_ahead(&self) -> u64 {
-        (self.most * 32).min(self.memory_bytes / 4)
+        let most = self.most.saturating_mul(self.in_flight as u64);
+        most.min(self.memory_bytes / 4)
     }
 }
 
@@ -102,6 +104,11 @@ impl File {
     pub(super) fn rounded(&self, range: &Range<u64>, to: u64) -> Range<u64> {
         let end = range.end.checked_next_multiple_of(to);
         range.start - range.start % to..end.unwrap_or(self.len).min(self.len)
+    }
+
+    /// As [`Sizes::near`]. Chunks that are in the cache are not fetched again because they are few.
+    pub(super) fn near(&self, sizes: &Sizes) -> u64 {
+        if self.chunks.is_some() { 0 } else { sizes.near }
     }
 
     /// Fetches a range. A panic is an error.
@@ -262,6 +269,24 @@ impl State {
         self.entries.insert(place, entry);
     }
 
+    /// Adds a range that no entry has to the one before it, if that is near and only planned. So
+    /// batches that follow one another share requests, if they have to wait anyway.
+    fn extend(&mut self, file: &File, range: &Range<u64>, needed: u64, sizes: &Sizes) -> bool {
+        let mut before = (self.entries).range_mut((file.id, 0)..(file.id, range.start));
+        let Some((place, entry)) = before.next_back() else {
+            return false;
+        };
+        let is_planned = matches!(entry.stage, Stage::Queued) && !entry.is_urgent;
+        let is_near = range.start - entry.end <= file.near(sizes);
+        if !is_planned || !is_near || range.end - place.1 > sizes.most {
+            return false;
+        }
+        self.held += range.end - entry.end;
+        entry.end = range.end;
+        entry.unread += needed.min(range.end - range.start);
+        true
+    }
+
     /// Lets what is queued of a range go before what is only planned.
     fn hurry(&mut self, file: &File, range: &Range<u64>) {
         for place in self.overlapping(file, range) {
@@ -279,17 +304,19 @@ impl State {
     /// Forgets entries until `len` more bytes fit into `most`. Returns whether they do.
     fn make_room(&mut self, len: u64, most: u64, is_urgent: bool) -> bool {
         while self.held.saturating_add(len) > most {
-            let Some((&(unread, number), &first)) = self.spare.first_key_value() else {
+            let first = self.spare.first_key_value();
+            let first = first.filter(|((unread, number), _)| !unread || *number < self.passed);
+            // What is queued costs nothing yet.
+            let queued = self
+                .queue
+                .last_key_value()
+                .filter(|((planned, _), _)| *planned);
+            let last = queued.or_else(|| self.spare.last_key_value());
+            let place = first.or_else(|| last.filter(|_| is_urgent));
+            let Some((_, &place)) = place else {
                 return false;
             };
-            if !unread || number < self.passed {
-                self.forget(first);
-            } else if is_urgent {
-                let last = self.spare.last_key_value();
-                self.forget(last.map_or(first, |(_, place)| *place));
-            } else {
-                return false;
-            }
+            self.forget(place);
         }
         true
     }
@@ -320,7 +347,10 @@ impl State {
 
     /// Takes the first request of the queue.
     fn take(&mut self) -> Option<(Place, Arc<File>, u64)> {
-        let (_, place) = self.queue.pop_first()?;
+        let first = *self.queue.first_key_value()?.0;
+        let ahead = self.queue.range((true, self.passed)..).next();
+        let key = ahead.map_or(first, |(ahead, _)| if first.0 { *ahead } else { first });
+        let place = self.queue.remove(&key)?;
         let entry = self.entries.get_mut(&place)?;
         entry.stage = Stage::Running;
         Some((place, entry.file.clone(), entry.end))
@@ -351,6 +381,9 @@ impl State {
     fn hold(&mut self, place: Place) {
         if let Some(entry) = self.entries.get_mut(&place) {
             entry.readers += 1;
+            if entry.why != Why::Read {
+                self.passed = self.passed.max(entry.number);
+            }
             self.spare.remove(&(entry.unread > 0, entry.number));
         }
     }
@@ -362,9 +395,6 @@ impl State {
         };
         entry.readers -= 1;
         entry.unread = entry.unread.saturating_sub(read);
-        if entry.why != Why::Read {
-            self.passed = self.passed.max(entry.number);
-        }
         if entry.readers > 0 {
             return;
         }
@@ -427,21 +457,26 @@ impl Pool {
         self.lock().forget_file(file);
     }
 
-    /// Begins to fetch pieces, as far as there is room.
-    pub(super) fn announce(self: &Arc<Self>, file: &Arc<File>, pieces: &[Piece], why: Why) {
-        let mut state = self.lock();
+    /// Begins to fetch pieces, as far as there is room. Returns whether there was.
+    pub(super) fn announce(self: &Arc<Self>, file: &Arc<File>, pieces: &[Piece], why: Why) -> bool {
+        let (mut state, mut all) = (self.lock(), true);
         for piece in pieces {
             if why == Why::Needed {
                 state.hurry(file, &piece.range);
             }
             for gap in state.gaps(file, &piece.range) {
                 let len = gap.end - gap.start;
-                if state.make_room(len, self.sizes.memory_bytes, why == Why::Needed) {
+                all &= state.make_room(len, self.sizes.memory_bytes, why == Why::Needed);
+                if !all {
+                    break;
+                }
+                if why != Why::Planned || !state.extend(file, &gap, piece.needed, &self.sizes) {
                     state.add(file, gap, piece.needed, why);
                 }
             }
         }
         self.start(state);
+        all
     }
 
     /// Starts threads for what is queued, without the lock.

@@ -80,8 +80,10 @@ impl Reader {
 
     /// Begins to fetch ranges that will be read soon, in the order in which they are given. Returns
     /// at once. Only a hint: ranges may overlap, be known already, or reach beyond the end.
-    pub(crate) fn will_need(&self, ranges: &[Range<u64>]) {
-        self.announce(ranges, Why::Planned);
+    ///
+    /// The answer is whether there was room for all of them. The others may be announced again.
+    pub(crate) fn will_need(&self, ranges: &[Range<u64>]) -> bool {
+        self.announce(ranges, Why::Planned)
     }
 
     /// As [`will_need`](Self::will_need), for ranges that are read at once, so that they go before
@@ -90,7 +92,7 @@ impl Reader {
         self.announce(ranges, Why::Needed);
     }
 
-    fn announce(&self, ranges: &[Range<u64>], why: Why) {
+    fn announce(&self, ranges: &[Range<u64>], why: Why) -> bool {
         let file = &self.file;
         let inside = |range: &Range<u64>| range.start..range.end.min(file.len);
         let ranges = ranges.iter().map(inside).filter(|range| !range.is_empty());
@@ -105,23 +107,16 @@ impl Reader {
                 missing.map(bytes).collect()
             }
         };
-        // Chunks that are in the cache are not fetched again because they are short.
-        let near = if file.chunks.is_some() {
-            0
-        } else {
-            self.pool.sizes.near
-        };
+        let near = file.near(&self.pool.sizes);
         let pieces = pieces(&ranges, near, self.pool.most(file));
-        self.pool.announce(file, &pieces, why);
+        self.pool.announce(file, &pieces, why)
     }
 
-    /// How many small rows, and how many bytes of large ones, keep as many requests busy as may run
-    /// at the same time.
+    /// How many rows ahead of the gather they are announced, and how many bytes: as many small rows
+    /// as keep all requests busy even if a hundred share one, and at most half of the memory.
     pub(crate) fn ahead(&self) -> (usize, u64) {
         let sizes = &self.pool.sizes;
-        let bytes = sizes.most.saturating_mul(sizes.in_flight as u64);
-        let rows = sizes.in_flight.saturating_mul(8);
-        (rows, bytes.min(sizes.memory_bytes / 2))
+        (sizes.in_flight.saturating_mul(128), sizes.memory_bytes / 2)
     }
 
     /// A local file that has all the bytes, once there is one. It costs no system call.

@@ -79,11 +79,15 @@ impl<O> Epoch<O> {
         Ok(infos)
     }
 
-    /// Reads the files of some batches ahead. A failure shows when the batch is loaded.
-    pub(crate) fn readahead(&self, batches: Range<u64>) {
+    /// Reads the files of some batches ahead. Returns the first batch for which there was no room.
+    /// A failure shows when the batch is loaded.
+    pub(crate) fn readahead(&self, batches: Range<u64>) -> Option<u64> {
         let read = |info: BatchInfo| self.source.readahead(info.rows());
-        let mut infos = batches.map(|batch| self.info(batch).map(read));
-        let _ = guarded("loader", || infos.find(Result::is_err));
+        let has_room = |batch: &u64| self.info(*batch).map_or(true, read);
+        let found = guarded("loader", || {
+            batches.into_iter().find(|batch| !has_room(batch))
+        });
+        found.ok().flatten()
     }
 
     /// Loads some batches, all at once or one after the other, until one fails or `stop` is true.

@@ -89,8 +89,10 @@ pub(crate) trait Source<O>: Send + Sync {
         random
     }
 
-    /// Has the system read some rows that will be loaded soon.
-    fn readahead(&self, _rows: &[u64]) {}
+    /// Has some rows read that will be loaded soon. Returns whether there was room for all.
+    fn readahead(&self, _rows: &[u64]) -> bool {
+        true
+    }
 
     /// Loads batches that were drawn together, or fails as a whole. A failure names the row if
     /// there is one batch. Of a trial, only the failure counts.
@@ -202,10 +204,9 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         self.layout.advise(random || self.dataset.is_random())
     }
 
-    fn readahead(&self, rows: &[u64]) {
-        if let Ok(rows) = self.file_rows(rows, &mut Vec::new()) {
-            self.layout.readahead(rows);
-        }
+    fn readahead(&self, rows: &[u64]) -> bool {
+        self.file_rows(rows, &mut Vec::new())
+            .map_or(true, |rows| self.layout.readahead(rows))
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<O>>> {
@@ -396,8 +397,8 @@ impl<O: Send + 'static, P: Send + 'static> Source<P> for MappedSource<O, P> {
         self.source.advise(random)
     }
 
-    fn readahead(&self, rows: &[u64]) {
-        self.source.readahead(rows);
+    fn readahead(&self, rows: &[u64]) -> bool {
+        self.source.readahead(rows)
     }
 
     fn load(&self, batches: &[BatchInfo], scratch: &mut RowScratch) -> Loaded<Vec<BatchData<P>>> {

@@ -197,8 +197,11 @@ impl<O> Shared<O> {
         let step = unread.saturating_add(2 * self.limits.run);
         let until = ahead.min(step).min(self.epoch.plan.batches().end);
         let from = self.unread.fetch_max(until, Ordering::Relaxed);
-        if from < until {
-            self.epoch.readahead(from..until);
+        if from < until
+            && let Some(first) = self.epoch.readahead(from..until)
+        {
+            // Again with the next claim, when there is more room.
+            self.unread.fetch_min(first, Ordering::Relaxed);
         }
     }
 }

@@ -192,13 +192,32 @@ fn ranges_are_merged_split_and_fetched_once() {
     ends(|| {
         let far = Far::new(1000);
         let (pool, reader) = far.reader(TINY);
-        reader.will_need(&[300..310, 0..10, 12..20, 305..420, 990..1400, 7..7]);
+        far.close();
+        reader.will_need(&[300..310, 0..10, 12..20, 305..420, 800..810, 990..1400, 7..7]);
+        far.wait_running(4);
         // Known already, but for a part.
         reader.will_need(&[5..15, 418..430]);
+        // Near what still has to wait.
+        reader.will_need(&[814..820, 840..841]);
+        reader.will_need(&[821..851]);
+        check(&pool);
+        far.open();
         for range in [0..10, 12..20, 300..430, 990..1000, 5..15] {
             expect(&far, &reader, range);
         }
-        let requests = [0..20, 300..350, 350..400, 400..420, 420..430, 990..1000];
+        for range in [800..810, 814..820, 840..851, 821..830] {
+            expect(&far, &reader, range);
+        }
+        let requests = [
+            0..20,
+            300..350,
+            350..400,
+            400..420,
+            420..430,
+            800..840,
+            840..851,
+            990..1000,
+        ];
         assert_eq!(far.sorted_requests(), requests);
         wait_idle(&pool);
         check(&pool);
@@ -293,12 +312,39 @@ fn what_is_waited_for_goes_first() {
 }
 
 #[test]
+fn a_plan_that_is_given_up_goes_last() {
+    ends(|| {
+        let far = Far::new(10_000);
+        far.close();
+        let sizes = Sizes {
+            in_flight: 1,
+            ..TINY
+        };
+        let (pool, reader) = far.reader(sizes);
+        let row = |row: u64| row * 400..row * 400 + 20;
+        reader.will_need(&[row(0), row(1), row(2)]);
+        far.wait_running(1);
+        reader.will_need(&[row(10), row(11), row(12)]);
+        thread::scope(|scope| {
+            scope.spawn(|| expect(&far, &reader, row(10)));
+            while pool.lock().entries.values().all(|entry| entry.readers == 0) {
+                thread::yield_now();
+            }
+            far.open();
+        });
+        wait_idle(&pool);
+        assert_eq!(far.requests(), [0, 10, 11, 12, 1, 2].map(row));
+    });
+}
+
+#[test]
 fn what_is_planned_stays_within_the_memory() {
     ends(|| {
         let far = Far::new(100_000);
         let (pool, reader) = far.reader(TINY);
         let rows: Vec<_> = (0..100).map(|row| row * 100..row * 100 + 40).collect();
-        reader.will_need(&rows);
+        assert!(reader.will_need(&rows[..25]));
+        assert!(!reader.will_need(&rows));
         assert_eq!(pool.lock().entries.len(), 25);
         wait_idle(&pool);
         reader.will_need(&rows);
@@ -647,7 +693,7 @@ proptest! {
                     scope.spawn(move || {
                         for step in steps {
                             match step {
-                                Step::WillNeed(ranges) => reader.will_need(ranges),
+                                Step::WillNeed(ranges) => drop(reader.will_need(ranges)),
                                 Step::Need(ranges) => reader.need(ranges),
                                 Step::Fail(at) => far.change(|seen| seen.failures = Some((*at, 1))),
                                 Step::Read(range) => match read(reader, range.clone()) {
@@ -704,7 +750,7 @@ fn the_rows_of_a_batch_are_requested_together() {
         };
         let array = Array::from_reader(far.clone(), options(sizes)).unwrap();
         let column = Column::new(array).unwrap();
-        assert_eq!(column.readahead_rows(), 8);
+        assert_eq!(column.readahead_rows(), 16 * 128);
         far.close();
         let rows: Vec<usize> = (0..16).map(|row| row * 60).collect();
         let mut out = vec![0; rows.len() * 100];
