@@ -5,8 +5,8 @@
 //! The ids are `remote/<bytes of a row>/<order>`. Batches of 64 rows are announced as a loader
 //! does, and gathered, on one thread. The ratio is that to a loop on 64 threads, each of which
 //! reads one row after the other with no code of ours between: as many rows as 64 requests at a
-//! time can bring, if each row needs one of its own. `whole` reads all bytes in order, beside the same loop
-//! over pieces of 256 KiB.
+//! time can bring, if each row needs one of its own. `whole` reads all bytes in order, beside the
+//! same loop over pieces of 256 KiB.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -38,16 +38,17 @@ impl Column {
 
     /// As [`readahead_rows`](Self::readahead_rows), for runs of up to `length` rows of an array.
     pub(crate) fn readahead_runs_of(&self, length: usize) -> usize {
+        let storage = self.array().storage();
+        if let (Some(reader), Some((pieces, len))) = (storage.reader(), self.pieces()) {
+            let (most, bytes) = reader.ahead();
+            let of_row = (pieces.saturating_mul(len).saturating_mul(length)).max(1);
+            // Rows of very many pieces are not worth a plan.
+            return (most / pieces.max(1)).min((bytes / of_row as u64).max(1) as usize);
+        }
         match self.contiguous_rows() {
-            Some(source) if self.array().storage().is_large_file() => {
+            Some(source) if storage.is_large_file() => {
                 let bytes = source.row_bytes.saturating_mul(length).max(1);
-                match self.array().storage().reader() {
-                    None => (MAX_BYTES / bytes).clamp(1, MAX_ROWS),
-                    Some(reader) => {
-                        let (rows, most) = reader.ahead();
-                        ((most / bytes as u64) as usize).clamp(1, rows)
-                    }
-                }
+                (MAX_BYTES / bytes).clamp(1, MAX_ROWS)
             }
             _ => 0,
         }
@@ -71,12 +72,10 @@ impl Column {
     /// Requests rows that are gathered next, if they are remote, before all that is gathered later.
     pub(crate) fn request(&self, rows: &[usize]) {
         self.visit_own(rows, &mut |part, rows| {
-            let (Some(reader), Some(ranges)) = (part.array().storage().reader(), part.ranges())
-            else {
-                return;
-            };
-            let ranges = rows.iter().map(|row| ranges(*row..row + 1));
-            reader.need(&ranges.collect::<Vec<_>>());
+            if let Some(reader) = part.array().storage().reader() {
+                let runs = rows.chunk_by(|a, b| a + 1 == *b);
+                reader.need(&part.ranges(runs.map(|run| run[0]..run[0] + run.len())));
+            }
         });
     }
 
@@ -100,17 +99,19 @@ impl Column {
         if !storage.is_large_file() {
             return true;
         }
-        let Some(range) = self.ranges() else {
+        if let Some(reader) = storage.reader() {
+            return reader.will_need(&self.ranges(runs));
+        }
+        let Some(source) = self.contiguous_rows() else {
             return true;
         };
+        let start = self.array().data_offset() + source.first as u64;
+        let at = |row: usize| start + row as u64 * source.stride as u64;
         let count = runs.len();
         let ranges = runs
             .filter(|run| !run.is_empty())
-            .map(range)
+            .map(|run| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
             .filter(|range| !range.is_empty());
-        if let Some(reader) = storage.reader() {
-            return reader.will_need(&ranges.collect::<Vec<_>>());
-        }
         let Some(streak) = storage.cached_streak() else {
             return true;
         };
@@ -128,14 +129,6 @@ impl Column {
             storage.will_need(range);
         }
         true
-    }
-
-    /// Where a run of rows is in the file, if each row is one piece.
-    fn ranges(&self) -> Option<impl Fn(Range<usize>) -> Range<u64> + Copy + use<>> {
-        let source = self.contiguous_rows()?;
-        let start = self.array().data_offset() + source.first as u64;
-        let at = move |row: usize| start + row as u64 * source.stride as u64;
-        Some(move |run: Range<usize>| at(run.start)..at(run.end - 1) + source.row_bytes as u64)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gather of a column: from memory in one pass, or else by way of blocks that are loaded.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::Column;
 use super::batch::gather_columns;
@@ -419,15 +420,8 @@ impl Column {
         // In Fortran layout, each piece of a row follows that of the row before.
         let adjoin = |a: &usize, b: &usize| stride == len && a + 1 == *b;
         let row_bytes = starts.len() * len;
-        if let Some(reader) = storage.reader() {
-            let runs = of.chunk_by(adjoin);
-            let pieces = runs.flat_map(|run| {
-                let first = offset + (run[0] * stride) as u64;
-                let bytes = (run.len() * len) as u64;
-                let piece = move |start: &usize| first + *start as u64;
-                starts.iter().map(piece).map(move |at| at..at + bytes)
-            });
-            reader.need(&pieces.collect::<Vec<_>>());
+        if storage.reader().is_some() {
+            self.request(of);
         }
         let (mut read, mut out) = (Vec::new(), out);
         for run in of.chunk_by(adjoin) {
@@ -459,6 +453,36 @@ impl Column {
             }
         }
         Ok(())
+    }
+
+    /// Where the bytes of runs of rows are in the file; of a derived column, nowhere.
+    pub(crate) fn ranges(&self, runs: impl Iterator<Item = Range<usize>>) -> Vec<Range<u64>> {
+        if self.derived.is_some() {
+            return Vec::new();
+        }
+        let (dense, len) = self.piece();
+        let starts = self.piece_starts(dense);
+        let (offset, stride) = (self.array.data_offset(), self.row_stride);
+        let mut ranges = Vec::new();
+        for run in runs {
+            // The same pieces of neighbouring rows are one range, if nothing lies between them.
+            let step = if stride == len { run.len().max(1) } else { 1 };
+            for row in run.step_by(step) {
+                let at = |start: &usize| offset + (start + row * stride) as u64;
+                let piece = |start: &usize| at(start)..at(start) + (step * len) as u64;
+                ranges.extend(starts.iter().map(piece));
+            }
+        }
+        ranges
+    }
+
+    /// How many pieces of the file a row is, and the size of each in bytes; `None` for a derived
+    /// column.
+    pub(crate) fn pieces(&self) -> Option<(usize, usize)> {
+        let (dense, len) = self.piece();
+        let outer = &self.axes[..self.axes.len() - dense];
+        let count = outer.iter().map(|(len, _)| *len).product();
+        self.derived.is_none().then_some((count, len))
     }
 
     /// Where the pieces of row 0 begin, in C order. The last `dense` axes are within a piece.

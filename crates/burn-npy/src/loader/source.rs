@@ -40,8 +40,8 @@ impl<O> BatchData<O> {
 /// What a thread does while it loads a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// It gathers rows that are taken to be in memory: arrays, files of up to 256 MiB, and files
-    /// whose rows lie scattered, which are not read ahead.
+    /// It gathers rows that are taken to be in memory: arrays, files of up to 256 MiB, and files of
+    /// this machine whose rows lie scattered, which are not read ahead.
     Memory,
     /// It gathers rows of files that may have to be read from a disk.
     Files,

@@ -766,3 +766,44 @@ fn the_rows_of_a_batch_are_requested_together() {
         assert!(out.iter().eq(expected));
     });
 }
+
+#[test]
+fn scattered_rows_are_planned_piece_by_piece() {
+    ends(|| {
+        // Of 50 rows of 6 numbers, the numbers of a row are 50 bytes apart.
+        let head = crate::format::header::encode("'|u1'", crate::Layout::Fortran, &[50, 6]);
+        let mut bytes = head.to_vec();
+        bytes.extend(0..=255);
+        bytes.extend(0..44);
+        let near = Column::new(Array::from_bytes(bytes.clone()).unwrap()).unwrap();
+        let far = Arc::new(Far {
+            bytes,
+            seen: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let sizes = Sizes {
+            memory_bytes: 1 << 20,
+            ..TINY
+        };
+        let pool = Pool::new(sizes);
+        let remote = RemoteOptions {
+            pool: Some(pool.clone()),
+            ..RemoteOptions::new()
+        };
+        let array = Array::from_reader(far.clone(), OpenOptions::new().remote(remote)).unwrap();
+        let column = Column::new(array).unwrap();
+        assert_eq!(near.readahead_rows(), 0);
+        assert_eq!(column.readahead_rows(), 4 * 128 / 6);
+        for rows in [&[5, 6, 7, 30, 0, 30][..], &[49], &[], &[10, 9, 8]] {
+            assert!(column.readahead(rows));
+            wait_idle(&pool);
+            let requests = far.requests().len();
+            let [mut expected, mut found] = [vec![0; rows.len() * 6], vec![0; rows.len() * 6]];
+            near.gather(rows, &mut expected).unwrap();
+            column.gather(rows, &mut found).unwrap();
+            assert_eq!(found, expected);
+            // All of it had come.
+            assert_eq!(far.requests().len(), requests);
+        }
+    });
+}
