@@ -66,9 +66,9 @@ impl<'a> Pass<'a> {
     fn gather(&self, batch: u64, rows: &mut Vec<usize>, memory: &mut Batch) -> Result<()> {
         if self.ahead > 0 {
             self.rows(batch + self.ahead, rows);
-            self.columns
-                .iter()
-                .for_each(|column| readahead(column, rows));
+            self.columns.iter().for_each(|column| {
+                readahead(column, rows);
+            });
         }
         self.rows(batch, rows);
         let both = self.columns.iter().zip(memory);
