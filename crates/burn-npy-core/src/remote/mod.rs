@@ -1,8 +1,9 @@
 //! Files that are not on this machine: on a web server, in an object store, or wherever a
 //! [`ReadAt`] finds them.
 //!
-//! [`Array::open`](crate::Array::open) and all that is opened by a path also takes a URL.
-//! [`RemoteOptions`] says how its bytes are read, and an [`OpenUrl`] which URLs there are.
+//! [`Array::open`](crate::Array::open) and all that is opened by a path also takes a URL. With the
+//! feature `http`, `https://`, `http://` and `hf://` are opened, see `Http`. [`RemoteOptions`] says
+//! how bytes are read, and an [`OpenUrl`] which other URLs there are.
 //! [`Array::from_reader`](crate::Array::from_reader) takes a [`ReadAt`] of your own.
 //!
 //! Rows are requested before they are needed: a loader knows those of the coming batches, and a
@@ -14,6 +15,8 @@
 //! error where its bytes are read, and made again when they are read again.
 
 mod conformance;
+#[cfg(feature = "http")]
+mod http;
 mod plan;
 mod pool;
 mod reader;
@@ -26,6 +29,8 @@ use crate::{Error, ErrorKind, Result};
 use pool::{Pool, Sizes};
 
 pub use conformance::check_read_at;
+#[cfg(feature = "http")]
+pub use http::Http;
 pub(crate) use reader::Reader;
 pub(crate) use url::as_url;
 
@@ -123,7 +128,10 @@ impl RemoteOptions {
         Self::default()
     }
 
-    /// Sets what opens URLs.
+    /// Sets what opens URLs: all of them, also those that are opened without it.
+    ///
+    /// Without one, and with the feature `http`, the default `Http` opens URLs of `https`, `http`
+    /// and `hf`, and nothing opens others.
     pub fn opener(mut self, opener: impl OpenUrl + 'static) -> Self {
         self.opener = Some(Arc::new(opener));
         self
@@ -161,16 +169,28 @@ impl RemoteOptions {
 
     /// Opens a URL.
     pub(crate) fn open(&self, url: &str) -> Result<Arc<dyn ReadAt>> {
-        let Some(opener) = &self.opener else {
-            let scheme = url.split(':').next().unwrap_or(url);
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!(
-                    "nothing opens URLs of {scheme}; give RemoteOptions an opener, such as that of \
-                     the crate burn-npy-cloud"
-                ),
-            ));
+        if let Some(opener) = &self.opener {
+            return opener.open_url(url);
+        }
+        #[cfg(feature = "http")]
+        if is_web(url) {
+            return http::open(url);
+        }
+        let advice = match is_web(url) {
+            true => "turn on the feature `http` of burn-npy",
+            false => "give RemoteOptions an opener, such as that of the crate burn-npy-cloud",
         };
-        opener.open_url(url)
+        let scheme = url.split(':').next().unwrap_or(url);
+        let message = format!("nothing opens URLs of {scheme}; {advice}");
+        Err(Error::new(ErrorKind::Usage, message))
     }
 }
+
+/// Whether a URL is one that the feature `http` opens.
+fn is_web(url: &str) -> bool {
+    let schemes = ["https://", "http://", "hf://"];
+    schemes.iter().any(|scheme| url.starts_with(scheme))
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,6 @@ fn public(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
 
     #[test]
     fn urls_are_told_from_paths() {
@@ -74,15 +73,5 @@ mod tests {
         ] {
             assert_eq!(without_secrets(Path::new(url)), Path::new(shown));
         }
-    }
-
-    #[test]
-    fn urls_need_an_opener() {
-        let error = crate::Array::open("s3://bucket/x.npy?secret=1").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Usage);
-        assert_eq!(error.file(), Some(Path::new("s3://bucket/x.npy")));
-        let message = error.to_string();
-        assert!(message.contains("nothing opens URLs of s3"), "{message}");
-        assert!(!message.contains("secret"), "{message}");
     }
 }
