@@ -18,7 +18,8 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 FILE is a .npy, .npz or IDX file; its first bytes tell which. FILE:ARRAY is an array of an archive,
-or a field of a structured array.
+or a field of a structured array. A command built with the feature `http` also takes the URL of a
+.npy or .npz file: https://, http:// or hf://.
 
 Exit codes: 0 if all is right, 1 if `verify` has found something, 2 if a file cannot be read or the
 arguments are wrong.";

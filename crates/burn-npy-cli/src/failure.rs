@@ -74,7 +74,7 @@ impl Failure {
 }
 
 /// What the core says names methods; here it names options.
-const ADVICE: [(&str, &str); 11] = [
+const ADVICE: [(&str, &str); 15] = [
     (
         "say with saturating_cast or wrapping_cast what becomes of it",
         SATURATE,
@@ -103,6 +103,19 @@ const ADVICE: [(&str, &str); 11] = [
         "; with a lower Limits::memory_bytes the array is decoded into a file",
         "",
     ),
+    (
+        "turn on the feature `http` of burn-npy",
+        "`cargo install` this command with `--features http`",
+    ),
+    (
+        "`Http::header` can give it a key",
+        "https://NAME:PASSWORD@HOST/ can give it a key",
+    ),
+    (
+        "give RemoteOptions an opener, such as that of the crate burn-npy-cloud",
+        "this command opens those of https, http and hf",
+    ),
+    ("; `Http::root_certificates` says whom to trust", ""),
     (
         "`gunzip < FILE > x.npy`",
         "`gunzip < FILE > x.npy`; if it is an IDX file, `burn-npy convert FILE x.npy` reads it",

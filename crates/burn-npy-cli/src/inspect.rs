@@ -21,9 +21,9 @@ const GROUPS: usize = 5;
 /// Show what is in files, and what a loader makes of it
 ///
 /// A table with a line for each array: its dtype, shape, memory layout and size; how many rows a
-/// dataset has of it, and their shape; and whether it is read from the mapped file or decoded
-/// first. Below are warnings, and the calls that open the arrays of archives. It reads headers
-/// only.
+/// dataset has of it, and their shape; and whether it is read from the mapped file, fetched, or
+/// decoded first. Below are warnings, and the calls that open the arrays of archives. It reads
+/// headers only.
 ///
 /// With --json, a line for each array or error; arrays are read, for their digests. Then errors in
 /// files are a part of the output, and the exit code is 0.

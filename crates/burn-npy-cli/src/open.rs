@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use burn_npy_core::internal::{shown, shown_path};
+use burn_npy_core::internal::{is_url, shown, shown_path};
 use burn_npy_core::{
     Array, DType, Error, ErrorKind, Result,
     file::{ByteOrder, ItemKind, Limits, Npz, NumpyFile, OpenOptions, RawFormat},
@@ -75,7 +75,8 @@ pub(crate) struct Target {
 
 impl Target {
     /// A file whose name has a colon is that file. Otherwise the name of the file ends at the first
-    /// colon at which a file is found.
+    /// colon at which a file is found. A URL, at which nobody looks first, ends
+    /// at the first colon behind `.npz` or `.npy`.
     pub(crate) fn new(named: &Path) -> Self {
         let whole = |file: &Path| Self {
             file: file.to_path_buf(),
@@ -85,7 +86,11 @@ impl Target {
             return whole(named);
         };
         let mut parts = text.match_indices(':').map(|(at, _)| text.split_at(at));
-        let found = parts.find(|(file, _)| Path::new(file).is_file());
+        let is_url = is_url(named);
+        let found = parts.find(|(file, _)| match is_url {
+            true => file.ends_with(".npz") || file.ends_with(".npy"),
+            false => Path::new(file).is_file(),
+        });
         found.map_or_else(
             || whole(named),
             |(file, array)| Self {
@@ -300,6 +305,22 @@ mod tests {
                 array: array.map(str::to_owned),
             };
             assert_eq!(Target::new(&path(named)), expected);
+        }
+    }
+
+    #[test]
+    fn the_array_of_a_url_is_behind_the_ending() {
+        for (named, file, array) in [
+            ("https://h:1/a.npz", "https://h:1/a.npz", None),
+            ("https://h:1/a.npz:x", "https://h:1/a.npz", Some("x")),
+            ("hf://o/n@v:2/a.npy:x:y", "hf://o/n@v:2/a.npy", Some("x:y")),
+            ("https://h/a.npz?b=c:d", "https://h/a.npz?b=c:d", None),
+        ] {
+            let expected = Target {
+                file: file.into(),
+                array: array.map(str::to_owned),
+            };
+            assert_eq!(Target::new(Path::new(named)), expected);
         }
     }
 

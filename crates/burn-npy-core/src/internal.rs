@@ -16,6 +16,7 @@ pub use crate::message::{
 };
 use crate::order::Order;
 pub use crate::remote::url::without_secrets;
+use crate::remote::as_url;
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
 pub use crate::write::Complete;
@@ -32,6 +33,11 @@ pub fn advise(column: &Column, random: bool) -> bool {
         by_us |= part.array().storage().reader().is_some();
     });
     by_us
+}
+
+/// Whether a path is a URL.
+pub fn is_url(path: &Path) -> bool {
+    as_url(path).is_some()
 }
 
 /// Whether the files of a column are read at random if its rows are gathered in order.

@@ -1,6 +1,6 @@
 //! What can be said of arrays from their headers.
 
-use burn_npy_core::internal::{is_stored, shown};
+use burn_npy_core::internal::{is_stored, is_url, shown};
 use burn_npy_core::{
     Error, Result,
     file::{ItemKind, ItemType, Layout, Limits},
@@ -168,6 +168,7 @@ fn one(
         row_shape,
         read: match (place.decoded, is_aligned) {
             (true, _) => "decoded",
+            _ if is_url(&opened.target.file) => "fetched",
             (false, true) => "mapped",
             (false, false) => "mapped, unaligned",
         },
