@@ -15,8 +15,8 @@ pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
 use crate::order::Order;
-pub use crate::remote::url::without_secrets;
 use crate::remote::as_url;
+pub use crate::remote::url::without_secrets;
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
 pub use crate::write::Complete;

@@ -65,6 +65,32 @@
 //!
 //! [`limits`](crate::limits) lists what cannot be opened.
 //!
+//! ## Files at URLs
+//!
+//! With the feature `http`, what takes a path of a file also takes a URL of a web server, or of
+//! Hugging Face:
+//!
+//! ```no_run
+//! use burn_npy::NpyDataset;
+//!
+//! # fn main() -> burn_npy::Result<()> {
+//! let images = NpyDataset::open("https://data.example.org/images.npy")?;
+//! let mnist = NpyDataset::open("hf://datasets/org/mnist@v1.0/train.npz")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rows of a batch are fetched, and not the whole file. The server must send parts of files, as
+//! nginx, Apache and object stores do. `hf://datasets/ORG/NAME@REVISION/PATH` is a file of a
+//! dataset on Hugging Face, `hf://ORG/NAME/PATH` one of a model. The revision is `main` unless it
+//! is named, and stays the commit that it is when the file is opened. The variable `HF_TOKEN` is
+//! the token for what is not public. `HTTPS_PROXY` names a proxy.
+//!
+//! What may pass is tried again: a lost connection, an answer that takes too long, a server that is
+//! busy. A file that is replaced on the server while it is in use is an error, as one on this
+//! machine is. `Http` in the module [`remote`](crate::remote) sets headers, time-outs and the
+//! number of attempts, and an [`OpenUrl`](crate::remote::OpenUrl) of your own opens other URLs.
+//!
 //! # Dataset
 //!
 //! An [`NpyDataset`] has named columns with the same number of rows. Its methods return a new
@@ -633,9 +659,9 @@
 //! | `cuda` | NVIDIA GPUs |
 //! | `rocm` | AMD GPUs |
 //!
-//! The feature `resize` adds the transform `Resize`, and the crate that computes it. `train` adds
-//! `LoaderMetric`, and turns on `train` in Burn. `tracing` adds [spans and
-//! events](#spans-and-events).
+//! The feature `resize` adds the transform `Resize`, and the crate that computes it. `http` opens
+//! [files at URLs](#files-at-urls), and brings a client with TLS. `train` adds `LoaderMetric`, and
+//! turns on `train` in Burn. `tracing` adds [spans and events](#spans-and-events).
 //!
 //! The crates `serde_json`, for a saved state, and `rand`, for more than plain random numbers in
 //! a transform, are not part of this one: add them to your project where you want them.

@@ -93,6 +93,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `resize` | the transform `Resize` |
+//! | `http` | files at `https://`, `http://` and `hf://`, see the [guide](guide#files-at-urls) |
 //! | `train` | `LoaderMetric`, which shows the loader in Burn's `Learner`; turns on `train` in Burn |
 //! | `tracing` | spans and events of the crate `tracing`, see the [guide](guide#spans-and-events) |
 

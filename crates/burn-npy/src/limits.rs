@@ -6,7 +6,11 @@
 //!   pickle can run code. Save numbers, or text of a fixed width.
 //! - **Files of `torch.save`** are pickles too. `np.savez("x.npz", x=tensor.numpy())` writes their
 //!   tensors.
-//! - **Remote files** are not fetched. A path is one of the file system.
+//! - **Remote files** need the feature `http`, see the [guide](crate::guide#files-at-urls), or an
+//!   [`OpenUrl`](crate::remote::OpenUrl) of your own. A web server that sends whole files only is
+//!   refused, such as `python -m http.server`: download its files. So is a file that is sent
+//!   encoded. If a server sends neither `ETag` nor `Last-Modified`, nobody notices that a file was
+//!   replaced by one of the same length.
 //! - **Rows of several lengths** do not exist in a NumPy array. Save their items in one array, and
 //!   where each row ends in another, as in the
 //!   [cookbook](crate::cookbook#8-rows-of-several-lengths).

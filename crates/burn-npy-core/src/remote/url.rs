@@ -19,7 +19,7 @@ pub fn without_secrets(path: &Path) -> PathBuf {
     as_url(path).map_or_else(|| path.to_path_buf(), |url| public(url).into())
 }
 
-fn public(url: &str) -> String {
+pub(crate) fn public(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let url = &url[..end];
     let Some((scheme, rest)) = url.split_once("://") else {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::{OpenUrl, ReadAt, is_web, public};
+use super::url::public;
+use super::{OpenUrl, ReadAt, is_web};
 use crate::{Error, ErrorKind, Result};
 use client::{Client, Origin};
 use file::HttpFile;
