@@ -100,6 +100,7 @@ mod non_temporal;
 mod npz;
 mod numpy_file;
 pub mod order;
+mod positioned;
 mod readahead;
 pub mod remote;
 mod row_map;

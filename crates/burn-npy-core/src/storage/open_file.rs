@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::positioned::read_exact_at;
 use crate::{Error, ErrorKind, Result};
 
 /// One check in this many follows the path of the file, which shows that a folder of the path was
@@ -38,18 +39,29 @@ impl OpenFile {
     pub(super) fn open(path: &Path, ignore_times: bool) -> Result<Self> {
         let (file, metadata) = open_regular(path)
             .map_err(|error| Error::io("cannot open the file", error).in_file(path))?;
-        Ok(Self {
+        Ok(Self::new(path, file, &metadata, ignore_times))
+    }
+
+    /// A file that is open already. Its descriptor stays open, so `None` if enough are kept.
+    pub(super) fn of_open(path: &Path, file: File, ignore_times: bool) -> Option<Self> {
+        let metadata = file.metadata().ok()?;
+        let open = Self::new(path, file, &metadata, ignore_times);
+        open.kept.is_some().then_some(open)
+    }
+
+    fn new(path: &Path, file: File, metadata: &Metadata, ignore_times: bool) -> Self {
+        Self {
             // So that the check does not depend on the working directory.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             kept: Kept::new(file),
-            state: FileState::new(&metadata),
-            is_nameless: FileState::new(&metadata).links == Some(0),
+            state: FileState::new(metadata),
+            is_nameless: FileState::new(metadata).links == Some(0),
             deleted: OnceLock::new(),
             ignore_times,
             checks: AtomicU32::new(0),
             changed: OnceLock::new(),
             cached_streak: AtomicU32::new(0),
-        })
+        }
     }
 
     /// The length in bytes, from when the file was opened.
@@ -199,15 +211,21 @@ struct Kept {
 impl Kept {
     /// `None` if enough are kept already.
     fn new(file: File) -> Option<Self> {
-        let counted = Counted::below(&KEPT, max_descriptors() / KEPT_SHARE);
+        let counted = Counted::descriptors(&KEPT, 1);
         counted.map(|_counted| Self { file, _counted })
     }
 }
 
 /// One of those things of which the process may have a number, while it exists.
-pub(super) struct Counted(&'static AtomicU64);
+pub(crate) struct Counted(&'static AtomicU64);
 
 impl Counted {
+    /// `None` if there are so many already that they have their share of the descriptors of the
+    /// process, of which each has some.
+    pub(crate) fn descriptors(count: &'static AtomicU64, each: u64) -> Option<Self> {
+        Self::below(count, max_descriptors() / KEPT_SHARE / each)
+    }
+
     /// `None` if there are `max` already.
     pub(super) fn below(count: &'static AtomicU64, max: u64) -> Option<Self> {
         let more = |count| (count < max).then_some(count + 1);
@@ -300,23 +318,4 @@ impl FileState {
     fn of_open(file: &File) -> io::Result<Self> {
         Ok(Self::new(&file.metadata()?))
     }
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !out.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, out, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                out = &mut out[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }
