@@ -26,9 +26,10 @@ use crate::buffer::with_capacity;
 use crate::decode::Share;
 use crate::remote::{self, ReadAt, Reader};
 use crate::{Error, ErrorKind, OpenOptions, Result};
-use open_file::{Counted, OpenFile};
+use open_file::OpenFile;
 use sigbus::Watched;
 
+pub(crate) use open_file::Counted;
 pub use sigbus::catch_sigbus;
 
 /// The size of a small file, at most. Whatever the system reads ahead of one is soon needed.
@@ -98,21 +99,22 @@ enum Repr {
 /// A file that is elsewhere, until all of it is here.
 struct Remote {
     reader: Reader,
-    /// The local file that has all of it, mapped.
-    whole: OnceLock<Storage>,
+    /// Whether the local file is mapped once it has all bytes.
+    maps: bool,
+    /// The local file, mapped. `None` if it cannot be mapped.
+    whole: OnceLock<Option<Storage>>,
 }
 
 impl Remote {
-    /// The local file, if there is one.
+    /// The local file, if it has all bytes.
     fn whole(&self) -> Option<&Storage> {
-        if let Some(whole) = self.whole.get() {
-            return Some(whole);
-        }
-        let path = self.reader.whole()?;
-        // If it cannot be opened, the bytes are still where they were.
-        let whole = Storage::open_local(&path, &OpenOptions::new()).ok();
-        let whole = whole.filter(|whole| whole.len() == self.reader.len())?;
-        Some(self.whole.get_or_init(|| whole))
+        let whole = match self.whole.get() {
+            None if self.maps && self.reader.is_whole() => {
+                self.whole.get_or_init(|| Storage::whole(&self.reader))
+            }
+            whole => whole?,
+        };
+        whole.as_ref()
     }
 }
 
@@ -198,6 +200,7 @@ impl Storage {
         let reader = Reader::new(source, &options.remote)?;
         let storage = Self(Arc::new(Repr::Remote(Remote {
             reader,
+            maps: options.access == Access::Mapped,
             whole: OnceLock::new(),
         })));
         if options.access != Access::Memory {
@@ -209,6 +212,15 @@ impl Storage {
             bytes: Box::new(bytes),
             path: storage.path().map(Path::to_path_buf),
         }))))
+    }
+
+    /// Maps the local file that has all bytes of a remote one. Its times are no matter: a process
+    /// that fetched a part of it late writes the same bytes once more.
+    fn whole(reader: &Reader) -> Option<Self> {
+        let (file, path) = reader.whole()?;
+        let file = Arc::new(OpenFile::of_open(&path, file, true)?);
+        let mapped = Mapped::new(&file).ok()??;
+        (file.len() == reader.len()).then(|| Self(Arc::new(Repr::Mapped(mapped))))
     }
 
     /// What the bytes are in now: the mapped file, of a remote one that is whole.

@@ -13,7 +13,12 @@
 //! [`memory_bytes`](RemoteOptions::memory_bytes), stays in memory until it is read. Reads that
 //! follow one another, as of a whole file, are noticed and continued. A request that fails is an
 //! error where its bytes are read, and made again when they are read again.
+//!
+//! With a folder for a [`cache`](RemoteOptions::cache), each byte is fetched once, in this run and
+//! later ones. Requests are then whole chunks of 128 KiB. A file of which all chunks are there is
+//! mapped, and read as fast as any other on this machine.
 
+mod cache;
 mod conformance;
 #[cfg(feature = "http")]
 mod http;
@@ -23,9 +28,11 @@ mod reader;
 pub(crate) mod url;
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::{Error, ErrorKind, Result};
+use cache::CacheFile;
 use pool::{Pool, Sizes};
 
 pub use conformance::check_read_at;
@@ -120,6 +127,7 @@ pub struct RemoteOptions {
     opener: Option<Arc<dyn OpenUrl>>,
     /// `None` for the one that all options share that set no limits.
     pool: Option<Arc<Pool>>,
+    cache: Option<(PathBuf, u64)>,
 }
 
 impl RemoteOptions {
@@ -165,6 +173,56 @@ impl RemoteOptions {
 
     fn pool(&self) -> Arc<Pool> {
         self.pool.clone().unwrap_or_else(Pool::shared)
+    }
+
+    /// Keeps what is fetched in a folder of this machine, so that it is fetched once. The default
+    /// is to keep nothing.
+    ///
+    /// The folder is created if it is missing. Its files take up to about `max_bytes` of the disk
+    /// together; those that were opened the longest time ago are deleted for others, unless they
+    /// are in use. Of a file for which there is no room, a part is kept. A file of which all is
+    /// there is mapped, as if it had been opened by its path, unless [`Access::Positioned`] is set;
+    /// [`Access::Memory`] reads from the folder too.
+    ///
+    /// Processes may share a folder, and may be killed at any moment. Each chunk has a checksum.
+    /// Whoever can write to the folder can change what is read, so share it with those whom you
+    /// trust. It must be on a local disk, of a file system with holes and locks, as those of Linux
+    /// and macOS are. It can be deleted at any time.
+    ///
+    /// Files without a [version](ReadAt::version) are not kept. Files that are open and kept take
+    /// up to a quarter of the descriptors that the process may have, two each. Each read of a
+    /// further one opens it anew, which takes longer, and another process may delete it: for many
+    /// files, raise the limit (`ulimit -n`).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # extern crate burn_npy_core as burn_npy;
+    /// use burn_npy::{file::OpenOptions, remote::RemoteOptions};
+    ///
+    /// let remote = RemoteOptions::new().cache("/var/cache/training", 200 << 30);
+    /// let options = OpenOptions::new().remote(remote);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None here. To open a file gives [`ErrorKind::Io`] if nothing can be written in the folder.
+    /// After that, what cannot be written is not kept, which is no error.
+    ///
+    /// [`Access::Memory`]: crate::file::Access::Memory
+    /// [`Access::Positioned`]: crate::file::Access::Positioned
+    pub fn cache(mut self, folder: impl Into<PathBuf>, max_bytes: u64) -> Self {
+        self.cache = Some((folder.into(), max_bytes));
+        self
+    }
+
+    /// Opens what is kept of a file.
+    pub(crate) fn open_cache(&self, source: &dyn ReadAt) -> Result<Option<CacheFile>> {
+        let Some((folder, max_bytes)) = &self.cache else {
+            return Ok(None);
+        };
+        let (name, version) = (source.name(), source.version());
+        CacheFile::open(folder, *max_bytes, name, version, source.len())
     }
 
     /// Opens a URL.

@@ -27,8 +27,10 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -76,10 +78,14 @@ pub(super) trait Chunks: std::fmt::Debug + Send + Sync {
     fn chunk_bytes(&self) -> u64;
     fn has(&self, chunk: u64) -> bool;
     /// `false` if a chunk is missing.
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<bool>;
+    fn read(&self, offset: u64, out: &mut [u8]) -> bool;
     /// `false` if there is no room.
     fn write(&self, chunk: u64, bytes: &[u8]) -> bool;
-    fn whole(&self) -> Option<std::path::PathBuf>;
+    /// Called after the bytes of a write were given to their readers, for what takes long.
+    fn settle(&self);
+    fn is_whole(&self) -> bool;
+    /// The local file and its path, once it is whole.
+    fn whole(&self) -> Option<(fs::File, PathBuf)>;
 }
 
 /// A file that is read through a pool.
@@ -511,12 +517,20 @@ impl Pool {
         };
         state.busy += 1;
         drop(state);
+        let chunks = file.chunks.clone();
         let fetched = file.fetch(place.1..end);
         let mut state = self.lock();
-        state.busy -= 1;
         if state.finish(place, fetched) {
             self.done.notify_all();
         }
+        if let Some(chunks) = chunks {
+            drop(state);
+            chunks.settle();
+            // It may be the last who has them.
+            drop(chunks);
+            state = self.lock();
+        }
+        state.busy -= 1;
         state
     }
 

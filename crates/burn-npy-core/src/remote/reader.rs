@@ -1,5 +1,6 @@
 //! Reads a remote file as if it were near.
 
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -21,7 +22,9 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(source: Arc<dyn ReadAt>, options: &RemoteOptions) -> Result<Self> {
-        Ok(Self::with(source, options.pool(), None))
+        let cache = options.open_cache(&*source)?;
+        let chunks = cache.map(|cache| Arc::new(cache) as Arc<dyn Chunks>);
+        Ok(Self::with(source, options.pool(), chunks))
     }
 
     pub(super) fn with(
@@ -61,7 +64,7 @@ impl Reader {
         let Some(chunks) = &self.file.chunks else {
             return Ok(());
         };
-        if chunks.read(offset, out)? {
+        if chunks.read(offset, out) {
             return Ok(());
         }
         let size = self.file.chunk_bytes();
@@ -70,7 +73,7 @@ impl Reader {
         while !rest.is_empty() {
             let len = (size - at % size).min(rest.len() as u64);
             let (part, others) = rest.split_at_mut(len as usize);
-            if !chunks.read(at, part)? {
+            if !chunks.read(at, part) {
                 self.pool.read(&self.file, at, part)?;
             }
             (at, rest) = (at + len, others);
@@ -119,8 +122,14 @@ impl Reader {
         (sizes.in_flight.saturating_mul(128), sizes.memory_bytes / 2)
     }
 
-    /// A local file that has all the bytes, once there is one. It costs no system call.
-    pub(crate) fn whole(&self) -> Option<PathBuf> {
+    /// Whether [`whole`](Self::whole) has a file. It costs no system call.
+    pub(crate) fn is_whole(&self) -> bool {
+        let chunks = self.file.chunks.as_ref();
+        chunks.is_some_and(|chunks| chunks.is_whole())
+    }
+
+    /// The local file that has all bytes, and its path, once there is one.
+    pub(crate) fn whole(&self) -> Option<(fs::File, PathBuf)> {
         self.file.chunks.as_ref()?.whole()
     }
 }

@@ -427,6 +427,10 @@ impl ReadAt for Near {
         self.0.len()
     }
 
+    fn version(&self) -> Option<&str> {
+        Some("1")
+    }
+
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.0.read_at(offset, out)
     }
@@ -453,6 +457,22 @@ fn each_storage_has_the_bytes() {
                 far.read_through(0..len.into(), |piece| all.extend_from_slice(piece))
                     .unwrap();
                 assert_eq!(all, bytes);
+            }
+            // First it is fetched, then it is kept.
+            let folder = tempfile::tempdir().unwrap();
+            let remote = remote::RemoteOptions::new().cache(folder.path(), 1 << 30);
+            for access in [Access::Positioned, Access::Mapped, Access::Memory] {
+                let near = Arc::new(Near(storage.clone()));
+                let options = OpenOptions::new().access(access).remote(remote.clone());
+                let far = Storage::remote(near, &options).unwrap();
+                check_read_at(&Near(far.clone()), &bytes);
+                let is_mapped = len > 0 && access == Access::Mapped;
+                assert_eq!(
+                    far.by_position().bytes().is_none(),
+                    access != Access::Memory
+                );
+                assert_eq!(matches!(far.repr(), Repr::Mapped(_)), is_mapped);
+                assert_eq!(far.bytes().is_some(), is_mapped || access == Access::Memory);
             }
         }
         check_read_at(&Near(Storage::memory(bytes.clone())), &bytes);

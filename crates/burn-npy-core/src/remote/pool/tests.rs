@@ -1,6 +1,7 @@
 //! Readers of a source whose requests are counted, held back, and fail.
 #![allow(clippy::single_range_in_vec_init, reason = "one range is meant")]
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -584,15 +585,15 @@ impl Chunks for InMemory {
         self.chunks.lock().unwrap().contains_key(&chunk)
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<bool> {
+    fn read(&self, offset: u64, out: &mut [u8]) -> bool {
         let chunks = self.chunks.lock().unwrap();
         for (at, to) in (offset..).zip(out) {
             let Some(chunk) = chunks.get(&(at / 64)) else {
-                return Ok(false);
+                return false;
             };
             *to = chunk[(at % 64) as usize];
         }
-        Ok(true)
+        true
     }
 
     fn write(&self, chunk: u64, bytes: &[u8]) -> bool {
@@ -604,7 +605,13 @@ impl Chunks for InMemory {
         has_room
     }
 
-    fn whole(&self) -> Option<PathBuf> {
+    fn settle(&self) {}
+
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    fn whole(&self) -> Option<(fs::File, PathBuf)> {
         None
     }
 }
