@@ -586,15 +586,29 @@ def batches(
 
     `shard` is the index of the shard and how many there are. In each step every shard gets a batch,
     in turn. `remainder` says what happens to positions that are too few for another step: `drop`
-    and `pad` give every shard equally many, and `uneven` neither drops nor repeats any.
+    and `pad` give every shard equally many, and `uneven` neither drops nor repeats any. Nor does
+    `spread`, which gives every shard as many batches: if every shard cannot have a position, the
+    last step becomes two smaller ones.
     """
     index, count = shard
     if batch_size < 1 or not 0 <= index < count:
         raise ValueError(f"batches of {batch_size} for shard {index} of {count}")
     step = batch_size * count
     full = length // step * step
+    cuts = [full, length]
+    if remainder == "spread" and not drop_last and 0 < length - full < count:
+        if full > 0 and batch_size > 1:
+            full -= step
+            cuts = [full, full + (length - full) // 2, length]
     starts = range(index * batch_size, full, step)
     found = [(np.arange(start, start + batch_size), np.arange(0)) for start in starts]
+    if remainder == "spread":
+        for start, end in zip(cuts, cuts[1:]):
+            size, larger = divmod(end - start, count)
+            if size > 0 and not drop_last:
+                start += index * size + min(index, larger)
+                found.append((np.arange(start, start + size + (index < larger)), np.arange(0)))
+        return found
     low, larger = divmod(length - full, count)
     sizes = {
         "drop": (low, 0),
@@ -602,7 +616,7 @@ def batches(
         "uneven": (low, batch_size),
     }
     if remainder not in sizes:
-        raise ValueError(f"remainder {remainder!r}, expected one of {list(sizes)}")
+        raise ValueError(f"remainder {remainder!r}, expected one of {[*sizes, 'spread']}")
     size = sizes[remainder][drop_last] if length > full else 0
     larger = larger if remainder == "uneven" and not drop_last else 0
     start = min(full + index * size + min(index, larger), length)

@@ -13,16 +13,22 @@ use crate::{Indices, builder, numbered, numbers, plain};
 
 const CASES: u64 = 3000;
 const SHARD_CASES: u64 = 20_000;
+const REMAINDERS: [Remainder; 4] = [
+    Remainder::Drop,
+    Remainder::Pad,
+    Remainder::Uneven,
+    Remainder::Spread,
+];
 
 /// How an epoch is divided, and the number of workers.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
-    batch_size: usize,
-    drop_last: bool,
-    shards: u64,
-    tail: Remainder,
-    workers: usize,
-    prefetch: usize,
+pub(crate) struct Cut {
+    pub(crate) batch_size: usize,
+    pub(crate) drop_last: bool,
+    pub(crate) shards: u64,
+    pub(crate) tail: Remainder,
+    pub(crate) workers: usize,
+    pub(crate) prefetch: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -39,14 +45,12 @@ struct Case {
     npy: bool,
 }
 
-fn cut(rng: &mut StdRng) -> Cut {
+pub(crate) fn cut(rng: &mut StdRng) -> Cut {
     Cut {
         batch_size: rng.random_range(1..20),
         drop_last: rng.random(),
         shards: *[1, 1, 2, 3, 5].choose(rng).unwrap(),
-        tail: *[Remainder::Drop, Remainder::Pad, Remainder::Uneven]
-            .choose(rng)
-            .unwrap(),
+        tail: *REMAINDERS.choose(rng).unwrap(),
         workers: *[0, 0, 1, 2, 7].choose(rng).unwrap(),
         prefetch: rng.random_range(0..6),
     }
@@ -126,11 +130,22 @@ fn case(rng: &mut StdRng) -> Case {
 }
 
 /// A batch: its rows, and how many of the last of them are padding.
-type Batch = (Vec<u64>, usize);
+pub(crate) type Batch = (Vec<u64>, usize);
+
+/// In how many steps every shard has a full batch.
+fn full_steps(rows: usize, cut: &Cut) -> usize {
+    let step = cut.batch_size * cut.shards as usize;
+    let left = rows % step;
+    let shared = cut.tail == Remainder::Spread && !cut.drop_last && cut.batch_size > 1;
+    match shared && (1..cut.shards as usize).contains(&left) {
+        true => (rows / step).saturating_sub(1),
+        false => rows / step,
+    }
+}
 
 /// The batches of each shard, from the rows of an epoch; what fills up a batch is from the start of
 /// `fill`.
-fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
+pub(crate) fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
     let (size, count) = (cut.batch_size, cut.shards as usize);
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
     let mut give = |shard: usize, own: &[u64], padding: &[u64]| {
@@ -138,13 +153,29 @@ fn naive(rows: &[u64], fill: &[u64], cut: &Cut) -> Vec<Vec<Batch>> {
             shards[shard].push(([own, padding].concat(), padding.len()));
         }
     };
-    let (steps, rest) = rows.split_at(rows.len() / (size * count) * size * count);
+    let (steps, rest) = rows.split_at(full_steps(rows.len(), cut) * size * count);
     for (number, own) in steps.chunks(size).enumerate() {
         give(number % count, own, &[]);
     }
     match (cut.tail, cut.drop_last) {
         _ if rest.is_empty() => {}
-        (Remainder::Drop, true) => {}
+        (Remainder::Drop | Remainder::Spread, true) => {}
+        (Remainder::Spread, false) if rest.len() < count => {}
+        (Remainder::Spread, false) => {
+            // One step, or two if they are too many for one.
+            let (first, second) = match rest.len() > size * count {
+                true => rest.split_at(rest.len() / 2),
+                false => rest.split_at(rest.len()),
+            };
+            for mut step in [first, second] {
+                let (each, more) = (step.len() / count, step.len() % count);
+                for shard in 0..count {
+                    let (own, then) = step.split_at(each + usize::from(shard < more));
+                    give(shard, own, &[]);
+                    step = then;
+                }
+            }
+        }
         (Remainder::Drop, false) => {
             let each = rest.len() / count;
             (0..count).for_each(|shard| give(shard, &rest[shard * each..][..each], &[]));
@@ -235,7 +266,7 @@ impl Ranks for Case {
     }
 }
 
-fn own(batches: &[Batch]) -> Vec<u64> {
+pub(crate) fn own(batches: &[Batch]) -> Vec<u64> {
     let own = batches
         .iter()
         .map(|(rows, padding)| &rows[..rows.len() - padding]);
@@ -296,7 +327,7 @@ fn check(case: &Case, rng: &mut StdRng) {
     };
     // If the state is at the start of a step, the padding is the same as without the stop.
     let step = after.batch_size * after.shards as usize;
-    let aligned = at.is_multiple_of(step);
+    let aligned = at.is_multiple_of(step) && at / step <= full_steps(whole.len(), after);
     let fill = if aligned && epoch == case.epoch {
         &whole
     } else {
@@ -338,8 +369,8 @@ fn most_dropped(cut: &Cut) -> usize {
     match (cut.tail, cut.drop_last) {
         (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
         (Remainder::Uneven, true) => cut.batch_size - 1,
-        (Remainder::Drop, false) => cut.shards as usize - 1,
-        (Remainder::Drop, true) => cut.batch_size * cut.shards as usize - 1,
+        (Remainder::Drop | Remainder::Spread, false) => cut.shards as usize - 1,
+        (Remainder::Drop | Remainder::Spread, true) => cut.batch_size * cut.shards as usize - 1,
         (other, _) => unreachable!("{other:?}"),
     }
 }
@@ -464,7 +495,13 @@ fn ask_together(rng: &mut StdRng) {
         let expected = if is_done {
             (1, 0)
         } else {
-            (0, at + asks * step)
+            let batches = expected.iter().flat_map(|shard| shard.iter().take(asks));
+            (
+                0,
+                at + batches
+                    .map(|(rows, padding)| rows.len() - padding)
+                    .sum::<usize>(),
+            )
         };
         assert_eq!((there.epoch(), there.position() as usize), expected);
         let saved = serde_json::to_string(&there).unwrap();

@@ -104,6 +104,7 @@ enum Tail {
     Uneven,
     Drop,
     Pad,
+    Spread,
 }
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
@@ -119,6 +120,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
             None | Some(Tail::Uneven) => Remainder::Uneven,
             Some(Tail::Drop) => Remainder::Drop,
             Some(Tail::Pad) => Remainder::Pad,
+            Some(Tail::Spread) => Remainder::Spread,
         };
         let batch_size = args.batch_size.unwrap_or(1);
         Plan::new(0..order.len(), batch_size, args.drop_last).shard(shard, tail)

@@ -14,7 +14,7 @@ use crate::format::header;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
-use crate::order::Order;
+use crate::order::{Order, Plan};
 use crate::remote::as_url;
 pub use crate::remote::url::without_secrets;
 pub use crate::row_map::RowMap;
@@ -81,6 +81,16 @@ pub fn readahead_rows(column: &Column) -> usize {
 /// The most rows that a batch may have, if the sampler makes the batches of its orders.
 pub fn largest_batch(sampler: &Sampler) -> Option<u64> {
     sampler.largest_batch()
+}
+
+/// The number of steps of a plan in which every shard has a full batch.
+pub fn full_steps(plan: &Plan) -> u64 {
+    plan.full_steps()
+}
+
+/// The number of rows in the batches of a plan before one, without padding.
+pub fn rows_before(plan: &Plan, batch: u64) -> u64 {
+    plan.rows_before(batch)
 }
 
 /// Whether an order is a list in memory, which takes long to draw. Clones share it.

@@ -217,6 +217,7 @@ fn batches_of_shards() {
             ("drop", Remainder::Drop),
             ("pad", Remainder::Pad),
             ("uneven", Remainder::Uneven),
+            ("spread", Remainder::Spread),
         ] {
             for (drop_last, index) in [(false, 0), (false, count - 1), (true, 0), (true, 1)] {
                 let shard = Shard::new(index, count).unwrap();

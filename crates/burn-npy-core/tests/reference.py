@@ -64,7 +64,7 @@ for length, most in [(1, 1), (10, 540), (10, 9999), (1000, 700), (60_000, 2048)]
         print(f"tokens {length} {seed} {epoch} {most}:", ", ".join(map(shown, found)))
 for length, batch, count in [(15, 3, 2), (17, 3, 2), (7, 2, 4), (1, 2, 3), (12, 3, 2)]:
     for drop_last in [0, 1]:
-        for tail in ["drop", "pad", "uneven"]:
+        for tail in ["drop", "pad", "uneven", "spread"]:
             for index in range(count):
                 key = f"shard {length} {batch} {drop_last} {tail} {index} {count}:"
                 print(f"{key} {shard(length, batch, drop_last, tail, index, count)}".rstrip())

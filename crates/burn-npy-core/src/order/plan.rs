@@ -47,6 +47,8 @@ pub struct Plan {
     remainder: Remainder,
     /// The number of steps in which every shard has a full batch.
     full_steps: u64,
+    /// Into how many steps the rest is cut.
+    rest_steps: u64,
 }
 
 /// What happens to the remainder: the positions that are too few for a full batch for every shard.
@@ -70,6 +72,18 @@ pub enum Remainder {
     /// `ranks`, or they wait forever. With `drop_last`, as many shards as possible get a full batch
     /// and the rest is dropped.
     Uneven,
+    /// No position is dropped or repeated, and all shards have the same number of batches. The last
+    /// one or two of them are smaller, and differ by at most one in size. With two, a step of full
+    /// batches and the positions left over, fewer than there are shards, have become two steps:
+    ///
+    /// ```text
+    /// 20 positions      0 1 │ 2 3 │ 4 5 │ 6 7 │ 8 9 │ 10 11 │ 12 13 │ 14 │ 15 │ 16 17 │ 18 │ 19
+    /// shard of 3        0     1     2     0     1     2       0       1    2    0       1    2
+    /// ```
+    ///
+    /// Positions left over are dropped where that cannot be: if a batch has one position, or if all
+    /// positions are fewer than there are shards. With `drop_last` the whole remainder is dropped.
+    Spread,
 }
 
 /// Where a plan has a position. [`Plan::locate`] returns it.
@@ -100,6 +114,7 @@ impl Plan {
             shard: Shard::WHOLE,
             remainder: Remainder::Drop,
             full_steps: 0,
+            rest_steps: 1,
         };
         new.shard(Shard::WHOLE, Remainder::Drop)
     }
@@ -107,24 +122,30 @@ impl Plan {
     /// The batches of one shard of the same positions.
     pub fn shard(&self, shard: Shard, remainder: Remainder) -> Self {
         let step = self.batch_size.saturating_mul(shard.count());
+        let (steps, left) = (self.len() / step, self.len() % step);
+        // Whether the last full step and the positions left over become two smaller steps.
+        let shared = remainder == Remainder::Spread
+            && !self.drop_last
+            && (1..shard.count()).contains(&left)
+            && steps > 0
+            && self.batch_size > 1;
         Self {
             shard,
             remainder,
-            full_steps: self.len() / step,
+            full_steps: steps - u64::from(shared),
+            rest_steps: 1 + u64::from(shared),
             ..self.clone()
         }
     }
 
     /// The number of batches.
     pub fn num_batches(&self) -> u64 {
-        let (own, padding) = self.last();
-        self.full_steps + u64::from(own.end - own.start + padding > 0)
+        self.num_batches_of(self.shard.index())
     }
 
     /// The number of rows in all batches together, without padding.
     pub fn num_rows(&self) -> u64 {
-        let (own, _) = self.last();
-        self.full_steps * self.batch_size + (own.end - own.start)
+        self.rows_before(u64::MAX)
     }
 
     /// The positions of a batch. The range is empty if the batch is all padding.
@@ -138,7 +159,8 @@ impl Plan {
             let start = batch * self.step() + self.shard.index() * self.batch_size;
             start..start + self.batch_size
         } else {
-            self.last().0
+            self.rest_batch(batch - self.full_steps, self.shard.index())
+                .0
         };
         self.positions.start + offsets.start..self.positions.start + offsets.end
     }
@@ -158,8 +180,9 @@ impl Plan {
         } else {
             // The padding of the shards before this one: their shares minus the positions they
             // have.
-            let shares = self.shard.index().saturating_mul(self.remainder_share());
-            (shares.saturating_sub(self.remainder_len()), self.last().1)
+            let (shard, rest) = (self.shard.index(), self.rest_len());
+            let shares = shard.saturating_mul(self.share(rest));
+            (shares.saturating_sub(rest), self.rest_batch(0, shard).1)
         };
         (first..first.saturating_add(count)).map(move |index| start + index % (end - start))
     }
@@ -167,11 +190,14 @@ impl Plan {
     /// The first position that no shard has seen after `batches` batches of each, which is where to
     /// resume. Dropped positions count as seen once all batches are done.
     pub fn done(&self, batches: u64) -> u64 {
-        if batches <= self.full_steps && batches < self.longest() {
-            self.positions.start + batches * self.step()
-        } else {
-            self.positions.end
+        if batches >= self.num_batches_of(0) {
+            return self.positions.end;
         }
+        let offset = match batches.checked_sub(self.full_steps + 1) {
+            None => batches * self.step(),
+            Some(step) => self.rest_step(step).end,
+        };
+        self.positions.start + offset
     }
 
     /// The shard and the batch that have a position, and its offset in the batch. `None` if the
@@ -186,17 +212,18 @@ impl Plan {
                 offset: offset % self.batch_size,
             });
         }
-        let offset = offset - full;
-        // The first `larger` shards have one position more than the others.
-        let (share, larger) = (self.remainder_share(), self.remainder_larger());
-        let shard = match offset / share.saturating_add(1) {
+        let step = (0..self.rest_steps).find(|step| offset < self.rest_step(*step).end)?;
+        let positions = self.rest_step(step);
+        let in_step = offset - positions.start;
+        let (share, larger) = self.shares(positions.end - positions.start);
+        let shard = match in_step / share.saturating_add(1) {
             shard if shard < larger => shard,
-            _ => (offset - larger).checked_div(share)?,
+            _ => (in_step - larger).checked_div(share)?,
         };
-        let own = self.remainder_of(shard);
+        let (own, _) = self.rest_batch(step, shard);
         (shard < self.shard.count() && own.contains(&offset)).then(|| BatchPosition {
             shard,
-            batch: self.full_steps,
+            batch: self.full_steps + step,
             offset: offset - own.start,
         })
     }
@@ -210,63 +237,86 @@ impl Plan {
         self.batch_size.saturating_mul(self.shard.count())
     }
 
-    /// The number of positions in the remainder.
-    fn remainder_len(&self) -> u64 {
-        self.len() % self.step()
+    /// The number of positions after the full steps.
+    fn rest_len(&self) -> u64 {
+        self.len() - self.full_steps * self.step()
     }
 
-    /// The number of positions of the remainder that each shard should have.
-    fn remainder_share(&self) -> u64 {
+    /// The offsets of one of the steps after the full ones.
+    fn rest_step(&self, step: u64) -> Range<u64> {
+        let (full, rest) = (self.full_steps * self.step(), self.rest_len());
+        // There are two steps at most, so that the first half is rounded down.
+        let start_of = |step| {
+            if step < self.rest_steps {
+                rest / 2 * step
+            } else {
+                rest
+            }
+        };
+        full + start_of(step)..full + start_of(step + 1)
+    }
+
+    /// The number of positions that each shard should have of `len` ones in a step that is not
+    /// full.
+    fn share(&self, len: u64) -> u64 {
         match (self.remainder, self.drop_last) {
-            (Remainder::Drop, true) => 0,
+            (Remainder::Drop | Remainder::Spread, true) => 0,
             (Remainder::Pad | Remainder::Uneven, true) => self.batch_size,
-            (Remainder::Pad, false) => self.remainder_len().div_ceil(self.shard.count()),
-            (Remainder::Drop | Remainder::Uneven, false) => {
-                self.remainder_len() / self.shard.count()
+            (Remainder::Pad, false) => len.div_ceil(self.shard.count()),
+            (Remainder::Drop | Remainder::Uneven | Remainder::Spread, false) => {
+                len / self.shard.count()
             }
         }
     }
 
-    /// The number of shards, the first ones, that have one position more than their share.
-    fn remainder_larger(&self) -> u64 {
-        match (self.remainder, self.drop_last) {
-            (Remainder::Uneven, false) => self.remainder_len() % self.shard.count(),
+    /// The share, and the number of shards, the first ones, that have one position more.
+    fn shares(&self, len: u64) -> (u64, u64) {
+        let share = self.share(len);
+        let larger = match (self.remainder, self.drop_last) {
+            (Remainder::Uneven, false) => len % self.shard.count(),
+            (Remainder::Spread, false) if share > 0 => len % self.shard.count(),
             _ => 0,
-        }
+        };
+        (share, larger)
     }
 
-    /// The part of the remainder that a shard has.
-    fn remainder_of(&self, shard: u64) -> Range<u64> {
-        let (share, larger) = (self.remainder_share(), self.remainder_larger());
+    /// The batch of a shard in one of the steps after the full ones, which may be empty: its
+    /// offsets, and how much padding it has.
+    fn rest_batch(&self, step: u64, shard: u64) -> (Range<u64>, u64) {
+        let positions = self.rest_step(step);
+        let len = positions.end - positions.start;
+        let (share, larger) = self.shares(len);
         let start_of = |shard: u64| {
             let start = shard.saturating_mul(share) + shard.min(larger);
-            start.min(self.remainder_len())
+            positions.start + start.min(len)
         };
         let own = start_of(shard)..start_of(shard + 1);
-        let only_full = self.remainder == Remainder::Uneven && self.drop_last;
-        if only_full && own.end - own.start < share {
-            return own.start..own.start;
+        let found = own.end - own.start;
+        match self.remainder {
+            Remainder::Uneven if self.drop_last && found < share => (own.start..own.start, 0),
+            Remainder::Pad if len > 0 => (own, share - found),
+            _ => (own, 0),
         }
-        own
     }
 
-    /// The batch after the full steps, which may be empty: its offsets, and how much padding it
-    /// has.
-    fn last(&self) -> (Range<u64>, u64) {
-        let own = self.remainder_of(self.shard.index());
-        let padding = if self.remainder == Remainder::Pad && self.remainder_len() > 0 {
-            self.remainder_share() - (own.end - own.start)
-        } else {
-            0
-        };
-        let full = self.full_steps * self.step();
-        (full + own.start..full + own.end, padding)
+    /// The number of steps in which every shard has a full batch.
+    pub(crate) fn full_steps(&self) -> u64 {
+        self.full_steps
     }
 
-    /// The number of batches of the shard that has the most.
-    fn longest(&self) -> u64 {
-        let first = self.remainder_of(0);
-        self.full_steps + u64::from(first.end > first.start)
+    /// The number of rows in the batches before one, without padding.
+    pub(crate) fn rows_before(&self, batch: u64) -> u64 {
+        let rest = batch.saturating_sub(self.full_steps).min(self.rest_steps);
+        let rest = (0..rest).map(|step| self.rest_batch(step, self.shard.index()).0);
+        let full = batch.min(self.full_steps) * self.batch_size;
+        full + rest.map(|own| own.end - own.start).sum::<u64>()
+    }
+
+    /// The number of batches of a shard. The first one has the most.
+    fn num_batches_of(&self, shard: u64) -> u64 {
+        let rest = (0..self.rest_steps).map(|step| self.rest_batch(step, shard));
+        let rest = rest.filter(|(own, padding)| own.end - own.start + padding > 0);
+        self.full_steps + rest.count() as u64
     }
 
     fn check(&self, batch: u64) {

@@ -92,7 +92,7 @@ fn golden_vectors() {
         assert_eq!(found, expected.trim(), "{key}");
         counts[kind] += 1;
     }
-    assert_eq!(counts, [50, 15, 78, 20, 12, 15, 15, 9]);
+    assert_eq!(counts, [50, 15, 104, 20, 12, 15, 15, 9]);
 }
 
 fn join(numbers: impl IntoIterator<Item = u64>) -> String {
@@ -108,7 +108,8 @@ fn shard(key: &str) -> String {
     let tail = match tail {
         "drop" => Remainder::Drop,
         "pad" => Remainder::Pad,
-        _ => Remainder::Uneven,
+        "uneven" => Remainder::Uneven,
+        _ => Remainder::Spread,
     };
     let number = |word: &str| word.parse::<u64>().unwrap();
     let shard = Shard::new(number(index), number(count)).unwrap();

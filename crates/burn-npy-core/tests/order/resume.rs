@@ -72,6 +72,13 @@ fn kinds() -> impl Strategy<Value = Kind> {
     ]
 }
 
+const REMAINDERS: [Remainder; 4] = [
+    Remainder::Drop,
+    Remainder::Pad,
+    Remainder::Uneven,
+    Remainder::Spread,
+];
+
 /// On both sides of the length up to which a shuffle is a table.
 fn lengths() -> impl Strategy<Value = u64> {
     prop_oneof![20 => 0..700_u64, 1 => 4000..5000_u64]
@@ -97,7 +104,7 @@ proptest! {
         kind in kinds(), len in lengths(), seed: u64, epoch in 0..100_u64,
         first in (1..40_usize, 1..7_u64), then in (1..40_usize, 1..7_u64),
         last in (1..40_usize, 1..7_u64), stop in 0..60_u64,
-        tail in prop::sample::select(vec![Remainder::Drop, Remainder::Pad, Remainder::Uneven]),
+        tail in prop::sample::select(REMAINDERS.to_vec()),
         drop_last: bool,
     ) {
         let sampler = kind.sampler(seed, len);
@@ -130,8 +137,8 @@ proptest! {
         let most = match (tail, drop_last) {
             (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
             (Remainder::Uneven, true) => last.0 - 1,
-            (Remainder::Drop, false) => last.1 as usize - 1,
-            (Remainder::Drop, true) => last.0 * last.1 as usize - 1,
+            (Remainder::Drop | Remainder::Spread, false) => last.1 as usize - 1,
+            (Remainder::Drop | Remainder::Spread, true) => last.0 * last.1 as usize - 1,
             (other, _) => unreachable!("{other:?}"),
         };
         prop_assert!(left_out <= most);

@@ -27,14 +27,24 @@ fn naive(
 ) -> Vec<Vec<Batch>> {
     let all: Vec<u64> = positions.collect();
     let mut shards: Vec<Vec<Batch>> = vec![Vec::new(); count];
-    for step in all.chunks(size * count) {
+    let mut steps: Vec<&[u64]> = all.chunks(size * count).collect();
+    let last = steps.last().map_or(0, |step| step.len());
+    if remainder == Remainder::Spread && !drop_last && last < count && steps.len() > 1 && size > 1 {
+        // The last two steps become two of half of their positions.
+        steps.truncate(steps.len() - 2);
+        let rest = &all[steps.concat().len()..];
+        let (first, second) = rest.split_at(rest.len() / 2);
+        steps.extend([first, second]);
+    }
+    for step in steps {
         let full = step.len() == size * count;
         let mut parts: Vec<Batch> = match (remainder, drop_last) {
             _ if full => step
                 .chunks(size)
                 .map(|own| (own.to_vec(), vec![]))
                 .collect(),
-            (Remainder::Drop, true) => vec![],
+            (Remainder::Drop | Remainder::Spread, true) => vec![],
+            (Remainder::Spread, false) if step.len() < count => vec![],
             (Remainder::Drop, false) => match step.len() / count {
                 0 => vec![],
                 each => step
@@ -63,7 +73,7 @@ fn naive(
                 .chunks_exact(size)
                 .map(|own| (own.to_vec(), vec![]))
                 .collect(),
-            (Remainder::Uneven, false) => {
+            (Remainder::Uneven | Remainder::Spread, false) => {
                 let mut rest = step;
                 (0..count)
                     .map(|shard| {
@@ -83,7 +93,12 @@ fn naive(
     shards
 }
 
-const REMAINDERS: [Remainder; 3] = [Remainder::Drop, Remainder::Pad, Remainder::Uneven];
+const REMAINDERS: [Remainder; 4] = [
+    Remainder::Drop,
+    Remainder::Pad,
+    Remainder::Uneven,
+    Remainder::Spread,
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
@@ -119,19 +134,54 @@ proptest! {
         // The promises in the docs of the variants.
         let steps = (size as u64) * count;
         let most = match (remainder, drop_last) {
-            (Remainder::Drop, true) => steps - 1,
+            (Remainder::Drop | Remainder::Spread, true) => steps - 1,
             (Remainder::Drop, false) => count - 1,
+            (Remainder::Spread, false) if size == 1 || len < count => count - 1,
             (Remainder::Uneven, true) => size as u64 - 1,
-            (Remainder::Pad, _) | (Remainder::Uneven, false) => 0,
+            (Remainder::Pad, _) | (Remainder::Uneven | Remainder::Spread, false) => 0,
         };
         prop_assert!(left_out.len() as u64 <= most);
         let sizes: Vec<Vec<usize>> = naive
             .iter()
             .map(|shard| shard.iter().map(|(own, padding)| own.len() + padding.len()).collect())
             .collect();
-        let equal = sizes.iter().all(|shard| *shard == sizes[0]);
-        prop_assert!(remainder == Remainder::Uneven || equal);
+        let alike = |shard: &Vec<usize>| match remainder {
+            Remainder::Uneven => true,
+            Remainder::Spread => {
+                let mut pairs = shard.iter().zip(&sizes[0]);
+                shard.len() == sizes[0].len() && pairs.all(|(own, first)| own.abs_diff(*first) < 2)
+            }
+            _ => *shard == sizes[0],
+        };
+        prop_assert!(sizes.iter().all(alike));
+        prop_assert!(sizes.concat().iter().all(|found| (1..=size).contains(found)));
         prop_assert!(!drop_last || sizes.concat().iter().all(|found| *found == size));
+    }
+
+    /// Where all shards are after each step, and a plan of the rest.
+    #[test]
+    fn what_is_done_is_a_prefix_that_another_plan_continues(
+        len in 0..300_u64, size in 1..20_usize, drop_last: bool, count in 1..9_u64,
+        remainder in prop::sample::select(&REMAINDERS[..]),
+    ) {
+        let naive = naive(0..len, size, drop_last, count as usize, remainder);
+        let plan = Plan::new(0..len, size, drop_last);
+        let plan = plan.shard(Shard::new(0, count).unwrap(), remainder);
+        let mut seen = 0;
+        for step in 0..naive[0].len() {
+            prop_assert_eq!(plan.done(step as u64), seen);
+            let batches = naive.iter().filter_map(|shard| shard.get(step));
+            seen += batches.map(|(own, _)| own.len() as u64).sum::<u64>();
+            // The rest has the batches that are left, if no shard is behind.
+            let rest = Plan::new(seen..len, size, drop_last);
+            for (index, naive) in (0..).zip(&naive) {
+                let rest = rest.shard(Shard::new(index, count).unwrap(), remainder);
+                let left = naive.iter().skip(step + 1).map(|(own, _)| own.clone());
+                let found = (0..rest.num_batches()).map(|batch| rest.batch(batch).collect());
+                prop_assert_eq!(Vec::<Vec<u64>>::from_iter(found), Vec::from_iter(left));
+            }
+        }
+        prop_assert_eq!(plan.done(naive[0].len() as u64), len);
     }
 
     #[test]
