@@ -274,7 +274,7 @@ fn a_learner_logs_what_the_loader_reports() {
 }
 
 /// Shows nothing, also on a terminal.
-struct Silent;
+pub(crate) struct Silent;
 
 impl MetricsRendererTraining for Silent {
     fn update_train(&mut self, _: MetricState) {}

@@ -15,6 +15,7 @@ mod burn_loader;
 mod changes;
 mod child;
 mod derive;
+mod devices;
 mod errors;
 mod examples;
 mod glob;

@@ -10,6 +10,8 @@ use burn_npy_core::{
 
 use crate::memory;
 
+mod devices;
+
 /// Rows, and their positions in the order of the epoch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
@@ -139,7 +141,24 @@ pub(crate) struct Batching {
     pub(crate) drop_last: bool,
     pub(crate) shard: Shard,
     pub(crate) remainder: Remainder,
+    /// How many devices share the batches of the shard, each as a shard of its own.
+    pub(crate) devices: u64,
     pub(crate) slice: Option<Slice>,
+}
+
+/// Whole epochs, in batches of one row. A slice by rows has the last one or two batches smaller.
+impl Default for Batching {
+    fn default() -> Self {
+        Self {
+            positions: 0,
+            batch_size: 1,
+            drop_last: false,
+            shard: Shard::WHOLE,
+            remainder: Remainder::Spread,
+            devices: 1,
+            slice: None,
+        }
+    }
 }
 
 /// A part of the rows of a shard.
@@ -181,6 +200,22 @@ impl Made {
         Self {
             starts: std::iter::once(from).chain(left).collect(),
             before: Vec::new(),
+        }
+    }
+
+    /// Makes the number of batches a multiple of the number of shards, if there are enough rows:
+    /// batches are halved, the last ones first.
+    fn spread(&mut self, shards: u64) {
+        let missing = |made: &Self| (shards - made.count() % shards) % shards;
+        let mut divisible = true;
+        while missing(self) > 0 && std::mem::take(&mut divisible) {
+            for batch in (0..self.count() as usize).rev() {
+                let (start, end) = (self.starts[batch], self.starts[batch + 1]);
+                if end - start > 1 && missing(self) > 0 {
+                    self.starts.insert(batch + 1, start + (end - start) / 2);
+                    divisible = true;
+                }
+            }
         }
     }
 
@@ -250,13 +285,16 @@ impl Batching {
             Some(_) if from == 0 => Some(0),
             Some(ends) => ends.binary_search(&from).ok().map(|at| at as u64 + 1),
         };
-        match before.filter(|before| before.is_multiple_of(step)) {
-            Some(before) => EpochPlan {
-                first: before / step,
-                ..self.cut(ends, 0, self.drop_last)
-            },
-            None => self.cut(ends, from, self.drop_last),
+        if let Some(before) = before.filter(|before| before.is_multiple_of(step)) {
+            let mut whole = self.cut(ends, 0, self.drop_last);
+            whole.first = before / step;
+            // The last steps may be smaller.
+            let is_full = whole.first <= internal::full_steps(&whole.plan);
+            if is_full && whole.positions(before..before).start == from {
+                return whole;
+            }
         }
+        self.cut(ends, from, self.drop_last)
     }
 
     /// The rows of the shard from a position of the epoch on, including the last ones, which
@@ -268,6 +306,12 @@ impl Batching {
     /// The batches of the shard, cut anew from a position on.
     fn cut(&self, ends: Option<&[u64]>, from: u64, drop_last: bool) -> EpochPlan {
         let mut made = ends.map(|ends| Made::new(ends, from));
+        if let Some(made) = &mut made
+            && self.remainder == Remainder::Spread
+            && !drop_last
+        {
+            made.spread(self.shard.count());
+        }
         let divided = match &made {
             Some(made) => 0..made.count(),
             None => from..self.positions,
@@ -290,6 +334,9 @@ impl Batching {
     /// The same for the rows from `start` to `end` of this, counted in an epoch with this order. A
     /// batch of the sampler belongs to the slice that has its first row.
     pub(crate) fn slice(&self, order: Option<&Order>, start: usize, end: usize) -> Self {
+        if let Some(device) = self.device(order, start, end) {
+            return device;
+        }
         let ends = order.and_then(Order::batch_ends);
         let own = self.slice.clone().unwrap_or_else(|| {
             let of = self.rows(ends, 0).num_rows();
@@ -325,10 +372,7 @@ impl EpochPlan {
     pub(crate) fn rows_before(&self, batch: u64) -> u64 {
         let before = |batch: u64| match &self.made {
             Some(made) => made.before[batch.min(made.before.len() as u64 - 1) as usize],
-            None => {
-                let rows = batch.saturating_mul(self.batch_size);
-                self.own().num_rows().min(rows)
-            }
+            None => internal::rows_before(self.own(), batch),
         };
         before(batch) - before(self.first)
     }
@@ -394,11 +438,17 @@ impl EpochPlan {
                     draw(positions)?;
                 }
             } else {
-                // Its rows are those of one or two batches of the shard; of the sampler's, of one.
+                // Its rows are those of some batches of the shard; of the sampler's, of one.
                 let mut at = own.start;
                 while at < own.end {
-                    let part = self.plan.batch(at / self.batch_size);
-                    let start = part.start + at % self.batch_size;
+                    // Only the last batches of a shard may be smaller.
+                    let before = |batch| internal::rows_before(&self.plan, batch);
+                    let mut batch = internal::full_steps(&self.plan).min(at / self.batch_size);
+                    while before(batch + 1) <= at && batch + 1 < self.plan.num_batches() {
+                        batch += 1;
+                    }
+                    let part = self.plan.batch(batch);
+                    let start = part.start + at - before(batch);
                     let part = start..part.end.min(start + (own.end - at));
                     assert!(!part.is_empty(), "row {at} of a shard that has fewer");
                     at += part.end - part.start;

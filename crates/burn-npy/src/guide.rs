@@ -261,6 +261,7 @@
 //! | `shuffle(seed)` | the order of the dataset |
 //! | `sampler(..)` | the order of the dataset; a [`Sampler`](crate::Sampler) has weights, classes, blocks, lists |
 //! | `shard(..)` | the whole epoch, not the part of one of several processes |
+//! | [`devices(n)`](crate::DataLoaderBuilder::devices) | Burn cuts the epoch for several devices, and one may get a batch more |
 //! | `map(..)` | the tensors as they are; a function gets them where they are made, for work on the device, where [transforms](#transforms) are for rows |
 //! | `resident(true)` | each batch goes to the device; not all rows once |
 //! | `num_workers(n)` | one thread less than there are cores, at least one |

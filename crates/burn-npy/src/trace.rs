@@ -19,6 +19,11 @@ pub(crate) fn failed(error: &Error) {
     }
 }
 
+/// Logs what is no error, but looks like a mistake.
+pub(crate) fn warn(message: &str) {
+    let _ = guarded("logger", || log::warn!("{message}"));
+}
+
 #[cfg(not(feature = "tracing"))]
 mod imp {
     use std::ops::Range;

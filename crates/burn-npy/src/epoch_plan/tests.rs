@@ -29,6 +29,13 @@ fn rows(plan: &EpochPlan, order: &Order) -> Vec<u64> {
     one_by_one.0
 }
 
+const REMAINDERS: [Remainder; 4] = [
+    Remainder::Drop,
+    Remainder::Pad,
+    Remainder::Uneven,
+    Remainder::Spread,
+];
+
 /// Everything small, combined.
 fn each_batching(remainders: &[Remainder], mut f: impl FnMut(Batching, Order)) {
     for positions in [0, 1, 5, 23, 40] {
@@ -41,6 +48,7 @@ fn each_batching(remainders: &[Remainder], mut f: impl FnMut(Batching, Order)) {
                         drop_last: false,
                         shard: Shard::new(index, count).unwrap(),
                         remainder,
+                        devices: 1,
                         slice: None,
                     };
                     f(batching, Sampler::shuffled(1).order(positions, 0));
@@ -53,31 +61,31 @@ fn each_batching(remainders: &[Remainder], mut f: impl FnMut(Batching, Order)) {
 /// What the plan says, one row after the other.
 #[test]
 fn batches_that_are_drawn_together_are_those_of_the_plan() {
-    each_batching(
-        &[Remainder::Drop, Remainder::Pad, Remainder::Uneven],
-        |batching, order| {
-            let plan = batching.plan(None, 0);
-            let (mut rows, mut ends) = (Vec::new(), Vec::new());
-            for batch in plan.batches() {
-                let own = plan.plan.batch(batch).map(|position| order.row(position));
-                rows.extend(own);
-                let padding = plan.plan.padding(batch);
-                let padding = Vec::from_iter(padding.map(|at| order.row(at)));
-                rows.extend(&padding);
-                ends.push((rows.len(), padding.len()));
-            }
-            for at_once in [1, 2, 7, 1000] {
-                let found = drawn(&plan, &order, at_once);
-                assert_eq!(found, (rows.clone(), ends.clone()));
-            }
-        },
-    );
+    each_batching(&REMAINDERS, |batching, order| {
+        let plan = batching.plan(None, 0);
+        let (mut rows, mut ends, mut before) = (Vec::new(), Vec::new(), 0);
+        for batch in plan.batches() {
+            assert_eq!(plan.rows_before(batch), before);
+            let own = plan.plan.batch(batch).map(|position| order.row(position));
+            rows.extend(own);
+            before += rows.len() as u64 - ends.last().map_or(0, |(end, _)| *end as u64);
+            let padding = plan.plan.padding(batch);
+            let padding = Vec::from_iter(padding.map(|at| order.row(at)));
+            rows.extend(&padding);
+            ends.push((rows.len(), padding.len()));
+        }
+        for at_once in [1, 2, 7, 1000] {
+            let found = drawn(&plan, &order, at_once);
+            assert_eq!(found, (rows.clone(), ends.clone()));
+        }
+    });
 }
 
 /// Slices have the rows of their shard, in its order, each once.
 #[test]
 fn slices_cut_the_rows_of_a_shard() {
-    each_batching(&[Remainder::Drop, Remainder::Uneven], |batching, order| {
+    let remainders = [Remainder::Drop, Remainder::Uneven, Remainder::Spread];
+    each_batching(&remainders, |batching, order| {
         let positions = batching.positions;
         for from in [0, positions / 3, positions] {
             let whole = rows(&batching.plan(None, from), &order);
@@ -99,6 +107,7 @@ fn slices_cut_the_rows_of_a_shard() {
         drop_last: true,
         shard: Shard::WHOLE,
         remainder: Remainder::Drop,
+        devices: 1,
         slice: None,
     };
     let inner = batching.slice(None, 20, 60).slice(None, 10, 25);
@@ -115,7 +124,7 @@ fn each_made(mut f: impl FnMut(Batching, [Order; 2])) {
         for (max, count) in [(6, 1), (9, 2), (20, 3), (6, 5), (1000, 2)] {
             let lengths = (0..positions).map(|row| row * 7 % 6);
             let sampler = Sampler::max_tokens(lengths, max, 1).unwrap();
-            for remainder in [Remainder::Drop, Remainder::Pad, Remainder::Uneven] {
+            for remainder in REMAINDERS {
                 for index in 0..count {
                     let batching = Batching {
                         positions,
@@ -123,6 +132,7 @@ fn each_made(mut f: impl FnMut(Batching, [Order; 2])) {
                         drop_last: index % 2 == 0,
                         shard: Shard::new(index, count).unwrap(),
                         remainder,
+                        devices: 1,
                         slice: None,
                     };
                     f(
@@ -150,15 +160,35 @@ fn naive(batching: &Batching, order: &Order, from: u64) -> (usize, Vec<(Vec<u64>
     let whole = listed(order, 0);
     let before = whole.iter().take_while(|batch| batch[0] < from).count();
     let is_start = whole[..before].iter().map(Vec::len).sum::<usize>() as u64 == from;
-    let (all, first) = match is_start && before.is_multiple_of(count) {
+    // Halved until their number is a multiple of that of the shards.
+    let spread = |mut batches: Vec<Vec<u64>>| {
+        let halves = batching.remainder == Remainder::Spread && !batching.drop_last;
+        while halves && !batches.len().is_multiple_of(count) {
+            let before = batches.len();
+            for at in (0..before).rev() {
+                let half = batches[at].len() / 2;
+                if half > 0 && !batches.len().is_multiple_of(count) {
+                    let second = batches[at].split_off(half);
+                    batches.insert(at + 1, second);
+                }
+            }
+            if batches.len() == before {
+                break;
+            }
+        }
+        batches
+    };
+    let whole = spread(whole);
+    let is_same = whole.get(before).is_none_or(|batch| batch[0] == from);
+    let (all, first) = match is_start && is_same && before.is_multiple_of(count) {
         true => (whole, before / count),
-        false => (listed(order, from), 0),
+        false => (spread(listed(order, from)), 0),
     };
     let mut fill = all.iter().cycle();
     let mut own = Vec::new();
     for step in all.chunks(count) {
         let given = match (step.len() == count, batching.remainder) {
-            (false, Remainder::Drop) => &[],
+            (false, Remainder::Drop | Remainder::Spread) => &[],
             _ => step,
         };
         let index = index as usize;
@@ -213,10 +243,9 @@ fn shards_of_made_batches_are_disjoint_and_resume() {
             })
         };
         let plan_of = |(shard, from)| {
-            let remainder = Remainder::Uneven;
             let batching = Batching {
                 shard,
-                remainder,
+                remainder: Remainder::Uneven,
                 ..batching.clone()
             };
             batching.plan(Some(&order), from)
@@ -292,6 +321,7 @@ fn batches_are_counted_by_their_mean_size() {
         drop_last: false,
         shard: Shard::WHOLE,
         remainder: Remainder::Drop,
+        devices: 1,
         slice: None,
     };
     let plan = batching.plan(None, 0);

@@ -90,11 +90,9 @@ pub struct DataLoaderBuilder<I, O, D = ()> {
 #[derive(Debug)]
 struct Options {
     batch_size: Option<usize>,
-    drop_last: bool,
+    batching: Batching,
     sampler: Sampler,
     batches_per_epoch: Option<u64>,
-    shard: Shard,
-    remainder: Remainder,
     start: Start,
     on_error: OnError,
     prefetch: PrefetchOptions,
@@ -139,11 +137,9 @@ where
             }),
             options: Options {
                 batch_size: None,
-                drop_last: false,
+                batching: Batching::default(),
                 sampler: Sampler::sequential(),
                 batches_per_epoch: None,
-                shard: Shard::WHOLE,
-                remainder: Remainder::default(),
                 start: Start::Epoch(0),
                 on_error: OnError::default(),
                 prefetch: PrefetchOptions {
@@ -289,7 +285,7 @@ where
     /// Leaves out the last batch of an epoch if it is smaller than the others; with shards, see
     /// [`Remainder`]. Batches of [`Sampler::max_tokens`] are none smaller, so nothing is left out.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
-        self.options.drop_last = drop_last;
+        self.options.batching.drop_last = drop_last;
         self
     }
 
@@ -350,7 +346,61 @@ where
     /// [`Remainder::Uneven`] give each the same number of batches. Where [`OnError`] skips rows, a
     /// batch without any row left is passed over, so that a shard may yield fewer.
     pub fn shard(mut self, shard: Shard, remainder: Remainder) -> Self {
-        (self.options.shard, self.options.remainder) = (shard, remainder);
+        let batching = &mut self.options.batching;
+        (batching.shard, batching.remainder) = (shard, remainder);
+        self
+    }
+
+    /// How many devices of this process train together, as with `ExecutionStrategy::multi` of
+    /// Burn's `Learner`; 1 unless set. Each of them then gets as many batches as the others, and
+    /// each row comes once in an epoch, on one of them.
+    ///
+    /// Burn cuts a loader by rows, in `split_dataloader`: of 20 rows in batches of 2, three devices
+    /// get 6, 6 and 8 rows, so one has a batch more. A device without a batch left does nothing in
+    /// the last step, or the others wait for it forever if they train with collective operations.
+    /// With `devices(3)` the [slices](DataLoader::slice) that Burn asks for are the parts of three
+    /// devices instead, which take turns by batch as [shards](Self::shard) do. Each of the three
+    /// gets 4 batches, of which the last two are smaller, as [`Remainder::Spread`] says. With
+    /// [`Sampler::max_tokens`], some of the last batches are halved.
+    ///
+    /// If there are shards too, the devices of all of them take turns, and the [`Remainder`] is
+    /// that of `shard`. Rows of an epoch are left out only as it says: with `Spread`, those left
+    /// over where batches have one row, and with [`drop_last`](Self::drop_last), those that are no
+    /// full batch for every device.
+    ///
+    /// A state does not depend on the number of devices: each device goes on with its part of the
+    /// rest of the epoch. The loader itself has all batches, for one device. Slices of other rows
+    /// are what they are without this, and log a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`try_build`](Self::try_build) fails with [`ErrorKind::Usage`] for no devices, for more
+    /// devices than rows, and for several with [`Remainder::Uneven`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use burn::data::dataloader::split::split_dataloader;
+    /// use burn::tensor::{Device, Tensor};
+    /// use burn_npy::{NpyDataset, ndarray::Array1};
+    ///
+    /// # fn main() -> burn_npy::Result<()> {
+    /// let devices = [Device::default(), Device::default(), Device::default()];
+    /// let loader = NpyDataset::from_tensor_slices(Array1::<f32>::zeros(20))?
+    ///     .loader::<Tensor<1>>()
+    ///     .batch_size(2)
+    ///     .devices(devices.len())
+    ///     .build();
+    /// for part in split_dataloader(loader, &devices) {
+    ///     let sizes = part.iter().map(|batch| batch.unwrap().dims()[0]);
+    ///     let sizes: Vec<usize> = sizes.collect();
+    ///     assert_eq!((sizes.len(), &sizes[..2]), (4, &[2, 2][..]));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn devices(mut self, devices: usize) -> Self {
+        self.options.batching.devices = devices as u64;
         self
     }
 
@@ -526,8 +576,12 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
     let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
     if let Some(batches) = options.batches_per_epoch {
-        let rows = options.shard.count().saturating_mul(batch_size as u64);
-        options.sampler = options.sampler.epoch_len(rows.saturating_mul(batches))?;
+        let Batching { shard, devices, .. } = options.batching;
+        let step = shard.count().saturating_mul(devices);
+        let rows = step
+            .saturating_mul(batch_size as u64)
+            .saturating_mul(batches);
+        options.sampler = options.sampler.epoch_len(rows)?;
     }
     options.sampler.check(len as u64)?;
     let positions = options.sampler.positions(len as u64);
@@ -558,17 +612,14 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let most = made.map_or(batch_size, |largest| largest as usize);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let max_threads = if workers == AUTOTUNE { cores } else { workers };
-    Ok(Arc::new(Loader {
+    let loader = Loader {
         info: source.info(BatchBound::new(&options.sampler, most)),
         source,
         orders: Orders::new(options.sampler, len as u64),
         batching: Batching {
             positions,
             batch_size,
-            drop_last: options.drop_last,
-            shard: options.shard,
-            remainder: options.remainder,
-            slice: None,
+            ..options.batching
         },
         workers: WorkerConfig {
             options: options.prefetch,
@@ -583,7 +634,9 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         skipped: Arc::default(),
         cursor: Arc::new(SharedCursor::new(cursor)),
         identity: Arc::new(identity),
-    }))
+    };
+    loader.batching.check_devices(|| loader.num_items())?;
+    Ok(Arc::new(loader))
 }
 
 impl<I, O, D> std::fmt::Debug for DataLoaderBuilder<I, O, D> {

@@ -382,6 +382,9 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// resumed epoch, a slice is the same share of the rest. Slices are not padded. A batch of
     /// [`Sampler::max_tokens`](crate::Sampler::max_tokens) belongs as a whole to the slice that has
     /// its first row.
+    ///
+    /// The slices that Burn's `split_dataloader` asks for are something else if the loader is made
+    /// for several [devices](DataLoaderBuilder::devices): the parts of these.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         Arc::new(Self {
             batching: self.batching.slice(self.made().as_ref(), start, end),

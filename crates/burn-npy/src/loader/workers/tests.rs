@@ -190,6 +190,7 @@ fn start(source: &Arc<Slow>, options: PrefetchOptions, cores: usize) -> Workers<
         drop_last: false,
         shard: Shard::WHOLE,
         remainder: Remainder::default(),
+        devices: 1,
         slice: None,
     };
     let config = config(options, 1, cores);

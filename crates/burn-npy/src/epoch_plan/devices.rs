@@ -1,0 +1,64 @@
+//! The parts of the devices of one process: shards, which are found by the rows that Burn asks for.
+
+use burn_npy_core::{
+    Error, ErrorKind, Result,
+    order::{Order, Remainder, Shard},
+};
+
+use super::Batching;
+use crate::trace;
+
+impl Batching {
+    /// Whether the devices can have as many batches each, of so many rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if not.
+    pub(crate) fn check_devices(&self, rows: impl FnOnce() -> usize) -> Result<()> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Usage, message));
+        match (self.devices, self.remainder) {
+            (0, _) => refuse("0 devices; there must be at least 1".to_owned()),
+            (1, _) => Ok(()),
+            (devices, Remainder::Uneven) => refuse(format!(
+                "{devices} devices with Remainder::Uneven, which may give one of them more batches \
+                 than another; choose Remainder::Spread"
+            )),
+            (devices, _) => match rows() as u64 {
+                rows if rows < devices => refuse(format!(
+                    "{devices} devices for {rows} rows; each must have at least one"
+                )),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// The part of one of the devices, if the rows from `start` to `end` are those that Burn's
+    /// `split_dataloader` asks for: each device has as many, and the last one the rest too.
+    pub(super) fn device(&self, order: Option<&Order>, start: usize, end: usize) -> Option<Self> {
+        if self.devices == 1 || self.slice.is_some() {
+            return None;
+        }
+        let rows = self.plan(order, 0).num_rows();
+        let each = rows / self.devices;
+        let (start, end) = (start as u64, end as u64);
+        let index = start.checked_div(each).unwrap_or(0);
+        let is_last = index + 1 == self.devices;
+        let asked = index * each..if is_last { rows } else { (index + 1) * each };
+        if index >= self.devices || asked != (start..end) {
+            trace::warn(&format!(
+                "the rows {start}..{end} of {rows} are not those of one of {} devices: the slice \
+                 is a part of the rows, and may have more batches than another; does \
+                 `.devices({})` say how many devices train?",
+                self.devices, self.devices
+            ));
+            return None;
+        }
+        let first = self.shard.index().checked_mul(self.devices)?;
+        let count = self.shard.count().checked_mul(self.devices)?;
+        Some(Self {
+            shard: Shard::new(first + index, count).ok()?,
+            devices: 1,
+            ..self.clone()
+        })
+    }
+}
