@@ -25,7 +25,7 @@ use crate::padded::{self, Content, PaddedTensor};
 use crate::pool::Pool;
 use crate::row::{Columns, Row};
 use crate::tensors::{Assembled, Batch, BatchField, FieldContent, TensorSpec};
-use crate::upload::{DeviceLut, Upload};
+use crate::upload::{DeviceLut, Upload, check_there};
 
 /// Gathers rows into a [`Batch`]: each column becomes one tensor.
 ///
@@ -147,11 +147,12 @@ impl<B> NpyBatcher<B> {
         self.change(|gather| gather.keep_dtypes = true)
     }
 
-    /// Whether columns of bytes go to a GPU as bytes and are converted there, as they are by
-    /// default.
+    /// Whether columns of bytes go to a GPU, or to a remote device, as bytes and are converted
+    /// there, as they are by default.
     ///
     /// A column of 8-bit elements that become wider, such as images that become `f32`, is then
-    /// uploaded as it is stored, which takes a quarter of the memory and of the bus. The batches
+    /// uploaded as it is stored, which takes a quarter of the memory and of the bus or the network.
+    /// The batches
     /// are the same, bit for bit: the device looks the results up in a table that the host makes.
     /// It needs memory for up to three such tensors while it makes one.
     ///
@@ -298,6 +299,7 @@ pub(crate) struct Gather {
 impl Gather {
     /// Looks the columns up, checks that they fit the tensors, and finds how they are uploaded.
     pub(crate) fn bind(&self, columns: &Columns, device: &Device) -> Result<Layouts> {
+        check_there(device)?;
         let mixed = self.bind_converted(columns, device)?;
         let mut single = mixed.clone();
         for tensor in &mut single {

@@ -87,6 +87,18 @@
 //! - **Resuming inside an epoch under Burn's `Learner`**, which copies its loaders. It resumes
 //!   after whole epochs, see the [cookbook](crate::cookbook#11-resume).
 //!
+//! # Several devices, here or elsewhere
+//!
+//! - **How many devices train** is something that Burn does not say when it cuts a loader. With
+//!   [`devices(n)`](crate::DataLoaderBuilder::devices) each gets as many batches as the others.
+//! - **A remote device whose server has ended** is an error of the next pass. During a pass Burn
+//!   itself notices it, when a tensor is read, and ends the training. Burn opens a session with a
+//!   device once. Connected with another credential it is another device, to which a loader can be
+//!   moved.
+//! - **Servers that move tensors to each other**, as those of a training on several do, keep
+//!   connections. If one is started again, start the others again too: with Burn 0.22 a training
+//!   may otherwise wait forever.
+//!
 //! # Do not overwrite a file that is in use
 //!
 //! A file is mapped into memory, so what is written to it is seen at once. `np.save` truncates the

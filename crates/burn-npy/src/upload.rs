@@ -1,9 +1,9 @@
 //! The upload of a column to the device.
 //!
-//! A device with memory of its own gets rows of bytes as they are stored, a quarter of their size
-//! as `f32`, and converts them. Its arithmetic may round in another way, so it does none: the host
-//! converts the 256 values of a byte, and the device looks the results up. Where the device has no
-//! 8-bit type, as with WGSL, four bytes are uploaded as one 32-bit integer.
+//! A device with memory of its own, or on another machine, gets rows of bytes as they are stored,
+//! a quarter of their size as `f32`, and converts them. Its arithmetic may round in another way, so
+//! it does none: the host converts the 256 values of a byte, and the device looks the results up.
+//! Where the device has no 8-bit type, as with WGSL, four bytes are uploaded as one 32-bit integer.
 //!
 //! `Device::staging` is not used: wgpu has none, and answers that only after a wait for its thread;
 //! for CUDA it is one more copy in the thread that uploads.
@@ -18,10 +18,12 @@ use burn::tensor::{
     TensorData,
 };
 use burn_npy_core::internal::{self, ByteTable, Draws};
-use burn_npy_core::{Result, file::Column};
+use burn_npy_core::{Error, ErrorKind, Result, file::Column};
 
+use crate::BatchInfo;
 use crate::dtype::tensor_dtype;
 use crate::layout::BatchColumn;
+use crate::loader::guarded;
 use crate::pool::Pool;
 
 /// The smallest stored row, in bytes, that the device converts. For labels it gains nothing.
@@ -194,7 +196,9 @@ impl DeviceLut {
         if stored < MIN_ROW_BYTES || stored >= column.row_bytes() || !has_own_memory(device) {
             return Ok(None);
         }
-        let packed = !device.supports_dtype(TensorDType::U8);
+        // A server of Burn 0.22 fails at a cast of integers, which a tensor of bytes needs.
+        let name = Dispatch::name(device.as_dispatch());
+        let packed = is_remote(&name) || !device.supports_dtype(TensorDType::U8);
         Self::new(column, packed)
     }
 
@@ -307,13 +311,54 @@ impl<K: Basic + TensorKind> LutCache<K> {
     }
 }
 
-/// Whether uploads to a device go over a bus: true for CubeCL's devices except its CPU. Backends on
-/// the CPU use the host's memory, and too little is known of others.
+/// Whether uploads to a device go over a bus or a network: true for CubeCL's devices except its
+/// CPU, and for remote devices. Backends on the CPU use the host's memory, and too little is known
+/// of others.
 ///
 /// It goes by the name, which works whichever backends are compiled in.
 pub(crate) fn has_own_memory(device: &Device) -> bool {
     let name = Dispatch::name(device.as_dispatch());
-    name.contains("cubecl<") && !name.contains("cubecl<cpu")
+    is_remote(&name) || name.contains("cubecl<") && !name.contains("cubecl<cpu")
+}
+
+fn is_remote(name: &str) -> bool {
+    name.contains("router<remote")
+}
+
+/// Whether a remote device is there. Burn itself sends tensors to one that is gone without an error
+/// and panics when one is read. Another device is always there.
+///
+/// A session with a remote device that has ended stays so: a device that is connected anew is
+/// another one, so what is kept of tensors on a device is not used with another server.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] if the device does not answer.
+pub(crate) fn check_there(device: &Device) -> Result<()> {
+    let name = Dispatch::name(device.as_dispatch());
+    if !is_remote(&name) {
+        return Ok(());
+    }
+    let reason = match guarded("device", || device.sync()) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(failure) => failure.message,
+    };
+    let reason = Vec::from_iter(reason.split_whitespace()).join(" ");
+    let message = format!(
+        "the remote device {device:?} does not answer: {reason}; if its server has ended, start \
+         this program again, or connect with another credential, since Burn opens a session once"
+    );
+    Err(Error::new(ErrorKind::Io, message))
+}
+
+/// Asks before the first batch of an epoch whether the device is there, since asking takes the time
+/// of all that it still has to do.
+pub(crate) fn check_first(device: &Device, batch: &BatchInfo) -> Result<()> {
+    match batch.batch() {
+        0 => check_there(device),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,12 @@ use super::Batching;
 use crate::trace;
 
 impl Batching {
+    /// How many batches all devices of all shards have together, if each has so many.
+    pub(crate) fn together(&self, batches: u64) -> u64 {
+        let parts = self.shard.count().saturating_mul(self.devices);
+        parts.saturating_mul(batches)
+    }
+
     /// Whether the devices can have as many batches each, of so many rows.
     ///
     /// # Errors

@@ -576,11 +576,8 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
     let panicked = |failure: Failure| Error::new(ErrorKind::Usage, failure.message);
     let len = guarded("dataset", || dataset.len()).map_err(panicked)?;
     if let Some(batches) = options.batches_per_epoch {
-        let Batching { shard, devices, .. } = options.batching;
-        let step = shard.count().saturating_mul(devices);
-        let rows = step
-            .saturating_mul(batch_size as u64)
-            .saturating_mul(batches);
+        let together = options.batching.together(batches);
+        let rows = together.saturating_mul(batch_size as u64);
         options.sampler = options.sampler.epoch_len(rows)?;
     }
     options.sampler.check(len as u64)?;

@@ -12,7 +12,7 @@ use super::source::{BatchData, Source, SourceInfo, Work};
 use crate::batcher::NpyBatcher;
 use crate::epoch_plan::BatchBound;
 use crate::layout::HostBatch;
-use crate::upload::{ResidentColumn, Upload, has_own_memory, select};
+use crate::upload::{ResidentColumn, Upload, check_first, has_own_memory, select};
 use crate::{NpyDataset, Result, memory};
 
 /// Our dataset with our batcher, on a device that has all its rows.
@@ -102,6 +102,7 @@ impl<O: Send + 'static> Source<O> for ResidentSource<O> {
     fn finish(&self, data: HostBatch, info: &BatchInfo, counters: &Counters) -> Loaded<O> {
         let device = &self.device;
         let batch = || {
+            check_first(device, info)?;
             let columns = self.columns(counters)?;
             let numbers = memory::list(info.rows().iter().map(|row| *row as i32))?;
             let bytes = size_of_val(&*numbers) as u64;

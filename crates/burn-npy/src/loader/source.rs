@@ -19,7 +19,7 @@ use crate::epoch_plan::BatchBound;
 use crate::layout::{Advice, BatchLayout, HostBatch, RowKind};
 use crate::memory;
 use crate::row::Row;
-use crate::upload::has_own_memory;
+use crate::upload::{check_first, has_own_memory};
 use crate::{NpyDataset, Result};
 
 /// The rows of a batch, loaded.
@@ -116,10 +116,12 @@ pub(crate) trait Source<O>: Send + Sync {
 fn upload<O>(
     batcher: &NpyBatcher<O>,
     data: HostBatch,
+    info: &BatchInfo,
     device: &Device,
     counters: &Counters,
 ) -> Loaded<O> {
     Counters::count(&counters.uploaded_bytes, data.bytes() as u64);
+    check_first(device, info)?;
     let assemble = || batcher.assemble.gathered(&data, device);
     Counters::time(&counters.upload, || guarded("batch type", assemble))
 }
@@ -230,8 +232,8 @@ impl<O: Send + 'static> Source<O> for NpySource<O> {
         Ok(batches.iter().map(part).collect())
     }
 
-    fn finish(&self, data: HostBatch, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
-        upload(&self.batcher, data, &self.device, counters)
+    fn finish(&self, data: HostBatch, info: &BatchInfo, counters: &Counters) -> Loaded<O> {
+        upload(&self.batcher, data, info, &self.device, counters)
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Source<O>> {
@@ -358,9 +360,9 @@ impl<I: Send + 'static, O: Send + 'static> Source<O> for AnySource<I, O> {
         batches.iter().map(load).collect()
     }
 
-    fn finish(&self, data: HostBatch, _: &BatchInfo, counters: &Counters) -> Loaded<O> {
+    fn finish(&self, data: HostBatch, info: &BatchInfo, counters: &Counters) -> Loaded<O> {
         match &*self.batcher {
-            AnyBatcher::Ours(npy) => upload(npy, data, &self.device, counters),
+            AnyBatcher::Ours(npy) => upload(npy, data, info, &self.device, counters),
             AnyBatcher::Users(_) => unreachable!("only our batcher loads into host memory"),
         }
     }
