@@ -177,6 +177,73 @@ fn build_one(cut: &Cut, of: (u64, u64), rows: usize) -> Arc<Loader<Batch>> {
     loader(cut, of, 1, None).try_build(Indices(rows)).unwrap()
 }
 
+/// Passes over all parts that are stopped together, and resumed from the state of the loader.
+#[test]
+fn the_state_of_a_loader_is_where_all_devices_are() {
+    for seed in 0..2000 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let rows = rng.random_range(24..120_usize);
+        let build = |count: usize, batch_size: usize, state: Option<State>| {
+            let builder = plain().shuffle(seed).devices(count).batch_size(batch_size);
+            let builder = match state {
+                Some(state) => builder.resume(state),
+                None => builder,
+            };
+            builder.num_workers(0).try_build(Indices(rows)).unwrap()
+        };
+        let (count, batch_size) = (rng.random_range(1..5), rng.random_range(2..7));
+        let loader = build(count, batch_size, None);
+        let parts = split_dataloader(loader.clone() as _, &devices(count));
+        if count == 1 {
+            continue;
+        }
+        let whole: Vec<Vec<u64>> = parts.iter().map(|part| all(&**part)).collect();
+        assert_eq!((loader.state().epoch(), loader.state().position()), (1, 0));
+        let mut passes: Vec<_> = parts.iter().map(|part| part.iter()).collect();
+        let steps = whole[0].len().div_ceil(batch_size);
+        let steps = rng.random_range(0..=steps);
+        let mut seen = Vec::new();
+        for _ in 0..steps {
+            for pass in &mut passes {
+                seen.extend(pass.next().unwrap().unwrap());
+            }
+        }
+        let saved = serde_json::to_string(&loader.state()).unwrap();
+        // Who is ahead of the others is given the batch again.
+        if let Some(batch) = passes[0].next() {
+            batch.unwrap();
+            assert_eq!(serde_json::to_string(&loader.state()).unwrap(), saved);
+        }
+        // A pass of the loader itself does not continue with them, and moves it.
+        assert_eq!((loader.next_epoch(), loader.iter().epoch()), (0, 0));
+
+        let state: State = serde_json::from_str(&saved).unwrap();
+        let (epoch, count) = (state.epoch(), rng.random_range(1..5));
+        let loader = build(count, rng.random_range(2..7), Some(state.clone()));
+        let parts = split_dataloader(loader as _, &devices(count));
+        let rest: Vec<Vec<u64>> = parts.iter().map(|part| all(&**part)).collect();
+        if epoch == 1 {
+            seen.extend(rest.concat());
+        } else {
+            // All devices were done.
+            assert_eq!((epoch, state.position()), (2, 0));
+            assert_eq!(rest.concat().len(), rows);
+        }
+        // A rest of fewer rows than devices is none.
+        let left = rows - seen.len();
+        assert!(left < count && (left == 0 || epoch == 1), "{left} are left");
+        let count = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count);
+    }
+}
+
+fn all(part: &dyn DataLoader<Vec<u64>>) -> Vec<u64> {
+    let batches: Vec<Vec<u64>> = part.iter().map(Result::unwrap).collect();
+    batches.concat()
+}
+
 #[test]
 fn devices_have_the_batches_of_a_naive_reference() {
     for seed in 0..CASES {
@@ -358,26 +425,36 @@ fn on_one_device(model: &Line, count: usize, epochs: u64) -> Vec<Vec<(Vec<u64>, 
 
 #[test]
 fn a_learner_on_several_devices_trains_as_on_one() {
+    trains_as_on_one(&crate::cpu());
+}
+
+/// One training at a time, since all write down what they see in one place.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Compares on a device, which is there several times.
+pub(crate) fn trains_as_on_one(device: &Device) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (count, workers, optim) in [
         (2, 2, MultiDeviceOptim::OptimMainDevice),
         (3, 0, MultiDeviceOptim::OptimMainDevice),
         (3, 2, MultiDeviceOptim::OptimSharded),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let device = crate::cpu().autodiff();
         let model = Line {
-            linear: LinearConfig::new(1, 1).init(&device),
+            linear: LinearConfig::new(1, 1).init(&crate::cpu().autodiff()),
         };
         let expected = on_one_device(&model, count, 3);
-        let strategy = ExecutionStrategy::multi(vec![device; count], optim);
+        let strategy = ExecutionStrategy::multi(vec![device.clone().autodiff(); count], optim);
         let loader = line_loader(count, workers);
-        let training = SupervisedTraining::new(folder.path(), loader, line_loader(1, 0))
+        let valid = line_loader(1, 0);
+        let training = SupervisedTraining::new(folder.path(), loader.clone(), valid)
             .with_training_strategy(TrainingStrategy::Default(strategy))
             .with_application_logger(None)
             .renderer(Box::new(Silent))
             .num_epochs(3);
         let result = training.launch(Learner::new(model, SgdConfig::new().init(), 0.1));
         assert!(result.error.is_none());
+        assert_eq!((loader.state().epoch(), loader.state().position()), (3, 0));
 
         let seen = std::mem::take(&mut *SEEN.lock().unwrap());
         assert_eq!(seen.len(), expected.concat().len());
@@ -393,6 +470,7 @@ fn a_learner_on_several_devices_trains_as_on_one() {
             .iter()
             .map(|(_, loss)| loss)
             .sum();
-        println!("{count} devices, {} batches: {first} to {last}", seen.len());
+        let batches = seen.len();
+        println!("{count} times {device:?}, {batches} batches: {first} to {last}");
     }
 }

@@ -82,6 +82,14 @@ fn wgpu_gets_the_batches_of_the_cpu() {
 }
 
 #[test]
+fn several_devices_train_as_one() {
+    let Some((device, _alone)) = device() else {
+        return;
+    };
+    crate::devices::trains_as_on_one(&device);
+}
+
+#[test]
 fn a_dtype_that_the_device_lacks_is_an_error_of_the_loader() {
     let Some((device, _alone)) = device() else {
         return;

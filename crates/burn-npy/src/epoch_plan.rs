@@ -332,11 +332,21 @@ impl Batching {
     }
 
     /// The same for the rows from `start` to `end` of this, counted in an epoch with this order. A
-    /// batch of the sampler belongs to the slice that has its first row.
-    pub(crate) fn slice(&self, order: Option<&Order>, start: usize, end: usize) -> Self {
-        if let Some(device) = self.device(order, start, end) {
-            return device;
+    /// batch of the sampler belongs to the slice that has its first row. If this is the part of a
+    /// device, its number too.
+    pub(crate) fn slice(
+        &self,
+        order: Option<&Order>,
+        start: usize,
+        end: usize,
+    ) -> (Self, Option<usize>) {
+        if let Some((device, index)) = self.device(order, start, end) {
+            return (device, Some(index));
         }
+        (self.rows_from_to(order, start, end), None)
+    }
+
+    fn rows_from_to(&self, order: Option<&Order>, start: usize, end: usize) -> Self {
         let ends = order.and_then(Order::batch_ends);
         let own = self.slice.clone().unwrap_or_else(|| {
             let of = self.rows(ends, 0).num_rows();

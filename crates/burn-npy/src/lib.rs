@@ -100,6 +100,7 @@
 mod batch_map;
 mod batcher;
 pub mod cookbook;
+mod cursor;
 mod dataset;
 mod dtype;
 mod epoch_plan;

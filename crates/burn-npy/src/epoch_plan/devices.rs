@@ -38,9 +38,15 @@ impl Batching {
         }
     }
 
-    /// The part of one of the devices, if the rows from `start` to `end` are those that Burn's
-    /// `split_dataloader` asks for: each device has as many, and the last one the rest too.
-    pub(super) fn device(&self, order: Option<&Order>, start: usize, end: usize) -> Option<Self> {
+    /// The part of one of the devices, and its number, if the rows from `start` to `end` are those
+    /// that Burn's `split_dataloader` asks for: each device has as many, and the last one the rest
+    /// too.
+    pub(super) fn device(
+        &self,
+        order: Option<&Order>,
+        start: usize,
+        end: usize,
+    ) -> Option<(Self, usize)> {
         if self.devices == 1 || self.slice.is_some() {
             return None;
         }
@@ -61,10 +67,11 @@ impl Batching {
         }
         let first = self.shard.index().checked_mul(self.devices)?;
         let count = self.shard.count().checked_mul(self.devices)?;
-        Some(Self {
+        let device = Self {
             shard: Shard::new(first + index, count).ok()?,
             devices: 1,
             ..self.clone()
-        })
+        };
+        Some((device, index as usize))
     }
 }

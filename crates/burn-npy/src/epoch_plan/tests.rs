@@ -93,8 +93,8 @@ fn slices_cut_the_rows_of_a_shard() {
             let all = batching.plan(None, 0).num_rows() as usize;
             for at in [0, all / 3, all / 2, all] {
                 let parts = [
-                    batching.slice(None, 0, at),
-                    batching.slice(None, at, usize::MAX),
+                    batching.slice(None, 0, at).0,
+                    batching.slice(None, at, usize::MAX).0,
                 ];
                 let parts = parts.map(|part| rows(&part.plan(None, from), &order));
                 assert_eq!(parts.concat(), whole);
@@ -110,7 +110,7 @@ fn slices_cut_the_rows_of_a_shard() {
         devices: 1,
         slice: None,
     };
-    let inner = batching.slice(None, 20, 60).slice(None, 10, 25);
+    let inner = batching.slice(None, 20, 60).0.slice(None, 10, 25).0;
     let order = Sampler::sequential().order(100, 0);
     assert_eq!(
         rows(&inner.plan(None, 0), &order),
@@ -279,14 +279,14 @@ fn slices_of_made_batches_cover_a_shard() {
         let rows_of = |part: &Batching| part.plan(first, 0).num_rows() as usize;
         let all = rows_of(&batching);
         for at in [0, 1, all / 3, all / 2, all.saturating_sub(1), all] {
-            let [one, two] = [(0, at), (at, all)].map(|(a, b)| batching.slice(first, a, b));
+            let [one, two] = [(0, at), (at, all)].map(|(a, b)| batching.slice(first, a, b).0);
             let inner = rows_of(&two);
             // Of no rows there are no parts, though another epoch may have some.
             if all == 0 || inner == 0 {
                 continue;
             }
             let inner = [(0, inner / 2), (inner / 2, inner)];
-            let [three, four] = inner.map(|(a, b)| two.slice(first, a, b));
+            let [three, four] = inner.map(|(a, b)| two.slice(first, a, b).0);
             for order in &orders {
                 for from in 0..=batching.positions {
                     let plan = batching.rows(order.batch_ends(), from);

@@ -17,11 +17,12 @@ use super::Loader;
 use super::error::{Failure, OnError, guarded};
 use super::rows::BatchInfo;
 use super::source::{AnyBatcher, AnySource, MappedSource, NpySource, Source};
-use super::state::{Cursor, Identity, SharedCursor, State};
+use super::state::{Identity, State};
 use super::workers::{AUTOTUNE, PrefetchOptions, WorkerConfig};
 use crate::NpyDataset;
 use crate::Row;
 use crate::batcher::as_npy;
+use crate::cursor::{Cursor, SharedCursor};
 use crate::dataset::fingerprint::Fingerprint;
 use crate::epoch_plan::{BatchBound, Batching, Orders};
 
@@ -368,9 +369,12 @@ where
     /// over where batches have one row, and with [`drop_last`](Self::drop_last), those that are no
     /// full batch for every device.
     ///
-    /// A state does not depend on the number of devices: each device goes on with its part of the
-    /// rest of the epoch. The loader itself has all batches, for one device. Slices of other rows
-    /// are what they are without this, and log a warning.
+    /// [`Loader::state`] says how far all devices have come, so save it when each has had as many
+    /// batches. It may be resumed with another number of devices: each gets its part of the rest of
+    /// the epoch.
+    ///
+    /// The loader itself has all batches, for one device. Slices of other rows are what they are
+    /// without this, and log a warning.
     ///
     /// # Errors
     ///

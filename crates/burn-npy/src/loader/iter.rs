@@ -11,9 +11,10 @@ use super::error::{Loaded, SkippedRow, SkippedRows};
 use super::report::Counters;
 use super::rows::BatchInfo;
 use super::source::SourceInfo;
-use super::state::{Cursor, Identity, SharedCursor, State, Ticket};
+use super::state::{Identity, State};
 use super::workers::{self, TakeBatch, WorkerConfig};
 use crate::Result;
+use crate::cursor::{Cursor, SharedCursor, Ticket};
 use crate::trace::{self, Span};
 
 /// The batches of one epoch, or of the rest of one, in order.

@@ -19,7 +19,7 @@
 //! | `workers` | the threads of a pass |
 //! | `epoch` | how the batches of an epoch are loaded; `epoch_plan` has their positions |
 //! | `source`, `resident` | rows to host memory or batches; rows that stay on the device |
-//! | `state` | the cursor, and what is saved of it; `dataset::fingerprint` describes the dataset |
+//! | `state` | what is saved of the `cursor`; `dataset::fingerprint` describes the dataset |
 //! | `rows` | the rows of a batch |
 //! | `window`, `report`, `error` | the reorder buffer, counters, failures and skipped rows |
 
@@ -62,13 +62,14 @@ pub use state::State;
 pub use workers::AUTOTUNE;
 
 use crate::Result;
+use crate::cursor::{Cursor, SharedCursor, Ticket};
 use crate::epoch_plan::{BatchBound, Batching, EpochPlan, Orders};
 use crate::trace::Span;
 use epoch::Epoch;
 use error::SkippedRows;
 use iter::{BurnIter, Track};
 use source::{Source, SourceInfo};
-use state::{Cursor, Identity, SharedCursor, Ticket};
+use state::Identity;
 use workers::WorkerConfig;
 
 /// A Burn `DataLoader` whose order is a pure function of the seed and the epoch.
@@ -324,6 +325,10 @@ impl<O> Loader<O> {
     /// [`slice`](burn::data::dataloader::DataLoader::slice) and
     /// [`to_device`](burn::data::dataloader::DataLoader::to_device) make, such as Burn's `Learner`
     /// uses; rows that those skip are in [`skipped`](Self::skipped).
+    ///
+    /// Of a loader for several [devices](DataLoaderBuilder::devices) whose parts were made after
+    /// its latest pass, it is how far all of them have come: behind the batches that each device
+    /// has had. A device that has had one more than others gets that one again.
     pub fn state(&self) -> State {
         self.identity.state(self.cursor.get())
     }
@@ -386,8 +391,14 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// The slices that Burn's `split_dataloader` asks for are something else if the loader is made
     /// for several [devices](DataLoaderBuilder::devices): the parts of these.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
+        let (batching, device) = self.batching.slice(self.made().as_ref(), start, end);
+        let cursor = match device {
+            Some(index) => self.cursor.part(index, self.batching.devices as usize),
+            None => self.cursor.slice(),
+        };
         Arc::new(Self {
-            batching: self.batching.slice(self.made().as_ref(), start, end),
+            batching,
+            cursor: Arc::new(cursor),
             workers: WorkerConfig {
                 counters: Arc::default(),
                 ..self.workers.fork()

@@ -1,11 +1,12 @@
-//! How far a loader has come, and the form of it that can be saved and resumed.
+//! What is saved of a loader: how far it has come, and of what.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use burn_npy_core::{Error, ErrorKind, Result, Sampler, order::Order};
 use serde::{Deserialize, Serialize};
 
 use super::error::{SkippedRow, SkippedRows};
+use crate::cursor::Cursor;
 use crate::dataset::fingerprint::{Fingerprint, hex};
 
 /// The version of the format.
@@ -172,95 +173,5 @@ impl Identity {
             cursor.normalise(self.positions);
         }
         Ok(cursor)
-    }
-}
-
-/// What was yielded, and nothing else.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cursor {
-    pub(crate) epoch: u64,
-    /// The first position of the epoch that some shard still has to do.
-    pub(crate) position: u64,
-    pub(crate) skipped: SkippedRows,
-}
-
-impl Cursor {
-    /// Makes the end of an epoch the start of the next.
-    pub(crate) fn normalise(&mut self, positions: u64) {
-        if self.position >= positions {
-            (self.epoch, self.position) = (self.epoch.wrapping_add(1), 0);
-        }
-    }
-}
-
-/// The cursor of a loader and of its latest pass. Only the pass that started last moves it.
-#[derive(Debug)]
-pub(crate) struct SharedCursor(Mutex<CursorState>);
-
-#[derive(Clone, Debug)]
-struct CursorState {
-    cursor: Cursor,
-    /// The epoch and the position at which the next pass starts.
-    next: (u64, u64),
-    /// The number of the pass that moves the cursor.
-    pass: u64,
-}
-
-/// The right of one pass to move the cursor.
-pub(crate) type Ticket = u64;
-
-impl SharedCursor {
-    pub(crate) fn new(cursor: Cursor) -> Self {
-        Self(Mutex::new(CursorState {
-            next: (cursor.epoch, cursor.position),
-            cursor,
-            pass: 0,
-        }))
-    }
-
-    /// A cursor at the same place, for another loader.
-    pub(crate) fn fork(&self) -> Self {
-        Self(Mutex::new(self.lock().clone()))
-    }
-
-    /// Starts the next pass.
-    pub(crate) fn start(&self) -> (Cursor, Ticket) {
-        let mut state = self.lock();
-        (state.cursor.epoch, state.cursor.position) = state.next;
-        state.next = (state.cursor.epoch.wrapping_add(1), 0);
-        state.pass += 1;
-        (state.cursor.clone(), state.pass)
-    }
-
-    /// Moves to where a pass is, if that pass is still the latest, and adds the rows that it
-    /// skipped.
-    pub(crate) fn advance(&self, ticket: Ticket, to: &Cursor, skipped: Vec<SkippedRow>) {
-        let mut state = self.lock();
-        if state.pass == ticket {
-            (state.cursor.epoch, state.cursor.position) = (to.epoch, to.position);
-            state.cursor.skipped.add(skipped);
-        }
-    }
-
-    /// Moves to a place. A pass that is running does not move the cursor any more.
-    pub(crate) fn set(&self, cursor: Cursor) {
-        let mut state = self.lock();
-        state.next = (cursor.epoch, cursor.position);
-        state.cursor = cursor;
-        state.pass += 1;
-    }
-
-    pub(crate) fn get(&self) -> Cursor {
-        self.lock().cursor.clone()
-    }
-
-    /// The epoch of the next pass.
-    pub(crate) fn next_epoch(&self) -> u64 {
-        self.lock().next.0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CursorState> {
-        // A panic leaves no change half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
