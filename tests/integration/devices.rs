@@ -383,12 +383,17 @@ fn line_loader(devices: usize, workers: usize) -> Arc<Loader<(Tensor<2>, BatchIn
 
 /// The losses of each step on one device: the batches of the step one after the other, and a step
 /// of the optimizer for the sum of their gradients.
-fn on_one_device(model: &Line, count: usize, epochs: u64) -> Vec<Vec<(Vec<u64>, f32)>> {
-    let (mut model, mut optimizer) = (model.clone(), SgdConfig::new().init());
+fn on_one_device(
+    device: &Device,
+    model: &Line,
+    count: usize,
+    epochs: u64,
+) -> Vec<Vec<(Vec<u64>, f32)>> {
+    let (mut model, mut optimizer) = (model.clone().fork(device), SgdConfig::new().init());
     let values = |rows: &[u64]| {
         let values = rows.iter().map(|row| *row as f32 / ROWS as f32);
         let values = Vec::from_iter(values);
-        Tensor::<1>::from_floats(&values[..], &crate::cpu().autodiff()).unsqueeze_dim::<2>(1)
+        Tensor::<1>::from_floats(&values[..], device).unsqueeze_dim::<2>(1)
     };
     let mut steps = Vec::new();
     for epoch in 0..epochs {
@@ -440,11 +445,12 @@ pub(crate) fn trains_as_on_one(device: &Device) {
         (3, 2, MultiDeviceOptim::OptimSharded),
     ] {
         let folder = tempfile::tempdir().unwrap();
+        let device = device.clone().autodiff();
         let model = Line {
-            linear: LinearConfig::new(1, 1).init(&crate::cpu().autodiff()),
+            linear: LinearConfig::new(1, 1).init(&device),
         };
-        let expected = on_one_device(&model, count, 3);
-        let strategy = ExecutionStrategy::multi(vec![device.clone().autodiff(); count], optim);
+        let expected = on_one_device(&device, &model, count, 3);
+        let strategy = ExecutionStrategy::multi(vec![device.clone(); count], optim);
         let loader = line_loader(count, workers);
         let valid = line_loader(1, 0);
         let training = SupervisedTraining::new(folder.path(), loader.clone(), valid)

@@ -91,6 +91,9 @@
 //!
 //! - **How many devices train** is something that Burn does not say when it cuts a loader. With
 //!   [`devices(n)`](crate::DataLoaderBuilder::devices) each gets as many batches as the others.
+//! - **Tensors are not made ahead** on another thread for one of several devices, so
+//!   [`prefetch`](crate::DataLoaderBuilder::prefetch) counts batches in host memory only. With Burn
+//!   0.22 and wgpu, such a training had wrong gradients, with and without this crate.
 //! - **A remote device whose server has ended** is an error of the next pass. During a pass Burn
 //!   itself notices it, when a tensor is read, and ends the training. Burn opens a session with a
 //!   device once. Connected with another credential it is another device, to which a loader can be

@@ -630,6 +630,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
             found_limit: Arc::default(),
             streams: (0..max_threads).map(|_| StreamId::allocate()).collect(),
             upload_stream: StreamId::allocate(),
+            may_upload: true,
         },
         skip_limit,
         skipped: Arc::default(),

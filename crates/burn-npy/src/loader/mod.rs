@@ -401,6 +401,7 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
             cursor: Arc::new(cursor),
             workers: WorkerConfig {
                 counters: Arc::default(),
+                may_upload: false,
                 ..self.workers.fork()
             },
             ..self.fork()

@@ -85,6 +85,10 @@ pub(crate) struct WorkerConfig {
     pub(crate) streams: Arc<[StreamId]>,
     /// The stream of the uploader.
     pub(crate) upload_stream: StreamId,
+    /// Whether there may be an uploader. Where Burn trains on several devices, it hands batches to
+    /// threads of its own. With CubeCL of Burn 0.22 its gradients are wrong if yet another thread
+    /// makes the batches.
+    pub(crate) may_upload: bool,
 }
 
 impl WorkerConfig {
@@ -323,7 +327,7 @@ pub(crate) fn start<O: Send + 'static>(
     source: &SourceInfo,
 ) -> TakeBatch<O> {
     let mut workers = Workers::start(epoch, config, source);
-    if source.uploads && !workers.threads.is_empty() {
+    if source.uploads && config.may_upload && !workers.threads.is_empty() {
         let mut uploader = Uploader::start(workers);
         Box::new(move || uploader.take())
     } else {

@@ -39,6 +39,7 @@ fn config(options: PrefetchOptions, batch_size: usize, cores: usize) -> WorkerCo
             .map(|_| StreamId::allocate())
             .collect(),
         upload_stream: StreamId::allocate(),
+        may_upload: true,
     }
 }
 
