@@ -266,7 +266,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Adds the error that caused it, whose message is shown after this one.
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.change().cause = Cause::System(Arc::new(source));
         self
     }

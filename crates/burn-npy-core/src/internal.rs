@@ -14,6 +14,7 @@ use crate::format::header;
 pub use crate::message::{
     MESSAGE, WORDS, listed, literal, one_line, quoted, separated, shown, shown_path,
 };
+pub use crate::natural::sort as sort_naturally;
 use crate::order::{Order, Plan};
 use crate::remote::as_url;
 pub use crate::remote::url::without_secrets;

@@ -96,6 +96,7 @@ pub mod internal;
 mod limits;
 mod message;
 pub mod ml_dtypes;
+mod natural;
 mod non_temporal;
 mod npz;
 mod numpy_file;

@@ -1,6 +1,5 @@
 //! Many files as one dataset: shards, a file a sample, a file or a folder a class.
 
-mod order;
 mod pattern;
 
 use std::path::{Path, PathBuf};
@@ -325,7 +324,7 @@ impl NpyDataset {
                 let message = format!("a class without .npy files; {others}");
                 return Err(Error::new(ErrorKind::Usage, message).in_file(folder));
             }
-            order::sort(&mut files);
+            internal::sort_naturally(&mut files);
             let class = folder.file_name().unwrap_or_default();
             classes.push(class.to_string_lossy().into_owned());
             labels.push((label, files.len()));

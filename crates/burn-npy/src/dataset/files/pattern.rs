@@ -12,8 +12,6 @@ use ::glob::{MatchOptions, Pattern, PatternError};
 use burn_npy_core::internal::{self, listed, quoted, shown, shown_path};
 use burn_npy_core::{Error, ErrorKind, Result};
 
-use super::order;
-
 /// As a shell does it, and the same on every platform.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
@@ -63,7 +61,7 @@ pub fn glob(pattern: &str) -> Result<Vec<PathBuf>> {
         })?;
     let mut found = Vec::new();
     walk(PathBuf::new(), &parts, &mut found)?;
-    order::sort(&mut found);
+    internal::sort_naturally(&mut found);
     // Two `**` find a file in several ways.
     found.dedup();
     if found.is_empty() {
@@ -222,7 +220,7 @@ fn no_match(pattern: &str, parts: &[Part]) -> Error {
 /// Which names there are, first those that share the most with the start of another.
 pub(super) fn nearest(paths: &[PathBuf], start: &str) -> String {
     let mut paths = paths.to_vec();
-    order::sort(&mut paths);
+    internal::sort_naturally(&mut paths);
     let name = |path: &PathBuf| {
         path.file_name()
             .unwrap_or_default()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Sorts paths. Names are compared folder by folder, and in a name character by character, but a
 /// run of digits is one number. Where that finds no difference, as in `1` and `01`, the bytes
 /// decide, so that the order does not depend on the file system.
-pub(super) fn sort(paths: &mut [PathBuf]) {
+pub fn sort(paths: &mut [PathBuf]) {
     paths.sort_by(|a, b| compare(a, b).then_with(|| a.cmp(b)));
 }
 
