@@ -3,6 +3,9 @@
 mod pattern;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use burn_npy_core::internal::{self, shown_path};
 use burn_npy_core::{
@@ -90,9 +93,22 @@ impl NpyDataset {
     /// # }
     /// ```
     pub fn from_shards(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Self> {
-        let open = |path: &Path| Self::open_named(path, OpenOptions::default(), DATA);
-        let shards = paths.into_iter().map(|path| open(path.as_ref()));
-        let shards = shards.collect::<Result<Vec<_>>>()?;
+        Self::from_shards_with(paths, OpenOptions::default())
+    }
+
+    /// As [`from_shards`](Self::from_shards), with options for each file. Files at URLs need one
+    /// that says [how they are read](OpenOptions::remote()). Several of them are opened at a time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_shards`](Self::from_shards) and of [`open_with`](Self::open_with).
+    pub fn from_shards_with(
+        paths: impl IntoIterator<Item = impl AsRef<Path>>,
+        options: OpenOptions,
+    ) -> Result<Self> {
+        let paths = paths.into_iter().map(|path| path.as_ref().to_path_buf());
+        let open = |path: &Path| Self::open_named(path, options.clone(), DATA);
+        let shards = open_all(&paths.collect::<Vec<_>>(), open)?;
         if shards.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "no files to open"));
         }
@@ -340,6 +356,41 @@ impl NpyDataset {
             classes,
         ))
     }
+}
+
+/// Opens files in their order. Of those at URLs, of which each waits for an answer, several at a
+/// time. If some cannot be opened, the error is that of the first.
+fn open_all<T: Send + Sync>(
+    paths: &[PathBuf],
+    open: impl Fn(&Path) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    if !paths.iter().any(|path| internal::is_url(path)) {
+        return paths.iter().map(|path| open(path)).collect();
+    }
+    let opened: Vec<OnceLock<Result<T>>> = paths.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let open_rest = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(path) = paths.get(index) else {
+                break;
+            };
+            let result = open(path);
+            if result.is_err() {
+                next.store(paths.len(), Ordering::Relaxed);
+            }
+            let _ = opened[index].set(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..paths.len().min(16) {
+            // Without it, the others open the files.
+            let _ = thread::Builder::new().spawn_scoped(scope, open_rest);
+        }
+        open_rest();
+    });
+    // Files are begun in their order, so those before the first error are all here.
+    opened.into_iter().map_while(OnceLock::into_inner).collect()
 }
 
 /// The column `label`: each label as often as it says.
