@@ -457,7 +457,8 @@ impl Column {
 
     /// Where the bytes of runs of rows are in the file; of a derived column, nowhere.
     pub(crate) fn ranges(&self, runs: impl Iterator<Item = Range<usize>>) -> Vec<Range<u64>> {
-        if self.derived.is_some() {
+        // An axis of no elements may stand behind ones with very many.
+        if self.derived.is_some() || self.row_len() == 0 {
             return Vec::new();
         }
         let (dense, len) = self.piece();
@@ -481,7 +482,10 @@ impl Column {
     pub(crate) fn pieces(&self) -> Option<(usize, usize)> {
         let (dense, len) = self.piece();
         let outer = &self.axes[..self.axes.len() - dense];
-        let count = outer.iter().map(|(len, _)| *len).product();
+        let count = match self.row_len() {
+            0 => 0,
+            _ => outer.iter().map(|(len, _)| *len).product(),
+        };
         self.derived.is_none().then_some((count, len))
     }
 
