@@ -21,12 +21,14 @@
 //!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
 //!   read completely, then those that were planned before one that was read already, the oldest
 //!   first. What a reader needs at once also takes the place of what is planned last.
-//! * What failed gives its error to the readers that need it, and is then forgotten, so that a
-//!   later read tries again.
+//! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
+//!   later read tries again. If nobody waits for it yet, it is forgotten at once: the error would
+//!   be an old one when somebody does.
 //! * What nobody reads any more is forgotten with its file. A request that runs then ends in vain.
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,7 +53,8 @@ pub(super) struct Sizes {
     /// a request of its own.
     pub(super) near: u64,
     /// A short read that nobody announced fetches the block of this size in which it lies: a header
-    /// or a directory is read in several steps.
+    /// or a directory is read in several steps. Not more than what `Http` has of a file when it is
+    /// open, so that its header takes no second request.
     pub(super) block: u64,
     /// The longest request, in bytes. Longer ranges are fetched by several.
     pub(super) most: u64,
@@ -62,7 +65,7 @@ impl Sizes {
         in_flight: 64,
         memory_bytes: 256 << 20,
         near: 16 << 10,
-        block: 64 << 10,
+        block: 16 << 10,
         most: 1 << 20,
     };
 
@@ -74,7 +77,7 @@ impl Sizes {
 }
 
 /// A cache of chunks of a file, on a disk.
-pub(super) trait Chunks: std::fmt::Debug + Send + Sync {
+pub(super) trait Chunks: fmt::Debug + Send + Sync {
     fn chunk_bytes(&self) -> u64;
     fn has(&self, chunk: u64) -> bool;
     /// `false` if a chunk is missing.
@@ -177,7 +180,6 @@ pub(super) enum Why {
 /// The file and the first byte of an entry.
 type Place = (u64, u64);
 
-#[derive(Debug)]
 struct Entry {
     file: Arc<File>,
     end: u64,
@@ -193,7 +195,6 @@ struct Entry {
     readers: usize,
 }
 
-#[derive(Debug)]
 enum Stage {
     Queued,
     Running,
@@ -201,7 +202,7 @@ enum Stage {
     Failed(Error),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     entries: BTreeMap<Place, Entry>,
     /// The entries that are queued, by whether they are not urgent, and their number.
@@ -377,10 +378,15 @@ impl State {
             }
             Err(error) => Stage::Failed(error),
         };
-        if entry.readers == 0 {
+        if entry.readers > 0 {
+            return true;
+        }
+        if matches!(entry.stage, Stage::Failed(_)) {
+            self.forget(place);
+        } else {
             self.spare.insert((entry.unread > 0, entry.number), place);
         }
-        entry.readers > 0
+        false
     }
 
     /// Begins to hold on to an entry.
@@ -413,11 +419,19 @@ impl State {
 }
 
 /// What fetches, for all files that are read with the same options.
-#[derive(Debug)]
 pub(super) struct Pool {
     pub(super) sizes: Sizes,
     state: Mutex<State>,
     done: Condvar,
+}
+
+/// It shows its sizes, and not what is in memory.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("sizes", &self.sizes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The pool of options that set no limits.

@@ -352,8 +352,10 @@ fn check(fault: &Fault, when: When, found: &Found) {
         assert_eq!(found.right, RUNS, "{at}");
         return;
     }
-    // Who met the fault has an error, and nobody else.
-    assert_eq!(found.failed, found.met, "{at}");
+    // Who met the fault has an error, and nobody else. Several rows are requested at a time; one of
+    // which the request fails before its turn is requested again.
+    assert!(found.failed.is_subset(&found.met), "{at}");
+    assert!(found.errors > 0, "{at}");
     assert!(found.errors == RUNS || when == When::Sometimes, "{at}");
     let kind = match outcome {
         Changed => ErrorKind::Changed,

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn_npy_core::ErrorKind;
-use burn_npy_core::remote::{OpenUrl, check_read_at};
+use burn_npy_core::file::OpenOptions;
+use burn_npy_core::remote::{OpenUrl, RemoteOptions, check_read_at};
 
 use crate::server::{Reply, Request, Server, good};
 use crate::{http, npy, options, read_rows};
@@ -49,8 +50,11 @@ fn a_link_is_remembered_until_it_expires() {
     for refuse in [400, 401, 403, 404, 410] {
         for _ in 0..20 {
             let server = expiring(refuse);
-            // A link that has expired is not an attempt.
-            read_rows(&server.url("/x.npy"), &options(http(1))).unwrap();
+            // A link that has expired is not an attempt. One request at a time, since each new link
+            // is the end of the one before.
+            let remote = RemoteOptions::new().in_flight(1).opener(http(1));
+            let options = OpenOptions::new().remote(remote);
+            read_rows(&server.url("/x.npy"), &options).unwrap();
             let asked = count(&server, "/x.npy");
             let all = server.requests().len();
             assert!(asked > 1 && all > 2 * asked, "{asked} of {all}");

@@ -10,7 +10,7 @@ use crate::remote::ReadAt;
 use crate::{Error, ErrorKind, Result};
 
 /// How much the first request asks for. The header of a `.npy` file is there, since it has at most
-/// 10,000 bytes unless a user allows more.
+/// 10,000 bytes unless a user allows more. Not less than the first block that a pool fetches.
 const HEAD: u64 = 16 << 10;
 
 pub(super) struct HttpFile {

@@ -167,6 +167,14 @@ fn wait_idle(pool: &Pool) {
     }
 }
 
+/// Waits until so many readers wait.
+fn wait_for_readers(pool: &Pool, count: usize) {
+    let waiting = || (pool.lock().entries.values()).fold(0, |sum, entry| sum + entry.readers);
+    while waiting() < count {
+        thread::yield_now();
+    }
+}
+
 /// What the state says of itself, in several places.
 fn check(pool: &Pool) {
     let state = pool.lock();
@@ -388,10 +396,16 @@ fn errors_are_given_once_and_panics_are_errors() {
                 let far = Far::new(1000);
                 let (pool, reader) = far.reader(TINY);
                 far.change(|seen| (seen.failures, seen.panics) = (Some((105, 1)), panics));
+                far.close();
                 if announced {
                     reader.will_need(&[100..110, 112..120, 200..210]);
                 }
-                let error = read(&reader, 100..110).unwrap_err();
+                let error = thread::scope(|scope| {
+                    let thread = scope.spawn(|| read(&reader, 100..110));
+                    wait_for_readers(&pool, 1);
+                    far.open();
+                    thread.join().unwrap().unwrap_err()
+                });
                 let kind = [ErrorKind::Io, ErrorKind::Panic][usize::from(panics)];
                 assert_eq!(error.kind(), kind);
                 assert_eq!(error.file(), Some(std::path::Path::new("far")));
@@ -417,16 +431,7 @@ fn all_who_wait_for_a_request_get_its_error() {
         far.wait_running(1);
         thread::scope(|scope| {
             let threads = [100..110, 110..120].map(|range| scope.spawn(|| read(&reader, range)));
-            while pool
-                .lock()
-                .entries
-                .values()
-                .map(|e| e.readers)
-                .sum::<usize>()
-                < 2
-            {
-                thread::yield_now();
-            }
+            wait_for_readers(&pool, 2);
             far.open();
             for thread in threads {
                 assert_eq!(thread.join().unwrap().unwrap_err().kind(), ErrorKind::Io);
@@ -435,6 +440,42 @@ fn all_who_wait_for_a_request_get_its_error() {
         expect(&far, &reader, 100..120);
         check(&pool);
     });
+}
+
+/// As after a server was away for a while: who tries again meets no errors of that time.
+#[test]
+fn what_failed_before_it_was_read_is_requested_again() {
+    ends(|| {
+        let far = Far::new(10_000);
+        let (pool, reader) = far.reader(TINY);
+        let rows: Vec<_> = (0..20).map(|row| row * 400..row * 400 + 10).collect();
+        far.change(|seen| seen.failures = Some((400, 1)));
+        reader.will_need(&rows);
+        wait_idle(&pool);
+        check(&pool);
+        assert_eq!(pool.lock().held, 190);
+        for row in &rows {
+            expect(&far, &reader, row.clone());
+        }
+        // With what nobody announced, the block around it.
+        assert_eq!(far.requests().last(), Some(&(400..416)));
+        assert_eq!(far.requests().len(), 21);
+        check(&pool);
+    });
+}
+
+#[test]
+fn options_do_not_show_what_is_in_memory() {
+    let far = Far::new(10_000);
+    let (pool, reader) = far.reader(TINY);
+    expect(&far, &reader, 0..900);
+    let options = RemoteOptions {
+        pool: Some(pool),
+        ..RemoteOptions::new()
+    };
+    let shown = format!("{options:?}");
+    assert!(shown.contains("memory_bytes: 1000"), "{shown}");
+    assert!(shown.len() < 300, "{shown}");
 }
 
 #[test]
@@ -810,6 +851,28 @@ fn scattered_rows_are_planned_piece_by_piece() {
             column.gather(rows, &mut found).unwrap();
             assert_eq!(found, expected);
             // All of it had come.
+            assert_eq!(far.requests().len(), requests);
+        }
+    });
+}
+
+#[test]
+fn rows_of_no_elements_are_not_fetched() {
+    ends(|| {
+        // The axes before the empty one would be a plan of a million million pieces.
+        let shape = [3, 1_000_000, 1_000_000, 0];
+        for layout in [crate::Layout::C, crate::Layout::Fortran] {
+            let head = crate::format::header::encode("'|u1'", layout, &shape);
+            let far = Arc::new(Far {
+                bytes: head.to_vec(),
+                seen: Mutex::default(),
+                changed: Condvar::new(),
+            });
+            let array = Array::from_reader(far.clone(), options(TINY)).unwrap();
+            let column = Column::new(array).unwrap();
+            let requests = far.requests().len();
+            assert!(column.readahead(&[0, 1, 2]));
+            column.gather(&[2, 0], &mut []).unwrap();
             assert_eq!(far.requests().len(), requests);
         }
     });
