@@ -19,7 +19,7 @@
 //! * A reader holds on to the entry that it waits for and copies from, so it is there until then.
 //! * `held` counts the bytes of all entries. What is planned must fit into `memory_bytes`, or it is
 //!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
-//!   read completely, then those that were planned before one that was read already, the oldest
+//!   read completely, then those that were planned long before one that was read already, the oldest
 //!   first. What a reader needs at once also takes the place of what is planned last.
 //! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
 //!   later read tries again. If nobody waits for it yet, it is forgotten at once: the error would
@@ -211,7 +211,8 @@ struct State {
     spare: BTreeMap<(bool, u64), Place>,
     /// The bytes of all entries.
     held: u64,
-    /// The number of the entry furthest in the plan that was read.
+    /// The number of the entry furthest in the plan that was read. What is needed at once is in no
+    /// plan, and has a number after all of it.
     passed: u64,
     numbers: u64,
     files: u64,
@@ -312,7 +313,10 @@ impl State {
     fn make_room(&mut self, len: u64, most: u64, is_urgent: bool) -> bool {
         while self.held.saturating_add(len) > most {
             let first = self.spare.first_key_value();
-            let first = first.filter(|((unread, number), _)| !unread || *number < self.passed);
+            // A plan is not read quite in its order: several readers follow it, and several plans
+            // may take turns. What is further behind than there are entries was given up.
+            let given_up = self.passed.saturating_sub(self.entries.len() as u64);
+            let first = first.filter(|((unread, number), _)| !unread || *number < given_up);
             // What is queued costs nothing yet.
             let queued = self
                 .queue
@@ -393,7 +397,7 @@ impl State {
     fn hold(&mut self, place: Place) {
         if let Some(entry) = self.entries.get_mut(&place) {
             entry.readers += 1;
-            if entry.why != Why::Read {
+            if matches!(entry.why, Why::Planned | Why::Follows) {
                 self.passed = self.passed.max(entry.number);
             }
             self.spare.remove(&(entry.unread > 0, entry.number));

@@ -378,13 +378,58 @@ fn what_is_planned_stays_within_the_memory() {
         let next: Vec<_> = (600..610).map(|row| row * 100..row * 100 + 40).collect();
         reader.need(&next[..1]);
         expect(&far, &reader, next[0].clone());
-        reader.will_need(&next);
-        wait_idle(&pool);
-        assert!(next.iter().all(|row| far.requests().contains(row)));
+        for row in &next {
+            // As a loader does, again and again.
+            reader.will_need(&next);
+            wait_idle(&pool);
+            expect(&far, &reader, row.clone());
+        }
+        let long: Vec<_> = (700..730).map(|row| row * 100..row * 100 + 40).collect();
+        for row in &long {
+            reader.will_need(&long);
+            wait_idle(&pool);
+            expect(&far, &reader, row.clone());
+        }
+        // By now there is no trace of the first.
+        assert!(
+            pool.lock()
+                .entries
+                .keys()
+                .all(|(_, at)| *at < 50_000 || *at >= 60_000)
+        );
         // A range that is larger than the memory comes in parts.
         expect(&far, &reader, 70_000..80_000);
         assert!(pool.lock().held <= 1000);
         check(&pool);
+    });
+}
+
+#[test]
+fn a_plan_that_does_not_fit_is_fetched_once() {
+    ends(|| {
+        let far = Far::new(100_000);
+        let (pool, reader) = far.reader(TINY);
+        let rows: Vec<_> = (0..100).map(|row| row * 100..row * 100 + 40).collect();
+        for (index, row) in rows.iter().enumerate() {
+            reader.will_need(&rows[index..]);
+            wait_idle(&pool);
+            if index % 30 == 10 {
+                // Another reader needs something that is in no plan, and the next but one row first.
+                let other = 50_000 + 100 * index as u64;
+                reader.need(&[other..other + 40]);
+                expect(&far, &reader, other..other + 40);
+                let later = rows[index + 2].clone();
+                expect(&far, &reader, later);
+                reader.will_need(&rows[index..]);
+                wait_idle(&pool);
+            }
+            expect(&far, &reader, row.clone());
+            check(&pool);
+        }
+        // All rows, and the three others, each in place of the last row that was planned then. The
+        // rows that came too early had been read when it was their turn.
+        let requests = far.requests().len();
+        assert!((103..=109).contains(&requests), "{requests}");
     });
 }
 
