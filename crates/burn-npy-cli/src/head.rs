@@ -105,13 +105,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
             let mut print = || -> Outcome<()> {
                 let array = opened.array(name)?;
                 if args.json {
-                    return print_json(
-                        args,
-                        &opened.target.file.to_string_lossy(),
-                        name,
-                        &array,
-                        out,
-                    );
+                    return print_json(args, &open::text(&opened.target.file), name, &array, out);
                 }
                 if with_titles {
                     let blank = if printed { "\n" } else { "" };

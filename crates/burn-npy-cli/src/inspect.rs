@@ -157,7 +157,7 @@ fn calls_that_open(opened: &Opened, facts: &[Facts]) -> Vec<String> {
             groups.entry(rows).or_default().push(&array.name);
         }
     }
-    let path = literal(&opened.target.file.to_string_lossy());
+    let path = literal(&open::text(&opened.target.file));
     let mut calls: Vec<_> = groups
         .iter()
         .rev()

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use burn_npy_core::internal::{is_url, shown, shown_path};
+use burn_npy_core::internal::{is_url, shown, shown_path, without_secrets};
 use burn_npy_core::{
     Array, DType, Error, ErrorKind, Result,
     file::{ByteOrder, ItemKind, Limits, Npz, NumpyFile, OpenOptions, RawFormat},
@@ -126,6 +126,11 @@ pub(crate) struct Opened {
     pub(crate) source: Source,
     /// The dtype of opaque items.
     dtype: Option<DType>,
+}
+
+/// A file as JSON and code name it: a URL without what may be secret.
+pub(crate) fn text(file: &Path) -> String {
+    without_secrets(file).to_string_lossy().into_owned()
 }
 
 /// The default options of this program.

@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Outcome {
                     Err(error) => failed(error),
                     Ok(found) if args.json => {
                         let mut object = json!({
-                            "file": opened.target.file.to_string_lossy(),
+                            "file": open::text(&opened.target.file),
                             "member": name,
                             "shape": array.shape(),
                         });

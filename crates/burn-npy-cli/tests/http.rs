@@ -30,7 +30,7 @@ fn answer(mut stream: TcpStream, file: &[u8]) {
     for line in lines.map_while(Result::ok) {
         let line = line.to_ascii_lowercase();
         if line.starts_with("get ") {
-            is_known = line.starts_with("get /x.npz ");
+            is_known = line.starts_with("get /x.npz");
         } else if let Some(bytes) = line.strip_prefix("range: bytes=") {
             let (first, last) = bytes.split_once('-').unwrap();
             range = Some(first.parse().unwrap()..last.parse::<usize>().unwrap() + 1);
@@ -85,6 +85,23 @@ fn a_file_may_be_at_a_url() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("7992") && text.contains("7999"), "{text}");
+
+    let secret = format!("http://me:word@{address}/x.npz?key=secret");
+    for args in [
+        &["inspect"][..],
+        &["inspect", "--json"],
+        &["head"],
+        &["head", "--json"],
+        &["stats"],
+        &["stats", "--json"],
+        &["verify"],
+    ] {
+        let output = run(&[args, &[&secret]].concat());
+        assert!(output.status.success(), "{output:?}");
+        for text in [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)) {
+            assert!(!text.contains("word") && !text.contains("secret"), "{text}");
+        }
+    }
 
     let missing = format!("http://{address}/y.npz?key=secret");
     let output = run(&["inspect", &missing]);

@@ -11,6 +11,8 @@ use burn_npy_core::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::open;
+
 /// The number of bytes of an array that are in memory at a time, unless a row is larger.
 const CHUNK: usize = 1 << 20;
 
@@ -21,7 +23,7 @@ pub(crate) fn limits() -> Limits {
 
 /// An array as an object, or the error.
 pub(crate) fn object(file: &Path, member: Option<&str>, array: Result<Array>) -> Value {
-    let mut object = json!({"file": file.to_string_lossy(), "member": member});
+    let mut object = json!({"file": open::text(file), "member": member});
     let described = array.and_then(|array| describe(&array));
     let more = described.unwrap_or_else(
         |error| json!({"error": error.kind().name(), "message": error.to_string()}),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::message::quoted;
+use crate::remote::url::public;
 use crate::{Error, ErrorKind, Result};
 
 /// A URL as it is sent: what a URL cannot have in it is escaped, as browsers do it, and there is no
@@ -94,7 +95,7 @@ pub(super) fn on_hub(rest: &str, endpoint: &str) -> Result<String> {
         let message = format!(
             "expected hf://datasets/ORG/NAME/PATH, or hf://datasets/ORG/NAME@REVISION/PATH, found \
              {}; models are at hf://ORG/NAME/PATH",
-            quoted(&format!("hf://{rest}"))
+            quoted(&public(&format!("hf://{rest}")))
         );
         Error::new(ErrorKind::Usage, message)
     };
@@ -233,6 +234,8 @@ mod tests {
             let error = on_hub(wrong, "https://host").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{wrong}");
         }
+        let error = on_hub("datasets/org?key=secret", "https://host").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 
     #[test]
