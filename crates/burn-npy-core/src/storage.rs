@@ -206,7 +206,9 @@ impl Storage {
         if options.access != Access::Memory {
             return Ok(storage);
         }
-        let mut bytes = with_capacity(usize::try_from(storage.len()).unwrap_or(usize::MAX))?;
+        let len = usize::try_from(storage.len()).unwrap_or(usize::MAX);
+        let name = storage.path().unwrap_or(Path::new(""));
+        let mut bytes = with_capacity(len).map_err(|error| error.in_file(name))?;
         storage.read_through(0..storage.len(), |piece| bytes.extend_from_slice(piece))?;
         Ok(Self(Arc::new(Repr::Memory(InMemory {
             bytes: Box::new(bytes),

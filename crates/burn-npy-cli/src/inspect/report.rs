@@ -4,14 +4,13 @@
 
 use std::path::Path;
 
+use burn_npy_core::internal::without_secrets;
 use burn_npy_core::{
     Array, Result,
     file::{Buffer, ByteOrder, Column, ItemKind, Layout, Limits},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-
-use crate::open;
 
 /// The number of bytes of an array that are in memory at a time, unless a row is larger.
 const CHUNK: usize = 1 << 20;
@@ -23,7 +22,7 @@ pub(crate) fn limits() -> Limits {
 
 /// An array as an object, or the error.
 pub(crate) fn object(file: &Path, member: Option<&str>, array: Result<Array>) -> Value {
-    let mut object = json!({"file": open::text(file), "member": member});
+    let mut object = json!({"file": without_secrets(file).to_string_lossy(), "member": member});
     let described = array.and_then(|array| describe(&array));
     let more = described.unwrap_or_else(
         |error| json!({"error": error.kind().name(), "message": error.to_string()}),

@@ -12,7 +12,7 @@
 //! request, and long ones are split. What a reader waits for goes first. What has arrived, up to
 //! [`memory_bytes`](RemoteOptions::memory_bytes), stays in memory until it is read. Reads that
 //! follow one another, as of a whole file, are noticed and continued. A request that fails is an
-//! error where its bytes are read, and made again when they are read again.
+//! error for the readers that wait for it, and made again when its bytes are read later.
 //!
 //! With a folder for a [`cache`](RemoteOptions::cache), each byte is fetched once, in this run and
 //! later ones. Requests are then whole chunks of 128 KiB. A file of which all chunks are there is

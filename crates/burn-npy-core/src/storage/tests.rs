@@ -478,3 +478,29 @@ fn each_storage_has_the_bytes() {
         check_read_at(&Near(Storage::memory(bytes.clone())), &bytes);
     }
 }
+
+#[test]
+fn a_remote_file_that_memory_cannot_hold_is_named() {
+    /// A server may say anything.
+    #[derive(Debug)]
+    struct Huge;
+
+    impl ReadAt for Huge {
+        fn name(&self) -> &str {
+            "https://host/huge.npy"
+        }
+
+        fn len(&self) -> u64 {
+            u64::MAX
+        }
+
+        fn read_at(&self, _: u64, _: &mut [u8]) -> Result<()> {
+            Err(Error::new(ErrorKind::Io, "nothing should be read"))
+        }
+    }
+
+    let options = OpenOptions::new().access(Access::Memory);
+    let error = Storage::remote(Arc::new(Huge), &options).err().unwrap();
+    assert_eq!(error.file(), Some(Path::new("https://host/huge.npy")));
+    assert!(error.to_string().contains("no memory"), "{error}");
+}

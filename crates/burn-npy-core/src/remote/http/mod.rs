@@ -104,8 +104,8 @@ impl Http {
     }
 
     /// Sets how long to wait for a connection, for the head of an answer, and for the next bytes of
-    /// it: 30 seconds by default. An answer that has less than 16 KiB a second is given up after
-    /// twice that time.
+    /// it: 30 seconds by default. An answer may take twice that time, and a second more for each
+    /// 16 KiB.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         // ureq adds it to the time of day.
         self.timeout = timeout.clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
