@@ -20,8 +20,6 @@ const TRUSTED: u32 = 16;
 const MAX_ROWS: usize = 512;
 /// The same for large rows, in bytes: what is read ahead takes memory.
 const MAX_BYTES: usize = 16 << 20;
-/// How many pieces of rows are requested at once: the plan of more would take much memory.
-const MAX_PIECES: usize = 1 << 20;
 /// The size of a page.
 const PAGE: u64 = 4096;
 
@@ -78,7 +76,9 @@ impl Column {
             let Some((reader, (pieces, _))) = reader.zip(part.pieces()) else {
                 return;
             };
-            for rows in rows.chunks((MAX_PIECES / pieces.max(1)).max(1)) {
+            // The plan of rows of many pieces takes memory too.
+            let most = MAX_BYTES / size_of::<Range<u64>>();
+            for rows in rows.chunks((most / pieces.max(1)).max(1)) {
                 let runs = rows.chunk_by(|a, b| a + 1 == *b);
                 reader.need(&part.ranges(runs.map(|run| run[0]..run[0] + run.len())));
             }

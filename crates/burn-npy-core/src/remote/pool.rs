@@ -19,8 +19,8 @@
 //! * A reader holds on to the entry that it waits for and copies from, so it is there until then.
 //! * `held` counts the bytes of all entries. What is planned must fit into `memory_bytes`, or it is
 //!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
-//!   read completely, then those that were planned long before one that was read already, the oldest
-//!   first. What a reader needs at once also takes the place of what is planned last.
+//!   read completely, then those that were planned long before one that was read already, the
+//!   oldest first. What a reader needs at once also takes the place of what is planned last.
 //! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
 //!   later read tries again. If nobody waits for it yet, it is forgotten at once: the error would
 //!   be an old one when somebody does.

@@ -88,8 +88,8 @@ fn a_large_file_is_read_from_where_it_is_and_pinned() {
     let paths = hub.requests().into_iter().map(|request| request.path);
     let is_pinned = |path: &String| path.contains(COMMIT);
     let pinned: Vec<bool> = paths.map(|path| is_pinned(&path)).collect();
-    // The rows are read: `main`, then its commit, by one or more of the requests that run at a time.
-    // Then the version is asked for.
+    // The rows are read: `main`, then its commit, by one or more of the requests that run at a
+    // time. Then the version is asked for.
     let [false, rows @ .., false] = &*pinned else {
         panic!("{pinned:?}");
     };

@@ -414,7 +414,7 @@ fn a_plan_that_does_not_fit_is_fetched_once() {
             reader.will_need(&rows[index..]);
             wait_idle(&pool);
             if index % 30 == 10 {
-                // Another reader needs something that is in no plan, and the next but one row first.
+                // Another reader needs something that is in no plan, and the next but one row.
                 let other = 50_000 + 100 * index as u64;
                 reader.need(&[other..other + 40]);
                 expect(&far, &reader, other..other + 40);
