@@ -22,8 +22,8 @@
 //!   read completely, then those that were planned long before one that was read already, the
 //!   oldest first. What a reader needs at once also takes the place of what is planned last.
 //! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
-//!   later read tries again. If nobody waits for it yet, it is forgotten at once: the error would
-//!   be an old one when somebody does.
+//!   later read tries again. If nobody waits for it yet, the error is kept for as long again as the
+//!   request took: a server that is gone is waited for once, and one that is back is asked again.
 //! * What nobody reads any more is forgotten with its file. A request that runs then ends in vain.
 
 use std::any::Any;
@@ -35,6 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use super::ReadAt;
 use super::plan::{Piece, Streams};
@@ -199,7 +200,8 @@ enum Stage {
     Queued,
     Running,
     Ready(Arc<Vec<u8>>),
-    Failed(Error),
+    /// Until when the error is a new one.
+    Failed(Error, Instant),
 }
 
 #[derive(Default)]
@@ -295,6 +297,17 @@ impl State {
         true
     }
 
+    /// Forgets what failed before anybody waited for it, if that is long ago.
+    fn forget_old_errors(&mut self, file: &File, range: &Range<u64>) {
+        for place in self.overlapping(file, range) {
+            let entry = &self.entries[&place];
+            let is_old = |until: Instant| entry.readers == 0 && until <= Instant::now();
+            if matches!(entry.stage, Stage::Failed(_, until) if is_old(until)) {
+                self.forget(place);
+            }
+        }
+    }
+
     /// Lets what is queued of a range go before what is only planned.
     fn hurry(&mut self, file: &File, range: &Range<u64>) {
         for place in self.overlapping(file, range) {
@@ -368,7 +381,7 @@ impl State {
     }
 
     /// Keeps what a request brought. Returns whether somebody waits for it.
-    fn finish(&mut self, place: Place, fetched: Result<Fetched>) -> bool {
+    fn finish(&mut self, place: Place, fetched: Result<Fetched>, began: Instant) -> bool {
         // The number of a file is never used again, so it is the same entry.
         let Some(entry) = self.entries.get_mut(&place) else {
             return false;
@@ -380,16 +393,12 @@ impl State {
                 }
                 Stage::Ready(Arc::new(bytes))
             }
-            Err(error) => Stage::Failed(error),
+            Err(error) => Stage::Failed(error, Instant::now() + began.elapsed()),
         };
         if entry.readers > 0 {
             return true;
         }
-        if matches!(entry.stage, Stage::Failed(_)) {
-            self.forget(place);
-        } else {
-            self.spare.insert((entry.unread > 0, entry.number), place);
-        }
+        self.spare.insert((entry.unread > 0, entry.number), place);
         false
     }
 
@@ -414,7 +423,7 @@ impl State {
         if entry.readers > 0 {
             return;
         }
-        if matches!(entry.stage, Stage::Failed(_)) {
+        if matches!(entry.stage, Stage::Failed(..)) {
             self.forget(place);
         } else {
             self.spare.insert((entry.unread > 0, entry.number), place);
@@ -536,9 +545,10 @@ impl Pool {
         state.busy += 1;
         drop(state);
         let chunks = file.chunks.clone();
+        let began = Instant::now();
         let fetched = file.fetch(place.1..end);
         let mut state = self.lock();
-        if state.finish(place, fetched) {
+        if state.finish(place, fetched, began) {
             self.done.notify_all();
         }
         if let Some(chunks) = chunks {
@@ -613,6 +623,7 @@ impl Pool {
 
     /// Has all of a range fetched before what is only planned.
     fn need(&self, state: &mut State, file: &Arc<File>, range: Range<u64>) {
+        state.forget_old_errors(file, &range);
         state.hurry(file, &range);
         for gap in state.gaps(file, &range) {
             let is_short = gap.end - gap.start < self.sizes.block;
@@ -641,7 +652,7 @@ impl Pool {
         loop {
             match &state.entries[&place].stage {
                 Stage::Ready(bytes) => return Ok(bytes.clone()),
-                Stage::Failed(error) => return Err(error.clone()),
+                Stage::Failed(error, _) => return Err(error.clone()),
                 Stage::Queued if state.threads == 0 => {
                     // No thread could be started.
                     state.threads += 1;
