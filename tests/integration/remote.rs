@@ -1,7 +1,8 @@
 //! Rows of files that are far away: a loader requests the next batches before it waits for them.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -180,5 +181,75 @@ fn the_next_batches_are_requested_before_they_are_wanted() {
                 }
             }
         }
+    }
+}
+
+/// A file on a server that answers no more, until it is back.
+#[derive(Debug)]
+struct Stalled {
+    bytes: Vec<u8>,
+    is_back: Mutex<bool>,
+    back: Condvar,
+    asked: AtomicBool,
+}
+
+impl ReadAt for Stalled {
+    fn name(&self) -> &str {
+        "stalled"
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let mut is_back = self.is_back.lock().unwrap();
+        while !*is_back {
+            self.asked.store(true, Ordering::Relaxed);
+            is_back = self.back.wait(is_back).unwrap();
+        }
+        out.copy_from_slice(&self.bytes[offset as usize..][..out.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pass_over_a_server_that_is_gone_can_be_dropped() {
+    for workers in [1, 3] {
+        let stalled = Arc::new(Stalled {
+            bytes: Far::new(0).bytes.clone(),
+            is_back: Mutex::new(true),
+            back: Condvar::new(),
+            asked: AtomicBool::new(false),
+        });
+        let array = Array::from_reader(stalled.clone(), OpenOptions::new()).unwrap();
+        let dataset = NpyDataset::from_arrays([("x", array)]).unwrap();
+        let loader = dataset
+            .loader::<Single>()
+            .batch_size(16)
+            .shuffle(1)
+            .set_device(cpu())
+            .num_workers(workers)
+            .try_build()
+            .unwrap();
+        *stalled.is_back.lock().unwrap() = false;
+        let (dropped, was_dropped) = std::sync::mpsc::channel();
+        let asked = stalled.clone();
+        let dropping = loader.clone();
+        thread::spawn(move || {
+            let pass = dropping.iter();
+            while !asked.asked.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            drop(pass);
+            dropped.send(()).unwrap();
+        });
+        // Long before a request would fail.
+        was_dropped.recv_timeout(Duration::from_secs(60)).unwrap();
+        // When the server is back, a pass has all rows.
+        *stalled.is_back.lock().unwrap() = true;
+        stalled.back.notify_all();
+        let rows = loader.iter().map(|batch| batch.unwrap().x.dims()[0]);
+        assert_eq!(rows.take(100).sum::<usize>(), 1600);
     }
 }

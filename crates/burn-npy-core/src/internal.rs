@@ -18,6 +18,7 @@ pub use crate::natural::sort as sort_naturally;
 use crate::order::{Order, Plan};
 use crate::remote::as_url;
 pub use crate::remote::url::without_secrets;
+pub use crate::remote::wanted::unless_given_up;
 pub use crate::row_map::RowMap;
 use crate::transform::Transform;
 pub use crate::write::Complete;

@@ -26,6 +26,7 @@ mod plan;
 mod pool;
 mod reader;
 pub(crate) mod url;
+pub(crate) mod wanted;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -21,9 +21,10 @@
 //!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
 //!   read completely, then those that were planned long before one that was read already, the
 //!   oldest first. What a reader needs at once also takes the place of what is planned last.
-//! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
-//!   later read tries again. If nobody waits for it yet, the error is kept for as long again as the
-//!   request took: a server that is gone is waited for once, and one that is back is asked again.
+//! * What failed gives its error to the readers that wait for it, and to those that come within as
+//!   long again as the request took: a server that is gone is waited for once, and one that is back
+//!   is asked again.
+//! * A reader whose work nobody wants any more, as the flag of its thread says, waits no longer.
 //! * What nobody reads any more is forgotten with its file. A request that runs then ends in vain.
 
 use std::any::Any;
@@ -39,6 +40,7 @@ use std::time::Instant;
 
 use super::ReadAt;
 use super::plan::{Piece, Streams};
+use super::wanted;
 use crate::buffer::with_capacity;
 use crate::message::one_line;
 use crate::{Error, ErrorKind, Result};
@@ -423,9 +425,7 @@ impl State {
         if entry.readers > 0 {
             return;
         }
-        if matches!(entry.stage, Stage::Failed(..)) {
-            self.forget(place);
-        } else {
+        if matches!(entry.stage, Stage::Ready(_) | Stage::Failed(..)) {
             self.spare.insert((entry.unread > 0, entry.number), place);
         }
     }
@@ -661,8 +661,14 @@ impl Pool {
                     self.done.notify_all();
                 }
                 Stage::Queued | Stage::Running => {
-                    let done = self.done.wait(state);
-                    state = done.unwrap_or_else(PoisonError::into_inner);
+                    if wanted::is_in_vain() {
+                        return Err(Error::new(
+                            ErrorKind::Io,
+                            "nobody wants these bytes any more",
+                        ));
+                    }
+                    let done = self.done.wait_timeout(state, wanted::PATIENCE);
+                    state = done.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
         }

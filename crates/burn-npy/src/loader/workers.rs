@@ -16,16 +16,17 @@
 //! with a batch, the next one is copied to the device.
 //!
 //! Dropping [`Workers`] stops the window and joins the threads, which takes as long as the batches
-//! that are being loaded.
+//! that are being loaded. Threads that wait for a server end at once.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use burn::tensor::StreamId;
+use burn_npy_core::internal;
 
 use super::epoch::{Epoch, LoadedBatch};
 use super::error::{Failure, Loaded, discard};
@@ -162,6 +163,8 @@ struct Shared<O> {
     limits: Limits,
     /// The first batch whose files nobody has begun to read ahead.
     unread: AtomicU64,
+    /// Set when nobody wants the batches any more, so that no worker waits for a server.
+    given_up: Arc<AtomicBool>,
 }
 
 impl<O> Shared<O> {
@@ -230,6 +233,7 @@ impl<O: Send + 'static> Workers<O> {
         let batches = epoch.plan.batches();
         let shared = Arc::new(Shared {
             unread: AtomicU64::new(batches.start),
+            given_up: Arc::default(),
             limits: schedule.limits,
             window: Window::new(batches, schedule.limits),
             epoch,
@@ -295,16 +299,19 @@ impl<O: Send + 'static> Workers<O> {
 fn work<O>(shared: &Shared<O>) {
     let counters = &shared.config.counters;
     let mut scratch = RowScratch::new(counters.clone());
-    loop {
-        let claim = Counters::time(&counters.idle, || shared.window.claim_or_wait());
-        let Some(claim) = claim else { return };
-        shared.load(claim, &mut scratch);
-    }
+    internal::unless_given_up(&shared.given_up, || {
+        loop {
+            let claim = Counters::time(&counters.idle, || shared.window.claim_or_wait());
+            let Some(claim) = claim else { return };
+            shared.load(claim, &mut scratch);
+        }
+    });
 }
 
 impl<O> Drop for Workers<O> {
     fn drop(&mut self) {
         let shared = &*self.shared;
+        shared.given_up.store(true, Ordering::Relaxed);
         shared.window.stop();
         let limit = shared.window.limit();
         shared.config.found_limit.store(limit, Ordering::Relaxed);
@@ -342,6 +349,7 @@ struct Uploader<O> {
     /// `None` if it could not be started.
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
+    given_up: Arc<AtomicBool>,
 }
 
 impl<O: Send + 'static> Uploader<O> {
@@ -350,6 +358,7 @@ impl<O: Send + 'static> Uploader<O> {
         workers.is_consumer = false;
         let config = &workers.shared.config;
         let (counters, stream) = (config.counters.clone(), config.upload_stream);
+        let given_up = workers.shared.given_up.clone();
         // The channel holds nothing: the batch that is ready is in the hands of the thread.
         let (give, ready) = sync_channel(0);
         let thread = thread::Builder::new()
@@ -359,6 +368,7 @@ impl<O: Send + 'static> Uploader<O> {
             ready: Some(ready),
             thread: thread.ok(),
             counters,
+            given_up,
         }
     }
 
@@ -374,6 +384,7 @@ impl<O: Send + 'static> Uploader<O> {
 impl<O> Drop for Uploader<O> {
     fn drop(&mut self) {
         // The thread learns that nobody wants its batch when it would give it away.
+        self.given_up.store(true, Ordering::Relaxed);
         self.ready = None;
         if let Some(thread) = self.thread.take() {
             discard(thread.join());
