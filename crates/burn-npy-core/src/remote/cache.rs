@@ -35,7 +35,8 @@
 //!
 //! A process may have more files open than descriptors. Beyond its share, a file is opened for each
 //! use, and is not mapped. Another process may delete it between two uses, and even begin it anew.
-//! Each beginning has a random number, so this is seen, and the file is not used further.
+//! Each beginning has a random number, so this is seen, and the file is not used further. Data that
+//! someone deleted or cut is begun anew too, but not while anyone has the map open.
 //!
 //! # What fails
 //!

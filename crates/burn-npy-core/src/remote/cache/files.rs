@@ -182,8 +182,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Opens the files, and begins them if there are none or others. `None` if another process has
-    /// others open, or does not finish.
+    /// Opens the files, and begins them if there are none, or others, or half of them. `None` if
+    /// another has those open, or does not finish.
     pub(super) fn open(format: &Format) -> io::Result<Option<Self>> {
         for turn in 0..PATIENCE {
             if turn > 0 {
@@ -196,11 +196,7 @@ impl Files {
             if Lock::shared(&map) == Lock::Refused || is_deleted(&map)? {
                 continue;
             }
-            if let Some(state) = read_state(&map, format)? {
-                let data = open(&format.data_path(), OpenOptions::new().create(true))?;
-                if data.metadata()?.len() != format.len {
-                    data.set_len(format.len)?;
-                }
+            if let Some((data, state)) = Self::of_map(&map, format)? {
                 return Ok(Some(Self::new(data, map, format, state)));
             }
             // Nobody else may have it open while it is begun.
@@ -219,11 +215,21 @@ impl Files {
         if Lock::shared(&map) == Lock::Refused || is_deleted(&map)? {
             return Ok(None);
         }
-        let Some(state) = read_state(&map, format)? else {
+        let found = Self::of_map(&map, format)?;
+        Ok(found.map(|(data, state)| Self::new(data, map, format, state)))
+    }
+
+    /// The data of a map, and its state. `None` if one of them is missing or of another length.
+    fn of_map(map: &File, format: &Format) -> io::Result<Option<(File, State)>> {
+        let Some(state) = read_state(map, format)? else {
             return Ok(None);
         };
-        let data = open(&format.data_path(), &mut OpenOptions::new())?;
-        Ok(Some(Self::new(data, map, format, state)))
+        let data = match open(&format.data_path(), &mut OpenOptions::new()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            data => data?,
+        };
+        let is_long = data.metadata()?.len() == format.len;
+        Ok(is_long.then_some((data, state)))
     }
 
     fn new(data: File, map: File, format: &Format, state: State) -> Self {
@@ -379,20 +385,27 @@ fn read_state(map: &File, format: &Format) -> io::Result<Option<State>> {
     Ok((text == format.text).then(|| State::from_bytes(state)))
 }
 
-/// Begins a map in which no chunk is there. The text comes last, so that a map without its end is
-/// one of another format.
+/// Begins a map in which no chunk is there, or goes on with one whose data was deleted or cut: what
+/// is missing of it is a hole. The text comes last, so that a map without its end is one of another
+/// format. The data gets its length after the new random number, so that nobody who has the old one
+/// takes the holes for what he has seen.
 fn begin(map: &File, format: &Format) -> io::Result<()> {
-    if read_state(map, format)?.is_some() {
+    if Files::of_map(map, format)?.is_some() {
         return Ok(());
     }
-    map.set_len(0)?;
-    map.set_len(format.map_len())?;
+    let is_known = read_state(map, format)?.is_some();
+    let data = open(&format.data_path(), OpenOptions::new().create(true))?;
+    if !is_known {
+        map.set_len(0)?;
+        map.set_len(format.map_len())?;
+    }
     // Each state of the hasher is another.
     let state = State {
         beginning: RandomState::new().hash_one(std::process::id()),
         whole: None,
     };
     write_all_at(map, &state.to_bytes(), format.state_at())?;
+    data.set_len(format.len)?;
     write_all_at(map, &format.text, 0)
 }
 

@@ -696,17 +696,10 @@ proptest! {
     }
 }
 
-/// Runs the test `child` of this module in a process of its own that may have few descriptors.
 #[test]
 #[cfg(target_os = "linux")]
 fn more_files_are_kept_than_there_are_descriptors() {
-    let status = std::process::Command::new("sh")
-        .arg("-c")
-        .arg("ulimit -n 40; exec \"$0\" \"$@\"")
-        .arg(std::env::current_exe().unwrap())
-        .args(["remote::cache::tests::many_files", "--exact", "--ignored"])
-        .status();
-    assert!(status.unwrap().success());
+    with_few_descriptors("many_files");
 }
 
 #[test]
@@ -746,4 +739,74 @@ fn many_files() {
     assert!(write(&again, &bytes, 1));
     assert!(there(&before, &bytes).is_empty());
     assert_eq!(there(&again, &bytes), [1]);
+}
+
+/// Runs a test of this module in a process of its own that may have few descriptors.
+#[cfg(target_os = "linux")]
+fn with_few_descriptors(test: &str) {
+    let status = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -n 40; exec \"$0\" \"$@\"")
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            &format!("remote::cache::tests::{test}"),
+            "--exact",
+            "--ignored",
+        ])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn who_opens_data_at_each_use_finds_no_holes_in_it() {
+    with_few_descriptors("data_that_comes_and_goes");
+}
+
+/// Only the data is deleted or cut, as by a program that deletes old files of a folder.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "a process of the other tests"]
+fn data_that_comes_and_goes() {
+    let (dir, bytes) = (Dir::new(PLENTY), remote(4 * CHUNK));
+    let keep: Vec<CacheFile> = (0..5).map(|i| dir.open(&i.to_string(), CHUNK)).collect();
+    let damages: [fn(&Path); 3] = [
+        |data| fs::remove_file(data).unwrap(),
+        |data| for_writing(data).set_len(0).unwrap(),
+        |data| for_writing(data).set_len(9 * CHUNK).unwrap(),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let open = || dir.open(&format!("x{number}"), 4 * CHUNK);
+        let file = open();
+        assert!(file.kept.is_none());
+        fill(&file, &bytes);
+        assert_eq!(there(&file, &bytes), [0, 1, 2, 3]);
+        damage(&dir.paths(&file).0);
+        let again = open();
+        assert!(there(&file, &bytes).is_empty());
+        fill(&again, &bytes);
+        assert_eq!(there(&again, &bytes), [0, 1, 2, 3]);
+        // What was given up is not used again, though there is data again.
+        assert!(there(&file, &bytes).is_empty() && !file.has(0));
+    }
+    drop(keep);
+}
+
+/// Who holds on to data that was deleted has it alone.
+#[test]
+#[cfg(unix)]
+fn data_is_not_begun_anew_while_another_has_its_map() {
+    let (dir, bytes) = (Dir::new(PLENTY), remote(4 * CHUNK));
+    let file = dir.open("x", 4 * CHUNK);
+    (0..3).for_each(|chunk| assert!(write(&file, &bytes, chunk)));
+    fs::remove_file(dir.paths(&file).0).unwrap();
+    let open = || CacheFile::open_in(&dir.folder(), "x", "v1", 4 * CHUNK, CHUNK).unwrap();
+    assert!(open().is_none());
+    assert!(write(&file, &bytes, 3));
+    assert_eq!(there(&file, &bytes), [0, 1, 2, 3]);
+    drop(file);
+    let file = open().unwrap();
+    assert!(!file.is_whole() && there(&file, &bytes).is_empty());
+    fill(&file, &bytes);
+    assert!(open().unwrap().is_whole());
 }
