@@ -2,13 +2,15 @@
 //!
 //! The bound is that of the folder, not of a process. What the files take is what the file system
 //! says that they do, so a look at the folder needs no shared book of accounts that could be wrong.
-//! A process looks, and may then write an eighth of what is free until it looks again. Several
-//! processes that look at the same time may so together exceed the bound by a little, and so does a
-//! file system that says late what files take.
+//! A look takes long if there are many files. So a process looks, and may then write an eighth of
+//! what is free, or a small part of the bound, until it looks again. Several processes that look at
+//! the same time may so together exceed the bound by a little, and so does a file system that says
+//! late what files take.
 //!
 //! If nothing is free, the files that were opened the longest time ago are deleted, except those
-//! that someone has open. If none is left, chunks are not kept: so a file that is larger than the
-//! bound keeps the chunks that came first, which for a shuffled order are as good as any others.
+//! that someone has open, until a part of the bound is free. If none is left, chunks are not kept:
+//! so a file that is larger than the bound keeps the chunks that came first, which for a shuffled
+//! order are as good as any others.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,7 +20,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::files::{delete, key_of};
 
-/// A process that looks takes this part of what is free.
+/// A process that looks takes this part of what is free, or of what a full folder has free after
+/// files were deleted: this part of this part of the bound.
 const SHARE: u64 = 8;
 /// How long nothing is kept after there was no room, or a write has failed.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -100,7 +103,9 @@ impl Folder {
                 return false;
             }
             *room = Room {
-                bytes: (free / SHARE).max(bytes),
+                bytes: (free / SHARE)
+                    .max(free.min(part(self.max_bytes) / SHARE))
+                    .max(bytes),
                 paused: None,
             };
         }
@@ -115,7 +120,8 @@ impl Folder {
 
         let is_full = [QuotaExceeded, StorageFull].contains(&error.kind());
         let mut room = lock(&self.room);
-        if !is_full || !self.found().iter().any(|found| self.delete(found)) {
+        let found = self.found();
+        if !is_full || self.delete_oldest(&found, part(taken(&found))) == 0 {
             *room = Room {
                 bytes: 0,
                 paused: Some(Instant::now() + PAUSE),
@@ -123,19 +129,33 @@ impl Folder {
         }
     }
 
-    /// How much is free, after files were deleted until some bytes were.
+    /// How much is free. If it is less than some bytes, files are deleted first.
     fn make_room(&self, bytes: u64) -> u64 {
         let found = self.found();
-        let mut taken = found.iter().fold(0, |sum, found| found.bytes + sum);
-        for found in &found {
-            if self.max_bytes.saturating_sub(taken) >= bytes {
+        let taken = taken(&found);
+        let free = self.max_bytes.saturating_sub(taken);
+        if free >= bytes {
+            return free;
+        }
+        let wanted = bytes.max(part(self.max_bytes));
+        let above = taken.saturating_sub(self.max_bytes.saturating_sub(wanted));
+        let deleted = self.delete_oldest(&found, above);
+        self.max_bytes.saturating_sub(taken - deleted)
+    }
+
+    /// Deletes files until so many bytes are free that were not, at least one file. Returns how
+    /// many they are.
+    fn delete_oldest(&self, found: &[Found], bytes: u64) -> u64 {
+        let mut deleted = 0;
+        for found in found {
+            if self.delete(found) {
+                deleted += found.bytes;
+            }
+            if deleted >= bytes.max(1) {
                 break;
             }
-            if self.delete(found) {
-                taken -= found.bytes;
-            }
         }
-        self.max_bytes.saturating_sub(taken)
+        deleted
     }
 
     fn delete(&self, found: &Found) -> bool {
@@ -199,6 +219,15 @@ impl Drop for InUse {
             }
         }
     }
+}
+
+/// How much is deleted of so many bytes at a time.
+fn part(bytes: u64) -> u64 {
+    bytes / SHARE / SHARE
+}
+
+fn taken(found: &[Found]) -> u64 {
+    found.iter().map(|found| found.bytes).sum()
 }
 
 /// What a file takes on the disk, without its holes.

@@ -446,6 +446,25 @@ fn the_oldest_file_that_nobody_uses_makes_room() {
     assert!(there(&dir.open("a", 10 * CHUNK), &bytes).is_empty());
 }
 
+/// One look at many small files makes room for many chunks.
+#[test]
+#[cfg(target_os = "linux")]
+fn small_files_are_deleted_several_at_a_time() {
+    // 512 chunks, which 256 files fill with their maps.
+    let dir = Dir::new(512 * CHUNK);
+    (0..256_u64).for_each(|i| drop(aged(&dir, &i.to_string(), 1, 2000 - i)));
+    let file = dir.open("x", 100 * CHUNK);
+    let bytes = remote(100 * CHUNK);
+    let before = dir.names().len();
+    assert!(write(&file, &bytes, 0));
+    // A 64th is free then, and the map of the new file, and what it has.
+    let deleted = before - dir.names().len();
+    assert!((8..=12).contains(&deleted), "{deleted}");
+    (1..7).for_each(|chunk| assert!(write(&file, &bytes, chunk)));
+    assert_eq!(before - dir.names().len(), deleted);
+    assert!(taken(&dir) <= dir.max_bytes);
+}
+
 #[test]
 fn a_file_that_is_opened_is_the_youngest() {
     let dir = Dir::new(PLENTY);
