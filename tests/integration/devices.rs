@@ -126,7 +126,10 @@ fn check(rng: &mut StdRng) {
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Usage);
                     let one = build_one(&cut, (process, processes), rows);
-                    assert!(cut.tail == Remainder::Uneven || one.num_items() < count as usize);
+                    let is_few = one.num_items() < count as usize;
+                    let whole = order(0);
+                    let all_empty = naive(&whole, &whole, &all).iter().all(Vec::is_empty);
+                    assert!(cut.tail == Remainder::Uneven || is_few || all_empty);
                     assert!(count > 1);
                     return;
                 }
@@ -145,6 +148,7 @@ fn check(rng: &mut StdRng) {
                     seen[index].extend(own(&found));
                     // As many on every device of every process.
                     assert!(count == 1 || found.len() == expected[0].len());
+                    assert!(count == 1 || at > 0 || !found.is_empty());
                     most = most.max(found.iter().map(|(rows, _)| rows.len()).max().unwrap_or(0));
                 }
             }
@@ -301,6 +305,18 @@ fn misuse_is_an_error_or_a_plain_slice() {
     assert!(build(0, 10).unwrap_err().contains("must be at least 1"));
     let error = build(3, 2).unwrap_err();
     assert_eq!(error, "3 devices for 2 rows; each must have at least one");
+    // 10 rows are two full batches, too few for three devices.
+    for remainder in [Remainder::Spread, Remainder::Drop] {
+        let builder = plain().batch_size(4).drop_last(true).devices(3);
+        let built = builder
+            .shard(Shard::WHOLE, remainder)
+            .try_build(Indices(10));
+        let error = built.unwrap_err().to_string();
+        assert!(
+            error.starts_with("3 devices for 2 batches, of which none"),
+            "{error}"
+        );
+    }
     let uneven = plain().devices(2).shard(Shard::WHOLE, Remainder::Uneven);
     let error = uneven.try_build(Indices(10)).unwrap_err().to_string();
     assert!(error.contains("choose Remainder::Spread"), "{error}");
@@ -478,5 +494,81 @@ pub(crate) fn trains_as_on_one(device: &Device) {
             .sum();
         let batches = seen.len();
         println!("{count} times {device:?}, {batches} batches: {first} to {last}");
+    }
+}
+
+/// Passes over batches of tokens that are stopped together, and resumed in other processes on other
+/// devices.
+#[test]
+fn batches_of_tokens_are_resumed() {
+    for seed in 0..600 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let rows = rng.random_range(30..120_usize);
+        let lengths: Vec<u64> = (0..rows).map(|_| rng.random_range(1..9)).collect();
+        let most = rng.random_range(8..60);
+        let drop_last = rng.random_ratio(1, 4);
+        // The loaders of all processes, and the parts of all devices.
+        let build = |processes: u64, count: u64, state: Option<&State>| {
+            let loaders = (0..processes).map(|process| {
+                let sampler = Sampler::max_tokens(lengths.iter().copied(), most, seed).unwrap();
+                let builder = plain().sampler(sampler).drop_last(drop_last).num_workers(0);
+                let shard = Shard::new(process, processes).unwrap();
+                let builder = builder.shard(shard, Remainder::Spread);
+                let builder = builder.devices(count as usize);
+                let builder = match state {
+                    Some(state) => builder.resume(state.clone()),
+                    None => builder,
+                };
+                builder.try_build(Indices(rows)).ok()
+            });
+            let loaders = loaders.collect::<Option<Vec<_>>>()?;
+            let parts = loaders
+                .iter()
+                .flat_map(|loader| split_dataloader(loader.clone() as _, &devices(count as usize)));
+            let parts = Vec::from_iter(parts);
+            Some((loaders, parts))
+        };
+        let (processes, count) = (rng.random_range(1..3), rng.random_range(2..4));
+        let Some((loaders, parts)) = build(processes, count, None) else {
+            assert!(drop_last);
+            continue;
+        };
+        let mut passes: Vec<_> = parts.iter().map(|part| part.iter()).collect();
+        let mut seen = Vec::new();
+        for _ in 0..rng.random_range(0..6) {
+            let next = passes
+                .iter_mut()
+                .map(|pass| pass.next().map(Result::unwrap));
+            let next: Vec<Option<Vec<u64>>> = next.collect();
+            assert!(
+                next.iter()
+                    .all(|batch| batch.is_some() == next[0].is_some())
+            );
+            seen.extend(next.into_iter().flatten().flatten());
+        }
+        let state = loaders[0].state();
+        for loader in &loaders {
+            let other = loader.state();
+            let places = [&state, &other].map(|state| (state.epoch(), state.position()));
+            assert_eq!(places[0], places[1]);
+        }
+        let (processes, count) = (rng.random_range(1..3), rng.random_range(1..4));
+        let Some((_, parts)) = build(processes, count, Some(&state)) else {
+            continue;
+        };
+        let rest = parts
+            .iter()
+            .map(|part| part.iter().map(Result::unwrap).collect());
+        let rest: Vec<Vec<Vec<u64>>> = rest.collect();
+        assert!(rest.iter().all(|part| part.len() == rest[0].len()));
+        if state.epoch() == 0 {
+            seen.extend(rest.concat().concat());
+        }
+        let count = seen.len() as u64;
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len() as u64, count, "a row comes twice");
+        // A rest of fewer rows than devices is none.
+        assert!(drop_last || rows as u64 - count < parts.len() as u64);
     }
 }

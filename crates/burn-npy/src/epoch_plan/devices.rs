@@ -15,12 +15,13 @@ impl Batching {
         parts.saturating_mul(batches)
     }
 
-    /// Whether the devices can have as many batches each, of so many rows.
+    /// Whether the devices can have as many batches each, and at least one. The order is needed if
+    /// the sampler makes the batches.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`] if not.
-    pub(crate) fn check_devices(&self, rows: impl FnOnce() -> usize) -> Result<()> {
+    pub(crate) fn check_devices(&self, order: impl FnOnce() -> Option<Order>) -> Result<()> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Usage, message));
         match (self.devices, self.remainder) {
             (0, _) => refuse("0 devices; there must be at least 1".to_owned()),
@@ -29,13 +30,37 @@ impl Batching {
                 "{devices} devices with Remainder::Uneven, which may give one of them more batches \
                  than another; choose Remainder::Spread"
             )),
-            (devices, _) => match rows() as u64 {
-                rows if rows < devices => refuse(format!(
-                    "{devices} devices for {rows} rows; each must have at least one"
-                )),
-                _ => Ok(()),
-            },
+            (devices, _) => {
+                let order = order();
+                let plan = self.plan(order.as_ref(), 0);
+                let (rows, batches) = (plan.num_rows(), plan.batches().end);
+                let part = self.part(0).filter(|_| rows >= devices);
+                let Some(part) = part else {
+                    return refuse(format!(
+                        "{devices} devices for {rows} rows; each must have at least one"
+                    ));
+                };
+                if !part.plan(order.as_ref(), 0).batches().is_empty() {
+                    return Ok(());
+                }
+                refuse(format!(
+                    "{devices} devices for {batches} batches, of which none gets one, since rows \
+                     are left out that are no full batch for every device; leave out drop_last, or \
+                     make the batches smaller"
+                ))
+            }
         }
+    }
+
+    /// The part of a device.
+    fn part(&self, index: u64) -> Option<Self> {
+        let first = self.shard.index().checked_mul(self.devices)?;
+        let count = self.shard.count().checked_mul(self.devices)?;
+        Some(Self {
+            shard: Shard::new(first + index, count).ok()?,
+            devices: 1,
+            ..self.clone()
+        })
     }
 
     /// The part of one of the devices, and its number, if the rows from `start` to `end` are those
@@ -65,13 +90,6 @@ impl Batching {
             ));
             return None;
         }
-        let first = self.shard.index().checked_mul(self.devices)?;
-        let count = self.shard.count().checked_mul(self.devices)?;
-        let device = Self {
-            shard: Shard::new(first + index, count).ok()?,
-            devices: 1,
-            ..self.clone()
-        };
-        Some((device, index as usize))
+        Some((self.part(index)?, index as usize))
     }
 }

@@ -374,12 +374,17 @@ where
     /// the epoch.
     ///
     /// The loader itself has all batches, for one device. Slices of other rows are what they are
-    /// without this, and log a warning.
+    /// without this, and log a warning. Each part has [workers](Self::num_workers) and a
+    /// [window](Self::prefetch) of its own.
+    ///
+    /// A part begins with [`Loader::next_epoch`], and each of its passes is the next epoch, as
+    /// Burn's `Learner` makes them. In a loop of your own, make the parts once, before the first
+    /// epoch: those that are made anew begin with the same epoch again.
     ///
     /// # Errors
     ///
-    /// [`try_build`](Self::try_build) fails with [`ErrorKind::Usage`] for no devices, for more
-    /// devices than rows, and for several with [`Remainder::Uneven`].
+    /// [`try_build`](Self::try_build) fails with [`ErrorKind::Usage`] for no devices, for so many
+    /// that each would have no row or no batch, and for several with [`Remainder::Uneven`].
     ///
     /// # Example
     ///
@@ -637,7 +642,7 @@ fn build<I, O: Send + 'static, D: Dataset<I> + 'static>(
         cursor: Arc::new(SharedCursor::new(cursor)),
         identity: Arc::new(identity),
     };
-    loader.batching.check_devices(|| loader.num_items())?;
+    loader.batching.check_devices(|| loader.made())?;
     Ok(Arc::new(loader))
 }
 
