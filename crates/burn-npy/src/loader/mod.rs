@@ -392,18 +392,14 @@ impl<O: Send + 'static> DataLoader<O> for Loader<O> {
     /// for several [devices](DataLoaderBuilder::devices): the parts of these.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
         let (batching, device) = self.batching.slice(self.made().as_ref(), start, end);
-        let cursor = match device {
-            Some(index) => self.cursor.part(index, self.batching.devices as usize),
-            None => self.cursor.slice(),
+        let (cursor, together) = match (device, self.batching.devices as usize) {
+            (Some(index), devices) => (self.cursor.part(index, devices), devices),
+            (None, _) => (self.cursor.slice(), 1),
         };
         Arc::new(Self {
             batching,
             cursor: Arc::new(cursor),
-            workers: WorkerConfig {
-                counters: Arc::default(),
-                may_upload: false,
-                ..self.workers.fork()
-            },
+            workers: self.workers.slice(together),
             ..self.fork()
         })
     }

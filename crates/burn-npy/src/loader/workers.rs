@@ -149,6 +149,16 @@ impl WorkerConfig {
             ..self.clone()
         }
     }
+
+    /// The same for a slice, which has its part of the cores if others are passed over with it.
+    pub(crate) fn slice(&self, together: usize) -> Self {
+        Self {
+            cores: (self.cores / together).max(1),
+            counters: Arc::default(),
+            may_upload: false,
+            ..self.fork()
+        }
+    }
 }
 
 /// The batches of a claim, up to and including the first that failed; fewer if the pass stops.

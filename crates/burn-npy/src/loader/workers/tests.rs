@@ -80,6 +80,22 @@ fn workers_leave_a_core_to_the_consumer_that_helps() {
 }
 
 #[test]
+fn the_parts_of_devices_share_the_cores() {
+    let threads = |num_workers, work, devices| {
+        let whole = config(options(num_workers, None), 1, 16);
+        let source = info(work, Some(MIB));
+        whole.slice(devices).schedule(&source).threads
+    };
+    for (devices, expected) in [(1, 15), (4, 3), (8, 1), (16, 1), (99, 1)] {
+        assert_eq!(threads(AUTOTUNE, Work::Files, devices), expected);
+        assert_eq!(threads(AUTOTUNE, Work::Memory, devices), expected);
+        assert_eq!(threads(6, Work::Memory, devices), expected.min(6));
+        // As many as were asked for, where they may sleep.
+        assert_eq!(threads(6, Work::Files, devices), 6);
+    }
+}
+
+#[test]
 fn small_batches_are_passed_in_runs_within_the_limits() {
     use Work::{Files, Memory, UserCode};
     let limits = |options, work, bytes| schedule(options, work, bytes).2;
