@@ -21,7 +21,7 @@
 //! not there. They are fetched again, and no reader sees wrong bytes.
 //!
 //! When a process has seen all chunks, and handed on the last, it writes the data to the disk, and
-//! then the time of the data to the map. Now the file is whole. A process that finds this time in
+//! then the time of the data to the map, on a thread that nobody waits for. Now the file is whole. A process that finds this time in
 //! the map, and data of this length and time, believes all chunks without reading them. If another
 //! process writes a chunk later, which has the same bytes, the time is another, and the next
 //! process compares the chunks once more.
@@ -49,10 +49,11 @@ mod folder;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use super::pool::Chunks;
 use crate::message::shown_path;
@@ -73,7 +74,10 @@ static KEPT: AtomicU64 = AtomicU64::new(0);
 const DESCRIPTORS: u64 = 2;
 
 /// The chunks of a remote file that are on this machine. Threads share it.
-pub(crate) struct CacheFile {
+pub(crate) struct CacheFile(Arc<Opened>);
+
+/// What a thread that settles has too.
+pub(crate) struct Opened {
     format: Format,
     /// The random number of the beginning of the file.
     beginning: u64,
@@ -147,7 +151,7 @@ impl CacheFile {
         let is_whole = files.is_whole(&format);
         let counted = Counted::descriptors(&KEPT, DESCRIPTORS);
         let kept = counted.map(|counted| (files, counted));
-        let file = Self {
+        let file = Opened {
             unseen: AtomicU64::new(format.chunks()),
             is_complete: AtomicBool::new(false),
             is_whole: AtomicBool::new(is_whole && kept.is_some()),
@@ -164,9 +168,32 @@ impl CacheFile {
             }
             file.unseen.store(0, Ordering::Relaxed);
         }
-        Ok(Some(file))
+        Ok(Some(Self(Arc::new(file))))
     }
 
+    /// As [`settle`](Chunks::settle), on a thread of its own, since a reader does not wait for the
+    /// disk. The file stays open until then.
+    fn settle_aside(&self) {
+        if !self.is_complete.load(Ordering::Acquire) {
+            return;
+        }
+        let file = self.0.clone();
+        let thread = thread::Builder::new().name("burn-npy-settle".to_owned());
+        if thread.spawn(move || file.settle()).is_err() {
+            self.settle();
+        }
+    }
+}
+
+impl Deref for CacheFile {
+    type Target = Opened;
+
+    fn deref(&self) -> &Opened {
+        &self.0
+    }
+}
+
+impl Opened {
     /// The bytes of a chunk.
     fn range(&self, chunk: u64) -> Range<u64> {
         self.format.range(chunk)
@@ -241,6 +268,21 @@ impl CacheFile {
         }
         f(&files?).ok()
     }
+
+    /// Writes a file of which the last chunk was written to the disk, which makes it whole. This
+    /// takes as long as the disk needs for what is not on it yet.
+    fn settle(&self) {
+        if !self.is_complete.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let completed = self.with(|files| files.complete(&self.format));
+        if completed.is_some() {
+            self.is_whole.store(self.kept.is_some(), Ordering::Release);
+        } else {
+            // The disk did not take what it was given, and nobody knows which part.
+            self.lose();
+        }
+    }
 }
 
 impl Chunks for CacheFile {
@@ -294,7 +336,7 @@ impl Chunks for CacheFile {
             return false;
         };
         if compared {
-            self.settle();
+            self.settle_aside();
         }
         is_there
     }
@@ -331,19 +373,8 @@ impl Chunks for CacheFile {
         }
     }
 
-    /// Writes a file of which the last chunk was written to the disk, which makes it whole. This
-    /// takes as long as the disk needs for what is not on it yet.
     fn settle(&self) {
-        if !self.is_complete.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        let completed = self.with(|files| files.complete(&self.format));
-        if completed.is_some() {
-            self.is_whole.store(self.kept.is_some(), Ordering::Release);
-        } else {
-            // The disk did not take what it was given, and nobody knows which part.
-            self.lose();
-        }
+        self.0.settle();
     }
 
     /// Whether all chunks are there, and on the disk, so that [`whole`](Chunks::whole) has the

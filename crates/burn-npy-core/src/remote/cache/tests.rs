@@ -5,7 +5,7 @@
 //! Linux, whose file systems tell it at once.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -76,6 +76,12 @@ fn fill(file: &CacheFile, bytes: &[u8]) {
 fn reads(file: &CacheFile, bytes: &[u8], range: Range<u64>) -> bool {
     let mut out = vec![0xaa; (range.end - range.start) as usize];
     let is_there = file.read(range.start, &mut out);
+    // Another thread may make the file whole.
+    let start = Instant::now();
+    while Arc::strong_count(&file.0) > 1 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
     if is_there {
         assert!(
             out == bytes[range.start as usize..range.end as usize],
@@ -363,6 +369,27 @@ fn a_whole_file_is_believed_unless_it_has_another_time() {
         assert_eq!(file.is_whole(), round == 1);
         assert_eq!(there(&file, &bytes), [0, 1, 2]);
         assert!(file.is_whole());
+    }
+}
+
+/// Whoever compares the last chunk does not wait for the disk, and may drop the file at once.
+#[test]
+fn a_file_that_was_compared_becomes_whole_by_itself() {
+    let (dir, bytes) = (Dir::new(PLENTY), remote(3 * CHUNK));
+    let file = dir.open("x", 3 * CHUNK);
+    fill(&file, &bytes);
+    let data = dir.paths(&file).0;
+    drop(file);
+    for_writing(&data)
+        .set_modified(SystemTime::now() + Duration::from_secs(5))
+        .unwrap();
+    let file = dir.open("x", 3 * CHUNK);
+    let mut out = vec![0; bytes.len()];
+    assert!(!file.is_whole() && file.read(0, &mut out) && out == bytes);
+    drop(file);
+    let start = Instant::now();
+    while !dir.open("x", 3 * CHUNK).is_whole() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never whole");
     }
 }
 
