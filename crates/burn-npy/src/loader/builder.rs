@@ -374,9 +374,10 @@ where
     /// the epoch.
     ///
     /// The loader itself has all batches, for one device. Slices of other rows are what they are
-    /// without this, and log a warning. Each part has a
-    /// [window](Self::prefetch) and [workers](Self::num_workers) of its own; [`AUTOTUNE`] divides
-    /// the cores among the parts.
+    /// without this, and log a warning. Each part has a [window](Self::prefetch) and
+    /// [workers](Self::num_workers) of its own; [`AUTOTUNE`] divides the cores among the parts. An
+    /// error of a part has the number of the batch in the part. Where [`OnError`] skips rows, a
+    /// batch without any row left is passed over, so that a device may have fewer.
     ///
     /// A part begins with [`Loader::next_epoch`], and each of its passes is the next epoch, as
     /// Burn's `Learner` makes them. In a loop of your own, make the parts once, before the first
