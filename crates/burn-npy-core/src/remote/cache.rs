@@ -21,10 +21,10 @@
 //! not there. They are fetched again, and no reader sees wrong bytes.
 //!
 //! When a process has seen all chunks, and handed on the last, it writes the data to the disk, and
-//! then the time of the data to the map, on a thread that nobody waits for. Now the file is whole. A process that finds this time in
-//! the map, and data of this length and time, believes all chunks without reading them. If another
-//! process writes a chunk later, which has the same bytes, the time is another, and the next
-//! process compares the chunks once more.
+//! then the time of the data to the map. No reader waits for that. Now the file is whole. A process
+//! that finds this time in the map, and data of this length and time, believes all chunks without
+//! reading them. If another process writes a chunk later, which has the same bytes, the time is
+//! another, and the next process compares the chunks once more.
 //!
 //! # What may be deleted
 //!
