@@ -243,6 +243,48 @@ fn the_state_of_a_loader_is_where_all_devices_are() {
     }
 }
 
+/// Only the parts that were made last move the loader, and no pass that began before them.
+#[test]
+fn parts_that_are_made_anew_take_the_place_of_others() {
+    let loader = plain().batch_size(2).devices(2).num_workers(0);
+    let loader = loader.try_build(Indices(20)).unwrap();
+    let place = || (loader.state().epoch(), loader.state().position());
+    let mut pass = loader.iter();
+    assert!(pass.nth(2).is_some());
+    assert_eq!(place(), (0, 6));
+    let [old, new] = [0, 1].map(|_| split_dataloader(loader.clone() as _, &devices(2)));
+    assert!(pass.next().is_some());
+    for part in &old {
+        assert_eq!(part.iter().count(), 5);
+    }
+    assert_eq!(place(), (0, 6));
+    for part in &new {
+        part.iter().for_each(drop);
+    }
+    assert_eq!(place(), (2, 0));
+}
+
+/// An epoch of so many batches of each device has other rows on other devices.
+#[test]
+fn a_state_of_epochs_of_another_length_is_refused() {
+    let builder = |devices| {
+        let builder = plain().batch_size(2).shuffle(1).devices(devices);
+        builder.batches_per_epoch(4)
+    };
+    let state = builder(3).try_build(Indices(100)).unwrap().state();
+    assert!(
+        builder(3)
+            .resume(state.clone())
+            .try_build(Indices(100))
+            .is_ok()
+    );
+    let error = builder(2)
+        .resume(state)
+        .try_build(Indices(100))
+        .unwrap_err();
+    assert!(error.to_string().contains("batches_per_epoch"), "{error}");
+}
+
 fn all(part: &dyn DataLoader<Vec<u64>>) -> Vec<u64> {
     let batches: Vec<Vec<u64>> = part.iter().map(Result::unwrap).collect();
     batches.concat()

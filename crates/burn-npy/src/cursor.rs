@@ -33,7 +33,7 @@ impl Cursor {
 /// An epoch and a position of it.
 type Place = (u64, u64);
 
-/// The right of one pass to move the cursor.
+/// The right of one pass, or of one part, to move the cursor.
 pub(crate) type Ticket = u64;
 
 /// The cursor of a loader and of its latest pass. Only the pass that started last moves it, or the
@@ -41,8 +41,9 @@ pub(crate) type Ticket = u64;
 #[derive(Debug)]
 pub(crate) struct SharedCursor {
     state: Mutex<CursorState>,
-    /// If this is the cursor of a part: that of the whole loader, and the number of the part.
-    whole: Option<(Arc<SharedCursor>, usize)>,
+    /// If this is the cursor of a part: that of the whole loader, the number of the part, and its
+    /// right.
+    whole: Option<(Arc<SharedCursor>, usize, Ticket)>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,10 +51,10 @@ struct CursorState {
     cursor: Cursor,
     /// Where the next pass starts.
     next: Place,
-    /// The number of the pass that moves the cursor.
-    pass: u64,
-    /// Where the parts for devices are; empty if they do not move the cursor.
-    parts: Vec<Place>,
+    /// The number of the pass that moves the cursor, or of the part that was made last.
+    pass: Ticket,
+    /// The parts for devices that move the cursor, and where they are.
+    parts: Vec<(Ticket, Place)>,
 }
 
 impl SharedCursor {
@@ -88,15 +89,17 @@ impl SharedCursor {
         }
     }
 
-    /// The cursor of one of so many parts, at the same place.
+    /// The cursor of one of so many parts, at the same place. A part that was made before in its
+    /// stead does not move the cursor any more, nor does a pass.
     pub(crate) fn part(self: &Arc<Self>, part: usize, parts: usize) -> Self {
         let mut state = self.lock();
-        let next = state.next;
-        state.parts.resize(parts, next);
-        state.parts[part] = next;
+        state.pass += 1;
+        let (ticket, next) = (state.pass, state.next);
+        state.parts.resize(parts, (ticket, next));
+        state.parts[part] = (ticket, next);
         drop(state);
         Self {
-            whole: Some((self.clone(), part)),
+            whole: Some((self.clone(), part, ticket)),
             ..self.slice()
         }
     }
@@ -121,17 +124,19 @@ impl SharedCursor {
         (state.cursor.epoch, state.cursor.position) = to.place();
         state.cursor.skipped.add(skipped.iter().cloned());
         drop(state);
-        if let Some((whole, part)) = &self.whole {
-            whole.advance_part(*part, to.place(), skipped);
+        if let Some((whole, part, ticket)) = &self.whole {
+            whole.advance_part(*part, *ticket, to.place(), skipped);
         }
     }
 
     /// Moves to where the part is that is furthest behind.
-    fn advance_part(&self, part: usize, to: Place, skipped: Vec<SkippedRow>) {
+    fn advance_part(&self, part: usize, ticket: Ticket, to: Place, skipped: Vec<SkippedRow>) {
         let mut state = self.lock();
-        if let Some(place) = state.parts.get_mut(part) {
+        let place = state.parts.get_mut(part);
+        if let Some((_, place)) = place.filter(|(of, _)| *of == ticket) {
             *place = to;
-            let behind = state.parts.iter().min().copied().unwrap_or(to);
+            let behind = state.parts.iter().map(|(_, place)| *place).min();
+            let behind = behind.unwrap_or(to);
             (state.cursor.epoch, state.cursor.position) = behind;
             state.cursor.skipped.add(skipped);
         }

@@ -307,11 +307,12 @@ where
         self
     }
 
-    /// Ends each epoch after so many batches, of each shard if there are several. The next epoch
+    /// Ends each epoch after so many batches of each shard and device. The next epoch
     /// goes on where this one ended, so that every row comes before any comes again, or draws anew
     /// with a sampler that draws. So a checkpoint, or a validation, comes every so many batches,
     /// however many rows there are. [`Sampler::epoch_len`] and [`Sampler::draws`] say the same in
-    /// rows.
+    /// rows: with them, a state may be resumed with another batch size, and with other shards and
+    /// [devices](Self::devices), of which each would have other batches here.
     ///
     /// # Errors
     ///

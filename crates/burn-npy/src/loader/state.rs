@@ -152,7 +152,8 @@ impl Identity {
         if state.sampler != self.sampler_print() {
             return refuse(
                 "the state is one of another sampler: of another kind, with other weights, labels, \
-                 lengths or rows, or with epochs of another length"
+                 lengths or rows, or with epochs of another length, which batches_per_epoch gives \
+                 them for another batch size, or other shards or devices"
                     .to_owned(),
             );
         }
