@@ -352,12 +352,12 @@ pub(crate) fn check_there(device: &Device) -> Result<()> {
     Err(Error::new(ErrorKind::Io, message))
 }
 
-/// Asks before the first batch of an epoch whether the device is there, since asking takes the time
+/// Asks before the first batch of a pass whether the device is there, since asking takes the time
 /// of all that it still has to do.
 pub(crate) fn check_first(device: &Device, batch: &BatchInfo) -> Result<()> {
-    match batch.batch() {
-        0 => check_there(device),
-        _ => Ok(()),
+    match batch.is_first {
+        true => check_there(device),
+        false => Ok(()),
     }
 }
 

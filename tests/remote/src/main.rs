@@ -253,6 +253,9 @@ fn a_server_that_is_started_again(
             found == bits(local.epoch(0))?,
             "other batches than on the CPU",
         )?;
+        let resumed = loader(&data, &before, how)?;
+        check(resumed.iter().nth(1).is_some(), "no second batch")?;
+        resumed.resume(&resumed.state())?;
         server.restart()?;
 
         let started = Instant::now();
@@ -265,6 +268,10 @@ fn a_server_that_is_started_again(
             "{:.1?} after the start of a pass: {error}",
             started.elapsed()
         );
+        // Nor is there one in the rest of an epoch.
+        let error = resumed.iter().next().and_then(Result::err);
+        let error = error.ok_or("a batch without a server")?;
+        check(error.kind() == ErrorKind::Io, "an error of another kind")?;
         // Nor can a loader be made for it.
         let error = loader(&data, &before, how).map(drop).unwrap_err();
         check(error.kind() == ErrorKind::Io, "an error of another kind")?;

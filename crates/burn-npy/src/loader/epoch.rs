@@ -66,13 +66,10 @@ impl<O> Epoch<O> {
         self.plan
             .fill(batches.clone(), &self.order, Arc::make_mut(&mut rows), part)?;
         let info = |(batch, (range, padding))| {
-            BatchInfo::new(
-                self.number,
-                batch,
-                self.seed,
-                (rows.clone(), range),
-                padding,
-            )
+            let rows = (rows.clone(), range);
+            let mut info = BatchInfo::new(self.number, batch, self.seed, rows, padding);
+            info.is_first = batch == self.plan.batches().start;
+            info
         };
         let infos = batches.zip(parts).map(info).collect();
         scratch.keep(rows);

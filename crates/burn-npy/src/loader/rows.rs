@@ -63,6 +63,8 @@ pub struct BatchInfo {
     /// The rows of several batches, and the range of them that belongs to this batch.
     rows: (Arc<Rows>, Range<usize>),
     padding: usize,
+    /// Whether its pass begins with it.
+    pub(crate) is_first: bool,
     /// Whether a row of a batch is loaded alone, to see whether it can be. What is done to whole
     /// batches is not done to it.
     pub(crate) is_trial: bool,
@@ -82,6 +84,7 @@ impl BatchInfo {
             seed,
             rows,
             padding,
+            is_first: false,
             is_trial: false,
         }
     }
