@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let wait = args.iter().position(|arg| arg == "--milliseconds");
     let wait = wait.map_or(Ok(20), |at| args[at + 1].parse())?;
-    let (rounds, total) = if quick { (1, 8 << 20) } else { (7, 256 << 20) };
+    let (rounds, total) = if quick { (1, 8 << 20) } else { (5, 1024 << 20) };
     println!("{wait} ms before each answer, {rounds} rounds; MB/s and times 64 get_range");
     let names = [
         "64 get_range",
