@@ -91,6 +91,10 @@
 //! machine is. `Http` in the module [`remote`](crate::remote) sets headers, time-outs and the
 //! number of attempts, and an [`OpenUrl`](crate::remote::OpenUrl) of your own opens other URLs.
 //!
+//! [`RemoteOptions::cache`](crate::remote::RemoteOptions::cache) keeps what is fetched on this
+//! machine. [`Sampler::blocks_first`](crate::Sampler::blocks_first) then reads the file in blocks
+//! in the first epoch only. The crate `burn-npy-cloud` opens `s3://`, `gs://` and `az://`.
+//!
 //! # Dataset
 //!
 //! An [`NpyDataset`] has named columns with the same number of rows. Its methods return a new
