@@ -56,7 +56,8 @@ mod tests {
             (&["head", "--r"], "--rows --random --raw"),
             (
                 &["order", "--sampler", ""],
-                "shuffled sequential blocks weighted weighted-without-replacement balanced",
+                "shuffled sequential blocks blocks-first weighted weighted-without-replacement \
+                 balanced",
             ),
         ] {
             // As bash does when a user presses the tab key.
