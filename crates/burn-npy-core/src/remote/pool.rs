@@ -21,9 +21,9 @@
 //!   dropped, and who announced it is told. For room, entries are forgotten: first those that were
 //!   read completely, then those that were planned long before one that was read already, the
 //!   oldest first. What a reader needs at once also takes the place of what is planned last.
-//! * What failed gives its error to the readers that wait for it, and to those that come within as
-//!   long again as the request took: a server that is gone is waited for once, and one that is back
-//!   is asked again.
+//! * What failed gives its error to the readers that wait for it, and is then forgotten, so that a
+//!   later read tries again. If nobody waits for it yet, the error is kept for as long again as the
+//!   request took: a server that is gone is waited for once, and one that is back is asked again.
 //! * A reader whose work nobody wants any more, as the flag of its thread says, waits no longer.
 //! * What nobody reads any more is forgotten with its file. A request that runs then ends in vain.
 
@@ -425,8 +425,13 @@ impl State {
         if entry.readers > 0 {
             return;
         }
-        if matches!(entry.stage, Stage::Ready(_) | Stage::Failed(..)) {
-            self.spare.insert((entry.unread > 0, entry.number), place);
+        match entry.stage {
+            // A reader that nobody wants any more lets go of a request that has not ended.
+            Stage::Queued | Stage::Running => {}
+            Stage::Ready(_) => {
+                self.spare.insert((entry.unread > 0, entry.number), place);
+            }
+            Stage::Failed(..) => self.forget(place),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Files that are opened, read and changed.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::remote::check_read_at;
 
@@ -467,6 +469,12 @@ fn each_storage_has_the_bytes() {
                 let far = Storage::remote(near, &options).unwrap();
                 check_read_at(&Near(far.clone()), &bytes);
                 let is_mapped = len > 0 && access == Access::Mapped;
+                // A thread of its own finds that all of the file is here.
+                let start = Instant::now();
+                while is_mapped && far.bytes().is_none() {
+                    assert!(start.elapsed() < Duration::from_secs(60), "not mapped");
+                    std::thread::yield_now();
+                }
                 assert_eq!(
                     far.by_position().bytes().is_none(),
                     access != Access::Memory
