@@ -1,8 +1,8 @@
 //! Reads rows of NumPy files in a reproducible order.
 //!
-//! This is the part of `burn-npy` that does not depend on Burn and starts no threads. `burn-npy`
-//! re-exports all of it, so the examples of the items name that crate. Data flows through it in
-//! this order:
+//! This is the part of `burn-npy` that does not depend on Burn. It starts threads only for files
+//! that are [not on this machine](remote). `burn-npy` re-exports all of it, so the examples of the
+//! items name that crate. Data flows through it in this order:
 //!
 //! 1. A [`Header`] is the header of a `.npy` file, parsed once and validated.
 //! 2. An [`Array`] is a header and the location of its data: a mapped file, a file that is read by
